@@ -1,0 +1,73 @@
+"""Group, kind, labels, annotations, ports and child names: the contract that users, charts and dashboards rely on."""
+
+import hashlib
+from typing import Final
+
+import orjson
+
+GROUP: Final = "embedding-operator.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "EmbeddingModel"
+PLURAL: Final = "embeddingmodels"
+FIELD_MANAGER: Final = "embedding-operator"
+
+LABEL_MODEL: Final = f"{GROUP}/model"  # name of the EmbeddingModel
+LABEL_SPACE: Final = f"{GROUP}/space"  # whole fingerprint, sp1-<32 hex>
+LABEL_COMPONENT: Final = f"{GROUP}/component"  # a Component value
+LABEL_TRAFFIC: Final = (
+    f"{GROUP}/traffic"  # TRAFFIC_ON; in templates and Service selectors, never in a Deployment's selector
+)
+TRAFFIC_ON: Final = "on"
+
+COMPONENT_SERVER: Final = "server"  # Deployment, its pods, Service
+COMPONENT_INSPECT: Final = "inspect"  # Job that inspects a volume
+COMPONENT_MODEL: Final = "model"  # ConfigMap of a resolved model
+COMPONENT_GOLDENS: Final = "goldens"  # ConfigMap of a case set
+COMPONENT_TEMPLATE: Final = "template"  # ConfigMap of a rendered Deployment template
+COMPONENT_KEYS: Final = "keys"  # ConfigMap for the offline token check
+
+ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/requestedAt"  # set by the user: resolve and verify anew
+ANNOTATION_TEMPLATE: Final = f"{GROUP}/template"  # on a Deployment: name of its template ConfigMap
+ANNOTATION_INPUTS: Final = f"{GROUP}/inputs"  # on a Deployment: hash of what the template was rendered from
+ANNOTATION_APPLIED: Final = f"{GROUP}/applied"  # on every child: hash of the manifest that we applied last
+ANNOTATION_REQUEST: Final = f"{GROUP}/request"  # on a model ConfigMap or an inspect Job: what was asked (request key)
+
+SERVICE_PORT: Final = 80
+SERVICE_PORT_NAME: Final = "http"
+PRIVATE_PORT_NAME: Final = "private"
+
+
+def space10(fingerprint: str) -> str:
+    """The first ten hex digits of a fingerprint `sp1-<32 hex>`, as used in names."""
+    return fingerprint.removeprefix("sp1-")[:10]
+
+
+def hash10(content: object) -> str:
+    """Ten hex digits of the sha256 of bytes, or of the canonical JSON of anything else."""
+    data = content if isinstance(content, bytes) else orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(data).hexdigest()[:10]
+
+
+def deployment_name(model: str, *, fingerprint: str) -> str:
+    return f"{model}-{space10(fingerprint)}"
+
+
+def model_configmap_name(model: str, *, content: bytes) -> str:
+    return f"{model}-model-{hash10(content)}"
+
+
+def goldens_configmap_name(model: str, *, content: bytes) -> str:
+    return f"{model}-goldens-{hash10(content)}"
+
+
+def template_configmap_name(model: str, *, content: bytes) -> str:
+    return f"{model}-template-{hash10(content)}"
+
+
+def keys_configmap_name(model: str) -> str:
+    return f"{model}-keys"
+
+
+def inspect_job_name(model: str, *, inputs: object) -> str:
+    return f"{model}-i{hash10(inputs)}"

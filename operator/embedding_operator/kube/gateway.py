@@ -1,0 +1,115 @@
+"""The seam to the Kubernetes API: dicts in, dicts out.
+
+`kube.client` implements it over kubernetes.aio, `kube.memory` in memory for scenario tests, and a fault-scripting
+wrapper interrupts either between any two calls.
+
+GatewayError
+    Conflict          409: somebody else was faster, or another field manager owns the field; come back at once
+    Invalid           422: the API server rejects our manifest; a bug of ours or an input that validation let through
+    Forbidden         403: an RBAC rule is missing, a quota is full, or the namespace is terminating
+    TooManyRequests   429 or 503, with the seconds to wait
+    Unreachable       no answer, or 5xx
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A resource type: its API version, kind and the plural used in paths."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+
+EMBEDDING_MODEL = Kind("embedding-operator.dev/v1alpha1", "EmbeddingModel", "embeddingmodels")
+DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
+REPLICA_SET = Kind("apps/v1", "ReplicaSet", "replicasets")
+SERVICE = Kind("v1", "Service", "services")
+CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
+POD = Kind("v1", "Pod", "pods")
+PERSISTENT_VOLUME_CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
+JOB = Kind("batch/v1", "Job", "jobs")
+POD_DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
+EVENT = Kind("events.k8s.io/v1", "Event", "events")
+
+KINDS: Sequence[Kind] = (
+    EMBEDDING_MODEL,
+    DEPLOYMENT,
+    REPLICA_SET,
+    SERVICE,
+    CONFIG_MAP,
+    POD,
+    PERSISTENT_VOLUME_CLAIM,
+    ENDPOINT_SLICE,
+    JOB,
+    POD_DISRUPTION_BUDGET,
+    LEASE,
+    EVENT,
+)
+
+
+class GatewayError(Exception):
+    """Any failed call. `message` is the API server's own, without request bodies or credentials."""
+
+    def __init__(self, message: str, *, status: int = 0, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.retry_after = retry_after
+
+
+class Conflict(GatewayError):
+    pass
+
+
+class Invalid(GatewayError):
+    pass
+
+
+class Forbidden(GatewayError):
+    pass
+
+
+class TooManyRequests(GatewayError):
+    pass
+
+
+class Unreachable(GatewayError):
+    pass
+
+
+class Gateway(Protocol):
+    """Every call raises GatewayError; "not found" is None or an empty result, never an error, except for writes
+    of status, which return None when the object is gone."""
+
+    async def get(self, kind: Kind, *, namespace: str, name: str) -> Object | None: ...
+
+    async def list(self, kind: Kind, *, namespace: str | None, labels: Mapping[str, str]) -> Sequence[Object]:
+        """All objects with these labels; namespace None means every namespace. apiVersion and kind are filled in."""
+
+    async def apply(self, manifest: Object) -> Object:
+        """Server-side apply, forced, with our field manager."""
+
+    async def create(self, manifest: Object) -> Object:
+        """Plain create (Jobs, Leases, Events); Conflict when the name is taken."""
+
+    async def replace(self, manifest: Object) -> Object:
+        """Plain update under metadata.resourceVersion (Leases); Conflict when it moved."""
+
+    async def delete(self, kind: Kind, *, namespace: str, name: str, uid: str | None = None) -> None:
+        """Background deletion with a uid precondition; gone already is success."""
+
+    async def apply_status(self, kind: Kind, *, namespace: str, name: str, uid: str, status: Object) -> Object | None:
+        """Server-side apply of the status subresource; the uid guards against a namesake created since."""
+
+    async def get_path(self, path: str) -> Object:
+        """GET of a non-resource path that answers JSON, such as /openid/v1/jwks."""

@@ -1,0 +1,30 @@
+"""What one reconcile wants to change: applied in this order, each write idempotent."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Manifest = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Deletion of one child by uid; `why` goes to the log."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`apply` in order, then `delete` in order. An empty plan is the steady state."""
+
+    apply: Sequence[Manifest] = ()
+    delete: Sequence[Delete] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.apply and not self.delete

@@ -1,0 +1,147 @@
+"""Facts that no Kubernetes object holds: what a source resolved to and what pods answered on their private port.
+
+`Facts` is the seam. `resolve/` and `audit/` implement it over the hub and the pods, `MemoryFacts` in memory for scenario
+tests. Reading a fact never waits: it returns what is known now, starts asking when nothing is, and the asker puts `key`
+back on the work queue when the answer changes. "Could not reach" is not an answer.
+
+    Resolution = Resolved | Refused | Retrying | InProgress
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from embedding_model.goldens.cases import CaseSet
+from embedding_model.ports import GoldensReport, JobReport
+from embedding_model.refusal import RefusalDocument
+from embedding_model.resolved import Inspection, Manifest, Origin
+
+
+@dataclass(frozen=True, order=True)
+class Key:
+    """Identity of an EmbeddingModel: what the work queue holds."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class ResolutionRequest:
+    """What the user asks to resolve.
+
+    `origin` has no revision yet. `requested_at` is the value of the annotation requestedAt: another value is another
+    request. `token` names the request in annotations.
+    """
+
+    origin: Origin
+    requested_at: str | None = None
+
+    @property
+    def token(self) -> str:
+        key = self.origin.request_key()
+        return f"{key}@{self.requested_at}" if self.requested_at else key
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """`origin` with its revision pinned."""
+
+    origin: Origin
+    manifest: Manifest
+    inspection: Inspection
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The source answered, and the model cannot be served as asked. Asked again only slowly."""
+
+    refusal: RefusalDocument
+
+
+@dataclass(frozen=True)
+class Retrying:
+    """The source could not be asked; it is asked again with backoff. `message` must not change between attempts."""
+
+    message: str
+    since: datetime
+    attempts: int
+
+
+@dataclass(frozen=True)
+class InProgress:
+    """Being asked now, for the first time."""
+
+
+Resolution = Resolved | Refused | Retrying | InProgress
+
+
+@dataclass(frozen=True)
+class PodRef:
+    """One start of one pod's container: an answer of an earlier start says nothing about this one.
+
+    `ip` is empty until the pod has one. `starts` is the restart count of the main container.
+    """
+
+    key: Key
+    name: str
+    uid: str
+    ip: str
+    starts: int
+
+
+class Facts(Protocol):
+    """What the reconciler may ask. No call waits, none raises."""
+
+    def resolution(self, key: Key, *, request: ResolutionRequest) -> Resolution:
+        """State of this request (HuggingFace sources only); starts it when it is new."""
+
+    def goldens(self, pod: PodRef) -> GoldensReport | None:
+        """The pod's last report on the case set that it has mounted; None when it has not answered yet."""
+
+    def trial(self, pod: PodRef, *, case_set: str) -> GoldensReport | None:
+        """The answer of a trial asked with `request_trial`; None when there is none (yet)."""
+
+    def request_trial(self, pod: PodRef, *, case_set: CaseSet) -> None:
+        """Ask the pod these cases, without effect on its readiness; does nothing when asked already."""
+
+    def job_report(self, pod: PodRef) -> JobReport | None:
+        """What the pod of an inspection Job has to say; None when it has not answered yet."""
+
+    def keys(self) -> Mapping[str, str] | None:
+        """Data of the ConfigMap `<name>-keys` (see embedding_model.ports); None until it could be read."""
+
+
+@dataclass
+class MemoryFacts:
+    """Facts that a test sets. Trials asked for are kept in `trials_requested`."""
+
+    resolutions: dict[str, Resolution] = field(default_factory=dict)  # by ResolutionRequest.token
+    reports: dict[str, GoldensReport] = field(default_factory=dict)  # by pod uid
+    trials: dict[tuple[str, str], GoldensReport] = field(default_factory=dict)  # by pod uid and case set
+    job_reports: dict[str, JobReport] = field(default_factory=dict)  # by pod uid
+    key_data: Mapping[str, str] | None = None
+    resolutions_requested: list[ResolutionRequest] = field(default_factory=list)
+    trials_requested: dict[tuple[str, str], CaseSet] = field(default_factory=dict)
+
+    def resolution(self, key: Key, *, request: ResolutionRequest) -> Resolution:
+        self.resolutions_requested.append(request)
+        return self.resolutions.get(request.token, InProgress())
+
+    def goldens(self, pod: PodRef) -> GoldensReport | None:
+        return self.reports.get(pod.uid)
+
+    def trial(self, pod: PodRef, *, case_set: str) -> GoldensReport | None:
+        return self.trials.get((pod.uid, case_set))
+
+    def request_trial(self, pod: PodRef, *, case_set: CaseSet) -> None:
+        self.trials_requested[pod.uid, case_set.name] = case_set
+
+    def job_report(self, pod: PodRef) -> JobReport | None:
+        return self.job_reports.get(pod.uid)
+
+    def keys(self) -> Mapping[str, str] | None:
+        return self.key_data

@@ -1,0 +1,95 @@
+"""The frozen picture of one EmbeddingModel that judge, children and plan work on.
+
+Everything is read before anything is decided; nothing in here is read again later.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from embedding_model.ports import GoldensReport, JobReport
+from embedding_operator.api.spec import EmbeddingModelSpec
+from embedding_operator.observe.facts import Key, PodRef, Resolution, ResolutionRequest
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ObservedPod:
+    """A pod, with what it answered on its private port.
+
+    `trials` holds the answers to trial case sets by the set's name.
+    """
+
+    object: Object
+    ref: PodRef
+    report: GoldensReport | None = None
+    job_report: JobReport | None = None
+
+    @property
+    def name(self) -> str:
+        return self.ref.name
+
+
+@dataclass(frozen=True)
+class Children:
+    """Objects that carry our label for this model and that it controls, sorted by name."""
+
+    deployments: Sequence[Object] = ()
+    services: Sequence[Object] = ()
+    config_maps: Sequence[Object] = ()
+    jobs: Sequence[Object] = ()
+    disruption_budgets: Sequence[Object] = ()
+
+    def all(self) -> Sequence[Object]:
+        return [*self.deployments, *self.services, *self.config_maps, *self.jobs, *self.disruption_budgets]
+
+
+@dataclass(frozen=True)
+class UserGoldens:
+    """What spec.verification.goldensConfigMapRef points at; `text` is None when ConfigMap or key is missing."""
+
+    name: str
+    exists: bool
+    text: str | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """`spec` is None when it could not be parsed; `spec_error` then says why.
+
+    `foreign` are objects that carry our label but are controlled by somebody else; `leftover` those of an earlier
+    EmbeddingModel of the same name, which the garbage collector is about to delete.
+    `endpoints` are the EndpointSlices of the model's Service. `claim_exists` is None when no claim is asked for.
+    `persisted` and `resolution`: see observe.observe; `request` is what the spec asks to resolve.
+    """
+
+    key: Key
+    now: datetime
+    model: Object
+    spec: EmbeddingModelSpec | None
+    spec_error: str | None = None
+    request: ResolutionRequest | None = None
+    resolution: Resolution | None = None
+    children: Children = field(default_factory=Children)
+    foreign: Sequence[Object] = ()
+    leftover: Sequence[Object] = ()
+    pods: Sequence[ObservedPod] = ()
+    endpoints: Sequence[Object] = ()
+    user_goldens: UserGoldens | None = None
+    claim_exists: bool | None = None
+    keys: Mapping[str, str] | None = None
+
+    @property
+    def uid(self) -> str:
+        return str(self.model["metadata"]["uid"])
+
+    @property
+    def generation(self) -> int:
+        return int(self.model["metadata"].get("generation", 0))
+
+    @property
+    def status(self) -> Object:
+        status: Object = self.model.get("status") or {}
+        return status

@@ -1,0 +1,51 @@
+# `make` prints the targets. Everything needed is installed by the targets themselves.
+SHELL := /bin/bash
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help environment demo test lint type unit verify apiserver e2e docs lock clean
+
+help: ## print the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+environment: ## .venv with every extra and the development tools
+	@hack/environment
+
+demo: environment ## a real Kubernetes, the operator, a verified model, its first embedding
+	@$(BIN)/python hack/demo.py
+
+test: environment ## lint, types, unit, API-server and e2e tests, with the time of each layer
+	@$(BIN)/python hack/run_layers.py
+
+lint: environment ## ruff, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-cache
+
+type: environment ## mypy, strict
+	@$(BIN)/mypy
+
+verify: environment ## everything generated is up to date
+	@$(BIN)/python hack/generate --check
+
+unit: environment ## tests without a cluster
+	@$(BIN)/pytest -m "not apiserver and not e2e"
+
+apiserver: environment ## tests against a real API server
+	@hack/cluster up
+	@$(BIN)/pytest -m apiserver
+
+e2e: environment ## tests on the whole local cluster, with built images
+	@hack/cluster up
+	@hack/cluster build all
+	@$(BIN)/pytest -m e2e
+
+docs: environment ## regenerate CRD, reference pages and chart tables
+	@$(BIN)/python hack/generate
+
+lock: environment ## resolve dependencies anew into requirements/
+	@hack/lock
+
+clean: ## stop the cluster, remove .venv; caches stay (hack/cluster status names them)
+	@hack/cluster down
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,182 @@
+"""What a user asks for: `spec` of an EmbeddingModel. The CRD's schema is generated from these models.
+
+Rules that only the API server checks are CEL rules beside the field; `parse_spec` is the operator's way in.
+Inside list items nothing has a default: GitOps tools compare lists of a custom resource as a whole, and a defaulted
+field would look like drift for ever.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from embedding_operator.api.embedding_spec import EmbeddingSpec, Normalization, PoolingMode, PromptSpec
+from embedding_operator.api.fields import ConfigName, PromptName, SpecModel
+from embedding_operator.api.pod_spec import (
+    PodSpec,
+    ResourcesSpec,
+    SecretReference,
+    TaintEffect,
+    Toleration,
+    TolerationOperator,
+)
+from embedding_operator.api.rules import ListMap, Pattern, Rule, with_rules
+from embedding_operator.api.source_spec import HuggingFaceSource, ModelSource, VolumeSource
+from embedding_operator.api.verification_spec import (
+    VECTOR_BYTES,
+    ConfigMapReference,
+    FailurePolicy,
+    GoldenSpec,
+    SimilaritySpec,
+    VerificationSpec,
+)
+
+__all__ = [
+    "ConfigMapReference",
+    "EmbeddingModelSpec",
+    "EmbeddingSpec",
+    "FailurePolicy",
+    "GoldenSpec",
+    "HuggingFaceSource",
+    "InvalidSpec",
+    "ModelSource",
+    "Normalization",
+    "PodSpec",
+    "PoolingMode",
+    "PromptSpec",
+    "ResourcesSpec",
+    "RuntimeSpec",
+    "SecretReference",
+    "ServedName",
+    "SimilaritySpec",
+    "TaintEffect",
+    "Toleration",
+    "TolerationOperator",
+    "VerificationSpec",
+    "VolumeSource",
+    "parse_spec",
+]
+
+
+class ServedName(SpecModel):
+    """A model name that requests may use."""
+
+    name: Annotated[
+        str,
+        Field(min_length=1, max_length=128, description="Model name in requests, for example text-embedding-3-small."),
+        Pattern(
+            r"[A-Za-z0-9]([-A-Za-z0-9_.:/@]*[-A-Za-z0-9_.])?",
+            "write a model name of letters, digits, '-', '_', '.', ':', '/' or '@'",
+        ),
+    ]
+    prompt: Annotated[
+        PromptName | None,
+        Field(description="Name of the prompt for requests under this name. Unset: the default prompt, if any."),
+    ] = None
+
+
+class RuntimeSpec(SpecModel):
+    """How the model is run."""
+
+    profile: Annotated[
+        ConfigName | None,
+        Field(
+            description=(
+                "Name of a runtime profile of the operator's Helm values (image, device), such as cpu or cuda. "
+                "Unset: the administrator's default."
+            )
+        ),
+    ] = None
+    served_names: Annotated[
+        tuple[ServedName, ...],
+        Field(
+            max_length=16,
+            description="Model names that requests may use. Empty: the repository (ORG/NAME) and this object's name.",
+        ),
+        ListMap(),
+    ] = ()
+
+
+_PROMPTS = "!has(self.embedding) || !has(self.embedding.prompts)"
+
+
+class EmbeddingModelSpec(SpecModel):
+    """What is asked for."""
+
+    model_config = with_rules(
+        Rule(
+            f"{_PROMPTS} || !has(self.runtime) || !has(self.runtime.servedNames) || "
+            "self.runtime.servedNames.all(s, !has(s.prompt) || self.embedding.prompts.exists(p, p.name == s.prompt))",
+            "the prompt of a served name must be one of embedding.prompts: add it there, or remove it here",
+        ),
+        Rule(
+            f"{_PROMPTS} || !has(self.verification) || !has(self.verification.goldens) || "
+            "self.verification.goldens.all(g, !has(g.prompt) || self.embedding.prompts.exists(p, p.name == g.prompt))",
+            "the prompt of a golden case must be one of embedding.prompts: add it there, or remove it from the case",
+        ),
+        Rule(
+            "!has(self.embedding) || !has(self.embedding.dimensions) || "
+            "!has(self.verification) || !has(self.verification.goldens) || "
+            "self.verification.goldens.all(g, !has(g.vector) || "
+            f"{VECTOR_BYTES.format('g.vector')} == self.embedding.dimensions * 4)",
+            "a golden vector must hold embedding.dimensions float32 values: cut the vector, or change dimensions",
+        ),
+    )
+
+    model: Annotated[ModelSource, Field(description="Where the model's files come from: exactly one source.")]
+    embedding: Annotated[
+        EmbeddingSpec,
+        Field(description="What defines the vector space. Anything unset comes from the model's own files."),
+    ] = EmbeddingSpec()
+    verification: Annotated[
+        VerificationSpec, Field(description="What a pod must answer before it may take traffic.")
+    ] = VerificationSpec()
+    runtime: Annotated[RuntimeSpec, Field(description="How the model is run.")] = RuntimeSpec()
+    resources: Annotated[
+        ResourcesSpec,
+        Field(description="Resources of each serving pod. Unset: the profile's, sized by the model's weights."),
+    ] = ResourcesSpec()
+    pod: Annotated[PodSpec, Field(description="Where the pods run. Placement only.")] = PodSpec()
+    replicas: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1000,
+            description=(
+                "Number of serving pods; 0 keeps everything but the pods. Leave it out when an autoscaler owns it "
+                "through the scale subresource."
+            ),
+        ),
+    ] = 1
+    suspend: Annotated[
+        bool,
+        Field(description="While true the operator writes nothing but status: pods that serve go on serving."),
+    ] = False
+
+
+class InvalidSpec(Exception):
+    """A spec that the API server let through and that cannot be read. `message` holds paths and rules, no values."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+def parse_spec(raw: object) -> EmbeddingModelSpec:
+    """`spec` of a live object. Raises InvalidSpec, which names every wrong field and quotes no value."""
+    if not isinstance(raw, Mapping):
+        raise InvalidSpec("spec: expected an object with the field model; write spec.model.huggingFace.repo")
+    try:
+        return EmbeddingModelSpec.model_validate(dict(raw))
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=True, include_input=False)
+        raise InvalidSpec("; ".join(_explain(item) for item in found)) from None
+
+
+def _explain(item: Mapping[str, Any]) -> str:
+    path = "spec"
+    for part in item["loc"]:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    if item["type"] == "extra_forbidden":
+        return f"{path}: this operator does not know the field; remove it, or upgrade the operator"
+    return f"{path}: {item['msg'].removeprefix('Value error, ')}"

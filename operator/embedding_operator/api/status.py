@@ -1,0 +1,209 @@
+"""What the operator reports: `status` of an EmbeddingModel. The CRD's schema is generated from these models.
+
+Status can be rebuilt from zero at any time; nothing is remembered only there. An absent value is left out, never null.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+from embedding_operator.api.reasons import ConditionType
+from embedding_operator.api.rules import ListMap
+
+MAX_MESSAGE: Final = 32768  # metav1.Condition's own bound
+UNOBSERVED: Final = -1  # the CRD's default of observedGeneration: a fresh object never counts as done
+
+
+def _write_time(value: datetime) -> str:
+    """RFC 3339 in UTC with whole seconds, as metav1.Time."""
+    return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+Time = Annotated[datetime, PlainSerializer(_write_time, return_type=str, when_used="json")]
+
+
+class StatusModel(BaseModel):
+    """Immutable, camelCase outside. Unknown fields are dropped: another version may have written them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+
+
+class ConditionStatus(StrEnum):
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Condition(StatusModel):
+    """As metav1.Condition."""
+
+    type: Annotated[
+        str,
+        Field(
+            max_length=316,
+            pattern=r"^[A-Za-z][A-Za-z0-9]*$",
+            description="Ready, Available, Verified, Resolved, and while they are true Reconciling and Stalled.",
+        ),
+    ]
+    status: Annotated[ConditionStatus, Field(description="True, False or Unknown.")]
+    observed_generation: Annotated[
+        int | None, Field(ge=0, description="metadata.generation that the condition speaks of.")
+    ] = None
+    last_transition_time: Annotated[Time, Field(description="When `status` last changed.")]
+    reason: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=1024,
+            pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+            description="Why, as one word; docs/reference/conditions.md lists them all.",
+        ),
+    ]
+    message: Annotated[str, Field(max_length=MAX_MESSAGE, description="Why, in words, and what to do.")] = ""
+
+    @property
+    def is_true(self) -> bool:
+        return self.status is ConditionStatus.TRUE
+
+
+class WeightsStatus(StatusModel):
+    """The weight files."""
+
+    format: Annotated[str, Field(max_length=63, description="Format of the weights; safetensors.")]
+    bytes: Annotated[int, Field(ge=0, description="Size of all weight files together, in bytes.")]
+    files: Annotated[int, Field(ge=0, description="Number of weight files.")]
+
+
+class EvidenceStatus(StatusModel):
+    """Why a field has its value."""
+
+    field: Annotated[str, Field(max_length=253, description="Field of status.model.")]
+    value: Annotated[str, Field(max_length=1024, description="Its value.")]
+    file: Annotated[str, Field(max_length=1024, description="File of the model, or the spec, that said so.")]
+    key: Annotated[str | None, Field(max_length=1024, description="Key within the file.")] = None
+    note: Annotated[str | None, Field(max_length=1024, description="What else is worth knowing.")] = None
+    overruled: Annotated[
+        tuple[Annotated[str, Field(max_length=1024)], ...] | None,
+        Field(max_length=16, description="Readings of other files that lost."),
+    ] = None
+
+
+class ModelStatus(StatusModel):
+    """What the model is and which bytes it is."""
+
+    task: Annotated[str | None, Field(max_length=63, description="What the model is for.")] = None
+    architecture: Annotated[str | None, Field(max_length=253, description="Class name in the model's config.")] = None
+    source: Annotated[str | None, Field(max_length=1500, description="Repository, or pvc/CLAIM:PATH.")] = None
+    revision: Annotated[str | None, Field(max_length=255, description="Commit that every replica loads.")] = None
+    short_revision: Annotated[
+        str | None, Field(max_length=63, description="First 12 characters of the revision, or of the manifest's hash.")
+    ] = None
+    requested: Annotated[str | None, Field(max_length=255, description="Branch, tag or commit as asked for.")] = None
+    manifest: Annotated[
+        str | None, Field(max_length=128, description="sha256 over the list of all files with their hashes.")
+    ] = None
+    weights: Annotated[WeightsStatus | None, Field(description="The weight files.")] = None
+    pooling: Annotated[str | None, Field(max_length=63, description="How token vectors become one vector.")] = None
+    normalize: Annotated[bool | None, Field(description="Whether vectors have length 1.")] = None
+    dimensions: Annotated[int | None, Field(ge=1, description="Values per vector as served.")] = None
+    max_input_tokens: Annotated[
+        int | None, Field(ge=1, description="Longest input in tokens, special tokens included.")
+    ] = None
+    evidence: Annotated[
+        tuple[EvidenceStatus, ...] | None,
+        Field(max_length=64, description="Which file and key said so, for each fact above."),
+    ] = None
+
+
+class SpaceStatus(StatusModel):
+    """The vector space: what to store beside an index."""
+
+    fingerprint: Annotated[
+        str | None, Field(max_length=63, description="Space that the Service serves, sp1- and 32 hex digits.")
+    ] = None
+    pending: Annotated[str | None, Field(max_length=63, description="Space that is coming up and not yet served.")] = (
+        None
+    )
+
+
+class VerificationSource(StrEnum):
+    """USER: the cases of the spec and of its ConfigMap."""
+
+    USER = "User"
+
+
+class VerificationStatus(StatusModel):
+    """Golden cases as answered."""
+
+    source: Annotated[VerificationSource | None, Field(description="Whose golden cases they are.")] = None
+    passed: Annotated[int, Field(ge=0, description="Cases that passed on every pod asked.")]
+    total: Annotated[int, Field(ge=0, description="Cases in all.")]
+    worst_cosine: Annotated[
+        str | None, Field(max_length=32, description="Smallest cosine of any case with a vector, as a decimal string.")
+    ] = None
+    last_verified_time: Annotated[Time | None, Field(description="When verdict or set of cases last changed.")] = None
+
+
+class PodsStatus(StatusModel):
+    """What the pods really run on."""
+
+    device: Annotated[str | None, Field(max_length=253, description="Device in use, as the pods report it.")] = None
+    dtype: Annotated[str | None, Field(max_length=63, description="Number format of the computation.")] = None
+    runtime_image: Annotated[str | None, Field(max_length=1024, description="Image of the serving pods.")] = None
+
+
+class EmbeddingModelStatus(StatusModel):
+    """What is."""
+
+    observed_generation: Annotated[
+        int | None, Field(ge=-1, description="metadata.generation that this status speaks of; -1: none yet.")
+    ] = None
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(
+            max_length=16,
+            description=("Ready, Available, Verified and Resolved; Reconciling and Stalled only while they are true."),
+        ),
+        ListMap("type"),
+    ] = ()
+    model: Annotated[ModelStatus | None, Field(description="What the model is and which bytes it is.")] = None
+    space: Annotated[SpaceStatus | None, Field(description="The vector space: what to store beside an index.")] = None
+    verification: Annotated[VerificationStatus | None, Field(description="Golden cases as answered.")] = None
+    pods: Annotated[PodsStatus | None, Field(description="What the pods really run on.")] = None
+    url: Annotated[str | None, Field(max_length=512, description="Where clients in the cluster send requests.")] = None
+    replicas: Annotated[int | None, Field(ge=0, description="Serving pods that exist.")] = None
+    ready_replicas: Annotated[int | None, Field(ge=0, description="Serving pods that take requests.")] = None
+    updated_replicas: Annotated[int | None, Field(ge=0, description="Serving pods of the current generation.")] = None
+    selector: Annotated[
+        str | None, Field(max_length=1024, description="Label selector of the serving pods, for the scale subresource.")
+    ] = None
+    last_handled_request: Annotated[
+        str | None,
+        Field(
+            max_length=1024,
+            description="Value of the annotation embedding-operator.dev/requestedAt that was handled last.",
+        ),
+    ] = None
+
+    def condition(self, kind: ConditionType) -> Condition | None:
+        return next((condition for condition in self.conditions if condition.type == kind), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form, without absent values; empty evidence and the like are left out by being None."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @classmethod
+    def from_dict(cls, raw: object) -> Self:
+        """`status` of a live object; one that cannot be read counts as absent, since it is rebuilt from zero."""
+        try:
+            return cls.model_validate(raw or {})
+        except ValueError:
+            return cls()
+
+
+def shorten(message: str, *, limit: int = MAX_MESSAGE) -> str:
+    """`message` cut to what the API server takes, with a mark where it was cut."""
+    return message if len(message) <= limit else message[: limit - 4] + " ..."

@@ -134,6 +134,8 @@ class Inspection(Document):
 
     `dimensions` is the width of the final vector (after Dense modules, before any Matryoshka cut).
     `max_input_tokens` counts special tokens. `normalize` is whether the model's own pipeline ends in L2 normalisation.
+    `configuration` is the sha256 of those values of config.json that change the numbers and show in no other field
+    (attention heads, activation, epsilon ...), so that the fingerprint of the space sees them.
     """
 
     task: Task
@@ -145,9 +147,11 @@ class Inspection(Document):
     dimensions: int = Field(ge=1)
     matryoshka_dimensions: tuple[int, ...] = ()
     max_input_tokens: int = Field(ge=1)
+    truncation_side: TruncationSide = TruncationSide.RIGHT
     lowercase: bool = False
     prompts: tuple[Prompt, ...] = ()
     default_prompt: str | None = None
+    configuration: Sha256 | None = None
     weights: Weights
     evidence: tuple[Evidence, ...] = ()
 

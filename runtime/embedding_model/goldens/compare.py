@@ -1,0 +1,149 @@
+"""Compare what a pod answered with what a golden case expects.
+
+All arithmetic is float64 on the float32 values that came. A vector case passes when both hold:
+
+- the cosine similarity to the golden vector is at least the case's threshold;
+- the norms differ by at most NORM_TOLERANCE of the golden's. The cosine cannot see a missing normalisation; clients
+  that compare by dot product can.
+
+A similarity case passes when the cosine of its two vectors is within the case's tolerance of the expected value.
+
+No message holds a text or a vector of the user's: golden cases may be confidential, messages end up in events.
+"""
+
+import base64
+import math
+from array import array
+from collections.abc import Callable, Iterable
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from sys import byteorder
+
+from embedding_model.goldens.cases import SimilarityCase, VectorCase
+from embedding_model.ports import CaseResult
+
+NORM_TOLERANCE = 1e-2  # bfloat16 keeps norms within 0.4 %; a missing normalisation is off by far more than 1 %
+ROUNDING = 1e-9  # equal vectors may come out one float64 step below 1: the arithmetic must not fail them
+_SIX_DIGITS = Decimal("0.000001")
+
+
+def decode_vector(text: str) -> list[float]:
+    """The float32 values of a base64 string (little-endian, standard alphabet, padded).
+
+    Raises ValueError, without the text in its message, when it is not base64 or not whole float32 values.
+    """
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise ValueError("not base64 (standard alphabet, with padding)") from None
+    if len(data) % 4:
+        raise ValueError(f"{len(data)} bytes, which is not a multiple of the 4 bytes of a float32")
+    values = array("f")
+    values.frombytes(data)
+    if byteorder == "big":
+        values.byteswap()
+    return values.tolist()
+
+
+def encode_vector(values: Iterable[float]) -> str:
+    """The opposite of decode_vector."""
+    packed = array("f", values)
+    if byteorder == "big":
+        packed.byteswap()
+    return base64.b64encode(packed.tobytes()).decode("ascii")
+
+
+def compare_vector(case: VectorCase, *, vector: Iterable[float]) -> CaseResult:
+    """Judge one answered vector. `measured` is the cosine similarity, `threshold` the least that passes."""
+    try:
+        golden = decode_vector(case.vector)
+    except ValueError as error:
+        return _fail(case, f"the golden vector is {error}")
+    answered = [float(value) for value in vector]
+    if len(answered) != len(golden):
+        return _fail(case, f"the golden vector has {len(golden)} dimensions, the answered one {len(answered)}")
+    defect = _find_defect(golden, whose="golden") or _find_defect(answered, whose="answered")
+    if defect is not None:
+        return _fail(case, defect)
+    cosine, golden_norm, norm = _cosine(golden, answered), math.hypot(*golden), math.hypot(*answered)
+    threshold = Decimal(case.min_cosine_similarity)
+    alike = cosine >= float(threshold) - ROUNDING
+    as_long = abs(norm - golden_norm) <= NORM_TOLERANCE * golden_norm
+    measured = _format(cosine, says=lambda shown: shown >= threshold, verdict=alike)
+    if not alike:
+        detail = f"cosine similarity {measured} is below {case.min_cosine_similarity}"
+    elif not as_long:
+        detail = (
+            f"cosine similarity {measured}, but the vector's norm is {norm:.6g} and the golden's {golden_norm:.6g}: "
+            "one of the two is normalised and the other is not, or they are scaled"
+        )
+    else:
+        detail = f"cosine similarity {measured}, at least {case.min_cosine_similarity} expected"
+    return CaseResult(
+        name=case.name,
+        kind=case.kind,
+        passed=alike and as_long,
+        measured=measured,
+        threshold=case.min_cosine_similarity,
+        detail=detail,
+    )
+
+
+def compare_similarity(case: SimilarityCase, *, a: Iterable[float], b: Iterable[float]) -> CaseResult:
+    """Judge the two vectors of a pair. `measured` is the distance from the expected cosine, `threshold` the tolerance.
+
+    `detail` names the cosine itself.
+    """
+    first, second = [float(value) for value in a], [float(value) for value in b]
+    if len(first) != len(second):
+        return _fail(case, f"the two answered vectors have {len(first)} and {len(second)} dimensions")
+    defect = _find_defect(first, whose="answered") or _find_defect(second, whose="answered")
+    if defect is not None:
+        return _fail(case, defect)
+    cosine = _cosine(first, second)
+    tolerance = Decimal(case.tolerance)
+    distance = abs(cosine - float(Decimal(case.expected)))
+    passed = distance <= float(tolerance) + ROUNDING
+    return CaseResult(
+        name=case.name,
+        kind=case.kind,
+        passed=passed,
+        measured=_format(distance, says=lambda shown: shown <= tolerance, verdict=passed),
+        threshold=case.tolerance,
+        detail=f"similarity {_quantize(cosine, rounding=ROUND_HALF_EVEN)}, "
+        f"expected {case.expected} within {case.tolerance}",
+    )
+
+
+def _fail(case: VectorCase | SimilarityCase, detail: str) -> CaseResult:
+    threshold = case.min_cosine_similarity if isinstance(case, VectorCase) else case.tolerance
+    return CaseResult(name=case.name, kind=case.kind, passed=False, threshold=threshold, detail=detail)
+
+
+def _find_defect(values: list[float], *, whose: str) -> str | None:
+    if not values:
+        return f"the {whose} vector is empty"
+    bad = sum(not math.isfinite(value) for value in values)
+    if bad:
+        return f"{bad} of the {len(values)} values of the {whose} vector are NaN or infinite"
+    if not any(values):
+        return f"the {whose} vector is zero"
+    return None
+
+
+def _cosine(a: list[float], b: list[float]) -> float:
+    # Scaled to norm one first, so that no product of large values overflows.
+    a_norm, b_norm = math.hypot(*a), math.hypot(*b)
+    return math.fsum((x / a_norm) * (y / b_norm) for x, y in zip(a, b, strict=True))
+
+
+def _format(value: float, *, says: Callable[[Decimal], bool], verdict: bool) -> str:
+    """Six digits that do not contradict the verdict: a report must not read "0.999000 is below 0.999"."""
+    for rounding in (ROUND_HALF_EVEN, ROUND_FLOOR, ROUND_CEILING):
+        shown = _quantize(value, rounding=rounding)
+        if says(shown) == verdict:
+            return str(shown)
+    return str(_quantize(value, rounding=ROUND_HALF_EVEN))
+
+
+def _quantize(value: float, *, rounding: str) -> Decimal:
+    return Decimal(value).quantize(_SIX_DIGITS, rounding=rounding) + 0  # + 0 turns -0.000000 into 0.000000

@@ -1,0 +1,160 @@
+"""What is served: an inspection with the spec's overrides applied, each override with its evidence."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import NoReturn
+
+from embedding_model.refusal import Reason, Refusal
+from embedding_model.resolved import Evidence, Inspection, Pooling, Prompt, Serving
+
+_SPEC = "spec"  # the `file` of evidence that the user wrote
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overrides:
+    """The part of `spec.embedding` that is set. None keeps what the model's own files say.
+
+    `prompts` replaces the model's prompts as a whole. `default_prompt` names one of the prompts in force;
+    the empty string means that no prompt is applied by default, also where the model names one.
+    """
+
+    pooling: Pooling | None = None
+    normalize: bool | None = None
+    dimensions: int | None = None
+    prompts: tuple[Prompt, ...] | None = None
+    default_prompt: str | None = None
+
+
+def apply_overrides(inspection: Inspection, *, overrides: Overrides) -> tuple[Serving, tuple[Evidence, ...]]:
+    """The values that are served, and one Evidence for each override (`file` is "spec", `key` the spec field).
+
+    Raises Refusal(INVALID_OVERRIDE), `field` naming the spec field, for dimensions outside 1 to the model's own,
+    prompts with the same name, and a default prompt that does not exist.
+    """
+    prompts = _choose_prompts(inspection, overrides=overrides)
+    serving = Serving(
+        task=inspection.task,
+        pooling=inspection.pooling if overrides.pooling is None else overrides.pooling,
+        include_prompt=inspection.include_prompt,
+        normalize=inspection.normalize if overrides.normalize is None else overrides.normalize,
+        dimensions=_choose_dimensions(inspection, overrides=overrides),
+        model_dimensions=inspection.dimensions,
+        max_input_tokens=inspection.max_input_tokens,
+        lowercase=inspection.lowercase,
+        truncation_side=inspection.truncation_side,
+        prompts=prompts,
+        default_prompt=_choose_default_prompt(inspection, overrides=overrides, prompts=prompts),
+    )
+    return serving, _collect_evidence(inspection, overrides=overrides, serving=serving)
+
+
+def _choose_dimensions(inspection: Inspection, *, overrides: Overrides) -> int:
+    own = inspection.dimensions
+    if overrides.dimensions is None:
+        return own
+    if not 1 <= overrides.dimensions <= own:
+        _refuse(
+            "embedding.dimensions",
+            f"embedding.dimensions is {overrides.dimensions}, but the model's vectors have {own}: "
+            f"write a number from 1 to {own}, or leave it out",
+        )
+    return overrides.dimensions
+
+
+def _choose_prompts(inspection: Inspection, *, overrides: Overrides) -> tuple[Prompt, ...]:
+    if overrides.prompts is None:
+        return inspection.prompts
+    counts = Counter(prompt.name for prompt in overrides.prompts)
+    if "" in counts:
+        _refuse("embedding.prompts", "embedding.prompts holds a prompt without a name: give each prompt a name")
+    repeated = sorted(name for name, count in counts.items() if count > 1)
+    if repeated:
+        _refuse(
+            "embedding.prompts",
+            f"embedding.prompts names {_quote(repeated)} more than once: give each prompt a name of its own",
+        )
+    return overrides.prompts
+
+
+def _choose_default_prompt(inspection: Inspection, *, overrides: Overrides, prompts: tuple[Prompt, ...]) -> str | None:
+    names = [prompt.name for prompt in prompts]
+    known = f"the prompts are {_quote(names)}" if names else "there are no prompts"
+    if overrides.default_prompt is not None:
+        if overrides.default_prompt == "":
+            return None
+        if overrides.default_prompt not in names:
+            _refuse(
+                "embedding.defaultPrompt",
+                f"embedding.defaultPrompt is {_quote([overrides.default_prompt])}, but {known}: name one of them, "
+                "or add it to embedding.prompts",
+            )
+        return overrides.default_prompt
+    own = inspection.default_prompt
+    if own is not None and own not in names:
+        _refuse(
+            "embedding.defaultPrompt",
+            f"the model applies its prompt {_quote([own])} by default, but embedding.prompts replaces the model's "
+            f'prompts and {known}: set embedding.defaultPrompt to one of them, or to "" for none',
+        )
+    return own
+
+
+def _collect_evidence(inspection: Inspection, *, overrides: Overrides, serving: Serving) -> tuple[Evidence, ...]:
+    collected: list[Evidence] = []
+
+    def record(field: str, *, value: str, own: str, note: str | None = None) -> None:
+        key = "embedding." + ("defaultPrompt" if field == "default_prompt" else field)
+        overruled = () if own == value else (_describe(inspection, field=field, own=own),)
+        collected.append(Evidence(field=field, value=value, file=_SPEC, key=key, note=note, overruled=overruled))
+
+    if overrides.pooling is not None:
+        record("pooling", value=overrides.pooling, own=inspection.pooling)
+    if overrides.normalize is not None:
+        record("normalize", value=_word(overrides.normalize), own=_word(inspection.normalize))
+    if overrides.dimensions is not None:
+        record(
+            "dimensions",
+            value=str(overrides.dimensions),
+            own=str(inspection.dimensions),
+            note=_judge_cut(inspection, dimensions=overrides.dimensions),
+        )
+    if overrides.prompts is not None:
+        record("prompts", value=_names(overrides.prompts), own=_names(inspection.prompts))
+    if overrides.default_prompt is not None:
+        record("default_prompt", value=serving.default_prompt or "none", own=inspection.default_prompt or "none")
+    return tuple(collected)
+
+
+def _judge_cut(inspection: Inspection, *, dimensions: int) -> str | None:
+    if dimensions == inspection.dimensions:
+        return None
+    sizes = inspection.matryoshka_dimensions
+    if not sizes:
+        return "the model declares no Matryoshka sizes: how good its cut vectors are is not known"
+    if dimensions in sizes:
+        return "a Matryoshka size that the model declares"
+    return f"not among the Matryoshka sizes that the model declares ({', '.join(map(str, sizes))})"
+
+
+def _describe(inspection: Inspection, *, field: str, own: str) -> str:
+    """The model's own reading and the file it came from."""
+    source = next((item for item in inspection.evidence if item.field == field), None)
+    if source is None:
+        return own
+    return f"{own} ({source.file}{'' if source.key is None else ' ' + source.key})"
+
+
+def _names(prompts: tuple[Prompt, ...]) -> str:
+    return ", ".join(prompt.name for prompt in prompts) or "none"
+
+
+def _word(flag: bool) -> str:
+    return "true" if flag else "false"
+
+
+def _quote(names: list[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _refuse(field: str, message: str) -> NoReturn:
+    raise Refusal(Reason.INVALID_OVERRIDE, message, field=field)

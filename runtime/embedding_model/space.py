@@ -1,0 +1,67 @@
+"""The fingerprint of a vector space: two models with the same fingerprint may answer behind one Service.
+
+The fingerprint covers everything that moves a vector: the bytes of weights and tokenizer, the architecture and its
+configuration, pooling, normalisation, dimensions, prompts, maximum length, truncation and lowercasing. It leaves out
+where the files came from (repository, revision, volume), model cards, replicas, resources and dtype.
+
+The recipe is versioned by the prefix `sp1-`. A change of recipe is a change of every user's space: it needs a new
+prefix, never a silent edit.
+"""
+
+import hashlib
+from pathlib import PurePosixPath
+
+import orjson
+
+from embedding_model.resolved import Inspection, Manifest, Serving
+
+PREFIX = "sp1-"
+_HEX_DIGITS = 32  # 128 bits: no accidental collision, and with the prefix it fits a label's 63 characters
+
+# Every file that a tokenizer of the Hugging Face libraries is loaded from.
+TOKENIZER_FILES = frozenset(
+    {
+        "added_tokens.json",
+        "merges.txt",
+        "sentencepiece.bpe.model",
+        "special_tokens_map.json",
+        "spiece.model",
+        "tokenizer.json",
+        "tokenizer.model",
+        "tokenizer_config.json",
+        "vocab.json",
+        "vocab.txt",
+    }
+)
+
+
+def fingerprint(*, manifest: Manifest, inspection: Inspection, serving: Serving) -> str:
+    """Name the vector space: `sp1-` and the first 32 hex digits of the sha256 over a canonical JSON document.
+
+    The order of files and prompts does not matter. Raises ValueError when the manifest holds no weights, because a
+    fingerprint without weights would equal that of any other such model.
+    """
+    weights = [file for file in manifest.files if file.path.endswith(".safetensors")]
+    if not weights:
+        raise ValueError("the manifest lists no *.safetensors file: there is nothing to fingerprint")
+    covered = {
+        "files": sorted(
+            [file.path, file.sha256]
+            for file in manifest.files
+            if file.path.endswith(".safetensors") or PurePosixPath(file.path).name in TOKENIZER_FILES
+        ),
+        "task": serving.task,
+        "architecture": inspection.architecture,
+        "configuration": inspection.configuration,
+        "pooling": serving.pooling,
+        "includePrompt": serving.include_prompt,
+        "normalize": serving.normalize,
+        "dimensions": serving.dimensions,
+        "prompts": sorted([prompt.name, prompt.text] for prompt in serving.prompts),
+        "defaultPrompt": serving.default_prompt,
+        "maxInputTokens": serving.max_input_tokens,
+        "truncationSide": serving.truncation_side,
+        "lowercase": serving.lowercase,
+    }
+    canonical = orjson.dumps(covered, option=orjson.OPT_SORT_KEYS)
+    return PREFIX + hashlib.sha256(canonical).hexdigest()[:_HEX_DIGITS]

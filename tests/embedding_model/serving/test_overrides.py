@@ -1,0 +1,116 @@
+"""What the spec may change about a model, and what each change leaves as evidence."""
+
+from typing import Any
+
+import pytest
+
+from embedding_model.refusal import Reason, Refusal
+from embedding_model.resolved import Evidence, Inspection, Pooling, Prompt, Task, TruncationSide, Weights
+from embedding_model.serving import Overrides, apply_overrides
+
+QUERY, DOCUMENT = Prompt(name="query", text="query: "), Prompt(name="document", text="")
+MODEL = Inspection(
+    task=Task.EMBEDDING,
+    architecture="BertModel",
+    family="bert",
+    pooling=Pooling.MEAN,
+    include_prompt=False,
+    normalize=True,
+    dimensions=384,
+    max_input_tokens=256,
+    truncation_side=TruncationSide.LEFT,
+    lowercase=True,
+    prompts=(QUERY, DOCUMENT),
+    default_prompt="query",
+    weights=Weights(bytes=100, files=1, parameters=25),
+    evidence=(
+        Evidence(field="pooling", value="Mean", file="1_Pooling/config.json", key="pooling_mode_mean_tokens"),
+        Evidence(field="dimensions", value="384", file="model.safetensors"),
+    ),
+)
+
+
+def test_without_overrides_the_model_is_served_as_its_files_say() -> None:
+    serving, evidence = apply_overrides(MODEL, overrides=Overrides())
+    assert evidence == ()
+    assert (serving.dimensions, serving.model_dimensions, serving.max_input_tokens) == (384, 384, 256)
+    assert (serving.pooling, serving.normalize, serving.include_prompt) == (Pooling.MEAN, True, False)
+    assert (serving.lowercase, serving.truncation_side) == (True, TruncationSide.LEFT)
+    assert (serving.prompts, serving.default_prompt) == ((QUERY, DOCUMENT), "query")
+
+
+def test_an_override_says_what_it_overruled() -> None:
+    serving, (evidence,) = apply_overrides(MODEL, overrides=Overrides(pooling=Pooling.CLS))
+    assert serving.pooling is Pooling.CLS
+    assert evidence == Evidence(
+        field="pooling",
+        value="Cls",
+        file="spec",
+        key="embedding.pooling",
+        overruled=("Mean (1_Pooling/config.json pooling_mode_mean_tokens)",),
+    )
+
+
+def test_an_override_that_agrees_overrules_nothing() -> None:
+    _, (evidence,) = apply_overrides(MODEL, overrides=Overrides(normalize=True))
+    assert (evidence.value, evidence.overruled) == ("true", ())
+
+
+@pytest.mark.parametrize("dimensions", [1, 256, 384])
+def test_dimensions_may_be_any_number_up_to_the_models(dimensions: int) -> None:
+    serving, _ = apply_overrides(MODEL, overrides=Overrides(dimensions=dimensions))
+    assert (serving.dimensions, serving.model_dimensions) == (dimensions, 384)
+
+
+@pytest.mark.parametrize(
+    ("declared", "dimensions", "note"),
+    [
+        ((), 256, "the model declares no Matryoshka sizes: how good its cut vectors are is not known"),
+        ((128, 256), 256, "a Matryoshka size that the model declares"),
+        ((128, 256), 200, "not among the Matryoshka sizes that the model declares (128, 256)"),
+        ((128, 256), 384, None),
+    ],
+)
+def test_a_cut_says_what_the_model_declares_about_it(declared: Any, dimensions: int, note: str | None) -> None:
+    model = MODEL.model_copy(update={"matryoshka_dimensions": declared})
+    _, (evidence,) = apply_overrides(model, overrides=Overrides(dimensions=dimensions))
+    assert evidence.note == note
+
+
+def test_prompts_replace_those_of_the_model() -> None:
+    passage = Prompt(name="passage", text="passage: ")
+    serving, evidence = apply_overrides(MODEL, overrides=Overrides(prompts=(passage,), default_prompt="passage"))
+    assert (serving.prompts, serving.default_prompt) == ((passage,), "passage")
+    assert [(item.key, item.value, item.overruled) for item in evidence] == [
+        ("embedding.prompts", "passage", ("query, document",)),
+        ("embedding.defaultPrompt", "passage", ("query",)),
+    ]
+
+
+def test_an_empty_default_prompt_switches_the_models_own_off() -> None:
+    serving, (evidence,) = apply_overrides(MODEL, overrides=Overrides(default_prompt=""))
+    assert serving.default_prompt is None
+    assert evidence.value == "none"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "field", "says"),
+    [
+        (Overrides(dimensions=385), "embedding.dimensions", "385, but the model's vectors have 384"),
+        (Overrides(dimensions=0), "embedding.dimensions", "write a number from 1 to 384"),
+        (Overrides(dimensions=-1), "embedding.dimensions", "write a number from 1 to 384"),
+        (Overrides(default_prompt="title"), "embedding.defaultPrompt", 'the prompts are "query", "document"'),
+        (Overrides(prompts=(DOCUMENT,)), "embedding.defaultPrompt", 'applies its prompt "query" by default'),
+        (Overrides(prompts=()), "embedding.defaultPrompt", "there are no prompts"),
+        (Overrides(prompts=(QUERY, QUERY)), "embedding.prompts", '"query" more than once'),
+        (Overrides(prompts=(Prompt(name="", text="x"),)), "embedding.prompts", "a prompt without a name"),
+    ],
+)
+def test_an_override_that_cannot_be_served_is_refused_with_its_field(
+    overrides: Overrides, field: str, says: str
+) -> None:
+    with pytest.raises(Refusal) as caught:
+        apply_overrides(MODEL, overrides=overrides)
+    assert caught.value.reason is Reason.INVALID_OVERRIDE
+    assert caught.value.field == field
+    assert says in caught.value.message

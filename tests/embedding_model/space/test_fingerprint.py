@@ -1,0 +1,131 @@
+"""What a vector space is named by, and what it is not."""
+
+from typing import Any
+
+import pytest
+
+from embedding_model.resolved import (
+    FileEntry,
+    Inspection,
+    Manifest,
+    Pooling,
+    Prompt,
+    Serving,
+    Task,
+    TruncationSide,
+    Weights,
+)
+from embedding_model.space import fingerprint
+
+INSPECTION = Inspection(
+    task=Task.EMBEDDING,
+    architecture="BertModel",
+    family="bert",
+    pooling=Pooling.MEAN,
+    normalize=True,
+    dimensions=384,
+    max_input_tokens=256,
+    configuration="c" * 64,
+    weights=Weights(bytes=100, files=1, parameters=25),
+)
+SERVING = Serving(
+    task=Task.EMBEDDING,
+    pooling=Pooling.MEAN,
+    include_prompt=True,
+    normalize=True,
+    dimensions=384,
+    model_dimensions=384,
+    max_input_tokens=256,
+    lowercase=False,
+)
+PROMPTS = (Prompt(name="query", text="query: "), Prompt(name="document", text=""))
+
+
+def manifest(**hashes: str) -> Manifest:
+    named = {"model.safetensors": "a", "tokenizer.json": "b", "config.json": "d", "README.md": "e"} | hashes
+    return Manifest(files=tuple(FileEntry(path=path, size=1, sha256=digit * 64) for path, digit in named.items()))
+
+
+def name(
+    *, files: Manifest | None = None, inspection: dict[str, Any] | None = None, serving: dict[str, Any] | None = None
+) -> str:
+    return fingerprint(
+        manifest=files or manifest(),
+        inspection=INSPECTION.model_copy(update=inspection or {}),
+        serving=SERVING.model_copy(update=serving or {}),
+    )
+
+
+# Users write these down (spec.space) and index under them. A change here orphans every stored vector: it needs a new
+# prefix beside sp1-, and a migration.
+STORED = {
+    "sp1-c1fe820f7a648e75fdf53a9d11253cb6": name(),
+    "sp1-f09dee64136fd6fc0d8773069d2121c0": name(serving={"dimensions": 256}),
+    "sp1-c4b99257bc835617d7011b709b3bc5f3": name(serving={"prompts": PROMPTS, "default_prompt": "query"}),
+    "sp1-34afbf6ce83a02eb98cabd6218f6f44c": name(
+        inspection={"configuration": None}, serving={"pooling": Pooling.CLS, "normalize": False}
+    ),
+}
+
+
+@pytest.mark.parametrize(("stored", "computed"), STORED.items())
+def test_a_fingerprint_never_changes(stored: str, computed: str) -> None:
+    assert computed == stored
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"files": manifest(**{"model.safetensors": "0"})},
+        {"files": manifest(**{"tokenizer.json": "0"})},
+        {"files": manifest(**{"0_Transformer/vocab.txt": "0"})},
+        {"files": manifest(**{"model-00002-of-00002.safetensors": "0"})},
+        {"inspection": {"architecture": "RobertaModel"}},
+        {"inspection": {"configuration": "0" * 64}},
+        {"serving": {"pooling": Pooling.CLS}},
+        {"serving": {"include_prompt": False}},
+        {"serving": {"normalize": False}},
+        {"serving": {"dimensions": 383}},
+        {"serving": {"max_input_tokens": 128}},
+        {"serving": {"lowercase": True}},
+        {"serving": {"truncation_side": TruncationSide.LEFT}},
+        {"serving": {"prompts": PROMPTS}},
+        {"serving": {"prompts": PROMPTS, "default_prompt": "query"}},
+        {"serving": {"prompts": PROMPTS, "default_prompt": "document"}},
+    ],
+)
+def test_whatever_moves_a_vector_makes_another_space(change: dict[str, Any]) -> None:
+    assert name(**change) != name()
+
+
+def test_all_these_changes_give_spaces_of_their_own() -> None:
+    assert len(set(STORED.values())) == len(STORED)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"files": manifest(**{"README.md": "0"})},
+        {"files": manifest(**{"config.json": "0"})},  # what counts in it is `configuration`
+        {"files": manifest(**{"config_sentence_transformers.json": "0"})},  # what counts in it is `prompts`
+        {"files": Manifest(files=tuple(reversed(manifest().files)))},
+        {"inspection": {"matryoshka_dimensions": (128, 256)}},
+        {"inspection": {"evidence": ()}},
+    ],
+)
+def test_whatever_leaves_vectors_alone_keeps_the_space(change: dict[str, Any]) -> None:
+    assert name(**change) == name()
+
+
+def test_the_order_of_prompts_does_not_matter() -> None:
+    assert name(serving={"prompts": PROMPTS}) == name(serving={"prompts": PROMPTS[::-1]})
+
+
+def test_a_fingerprint_fits_a_label_value() -> None:
+    assert name().startswith("sp1-")
+    assert len(name()) == 36
+
+
+def test_a_manifest_without_weights_has_no_fingerprint() -> None:
+    with pytest.raises(ValueError, match="nothing to fingerprint"):
+        name(files=Manifest(files=(FileEntry(path="config.json", size=1, sha256="a" * 64),)))

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from embedding_operator.api.fields import Quantity, SpecModel
+from embedding_operator.api.fields import ObjectName, Quantity, SpecModel
 from embedding_operator.api.rules import ListMap, Pattern, Rule, with_rules
 
 LABEL_VALUE: Final = r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?"
@@ -44,16 +44,13 @@ class ResourcesSpec(SpecModel):
         ),
     )
 
-    requests: Annotated[
-        ResourceMap, Field(default_factory=dict, description="What the scheduler reserves, for example cpu: 2.")
-    ]
-    limits: Annotated[
-        ResourceMap,
-        Field(
-            default_factory=dict,
-            description="The most a pod may use; devices such as nvidia.com/gpu: 1 are asked for here.",
-        ),
-    ]
+    requests: ResourceMap = Field(
+        default_factory=dict, description="What the scheduler reserves for each pod, for example cpu: 2."
+    )
+    limits: ResourceMap = Field(
+        default_factory=dict,
+        description="The most a pod may use; devices such as nvidia.com/gpu: 1 are asked for here.",
+    )
 
 
 class TolerationOperator(StrEnum):
@@ -106,17 +103,9 @@ class SecretReference(SpecModel):
 class PodSpec(SpecModel):
     """Where the pods run. Placement only."""
 
-    node_selector: Annotated[
-        dict[
-            Annotated[str, Field(max_length=317)],
-            LabelValue,
-        ],
-        Field(
-            default_factory=dict,
-            max_length=32,
-            description="Labels that a node must have, in addition to the profile's.",
-        ),
-    ]
+    node_selector: Annotated[dict[Annotated[str, Field(max_length=317)], LabelValue], Field(max_length=32)] = Field(
+        default_factory=dict, description="Labels that a node must have, in addition to the profile's."
+    )
     tolerations: Annotated[
         tuple[Toleration, ...],
         Field(max_length=32, description="Taints that the pods tolerate, in addition to the profile's."),

@@ -1,0 +1,217 @@
+"""The Gateway over kubernetes.aio: raw calls, dicts in and out, no models and no discovery.
+
+The generated models cost memory and reject fields they do not know, so only the client's transport is used.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Final, Self
+
+import aiohttp
+import orjson
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+
+from embedding_operator.api.names import FIELD_MANAGER
+from embedding_operator.kube.connection import authorization
+from embedding_operator.kube.gateway import (
+    Conflict,
+    Forbidden,
+    GatewayError,
+    Invalid,
+    Kind,
+    Object,
+    TooManyRequests,
+    Unreachable,
+)
+from embedding_operator.kube.paths import kind_of, label_selector, resource_path, with_query
+
+# An answer takes milliseconds; a connection that hangs longer than this is dead, and a reconcile must not wait on it.
+CALL_TIMEOUT_SECONDS: Final = 10.0
+# A page of 500 objects stays well under a megabyte or two; the API server's own recommendation.
+PAGE_SIZE: Final = 500
+
+APPLY: Final = "application/apply-patch+yaml"  # JSON is YAML
+JSON: Final = "application/json"
+
+
+@dataclass(frozen=True)
+class CallRecord:
+    """One call as it went: for metrics. `status` is 0 when no answer came."""
+
+    verb: str
+    kind: str
+    status: int
+    seconds: float
+
+
+class KubernetesGateway:
+    """Gateway of one API server. Safe to use from many tasks of one event loop."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        timeout_seconds: float = CALL_TIMEOUT_SECONDS,
+        on_call: Callable[[CallRecord], None] | None = None,
+    ) -> None:
+        self._configuration = configuration
+        self._client = ApiClient(configuration)
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._on_call = on_call
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def get(self, kind: Kind, *, namespace: str, name: str) -> Object | None:
+        path = resource_path(kind, namespace=namespace, name=name)
+        return await self._found("get", kind.kind, "GET", path)
+
+    async def list(self, kind: Kind, *, namespace: str | None, labels: Mapping[str, str]) -> Sequence[Object]:
+        path = resource_path(kind, namespace=namespace)
+        items: list[Object] = []
+        token: str | None = None
+        while True:
+            query = with_query(path, limit=PAGE_SIZE, labelSelector=label_selector(labels), **{"continue": token})
+            page = await self._found("list", kind.kind, "GET", query)
+            if page is None:
+                return items
+            items += [{**item, "apiVersion": kind.api_version, "kind": kind.kind} for item in page.get("items") or ()]
+            token = page.get("metadata", {}).get("continue") or None
+            if token is None:
+                return items
+
+    async def apply(self, manifest: Object) -> Object:
+        kind, path = _target(manifest)
+        query = with_query(path, fieldManager=FIELD_MANAGER, force="true")
+        return await self._call("apply", kind.kind, "PATCH", query, body=manifest, content_type=APPLY)
+
+    async def create(self, manifest: Object) -> Object:
+        kind = kind_of(manifest)
+        path = resource_path(kind, namespace=manifest["metadata"].get("namespace"))
+        return await self._call(
+            "create", kind.kind, "POST", with_query(path, fieldManager=FIELD_MANAGER), body=manifest
+        )
+
+    async def replace(self, manifest: Object) -> Object:
+        kind, path = _target(manifest)
+        query = with_query(path, fieldManager=FIELD_MANAGER)
+        return await self._call("replace", kind.kind, "PUT", query, body=manifest)
+
+    async def delete(self, kind: Kind, *, namespace: str, name: str, uid: str | None = None) -> None:
+        options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        path = resource_path(kind, namespace=namespace, name=name)
+        try:
+            await self._found("delete", kind.kind, "DELETE", path, body=options)
+        except Conflict as error:
+            # The object that we meant is gone, and its name belongs to another one now.
+            if uid is None or not _names_uid(error):
+                raise
+
+    async def apply_status(self, kind: Kind, *, namespace: str, name: str, uid: str, status: Object) -> Object | None:
+        path = resource_path(kind, namespace=namespace, name=name, subresource="status")
+        body = {
+            "apiVersion": kind.api_version,
+            "kind": kind.kind,
+            "metadata": {"name": name, "namespace": namespace, "uid": uid},
+            "status": status,
+        }
+        query = with_query(path, fieldManager=FIELD_MANAGER, force="true")
+        try:
+            return await self._found("apply_status", kind.kind, "PATCH", query, body=body, content_type=APPLY)
+        except Conflict as error:
+            if _names_uid(error):
+                return None
+            raise
+
+    async def get_path(self, path: str) -> Object:
+        return await self._call("get", "path", "GET", path)
+
+    async def _found(
+        self, verb: str, kind: str, method: str, path: str, *, body: Object | None = None, content_type: str = JSON
+    ) -> Object | None:
+        """As `_call`, with None for 404."""
+        try:
+            return await self._call(verb, kind, method, path, body=body, content_type=content_type)
+        except GatewayError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def _call(
+        self, verb: str, kind: str, method: str, path: str, *, body: Object | None = None, content_type: str = JSON
+    ) -> Object:
+        started = monotonic()
+        status = 0
+        try:
+            # call_api skips the client's own authentication, and with it the re-reading of the token's file.
+            headers = {"Accept": JSON, "Content-Type": content_type}
+            if header := await authorization(self._configuration):
+                headers["Authorization"] = header
+            response = await self._client.call_api(
+                method, self._configuration.host + path, headers, body=body, _request_timeout=self._timeout
+            )
+            data: bytes = await response.read()
+            status = response.status
+            retry_after = response.headers.get("Retry-After")
+        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
+            raise Unreachable(f"{verb} {kind}: no answer from the API server ({type(error).__name__})") from error
+        finally:
+            if self._on_call is not None:
+                self._on_call(CallRecord(verb=verb, kind=kind, status=status, seconds=monotonic() - started))
+        return _answer(status, data, what=f"{verb} {kind}", retry_after=retry_after)
+
+
+def _target(manifest: Object) -> tuple[Kind, str]:
+    kind = kind_of(manifest)
+    metadata = manifest["metadata"]
+    return kind, resource_path(kind, namespace=metadata.get("namespace"), name=metadata["name"])
+
+
+def _answer(status: int, data: bytes, *, what: str, retry_after: str | None) -> Object:
+    """The object, or the error that the status code stands for."""
+    try:
+        content = orjson.loads(data) if data else {}
+    except orjson.JSONDecodeError:
+        content = {}
+    if 200 <= status < 300:
+        return content if isinstance(content, dict) else {}
+    said = content.get("message") if isinstance(content, dict) else None
+    message = f"{what}: {said or f'the API server answered {status}'}"
+    seconds = _seconds(retry_after, content)
+    error: type[GatewayError] = GatewayError
+    if status == 409:
+        error = Conflict
+    elif status == 422:
+        error = Invalid
+    elif status == 403:
+        error = Forbidden
+    elif status in (429, 503):
+        error = TooManyRequests
+    elif status == 401 or status >= 500:
+        error = Unreachable
+    raise error(message, status=status, retry_after=seconds)
+
+
+def _seconds(retry_after: str | None, content: object) -> float | None:
+    """Retry-After in seconds; the Status object repeats it in its details. The API server uses no HTTP dates."""
+    if retry_after is not None and retry_after.isdigit():
+        return float(retry_after)
+    details = content.get("details") if isinstance(content, dict) else None
+    named = details.get("retryAfterSeconds") if isinstance(details, dict) else None
+    return float(named) if isinstance(named, int | float) else None
+
+
+def _names_uid(error: GatewayError) -> bool:
+    """Whether a 409 says that the object of this name is another one (`Precondition failed: UID in precondition`)."""
+    return "uid" in error.message.lower()

@@ -1,0 +1,288 @@
+"""A Gateway in memory for scenario tests: as much of the API server as a reconcile can notice.
+
+Kept: uid, resourceVersion that moves only when something changes, generation, server-side apply with field removal,
+the status subresource, label selection, immutable fields, deletion with preconditions, finalizers and cascades.
+Not kept: schemas, defaulting, admission, controllers, watches. The contract tests in tests/kube run against this and
+against a real API server.
+"""
+
+import copy
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from embedding_operator.kube.gateway import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    EMBEDDING_MODEL,
+    ENDPOINT_SLICE,
+    EVENT,
+    JOB,
+    LEASE,
+    Conflict,
+    GatewayError,
+    Invalid,
+    Kind,
+    Object,
+)
+from embedding_operator.kube.ownership import Path, merge, owned_paths, remove
+from embedding_operator.kube.paths import kind_of
+
+WRITES: Final = frozenset({"apply", "create", "replace", "delete", "apply_status"})
+_WITHOUT_STATUS: Final = frozenset(kind.kind for kind in (CONFIG_MAP, LEASE, ENDPOINT_SLICE, EVENT))
+_SERVER_SIDE: Final = ("uid", "resourceVersion", "generation", "creationTimestamp")
+_IMMUTABLE: Final[Mapping[str, tuple[Path, ...]]] = {
+    DEPLOYMENT.kind: (("spec", "selector"),),
+    JOB.kind: (("spec", "template"), ("spec", "selector"), ("spec", "completions")),
+}
+
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call that reached this API server; `body` is the manifest or status written, if any."""
+
+    verb: str
+    kind: str
+    namespace: str | None
+    name: str | None
+    body: Object | None = None
+
+    @property
+    def is_write(self) -> bool:
+        return self.verb in WRITES
+
+
+class MemoryGateway:
+    """See the module's docstring. `paths` answers `get_path`; `now` is the creationTimestamp of new objects."""
+
+    def __init__(
+        self, *, paths: Mapping[str, Object] | None = None, now: Callable[[], str] = lambda: "2026-01-01T00:00:00Z"
+    ) -> None:
+        self._objects: dict[Key, dict[str, Any]] = {}
+        self._applied: dict[tuple[Key, str], set[Path]] = {}
+        self._paths = dict(paths or {})
+        self._now = now
+        self._versions = itertools.count(1)
+        self._uids = itertools.count(1)
+        self._calls: list[Call] = []
+
+    # What the operator calls.
+
+    async def get(self, kind: Kind, *, namespace: str, name: str) -> Object | None:
+        self._record("get", kind, namespace, name)
+        return self.peek(kind, namespace=namespace, name=name)
+
+    async def list(self, kind: Kind, *, namespace: str | None, labels: Mapping[str, str]) -> Sequence[Object]:
+        self._record("list", kind, namespace, None)
+        return self.peek_all(kind, namespace=namespace, labels=labels)
+
+    async def apply(self, manifest: Object) -> Object:
+        kind = kind_of(manifest)
+        metadata = manifest["metadata"]
+        self._record("apply", kind, metadata.get("namespace"), metadata["name"], manifest)
+        return self._apply(kind, _without_status(kind, manifest))
+
+    async def create(self, manifest: Object) -> Object:
+        kind = kind_of(manifest)
+        metadata = manifest["metadata"]
+        self._record("create", kind, metadata.get("namespace"), metadata.get("name"), manifest)
+        return self.put(manifest, status=False)
+
+    async def replace(self, manifest: Object) -> Object:
+        kind = kind_of(manifest)
+        key = _key(kind, manifest["metadata"])
+        self._record("replace", kind, key[1], key[2], manifest)
+        live = self._objects.get(key)
+        if live is None:
+            raise GatewayError(f'{kind.plural} "{key[2]}" not found', status=404)
+        version = manifest["metadata"].get("resourceVersion")
+        if version is not None and version != live["metadata"]["resourceVersion"]:
+            raise Conflict(f'"{key[2]}": the object has been modified', status=409)
+        wanted = copy.deepcopy(dict(_without_status(kind, manifest)))
+        if "status" in live:
+            wanted["status"] = live["status"]
+        return self._store(key, wanted)
+
+    async def delete(self, kind: Kind, *, namespace: str, name: str, uid: str | None = None) -> None:
+        self._record("delete", kind, namespace, name)
+        live = self._objects.get((kind.kind, namespace, name))
+        if live is not None and uid in (None, live["metadata"]["uid"]):
+            self.remove(kind, namespace=namespace, name=name)
+
+    async def apply_status(self, kind: Kind, *, namespace: str, name: str, uid: str, status: Object) -> Object | None:
+        self._record("apply_status", kind, namespace, name, status)
+        live = self._objects.get((kind.kind, namespace, name))
+        if live is None or live["metadata"]["uid"] != uid:
+            return None
+        body = {"metadata": {"name": name, "namespace": namespace}, "status": status}
+        return self._merge((kind.kind, namespace, name), live, body, part="status")
+
+    async def get_path(self, path: str) -> Object:
+        self._calls.append(Call(verb="get", kind="path", namespace=None, name=path))
+        if path not in self._paths:
+            raise GatewayError(f"{path} not found", status=404)
+        return copy.deepcopy(self._paths[path])
+
+    # What a test sees and does: the user, controllers and kubelets of the world.
+
+    @property
+    def calls(self) -> Sequence[Call]:
+        return tuple(self._calls)
+
+    @property
+    def writes(self) -> Sequence[Call]:
+        return tuple(call for call in self._calls if call.is_write)
+
+    def forget_calls(self) -> None:
+        self._calls.clear()
+
+    def peek(self, kind: Kind, *, namespace: str, name: str) -> dict[str, Any] | None:
+        """A copy of the object, without recording a call."""
+        return copy.deepcopy(self._objects.get((kind.kind, namespace, name)))
+
+    def peek_all(
+        self, kind: Kind, *, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> Sequence[dict[str, Any]]:
+        """Copies of all objects of a kind with these labels, by namespace and name."""
+        found = (self._objects[key] for key in sorted(self._objects) if key[0] == kind.kind)
+        wanted = labels or {}
+        return [
+            copy.deepcopy(live)
+            for live in found
+            if namespace in (None, live["metadata"].get("namespace")) and _has_labels(live, wanted)
+        ]
+
+    def put(self, manifest: Object, *, status: bool = True) -> dict[str, Any]:
+        """Create an object as somebody else; `status` False drops its status, as a plain create does.
+
+        Raises:
+            Conflict: the name is taken.
+        """
+        kind = kind_of(manifest)
+        wanted = copy.deepcopy(dict(manifest if status else _without_status(kind, manifest)))
+        metadata = wanted["metadata"]
+        if "name" not in metadata:
+            metadata["name"] = f"{metadata['generateName']}{next(self._uids):05d}"
+        key = _key(kind, metadata)
+        if key in self._objects:
+            raise Conflict(f'{kind.plural} "{key[2]}" already exists', status=409)
+        if kind is EMBEDDING_MODEL:
+            wanted.setdefault("status", {"observedGeneration": -1})
+        return self._store(key, wanted)
+
+    def edit(
+        self, kind: Kind, change: Callable[[dict[str, Any]], None], *, namespace: str, name: str
+    ) -> dict[str, Any]:
+        """Change an object, status included, as somebody else; `change` edits the dict it is given."""
+        key = (kind.kind, namespace, name)
+        wanted = copy.deepcopy(self._objects[key])
+        change(wanted)
+        return self._store(key, wanted)
+
+    def remove(self, kind: Kind, *, namespace: str, name: str) -> None:
+        """Delete an object as somebody else: finalizers hold it, and its dependents go with it."""
+        key = (kind.kind, namespace, name)
+        live = self._objects[key]
+        if live["metadata"].get("finalizers"):
+            if "deletionTimestamp" not in live["metadata"]:
+                live["metadata"]["deletionTimestamp"] = self._now()
+                live["metadata"]["resourceVersion"] = str(next(self._versions))
+            return
+        del self._objects[key]
+        for part in ("", "status"):
+            self._applied.pop((key, part), None)
+        for dependent in list(self._dependents(live["metadata"]["uid"])):
+            if dependent in self._objects:
+                self.remove(kind_of(self._objects[dependent]), namespace=dependent[1], name=dependent[2])
+
+    def _dependents(self, uid: str) -> Iterator[Key]:
+        for key, live in self._objects.items():
+            owners = live["metadata"].get("ownerReferences") or ()
+            if owners and all(owner["uid"] == uid for owner in owners):
+                yield key
+
+    def _apply(self, kind: Kind, manifest: Object) -> dict[str, Any]:
+        key = _key(kind, manifest["metadata"])
+        live = self._objects.get(key)
+        if live is None:
+            if manifest["metadata"].get("uid") is not None:
+                raise Conflict("uid mismatch: no existing object was found", status=409)
+            self._applied[(key, "")] = set(owned_paths(manifest))
+            return self.put(manifest, status=False)
+        return self._merge(key, live, manifest, part="")
+
+    def _merge(self, key: Key, live: dict[str, Any], manifest: Object, *, part: str) -> dict[str, Any]:
+        uid = manifest["metadata"].get("uid")
+        if uid is not None and uid != live["metadata"]["uid"]:
+            raise Conflict(f"Precondition failed: UID in precondition: {uid}", status=409)
+        now_owned = set(owned_paths(manifest))
+        wanted: dict[str, Any] = copy.deepcopy(live)
+        for path in sorted(self._applied.get((key, part), set()) - now_owned, key=repr):
+            if not any(owned[: len(path)] == path for owned in now_owned):
+                wanted = remove(wanted, path)
+        stored = self._store(key, merge(wanted, manifest))
+        self._applied[(key, part)] = now_owned
+        return stored
+
+    def _store(self, key: Key, wanted: dict[str, Any]) -> dict[str, Any]:
+        """Fill in what the server decides; an unchanged object keeps its resourceVersion."""
+        live = self._objects.get(key)
+        metadata = wanted["metadata"]
+        if live is None:
+            metadata |= {"uid": f"uid-{next(self._uids)}", "creationTimestamp": self._now(), "generation": 1}
+        else:
+            _check_immutable(key, live, wanted)
+            for field in _SERVER_SIDE:
+                metadata.pop(field, None)
+                if field in live["metadata"]:
+                    metadata[field] = live["metadata"][field]
+            if wanted == live:
+                return copy.deepcopy(live)
+            if wanted.get("spec") != live.get("spec"):
+                metadata["generation"] = live["metadata"]["generation"] + 1
+        metadata["resourceVersion"] = str(next(self._versions))
+        self._objects[key] = wanted
+        freed = live is not None and live["metadata"].get("finalizers") and not metadata.get("finalizers")
+        if freed and metadata.get("deletionTimestamp"):
+            self.remove(kind_of(wanted), namespace=key[1], name=key[2])
+        return copy.deepcopy(wanted)
+
+    def _record(
+        self, verb: str, kind: Kind, namespace: str | None, name: str | None, body: Object | None = None
+    ) -> None:
+        self._calls.append(
+            Call(verb=verb, kind=kind.kind, namespace=namespace, name=name, body=copy.deepcopy(body) if body else None)
+        )
+
+
+def _key(kind: Kind, metadata: Mapping[str, Any]) -> Key:
+    return (kind.kind, metadata.get("namespace", ""), metadata["name"])
+
+
+def _has_labels(live: Object, labels: Mapping[str, str]) -> bool:
+    present = live["metadata"].get("labels") or {}
+    return all(present.get(key) == value for key, value in labels.items())
+
+
+def _without_status(kind: Kind, manifest: Object) -> Object:
+    """The status of a kind with a status subresource is ignored by the main endpoint."""
+    if kind.kind in _WITHOUT_STATUS or "status" not in manifest:
+        return manifest
+    return {key: value for key, value in manifest.items() if key != "status"}
+
+
+def _check_immutable(key: Key, live: Object, wanted: Object) -> None:
+    if live.get("immutable") and any(live.get(field) != wanted.get(field) for field in ("data", "binaryData")):
+        raise Invalid(f'ConfigMap "{key[2]}" is invalid: field is immutable when `immutable` is set', status=422)
+    for path in _IMMUTABLE.get(key[0], ()):
+        if _at(live, path) != _at(wanted, path):
+            raise Invalid(f'{key[0]} "{key[2]}" is invalid: {".".join(map(str, path))}: field is immutable', status=422)
+
+
+def _at(value: Any, path: Path) -> Any:
+    for part in path:
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value

@@ -1,0 +1,1 @@
+"""A Hugging Face hub on one machine: the hub's HTTP API over local git repositories."""

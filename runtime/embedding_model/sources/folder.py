@@ -1,0 +1,119 @@
+"""A source that is a directory: a mounted volume, a checked-out repository, a saved model."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from embedding_model.refusal import Reason, Refusal, Unavailable
+from embedding_model.resolved import FileEntry, Origin, SourceKind
+from embedding_model.sources.listing import Listed, check_listing, missing_file, too_large
+
+_BLOCK = 4 * 1024 * 1024  # bytes; hashing is as fast as memory from 1 MiB on
+
+
+class FolderSource:
+    """The files below `path`. Names that begin with a dot (.git, .cache, a ConfigMap's ..data) are not listed.
+
+    Links to files are followed while they stay inside the folder and refused (UnsafePath) when they leave it; links to
+    directories are not followed. The folder is expected not to change: a hash is computed once and kept.
+    """
+
+    def __init__(self, path: Path, *, origin: Origin | None = None) -> None:
+        self._root = path
+        self._origin = origin or Origin(kind=SourceKind.FOLDER, path=str(path))
+        self._listing: tuple[Listed, ...] | None = None
+        self._hashes: dict[str, FileEntry] = {}
+
+    @property
+    def origin(self) -> Origin:
+        return self._origin
+
+    def files(self) -> Sequence[Listed]:
+        """Every file, sorted by path. Refuses MissingFile when the folder does not exist."""
+        if self._listing is None:
+            if not self._root.is_dir():
+                raise Refusal(Reason.MISSING_FILE, f"{self._root} is not a directory; expected a folder with a model")
+            with _readable(str(self._root)):
+                self._listing = check_listing(self._walk())
+        return self._listing
+
+    def read(self, path: str, *, limit: int) -> bytes:
+        size = self._listed(path).size
+        if size > limit:
+            raise too_large(path, size=size, limit=limit)
+        with _readable(path), (self._root / path).open("rb") as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise too_large(path, size=len(data), limit=limit)
+        return data
+
+    def read_range(self, path: str, *, start: int, length: int) -> bytes:
+        self._listed(path)
+        with _readable(path), (self._root / path).open("rb") as file:
+            file.seek(start)
+            return file.read(length)
+
+    def hash(self, path: str) -> FileEntry:
+        self._listed(path)
+        if path not in self._hashes:
+            with _readable(path):
+                size, digest = hash_file(self._root / path)
+            self._hashes[path] = FileEntry(path=path, size=size, sha256=digest)
+        return self._hashes[path]
+
+    def _listed(self, path: str) -> Listed:
+        for file in self.files():
+            if file.path == path:
+                return file
+        raise missing_file(path)
+
+    def _walk(self) -> Iterator[Listed]:
+        root = self._root.resolve()
+        for folder, folders, names in os.walk(root, onerror=_raise):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            for name in names:
+                if not name.startswith("."):
+                    yield from self._list_file(Path(folder) / name, root=root)
+
+    def _list_file(self, file: Path, *, root: Path) -> Iterator[Listed]:
+        path = file.relative_to(root).as_posix()
+        target = file.resolve()
+        if not target.is_relative_to(root):
+            raise Refusal(
+                Reason.UNSAFE_PATH,
+                f"{path!r} is a link that leaves the model's folder; copy the files themselves into it (cp -rL)",
+            )
+        if target.is_file():
+            yield Listed(path=path, size=target.stat().st_size)
+
+
+def hash_file(path: Path) -> tuple[int, str]:
+    """Size in bytes and sha256 (64 hex digits) of a file's content. Raises OSError."""
+    digest = hashlib.sha256()
+    size = 0
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            size += len(block)
+    return size, digest.hexdigest()
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise missing_file(what) from None
+    except PermissionError as error:
+        raise Refusal(
+            Reason.INVALID_FILE,
+            f"{what!r} cannot be read by user {os.getuid()} (group {os.getgid()}); make it readable for that user",
+        ) from error
+    except OSError as error:
+        raise Unavailable(f"{what!r} could not be read: {error.strerror or type(error).__name__}") from error

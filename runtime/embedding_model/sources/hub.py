@@ -1,0 +1,244 @@
+"""A source that is one commit of a model repository on a Hugging Face hub, or on a mirror with the same API."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from embedding_model.refusal import Reason, Refusal, Unavailable
+from embedding_model.resolved import FileEntry, Origin, Sha256, SourceKind
+from embedding_model.sources.hub_client import HubClient, quote_path, quote_revision
+from embedding_model.sources.hub_errors import Asked
+from embedding_model.sources.listing import (
+    TOKENIZER_LIMIT,
+    Listed,
+    check_listing,
+    git_blob_id,
+    missing_file,
+    too_large,
+)
+
+_REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", re.ASCII)
+_REVISION = re.compile(r"[^\s\x00-\x20\x7f~^:?*\[\\]{1,255}")  # what git allows in a ref's name
+_LISTING_LIMIT = 64 * 1024 * 1024  # bytes; about 300,000 files
+_SKIP_LIMIT = 64 * 1024 * 1024  # bytes read and dropped when a mirror ignores Range
+
+
+class _LargeFile(BaseModel):
+    sha256: Sha256
+    size: int = Field(ge=0)
+
+
+class _Sibling(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    rfilename: str
+    size: int | None = Field(default=None, ge=0)
+    blob_id: str | None = Field(default=None, alias="blobId", pattern=r"^[0-9a-f]{40}$")
+    lfs: _LargeFile | None = None
+
+
+class _Revision(BaseModel):
+    """GET /api/models/{repo}/revision/{revision}?blobs=true."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    sha: str = Field(pattern=r"^[0-9a-f]{40}$")
+    siblings: tuple[_Sibling, ...]
+
+
+class HubSource:
+    """The files of one commit. `resolve` makes one from a branch, tag or commit; a context manager closes it."""
+
+    def __init__(self, client: HubClient, *, origin: Origin, listing: Sequence[Listed]) -> None:
+        """`origin` must name a repo and a commit; `listing` is what the hub listed for that commit."""
+        if origin.repo is None or origin.revision is None:
+            raise ValueError("the origin of a hub source names a repository and a commit")
+        self._client = client
+        self._origin = origin
+        self._repo = origin.repo
+        self._commit = origin.revision
+        self._listing = check_listing(listing)
+        self._by_path = {file.path: file for file in self._listing}
+        self._hashes: dict[str, FileEntry] = {}
+
+    @classmethod
+    def resolve(
+        cls,
+        *,
+        endpoint: str,
+        repo: str,
+        revision: str,
+        token: str | None = None,
+        mirror: str | None = None,
+        client: httpx.Client | None = None,
+    ) -> Self:
+        """Ask which commit `revision` is and which files it has. One request.
+
+        `mirror` is only the mirror's name, kept in the origin; `endpoint` is its URL. Refuses RepositoryNotFound,
+        RevisionNotFound, AccessDenied, UnsafePath; raises Unavailable when the hub cannot be asked, ValueError for an
+        endpoint or token that cannot be used.
+        """
+        _check_names(repo, revision=revision)
+        hub = HubClient(endpoint=endpoint, token=token, client=client)
+        try:
+            found = _ask(hub, repo=repo, revision=revision)
+            origin = Origin(
+                kind=SourceKind.HUGGING_FACE, repo=repo, requested=revision, revision=found.sha, mirror=mirror
+            )
+            return cls(hub, origin=origin, listing=[_listed(sibling) for sibling in found.siblings])
+        except BaseException:
+            hub.close()
+            raise
+
+    @property
+    def origin(self) -> Origin:
+        return self._origin
+
+    def files(self) -> Sequence[Listed]:
+        return self._listing
+
+    def read(self, path: str, *, limit: int) -> bytes:
+        file = self._listed(path)
+        if file.size > limit:
+            raise too_large(path, size=file.size, limit=limit)
+        with self._client.get(self._url(path), asked=self._asked(path), commit=self._commit) as response:
+            data = _read_body(response, limit=file.size + 1)
+        self._hashes[path] = _verified(file, data=data)
+        return data
+
+    def read_range(self, path: str, *, start: int, length: int) -> bytes:
+        """Bytes of a range are not verified: no hash covers them. What is loaded is verified as a whole file."""
+        file = self._listed(path)
+        length = min(length, file.size - start)
+        if length <= 0:
+            return b""
+        wanted = {"range": f"bytes={start}-{start + length - 1}"}
+        with self._client.get(
+            self._url(path), asked=self._asked(path), commit=self._commit, headers=wanted
+        ) as response:
+            if response.status_code != 206:
+                return self._skip(response, file=file, start=start, length=length)
+            if not response.headers.get("content-range", "").startswith(f"bytes {start}-"):
+                raise Unavailable(f"hub {self._client.name} answered another range of {path} than was asked for")
+            data = _read_body(response, limit=length)
+        if len(data) != length:
+            raise Unavailable(f"hub {self._client.name} sent {len(data)} of {length} bytes of {path}")
+        return data
+
+    def hash(self, path: str) -> FileEntry:
+        file = self._listed(path)
+        if file.sha256 is not None:
+            return FileEntry(path=path, size=file.size, sha256=file.sha256)
+        if path not in self._hashes:
+            self.read(path, limit=TOKENIZER_LIMIT)
+        return self._hashes[path]
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _skip(self, response: httpx.Response, *, file: Listed, start: int, length: int) -> bytes:
+        if start + length > _SKIP_LIMIT:
+            raise Unavailable(
+                f"hub {self._client.name} ignores Range requests; a part of {file.path} cannot be read without it"
+            )
+        return _read_body(response, limit=start + length)[start:]
+
+    def _listed(self, path: str) -> Listed:
+        try:
+            return self._by_path[path]
+        except KeyError:
+            raise missing_file(path) from None
+
+    def _asked(self, path: str) -> Asked:
+        return Asked(hub=self._client.name, repo=self._repo, revision=self._commit, path=path)
+
+    def _url(self, path: str) -> str:
+        return resolve_url(self._repo, commit=self._commit, path=path)
+
+
+def resolve_url(repo: str, *, commit: str, path: str) -> str:
+    """The URL of a file's content, relative to the endpoint."""
+    return f"{repo}/resolve/{quote_revision(commit)}/{quote_path(path)}"
+
+
+def _check_names(repo: str, *, revision: str) -> None:
+    if not _REPO.fullmatch(repo) or ".." in repo or "--" in repo:
+        raise Refusal(
+            Reason.REPOSITORY_NOT_FOUND,
+            f"{repo[:200]!r} is not the name of a repository; expected ORGANISATION/NAME, as in intfloat/e5-base-v2",
+        )
+    if not _REVISION.fullmatch(revision) or ".." in revision:
+        raise Refusal(
+            Reason.REVISION_NOT_FOUND, f"{revision[:200]!r} is not a revision; expected a branch, a tag or a commit"
+        )
+
+
+def _ask(hub: HubClient, *, repo: str, revision: str) -> _Revision:
+    asked = Asked(hub=hub.name, repo=repo, revision=revision)
+    url = f"api/models/{repo}/revision/{quote_revision(revision)}"
+    with hub.get(url, asked=asked, params={"blobs": "true"}) as response:
+        body = _read_body(response, limit=_LISTING_LIMIT + 1)
+    if len(body) > _LISTING_LIMIT:
+        raise too_large("the file list", size=len(body), limit=_LISTING_LIMIT)
+    try:
+        found = _Revision.model_validate_json(body)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise Unavailable(
+            f"hub {hub.name} answered something that is not a model's file list (at {where or 'the top'}); is the"
+            " endpoint a Hugging Face hub?"
+        ) from error
+    if re.fullmatch(r"[0-9a-f]{40}", revision) and found.sha != revision:
+        raise Refusal(
+            Reason.HASH_MISMATCH, f"hub {hub.name} answered commit {found.sha} of {repo}; asked for {revision}"
+        )
+    return found
+
+
+def _listed(sibling: _Sibling) -> Listed:
+    if sibling.lfs is not None:
+        return Listed(path=sibling.rfilename, size=sibling.lfs.size, sha256=sibling.lfs.sha256)
+    if sibling.size is None or sibling.blob_id is None:
+        raise Unavailable(
+            f"the hub lists {sibling.rfilename[:200]!r} without size or hash (?blobs=true); a mirror that leaves them"
+            " out cannot be used"
+        )
+    return Listed(path=sibling.rfilename, size=sibling.size, blob_id=sibling.blob_id)
+
+
+def _read_body(response: httpx.Response, *, limit: int) -> bytes:
+    """At most `limit` bytes of the body."""
+    data = bytearray()
+    for chunk in response.iter_bytes():
+        data += chunk
+        if len(data) >= limit:
+            break
+    return bytes(data[:limit])
+
+
+def _verified(file: Listed, *, data: bytes) -> FileEntry:
+    sha256 = hashlib.sha256(data).hexdigest()
+    if file.sha256 is not None:
+        expected, found = f"sha256 {file.sha256}", f"sha256 {sha256}"
+    else:
+        expected, found = f"git blob {file.blob_id}", f"git blob {git_blob_id(data)}"
+    if len(data) != file.size or expected != found:
+        raise Refusal(
+            Reason.HASH_MISMATCH,
+            f"{file.path} is not what the hub lists: expected {file.size} bytes with {expected}, got {len(data)} bytes"
+            f" with {found}",
+        )
+    return FileEntry(path=file.path, size=file.size, sha256=sha256)

@@ -52,6 +52,8 @@ def error_of(status: int, headers: Mapping[str, str], *, asked: Asked, now: date
         )
     if code == "EntryNotFound" or (status in (404, 410) and asked.path is not None and code == ""):
         return Refusal(Reason.MISSING_FILE, f"hub {asked.hub} has no {_subject(asked)}")
+    if status == 416:
+        return Refusal(Reason.HASH_MISMATCH, f"hub {asked.hub} has fewer bytes of {_subject(asked)} than it listed")
     return Refusal(
         Reason.REPOSITORY_NOT_FOUND,
         f"hub {asked.hub} has no public model {asked.repo!r} (it answered {status}): check the name; a private"

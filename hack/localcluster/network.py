@@ -1,0 +1,80 @@
+"""The cluster's own address, the kernel settings it needs, and their removal."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from localcluster import layout
+from localcluster.errors import ClusterError
+from localcluster.processes import run, succeeds
+
+# Forwarding between pods and Services, and Service addresses between two pods on the same bridge.
+KERNEL_SETTINGS: Mapping[str, str] = {"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "1"}
+_SAVED_SETTINGS = layout.STATE / "kernel-settings.json"
+_NFT_TABLES = (("ip", "kube-proxy"), ("ip6", "kube-proxy"))
+# Port and what listens on it: each would fail with a line in a log that nobody reads.
+PORTS: Mapping[int, str] = {
+    2379: "etcd",
+    layout.API_PORT: "kube-apiserver",
+    10250: "kubelet",
+    layout.REGISTRY_PORT: "registry",
+    53: "coredns",
+}
+
+
+def up() -> None:
+    """Add the address and set the kernel up; what was there before is remembered for `down`."""
+    if not has_address():
+        run(["ip", "address", "add", f"{layout.ADDRESS}/32", "dev", "lo"])
+    succeeds(["modprobe", "-a", "overlay", "br_netfilter"])
+    before = {}
+    for name, value in KERNEL_SETTINGS.items():
+        path = Path("/proc/sys") / name
+        if not path.exists():
+            raise ClusterError(f"the kernel has no {path}: load the module br_netfilter (modprobe br_netfilter)")
+        before[name] = path.read_text().strip()
+        path.write_text(value)
+    if not _SAVED_SETTINGS.exists():
+        _SAVED_SETTINGS.parent.mkdir(parents=True, exist_ok=True)
+        _SAVED_SETTINGS.write_text(json.dumps(before))
+    # Packets to a Service address are translated on their way out, but the kernel wants a route for them before that.
+    if not succeeds(["ip", "route", "get", layout.API_SERVICE_IP]):
+        run(["ip", "route", "replace", layout.SERVICE_CIDR, "dev", "lo", "src", layout.ADDRESS])
+
+
+def down() -> None:
+    """Remove address, bridge, routes and nft tables, and give the kernel settings back."""
+    succeeds(["ip", "link", "delete", layout.BRIDGE])
+    succeeds(["ip", "route", "delete", layout.SERVICE_CIDR, "dev", "lo"])
+    for family, table in _NFT_TABLES:
+        succeeds(["nft", "delete", "table", family, table])
+    succeeds(["conntrack", "--delete", "--orig-dst", layout.SERVICE_CIDR])
+    succeeds(["conntrack", "--delete", "--orig-src", layout.CLUSTER_CIDR])
+    if has_address():
+        run(["ip", "address", "delete", f"{layout.ADDRESS}/32", "dev", "lo"])
+    if _SAVED_SETTINGS.exists():
+        for name, value in json.loads(_SAVED_SETTINGS.read_text()).items():
+            (Path("/proc/sys") / name).write_text(value)
+        _SAVED_SETTINGS.unlink()
+
+
+def has_address() -> bool:
+    """Whether this machine has the cluster's address."""
+    return f" {layout.ADDRESS}/32 " in run(["ip", "-oneline", "address", "show", "dev", "lo"])
+
+
+def require_free_port(port: int) -> None:
+    """Raise ClusterError when a program that is not ours listens on a port that the cluster needs."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As the servers themselves do: connections that are only waiting out their time do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1" if port == 2379 else layout.ADDRESS, port))
+        except OSError as error:
+            raise ClusterError(
+                f"port {port}, which {PORTS[port]} needs, is taken by another program ({error.strerror}): "
+                f"`ss -ltnp 'sport = :{port}'` shows it. Another Kubernetes on this machine? Use CLUSTER=current for that."
+            ) from error

@@ -1,0 +1,156 @@
+"""Taking away what a cluster leaves behind: containers, mounts, network namespaces, cgroups.
+
+Everything is found by where it lies (our folders, our socket, the kubelet's cgroup), never by what this process
+remembers, so it works after a crash of any part, this program included.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+from pathlib import Path
+
+from localcluster import layout, node
+from localcluster.processes import running_pid, stop
+from localcluster.progress import wait_until
+
+_MNT_DETACH = 2
+_CGROUPS = Path("/sys/fs/cgroup")
+# The kubelet's own name for the cgroup of all pods, with the cgroupfs driver and no cgroup root.
+_POD_CGROUP = "kubepods"
+
+
+def shim_pids() -> list[int]:
+    """Processes of containerd's shims that belong to our containerd."""
+    return [pid for pid, words in _command_lines() if _is_our_shim(words)]
+
+
+def _is_our_shim(words: list[str]) -> bool:
+    return Path(words[0]).name.startswith("containerd-shim") and str(layout.CONTAINERD_SOCKET) in words
+
+
+def _command_lines() -> list[tuple[int, list[str]]]:
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                found.append((int(folder.name), words))
+    return found
+
+
+def _pod_cgroups() -> list[Path]:
+    """The pods' cgroup in each hierarchy (cgroup v1 has several, v2 one)."""
+    candidates = [_CGROUPS / _POD_CGROUP, *_CGROUPS.glob(f"*/{_POD_CGROUP}")]
+    # Below /sys/fs/cgroup some controllers are links to a common hierarchy.
+    return sorted({path.resolve() for path in candidates if path.is_dir()})
+
+
+def _pod_pids() -> list[int]:
+    pids: set[int] = set()
+    for cgroup in _pod_cgroups():
+        for file in cgroup.rglob("cgroup.procs"):
+            with contextlib.suppress(OSError):
+                pids.update(int(line) for line in file.read_text().split())
+    return sorted(pids)
+
+
+def kill_pods() -> None:
+    """End every pod's processes and their shims. The kubelet must be stopped, or it starts them anew."""
+
+    def gone() -> bool:
+        # Shims first: one that lives would report the death of its container to nobody, and stay.
+        pids = [*shim_pids(), *_pod_pids()]
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not pids
+
+    wait_until(gone, what="end of all pods", deadline_seconds=30, interval_seconds=0.05)
+
+
+def unmount_all() -> None:
+    """Unmount everything below our folders, the deepest first; what is busy is detached."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for target in sorted(mounts(), key=len, reverse=True):
+        libc.umount2(target.encode(), _MNT_DETACH)
+
+
+def mounts() -> list[str]:
+    """Mount points below our folders: pods' volumes, root file systems, and network namespaces."""
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        target = line.split()[4].encode().decode("unicode_escape")
+        if any(Path(target).is_relative_to(folder) for folder in (layout.RUN, layout.CACHE)):
+            found.append(target)
+    return found
+
+
+def remove_cgroups() -> None:
+    """Remove the pods' cgroups, the deepest first."""
+
+    def removed() -> bool:
+        for root in _pod_cgroups():
+            for folder in [*sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True), root]:
+                # The kernel takes a moment to let go of a process that has ended.
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+        return not _pod_cgroups()
+
+    wait_until(removed, what="removal of the pods' cgroups", deadline_seconds=15)
+
+
+def clear_pods() -> None:
+    """Bring the machine to the state before the first pod, whatever happened to it; pulled images stay.
+
+    containerd and the kubelet must not run. The API's objects stay too: a kubelet that starts afterwards makes every
+    pod's containers anew.
+    """
+    kill_pods()
+    unmount_all()
+    shutil.rmtree(layout.CONTAINERD_SOCKET.parent, ignore_errors=True)
+    _forget_containers()
+    unmount_all()
+    shutil.rmtree(layout.CONTAINERD_SOCKET.parent, ignore_errors=True)
+    shutil.rmtree(layout.STATE / "cni", ignore_errors=True)
+    for record in Path("/var/lib/cni/results").glob(f"{layout.CNI_NETWORK}-*"):
+        record.unlink()
+    remove_cgroups()
+
+
+def _forget_containers() -> None:
+    """Remove all containers from containerd's records, with its Kubernetes half off so that nothing holds on to them."""
+    if not (layout.CONTAINERD_ROOT / "io.containerd.metadata.v1.bolt").exists():
+        return
+    node.start_containerd(with_pods=False)
+    try:
+        containers = node.ctr("containers", "list", "--quiet").split()
+        if containers:
+            node.ctr("containers", "delete", *containers)
+    finally:
+        stop("containerd")
+    for folder in ("containers", "sandboxes"):
+        shutil.rmtree(layout.CONTAINERD_ROOT / "io.containerd.grpc.v1.cri" / folder, ignore_errors=True)
+
+
+def pods_are_stale() -> bool:
+    """Whether there are remains of pods that no running containerd looks after."""
+    return running_pid("containerd") is None and bool(
+        shim_pids() or _pod_pids() or mounts() or layout.CONTAINERD_SOCKET.parent.exists()
+    )
+
+
+def remove_strays() -> None:
+    """Remove what the kubelet writes outside the folders it is told to use."""
+    logs = Path("/var/log/containers")
+    if logs.is_dir():
+        for link in logs.iterdir():
+            if link.is_symlink() and Path(os.readlink(link)).is_relative_to(layout.STATE):
+                link.unlink()
+    for folder in (logs, Path("/var/lib/kubelet/device-plugins"), Path("/var/lib/kubelet"), Path("/var/lib/cni/results")):
+        # Only what is empty: another kubelet of this machine keeps its files.
+        with contextlib.suppress(OSError):
+            folder.rmdir()

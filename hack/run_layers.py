@@ -91,8 +91,8 @@ def cluster_is_running() -> bool:
 def run(layer: Layer) -> Outcome:
     print(f"=== {layer.name}", flush=True)
     started = time.monotonic()
-    passed = all([subprocess.run(command, cwd=ROOT, check=False).returncode == 0 for command in layer.commands])
-    return Outcome(layer.name, time.monotonic() - started, passed)
+    codes = [subprocess.run(command, cwd=ROOT, check=False).returncode for command in layer.commands]
+    return Outcome(layer.name, time.monotonic() - started, not any(codes))
 
 
 def wait_showing_progress(preparation: subprocess.Popen[bytes], *, log: Path) -> bool:

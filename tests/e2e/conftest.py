@@ -1,0 +1,124 @@
+"""The operator installed by Helm on the local cluster, a hub with real models, and a namespace for each test."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from live_cluster import LiveCluster, condition, conditions_text, is_true
+from local_hub import LocalHub
+from models_under_test import MINILM_REPO, embedding_model
+from release import OPERATOR_NAMESPACE, install
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def hub(cluster_status: Mapping[str, Any]) -> Iterator[LocalHub]:
+    """The local hub, with the demo's models pushed; faults of a test are cleared after it by `clean_hub`."""
+    hub = LocalHub(command=ROOT / "hack" / "cluster", url=cluster_status["hubURL"])
+    hub.run("start")
+    hub.run("demo-models")
+    hub.run("fault", "clear")
+    yield hub
+    hub.run("start")
+    hub.run("fault", "clear")
+
+
+@pytest.fixture(autouse=True)
+def clean_hub(hub: LocalHub) -> Iterator[None]:
+    yield
+    hub.run("start")
+    hub.run("fault", "clear")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def operator(cluster_status: Mapping[str, Any], hub: LocalHub) -> str:
+    """The operator, installed or upgraded to the images of this checkout; its namespace."""
+    install(cluster_status)
+    return OPERATOR_NAMESPACE
+
+
+@pytest.fixture
+def namespace(live_cluster: LiveCluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of its own, deleted afterwards with everything in it."""
+    name = f"e2e-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:8]}"
+    live_cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    live_cluster.kubectl("delete", "namespace", name, "--wait=true", "--timeout=180s")
+
+
+@pytest.fixture
+def apply_model(live_cluster: LiveCluster, namespace: str) -> Callable[..., Mapping[str, Any]]:
+    """Apply an EmbeddingModel; keyword arguments are merged into its spec."""
+
+    def apply(name: str = "minilm", **spec: Any) -> Mapping[str, Any]:
+        manifest = embedding_model(name, namespace=namespace, **spec)
+        live_cluster.apply(manifest)
+        return manifest
+
+    return apply
+
+
+@pytest.fixture
+def model(live_cluster: LiveCluster, namespace: str) -> Callable[[str], Mapping[str, Any]]:
+    """The object as the API server holds it now."""
+    return lambda name="minilm": live_cluster.must_get("embeddingmodel", name, namespace=namespace)
+
+
+@pytest.fixture
+def wait_ready(live_cluster: LiveCluster, namespace: str) -> Callable[..., Mapping[str, Any]]:
+    """`kubectl wait --for=condition=Ready` for the present generation; the object then."""
+
+    def wait(name: str = "minilm", *, seconds: float = 240) -> Mapping[str, Any]:
+        def ready() -> Mapping[str, Any] | None:
+            found = live_cluster.must_get("embeddingmodel", name, namespace=namespace)
+            return found if is_true(found, "Ready") else None
+
+        try:
+            return live_cluster.wait_for(f"{name} is Ready", ready, seconds=seconds)
+        except AssertionError as error:
+            now = live_cluster.must_get("embeddingmodel", name, namespace=namespace)
+            raise AssertionError(f"{error}\n{conditions_text(now)}") from None
+
+    return wait
+
+
+@pytest.fixture
+def wait_condition(live_cluster: LiveCluster, namespace: str) -> Callable[..., Mapping[str, Any]]:
+    """Wait until a condition of the present generation has this status (and reason); the condition."""
+
+    def wait(
+        kind: str, status: str, *, name: str = "minilm", reason: str | None = None, seconds: float = 120
+    ) -> Mapping[str, Any]:
+        def reached() -> Mapping[str, Any] | None:
+            found = condition(live_cluster.must_get("embeddingmodel", name, namespace=namespace), kind)
+            wanted = found is not None and found["status"] == status and reason in (None, found["reason"])
+            return found if wanted else None
+
+        try:
+            what = f"{name} {kind}={status} {reason or ''}"
+            return live_cluster.wait_for(what, reached, seconds=seconds)
+        except AssertionError as error:
+            now = live_cluster.must_get("embeddingmodel", name, namespace=namespace)
+            raise AssertionError(f"{error}\n{conditions_text(now)}") from None
+
+    return wait
+
+
+@pytest.fixture
+def push(hub: LocalHub) -> Callable[..., str]:
+    """Push a folder as a new commit of a repository; the commit."""
+
+    def push_folder(folder: Path, repo: str = MINILM_REPO, *, branch: str = "main") -> str:
+        return hub.run("push", str(folder), repo, "--branch", branch).strip().splitlines()[-1]
+
+    return push_folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.e2e)

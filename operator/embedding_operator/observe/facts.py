@@ -102,8 +102,8 @@ class Facts(Protocol):
     def goldens(self, pod: PodRef) -> GoldensReport | None:
         """The pod's last report on the case set that it has mounted; None when it has not answered yet."""
 
-    def trial(self, pod: PodRef, *, case_set: str) -> GoldensReport | None:
-        """The answer of a trial asked with `request_trial`; None when there is none (yet)."""
+    def trials(self, pod: PodRef) -> Mapping[str, GoldensReport]:
+        """The answers to trials asked with `request_trial`, by the name of the case set."""
 
     def request_trial(self, pod: PodRef, *, case_set: CaseSet) -> None:
         """Ask the pod these cases, without effect on its readiness; does nothing when asked already."""
@@ -121,7 +121,7 @@ class MemoryFacts:
 
     resolutions: dict[str, Resolution] = field(default_factory=dict)  # by ResolutionRequest.token
     reports: dict[str, GoldensReport] = field(default_factory=dict)  # by pod uid
-    trials: dict[tuple[str, str], GoldensReport] = field(default_factory=dict)  # by pod uid and case set
+    trial_reports: dict[tuple[str, str], GoldensReport] = field(default_factory=dict)  # by pod uid and case set
     job_reports: dict[str, JobReport] = field(default_factory=dict)  # by pod uid
     key_data: Mapping[str, str] | None = None
     resolutions_requested: list[ResolutionRequest] = field(default_factory=list)
@@ -134,8 +134,8 @@ class MemoryFacts:
     def goldens(self, pod: PodRef) -> GoldensReport | None:
         return self.reports.get(pod.uid)
 
-    def trial(self, pod: PodRef, *, case_set: str) -> GoldensReport | None:
-        return self.trials.get((pod.uid, case_set))
+    def trials(self, pod: PodRef) -> Mapping[str, GoldensReport]:
+        return {case_set: report for (uid, case_set), report in self.trial_reports.items() if uid == pod.uid}
 
     def request_trial(self, pod: PodRef, *, case_set: CaseSet) -> None:
         self.trials_requested[pod.uid, case_set.name] = case_set

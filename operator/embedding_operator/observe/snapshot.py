@@ -11,6 +11,7 @@ from typing import Any
 from embedding_model.ports import GoldensReport, JobReport
 from embedding_operator.api.spec import EmbeddingModelSpec
 from embedding_operator.observe.facts import Key, PodRef, Resolution, ResolutionRequest
+from embedding_operator.observe.stored_model import StoredModel
 
 Object = Mapping[str, Any]
 
@@ -19,12 +20,13 @@ Object = Mapping[str, Any]
 class ObservedPod:
     """A pod, with what it answered on its private port.
 
-    `trials` holds the answers to trial case sets by the set's name.
+    `trials` holds the answers to trials by the name of the case set.
     """
 
     object: Object
     ref: PodRef
     report: GoldensReport | None = None
+    trials: Mapping[str, GoldensReport] = field(default_factory=dict)
     job_report: JobReport | None = None
 
     @property
@@ -62,7 +64,8 @@ class Snapshot:
     `foreign` are objects that carry our label but are controlled by somebody else; `leftover` those of an earlier
     EmbeddingModel of the same name, which the garbage collector is about to delete.
     `endpoints` are the EndpointSlices of the model's Service. `claim_exists` is None when no claim is asked for.
-    `persisted` and `resolution`: see observe.observe; `request` is what the spec asks to resolve.
+    `request` is what the spec asks to resolve, `stored` the model that answers it already; only without one is there a
+    `resolution`. `models` are all stored models.
     """
 
     key: Key
@@ -71,6 +74,8 @@ class Snapshot:
     spec: EmbeddingModelSpec | None
     spec_error: str | None = None
     request: ResolutionRequest | None = None
+    models: Sequence[StoredModel] = ()
+    stored: StoredModel | None = None
     resolution: Resolution | None = None
     children: Children = field(default_factory=Children)
     foreign: Sequence[Object] = ()

@@ -1,0 +1,88 @@
+"""ConfigMaps: the resolved model, a case set, a rendered template (immutable, named by content), and the keys (mutable)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from embedding_model import ports
+from embedding_model.goldens.cases import CaseSet
+from embedding_model.resolved import ResolvedModel
+from embedding_operator.api import names
+from embedding_operator.children.metadata import Owner, build_child
+
+TEMPLATE_FILE = "deployment.json"
+
+# The API server caps a ConfigMap's data at 1 MiB; the rest is room for metadata.
+MAX_DATA_BYTES = 900 * 1024
+
+
+def model_config_map(owner: Owner, *, resolved: ResolvedModel, request: str) -> dict[str, Any]:
+    """`request` is the token of the request that led to this model: restarts find the resolution by it."""
+    content = resolved.to_json()
+    return _immutable(
+        owner,
+        name=names.model_configmap_name(owner.name, content=content),
+        component=names.COMPONENT_MODEL,
+        space=resolved.space,
+        annotations={names.ANNOTATION_REQUEST: request},
+        data={ports.MODEL_FILE: content.decode()},
+    )
+
+
+def goldens_config_map(owner: Owner, *, case_set: CaseSet) -> dict[str, Any]:
+    content = case_set.to_jsonl()
+    return _immutable(
+        owner,
+        name=names.goldens_configmap_name(owner.name, content=content),
+        component=names.COMPONENT_GOLDENS,
+        space=None,
+        annotations={},
+        data={ports.GOLDENS_FILE: content.decode()},
+    )
+
+
+def template_config_map(owner: Owner, *, body: Mapping[str, Any], space: str, inputs: str) -> dict[str, Any]:
+    """`body` is a Deployment's spec without replicas, kept to restore it word for word."""
+    content = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    return _immutable(
+        owner,
+        name=names.template_configmap_name(owner.name, content=content),
+        component=names.COMPONENT_TEMPLATE,
+        space=space,
+        annotations={names.ANNOTATION_INPUTS: inputs},
+        data={TEMPLATE_FILE: content.decode()},
+    )
+
+
+def keys_config_map(owner: Owner, *, data: Mapping[str, str]) -> dict[str, Any]:
+    return build_child(
+        owner,
+        api_version="v1",
+        kind="ConfigMap",
+        name=names.keys_configmap_name(owner.name),
+        component=names.COMPONENT_KEYS,
+        data=dict(data),
+    )
+
+
+def _immutable(
+    owner: Owner,
+    *,
+    name: str,
+    component: str,
+    space: str | None,
+    annotations: Mapping[str, str],
+    data: Mapping[str, str],
+) -> dict[str, Any]:
+    return build_child(
+        owner,
+        api_version="v1",
+        kind="ConfigMap",
+        name=name,
+        component=component,
+        space=space,
+        annotations=annotations,
+        data=dict(data),
+        immutable=True,
+    )

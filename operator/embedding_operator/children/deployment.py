@@ -1,0 +1,45 @@
+"""The Deployment of a generation: one per vector space.
+
+Its body (the spec without replicas) is kept word for word in a template ConfigMap; what runs is always applied from
+there, so that an operator upgrade changes no Deployment, and what was edited by hand comes back as it was.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from embedding_operator.api import names
+from embedding_operator.api.spec import EmbeddingModelSpec
+from embedding_operator.children.metadata import Owner, build_child
+from embedding_operator.children.pod_template import STARTUP_TIMEOUT_SECONDS, Generation, pod_template
+from embedding_operator.children.profile import RenderSettings
+from embedding_operator.children.service import server_selector
+
+DOWNLOAD_TIMEOUT_SECONDS: Final = 3600  # before startup: pulling the image and the model
+REVISION_HISTORY: Final = 2  # old ReplicaSets say what ran before; rolling back is the spec's business
+
+
+def deployment_body(generation: Generation, *, spec: EmbeddingModelSpec, settings: RenderSettings) -> dict[str, Any]:
+    """Spec of a Deployment without replicas. Raises Unrenderable."""
+    return {
+        "selector": {"matchLabels": server_selector(generation.model, space=generation.resolved.space)},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "progressDeadlineSeconds": DOWNLOAD_TIMEOUT_SECONDS + STARTUP_TIMEOUT_SECONDS,
+        "revisionHistoryLimit": REVISION_HISTORY,
+        "template": pod_template(generation, spec=spec, settings=settings),
+    }
+
+
+def deployment(
+    owner: Owner, *, body: Mapping[str, Any], space: str, replicas: int, inputs: str, template: str
+) -> dict[str, Any]:
+    """`body` from a rendering or from the ConfigMap `template`; `inputs` is the hash that it was rendered from."""
+    return build_child(
+        owner,
+        api_version="apps/v1",
+        kind="Deployment",
+        name=names.deployment_name(owner.name, fingerprint=space),
+        component=names.COMPONENT_SERVER,
+        space=space,
+        annotations={names.ANNOTATION_INPUTS: inputs, names.ANNOTATION_TEMPLATE: template},
+        spec={"replicas": replicas, **body},
+    )

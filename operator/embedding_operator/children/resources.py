@@ -1,0 +1,51 @@
+"""Resources of a serving pod: what the user asks for, else the profile's defaults, made large enough for the weights."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from embedding_model.resolved import Manifest, Weights
+from embedding_operator.children.quantity import MEBIBYTE, format_mebibytes, parse_quantity
+
+Resources = Mapping[str, Mapping[str, str]]
+
+BYTES_PER_PARAMETER: Final = 4  # float32 on a CPU, whatever the files hold
+LOAD_FACTOR: Final = 2  # while loading, a tensor as read and as converted exist side by side
+VOLUME_MARGIN: Final = 256 * MEBIBYTE  # partial files of a download that is resumed
+
+# The download holds one block per connection; the rest is page cache, which the kernel takes back.
+FETCH_RESOURCES: Final[dict[str, dict[str, str]]] = {
+    "requests": {"cpu": "100m", "memory": "128Mi"},
+    "limits": {"memory": "512Mi"},
+}
+
+
+def size_resources(asked: Resources, *, profile: Resources, weights: Weights) -> dict[str, dict[str, str]]:
+    """Requests and limits of the runtime container.
+
+    A resource that the user names in requests or limits is the user's alone. Memory defaults grow by the weights:
+    the request by their size in float32, the limit by twice that.
+    """
+    loaded = max(weights.bytes, weights.parameters * BYTES_PER_PARAMETER)
+    grown = {"requests": loaded, "limits": loaded * LOAD_FACTOR}
+    named = set(asked.get("requests", {})) | set(asked.get("limits", {}))
+    sized: dict[str, dict[str, str]] = {}
+    for part in ("requests", "limits"):
+        defaults = {
+            name: _grow(amount, by=grown[part]) if name == "memory" else str(amount)
+            for name, amount in profile.get(part, {}).items()
+            if name not in named
+        }
+        merged = defaults | {name: str(amount) for name, amount in asked.get(part, {}).items()}
+        if merged:
+            sized[part] = merged
+    return sized
+
+
+def volume_limit(manifest: Manifest) -> str:
+    """Size limit of the folder that a pod downloads the model into."""
+    return format_mebibytes(sum(file.size for file in manifest.files) + VOLUME_MARGIN)
+
+
+def _grow(amount: Any, *, by: int) -> str:
+    value = parse_quantity(amount)
+    return str(amount) if value is None else format_mebibytes(value + by)

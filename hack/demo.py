@@ -78,11 +78,7 @@ def show_embedding(status: Mapping[str, Any]) -> None:
         reference = pool.submit(reference_vector)
         print()
         kubectl(status, "get", "em", "-n", NAMESPACE, "-o", "wide")
-        address = subprocess.check_output(
-            [status["tools"]["kubectl"], "--kubeconfig", status["kubeconfig"], "get", "service", "minilm"]
-            + ["-n", NAMESPACE, "-o", "jsonpath={.spec.clusterIP}"],
-            text=True,
-        )
+        address = service_address(status)
         vector, headers = embed(address)
         print(f"\nPOST http://{address}/v1/embeddings  {TEXT!r}")
         print("  " + " ".join(f"{value:+.5f}" for value in vector[:8]) + f" ...  {len(vector)} dimensions")
@@ -97,6 +93,13 @@ Next:
   curl -s http://{address}/v1/embeddings -d '{{"model": "minilm", "input": "hello"}}'
   kubectl logs -n {OPERATOR_NAMESPACE} -l app.kubernetes.io/name=embedding-operator
   hack/cluster down""")
+
+
+def service_address(status: Mapping[str, Any]) -> str:
+    """The ClusterIP, which this machine reaches like any pod."""
+    kubectl_binary, kubeconfig = status["tools"]["kubectl"], status["kubeconfig"]
+    query = ["get", "service", "minilm", "-n", NAMESPACE, "-o", "jsonpath={.spec.clusterIP}"]
+    return subprocess.check_output([kubectl_binary, "--kubeconfig", kubeconfig, *query], text=True)
 
 
 def embed(address: str) -> tuple[array[float], Mapping[str, str]]:

@@ -24,7 +24,7 @@ async def running(
     *,
     clock: ManualClock,
     workers: int = 2,
-    timeout: float | None = None,
+    limit: float | None = None,
 ) -> AsyncIterator[WorkQueue[str]]:
     queue = WorkQueue(reconcile, workers=workers, clock=clock, jitter=lambda: 0.0, timeout=limit)
     task = asyncio.create_task(queue.run())

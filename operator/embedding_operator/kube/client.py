@@ -129,13 +129,14 @@ class KubernetesGateway:
         query = with_query(path, fieldManager=FIELD_MANAGER, force="true")
         try:
             return await self._found("apply_status", kind.kind, "PATCH", query, body=body, content_type=APPLY)
-        except Conflict as error:
+        except (Conflict, Invalid) as error:
             if _names_uid(error):
                 return None
             raise
 
     async def get_path(self, path: str) -> Object:
-        return await self._call("get", "path", "GET", path)
+        # The JWKS has a media type of its own, and the API server refuses to call it plain JSON.
+        return await self._call("get", "path", "GET", path, accept="*/*")
 
     async def _found(
         self, verb: str, kind: str, method: str, path: str, *, body: Object | None = None, content_type: str = JSON
@@ -149,13 +150,21 @@ class KubernetesGateway:
             raise
 
     async def _call(
-        self, verb: str, kind: str, method: str, path: str, *, body: Object | None = None, content_type: str = JSON
+        self,
+        verb: str,
+        kind: str,
+        method: str,
+        path: str,
+        *,
+        body: Object | None = None,
+        content_type: str = JSON,
+        accept: str = JSON,
     ) -> Object:
         started = monotonic()
         status = 0
         try:
             # call_api skips the client's own authentication, and with it the re-reading of the token's file.
-            headers = {"Accept": JSON, "Content-Type": content_type}
+            headers = {"Accept": accept, "Content-Type": content_type}
             if header := await authorization(self._configuration):
                 headers["Authorization"] = header
             response = await self._client.call_api(
@@ -213,5 +222,8 @@ def _seconds(retry_after: str | None, content: object) -> float | None:
 
 
 def _names_uid(error: GatewayError) -> bool:
-    """Whether a 409 says that the object of this name is another one (`Precondition failed: UID in precondition`)."""
-    return "uid" in error.message.lower()
+    """Whether the API server says that the object of this name is another one.
+
+    409 `Precondition failed: UID in precondition: ...`, or 422 `metadata.uid: ... field is immutable`.
+    """
+    return "uid in precondition" in error.message.lower() or "metadata.uid" in error.message

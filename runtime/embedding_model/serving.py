@@ -103,7 +103,7 @@ def _collect_evidence(inspection: Inspection, *, overrides: Overrides, serving: 
     collected: list[Evidence] = []
 
     def record(field: str, *, value: str, own: str, note: str | None = None) -> None:
-        key = "embedding." + ("defaultPrompt" if field == "default_prompt" else field)
+        key = f"embedding.{field}"
         overruled = () if own == value else (_describe(inspection, field=field, own=own),)
         collected.append(Evidence(field=field, value=value, file=_SPEC, key=key, note=note, overruled=overruled))
 
@@ -121,7 +121,7 @@ def _collect_evidence(inspection: Inspection, *, overrides: Overrides, serving: 
     if overrides.prompts is not None:
         record("prompts", value=_names(overrides.prompts), own=_names(inspection.prompts))
     if overrides.default_prompt is not None:
-        record("default_prompt", value=serving.default_prompt or "none", own=inspection.default_prompt or "none")
+        record("defaultPrompt", value=serving.default_prompt or "none", own=inspection.default_prompt or "none")
     return tuple(collected)
 
 

@@ -1,0 +1,111 @@
+"""How token vectors become one vector: the config.json of the Pooling module.
+
+sentence-transformers writes `pooling_mode` (a name, or a list of them) since 5.4 and wrote one boolean per mode
+before (sentence_transformers/sentence_transformer/modules/pooling.py). The newer key wins, as it does there; with no
+mode at all the mean is taken, as there.
+"""
+
+from dataclasses import dataclass
+
+from embedding_model.inspection.documents import JsonObject
+from embedding_model.refusal import Reason, Refusal
+from embedding_model.resolved import Evidence, Pooling
+
+_MODES = {
+    "cls": Pooling.CLS,
+    "max": Pooling.MAX,
+    "mean": Pooling.MEAN,
+    "mean_sqrt_len_tokens": Pooling.MEAN_SQRT_LENGTH,
+    "weightedmean": Pooling.WEIGHTED_MEAN,
+    "lasttoken": Pooling.LAST_TOKEN,
+}
+_FLAGS = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+_DIMENSION_KEYS = ("embedding_dimension", "word_embedding_dimension")  # newer first
+
+
+@dataclass(frozen=True)
+class PoolingChoice:
+    """`include_prompt`: whether the prompt's own tokens take part in the pooling."""
+
+    pooling: Pooling
+    include_prompt: bool
+    evidence: tuple[Evidence, ...]
+
+
+def read_pooling(config: JsonObject, *, hidden_size: int) -> PoolingChoice:
+    """The one pooling mode of the module.
+
+    Raises Refusal: INVALID_FILE for unknown modes, UNSUPPORTED_ARCHITECTURE for several modes side by side,
+    CONTRADICTORY_EVIDENCE when its width is not that of the encoder.
+    """
+    _check_flags(config)
+    _check_width(config, hidden_size=hidden_size)
+    flags = [key for key in _FLAGS if config.flag(key)]
+    if config.values.get("pooling_mode") is not None:
+        names = _read_names(config)
+        key: str | None = "pooling_mode"
+        overruled = tuple(f"{_FLAGS[flag]} ({config.path} {flag})" for flag in flags if _FLAGS[flag] not in names)
+    else:
+        names = [_FLAGS[flag] for flag in flags]
+        key = next(iter(flags), None)
+        overruled = ()
+    if len(names) > 1:
+        raise Refusal(
+            Reason.UNSUPPORTED_ARCHITECTURE,
+            f"{config.path} puts {len(names)} poolings side by side ({', '.join(names)}); one is served",
+        )
+    pooling = _MODES[names[0]] if names else Pooling.MEAN
+    note = None if names else "no mode is named; sentence-transformers then takes the mean"
+    include_prompt = config.flag("include_prompt")
+    return PoolingChoice(
+        pooling=pooling,
+        include_prompt=include_prompt is not False,
+        evidence=(
+            Evidence(field="pooling", value=pooling, file=config.path, key=key, note=note, overruled=overruled),
+            Evidence(
+                field="includePrompt",
+                value="false" if include_prompt is False else "true",
+                file=config.path,
+                key="include_prompt",
+                note="not there; the prompt takes part by default" if include_prompt is None else None,
+            ),
+        ),
+    )
+
+
+def _read_names(config: JsonObject) -> list[str]:
+    written = config.values["pooling_mode"]
+    names = [written] if isinstance(written, str) else written
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise Refusal(Reason.INVALID_FILE, f"{config.path}: expected pooling_mode to be a mode or a list of modes")
+    unknown = [name for name in names if name not in _MODES]
+    if unknown:
+        raise Refusal(
+            Reason.INVALID_FILE,
+            f'{config.path}: pooling_mode "{unknown[0][:40]}" is not known; expected one of {", ".join(_MODES)}',
+        )
+    return names
+
+
+def _check_flags(config: JsonObject) -> None:
+    for key in config.values:
+        if key.startswith("pooling_mode_") and key not in _FLAGS and config.values[key]:
+            raise Refusal(Reason.INVALID_FILE, f"{config.path}: {key[:80]} is not a pooling mode that is known")
+
+
+def _check_width(config: JsonObject, *, hidden_size: int) -> None:
+    for key in _DIMENSION_KEYS:
+        width = config.integer(key)
+        if width is not None and width != hidden_size:
+            raise Refusal(
+                Reason.CONTRADICTORY_EVIDENCE,
+                f"{config.path} says {key} {width}, but the encoder's vectors have {hidden_size}: the file belongs to "
+                "another model",
+            )

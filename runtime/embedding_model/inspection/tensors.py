@@ -1,0 +1,121 @@
+"""Names, types and shapes of a model's tensors, from the headers of its safetensors files.
+
+Only headers are read, by range: 8 bytes of length (little-endian), then that many bytes of JSON, then the tensors
+(https://huggingface.co/docs/safetensors/index#format). A 16 GB model costs a few hundred kilobytes.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from embedding_model.inspection.documents import parse_json
+from embedding_model.refusal import Reason, Refusal
+from embedding_model.sources.source import Source
+
+HEADER_LIMIT = 25 * 1024 * 1024  # bytes; 100 bytes a tensor, so 250 000 tensors. The format itself allows 100 MB
+_LENGTH_BYTES = 8
+_LFS_POINTER = b"version "
+
+# Bytes per value. Only these are served: integers and 8-bit floats are quantised weights, which need their own kernels.
+_SERVED_DTYPES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+_OTHER_DTYPES = {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1}
+_DTYPES = _SERVED_DTYPES | _OTHER_DTYPES
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One stored tensor: `shape` in values, `file` the path that holds it."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: str
+
+    @property
+    def parameters(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def is_floating(self) -> bool:
+        return self.dtype in _SERVED_DTYPES
+
+
+def read_tensors(source: Source, *, files: Iterable[str]) -> Mapping[str, Tensor]:
+    """Every tensor of the given safetensors files, by name.
+
+    Raises Refusal: INVALID_FILE for a header that is not one (a Git LFS pointer is named as such), INCOMPLETE_WEIGHTS
+    for a file shorter than its header says, CONTRADICTORY_EVIDENCE for a name stored twice, UNSUPPORTED_FORMAT for
+    types that are not plain floats, TOO_LARGE for a header over HEADER_LIMIT.
+    """
+    sizes = {file.path: file.size for file in source.files()}
+    tensors: dict[str, Tensor] = {}
+    for path in files:
+        for tensor in _read_header(source, path=path, size=sizes[path]):
+            other = tensors.get(tensor.name)
+            if other is not None:
+                raise Refusal(
+                    Reason.CONTRADICTORY_EVIDENCE,
+                    f"the tensor {tensor.name} is stored twice, in {other.file} and in {path}: "
+                    "keep one of the two files",
+                )
+            tensors[tensor.name] = tensor
+    return tensors
+
+
+def _read_header(source: Source, *, path: str, size: int) -> list[Tensor]:
+    start = source.read_range(path, start=0, length=_LENGTH_BYTES)
+    if start == _LFS_POINTER:
+        raise Refusal(
+            Reason.INVALID_FILE,
+            f"{path} is a Git LFS pointer, not the weights themselves: run `git lfs pull` and copy the files anew",
+        )
+    length = int.from_bytes(start, "little")
+    if len(start) < _LENGTH_BYTES or not 2 <= length <= size - _LENGTH_BYTES:
+        raise Refusal(Reason.INVALID_FILE, f"{path}: expected a safetensors header, found something else")
+    if length > HEADER_LIMIT:
+        raise Refusal(
+            Reason.TOO_LARGE, f"{path}: the safetensors header has {length} bytes, more than the {HEADER_LIMIT} allowed"
+        )
+    data = source.read_range(path, start=_LENGTH_BYTES, length=length)
+    header = parse_json(data, path=f"the header of {path}")
+    if len(data) < length or not isinstance(header, dict):
+        raise Refusal(Reason.INVALID_FILE, f"{path}: the safetensors header is damaged")
+    header.pop("__metadata__", None)
+    described = [_describe(name, entry, path=path) for name, entry in header.items()]
+    _check_extent([extent for _, extent in described], path=path, stored=size - _LENGTH_BYTES - length)
+    return [tensor for tensor, _ in described]
+
+
+def _describe(name: str, entry: Any, *, path: str) -> tuple[Tensor, tuple[int, int]]:
+    match entry:
+        case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(begin), int(end)]} if all(
+            type(size) is int and size >= 0 for size in shape
+        ):
+            pass
+        case _:
+            raise Refusal(Reason.INVALID_FILE, f"{path}: the safetensors header describes {name[:200]} wrongly")
+    if dtype not in _DTYPES:
+        raise Refusal(
+            Reason.UNSUPPORTED_FORMAT,
+            f"{path}: {name[:200]} is stored as {dtype[:20]}; only plain floats "
+            f"({', '.join(_SERVED_DTYPES)}) are served: use weights that are not quantised",
+        )
+    tensor = Tensor(name=name, dtype=dtype, shape=tuple(shape), file=path)
+    if end - begin != tensor.parameters * _DTYPES[dtype] or begin < 0:
+        raise Refusal(Reason.INVALID_FILE, f"{path}: the safetensors header gives {name[:200]} a wrong place")
+    return tensor, (begin, end)
+
+
+def _check_extent(extents: list[tuple[int, int]], *, path: str, stored: int) -> None:
+    expected = 0
+    for begin, end in sorted(extents):
+        if begin != expected:
+            raise Refusal(Reason.INVALID_FILE, f"{path}: the tensors overlap or leave a gap at byte {expected}")
+        expected = end
+    if expected != stored:
+        raise Refusal(
+            Reason.INCOMPLETE_WEIGHTS if expected > stored else Reason.INVALID_FILE,
+            f"{path}: its header describes {expected} bytes of tensors, but {stored} are there; "
+            "the file may be cut: download it anew",
+        )

@@ -1,0 +1,175 @@
+"""The command `hub`: a Hugging Face hub on this machine.
+
+hub start | stop | status | url
+hub push FOLDER ORG/NAME [--branch main]       prints the commit
+hub demo-models                                pushes the models of the demo
+hub fault add --path-glob '*/model.safetensors' --kind flip [--times 1]
+hub gate ORG/NAME --gated --allow TOKEN;  hub token add TOKEN
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hub import daemon, demo_models
+from hub.repository import GitFailed
+from hub.state import Fault, FaultKind, Gate
+from hub.store import Store, is_repo_name
+
+_Command = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 on success, 1 when it failed (said on stderr), 2 for wrong usage."""
+    arguments = _parser().parse_args(argv)
+    command: _Command = arguments.command
+    try:
+        return command(arguments)
+    except (daemon.DaemonFailed, demo_models.DownloadFailed, GitFailed, ValueError, OSError) as error:
+        print(f"hub: {error}", file=sys.stderr)
+        return 1
+
+
+def _start(arguments: argparse.Namespace) -> int:
+    host = arguments.host or daemon.default_host()
+    print(daemon.start(arguments.state, host=host, port=arguments.port).url)
+    return 0
+
+
+def _stop(arguments: argparse.Namespace) -> int:
+    print("stopped" if daemon.stop(arguments.state) else "not running")
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    running = daemon.find(arguments.state)
+    store = Store(arguments.state)
+    print(f"hub: {f'{running.url} (pid {running.pid})' if running else 'not running'}; state in {arguments.state}")
+    for repo in store.repos():
+        repository = store.find(repo)
+        commit = repository.resolve("refs/heads/main") if repository else None
+        print(f"  {repo} main={commit or '-'}")
+    for fault in store.state.read().faults:
+        times = "until cleared" if fault.times is None else f"{fault.times} more times"
+        print(f"  fault {fault.kind} on {fault.path_glob} {times}")
+    return 0 if running else 3
+
+
+def _url(arguments: argparse.Namespace) -> int:
+    running = daemon.find(arguments.state)
+    if running is None:
+        raise ValueError("not running; start it with: hub start")
+    print(running.url)
+    return 0
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from hub.server import create_app, make_server  # starlette and uvicorn are needed here only
+
+    app = create_app(Store(arguments.state))
+    make_server(app, host=arguments.host or daemon.default_host(), port=arguments.port, log_level="info").run()
+    return 0
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    store = Store(arguments.state)
+    print(store.push(arguments.folder, arguments.repo, branch=arguments.branch, message=arguments.message))
+    return 0
+
+
+def _demo_models(arguments: argparse.Namespace) -> int:
+    store = Store(arguments.state)
+    for model in (demo_models.MINILM, demo_models.SRE):
+        commit = store.push(demo_models.fetch(model), model.repo, message=f"Add {model.requirement}")
+        print(f"{model.repo} {commit}")
+    return 0
+
+
+def _fault_add(arguments: argparse.Namespace) -> int:
+    fault = Fault(arguments.path_glob, FaultKind(arguments.kind), value=arguments.value, times=arguments.times)
+    Store(arguments.state).state.add_fault(fault)
+    return 0
+
+
+def _fault_clear(arguments: argparse.Namespace) -> int:
+    Store(arguments.state).state.clear_faults()
+    return 0
+
+
+def _gate(arguments: argparse.Namespace) -> int:
+    if not is_repo_name(arguments.repo):
+        raise ValueError(f"{arguments.repo!r} is not ORG/NAME")
+    gate = (
+        Gate()
+        if arguments.open
+        else Gate(
+            private=arguments.private, gated=arguments.gated or not arguments.private, allowed=tuple(arguments.allow)
+        )
+    )
+    Store(arguments.state).state.set_gate(arguments.repo, gate)
+    return 0
+
+
+def _token_add(arguments: argparse.Namespace) -> int:
+    Store(arguments.state).state.add_token(arguments.token)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hub", description="A Hugging Face hub on this machine.")
+    parser.add_argument("--state", type=Path, default=_default_state(), help="folder of repositories and settings")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    for name, command, text in (("start", _start, "serve in the background"), ("serve", _serve, "serve here")):
+        serving = _add(commands, name, command, text)
+        serving.add_argument("--host", help=f"default: {daemon.CLUSTER_ADDRESS} where this machine has it, or loopback")
+        serving.add_argument("--port", type=int, default=daemon.DEFAULT_PORT)
+    _add(commands, "stop", _stop, "end the background server")
+    _add(commands, "status", _status, "what runs, which models it has, which faults are set")
+    _add(commands, "url", _url, "the endpoint of the running hub")
+    _add(commands, "demo-models", _demo_models, "fetch the models of the demo and push them")
+
+    push = _add(commands, "push", _push, "make a branch equal to a folder; prints the commit")
+    push.add_argument("folder", type=Path)
+    push.add_argument("repo", metavar="ORG/NAME")
+    push.add_argument("--branch", default="main")
+    push.add_argument("--message", default="Upload model")
+
+    gate = _add(commands, "gate", _gate, "make a repository gated (default) or private, or open it again")
+    gate.add_argument("repo", metavar="ORG/NAME")
+    gate.add_argument("--gated", action="store_true", help="listed for all, read with an allowed token")
+    gate.add_argument("--private", action="store_true", help="invisible without a token")
+    gate.add_argument("--open", action="store_true", help="neither")
+    gate.add_argument("--allow", action="append", default=[], metavar="TOKEN", help="may read; repeatable")
+
+    token = commands.add_parser("token", help="valid tokens").add_subparsers(required=True, metavar="COMMAND")
+    _add(token, "add", _token_add, "accept a token").add_argument("token")
+
+    fault = commands.add_parser("fault", help="go wrong on demand").add_subparsers(required=True, metavar="COMMAND")
+    _add(fault, "clear", _fault_clear, "remove all faults")
+    adding = _add(fault, "add", _fault_add, "add a fault")
+    adding.add_argument("--path-glob", required=True, help="request paths; * matches slashes too")
+    adding.add_argument("--kind", required=True, choices=[kind.value for kind in FaultKind])
+    adding.add_argument("--times", type=int, help="default: until cleared")
+    adding.add_argument(
+        "--value", type=int, help="slow: bytes/s; cut: bytes sent; flip: offset; 429, 503: Retry-After in seconds"
+    )
+    return parser
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, command: _Command, text: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _default_state() -> Path:
+    return Path(os.environ.get("EMBEDDING_OPERATOR_HUB_STATE") or demo_models.default_cache() / "hub")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""The hub as a background process: start, stop, and what is running now."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+CLUSTER_ADDRESS = "198.18.0.1"  # the local cluster's own address: pods and the host both reach it
+DEFAULT_PORT = 8470
+_START_DEADLINE = 20.0  # seconds; importing the server takes about one
+_STOP_DEADLINE = 10.0
+
+
+class DaemonFailed(Exception):
+    """The hub could not be started or stopped; the message says why."""
+
+
+@dataclass(frozen=True)
+class Running:
+    pid: int
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+
+def default_host() -> str:
+    """The cluster's address when this machine has it, else loopback."""
+    with socket.socket() as probe:
+        try:
+            probe.bind((CLUSTER_ADDRESS, 0))
+        except OSError:
+            return "127.0.0.1"
+    return CLUSTER_ADDRESS
+
+
+def find(state: Path) -> Running | None:
+    """The running hub of this state folder; a pid file left by a dead process is no hub."""
+    try:
+        running = Running(**json.loads(_pid_file(state).read_text()))
+        command = Path(f"/proc/{running.pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError, TypeError):
+        return None
+    return running if b"hub.cli" in command and str(state).encode() in command else None
+
+
+def start(state: Path, *, host: str, port: int) -> Running:
+    """Serve in the background; a hub that already serves there is left alone, one that serves elsewhere is moved."""
+    present = find(state)
+    if present is not None and (present.host, present.port) == (host, port) and _answers(present):
+        return present
+    if present is not None:
+        stop(state)
+    state.mkdir(parents=True, exist_ok=True)
+    log = state / "hub.log"
+    command = [_interpreter(), "-m", "hub.cli", "--state", str(state), "serve", "--host", host, "--port", str(port)]
+    package_root = str(Path(__file__).resolve().parents[1])
+    with log.open("ab") as sink:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            env={**os.environ, "PYTHONPATH": package_root},
+            start_new_session=True,
+        )
+    running = Running(pid=process.pid, host=host, port=port)
+    _pid_file(state).write_text(json.dumps(asdict(running)))
+    _wait_until_up(running, process=process, log=log)
+    return running
+
+
+def stop(state: Path) -> bool:
+    """End the hub of this state folder; False when none runs."""
+    running = find(state)
+    if running is not None:
+        os.kill(running.pid, signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_DEADLINE
+        while find(state) is not None:
+            _reap(running.pid)
+            if time.monotonic() > deadline:
+                os.kill(running.pid, signal.SIGKILL)
+                deadline += _STOP_DEADLINE
+            time.sleep(0.05)
+    _pid_file(state).unlink(missing_ok=True)
+    return running is not None
+
+
+def _wait_until_up(running: Running, *, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + _START_DEADLINE
+    while not _answers(running):
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+            raise DaemonFailed(f"the hub did not come up on {running.url}; the end of {log}:\n{tail}")
+        time.sleep(0.05)
+
+
+def _answers(running: Running) -> bool:
+    # the environment's proxy must not stand between this machine and itself
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{running.url}/-/health", timeout=2) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def _interpreter() -> str:
+    """A Python that has the server's libraries: this one, or the development environment's."""
+    if importlib.util.find_spec("uvicorn") and importlib.util.find_spec("starlette"):
+        return sys.executable
+    python = Path(__file__).resolve().parents[3] / ".venv" / "bin" / "python"
+    if python.exists():
+        return str(python)
+    raise DaemonFailed("the hub needs starlette and uvicorn; make the development environment first: make .venv")
+
+
+def _reap(pid: int) -> None:
+    """A hub started by this very process stays a zombie until it is waited for."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+def _pid_file(state: Path) -> Path:
+    return state / "hub.pid"

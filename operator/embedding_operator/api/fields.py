@@ -15,19 +15,19 @@ QUANTITY: Final = r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?"
 
 ObjectName = Annotated[
     str,
-    Field(min_length=1, max_length=253),
+    Field(max_length=253),
     Pattern(
         DNS_SUBDOMAIN, "write the name of an object in the same namespace: lower-case letters, digits, '-' and '.'"
     ),
 ]
 ConfigName = Annotated[
     str,
-    Field(min_length=1, max_length=63),
+    Field(max_length=63),
     Pattern(DNS_LABEL, "write a name that the administrator configured: lower-case letters, digits and '-'"),
 ]
 PromptName = Annotated[
     str,
-    Field(min_length=1, max_length=63),
+    Field(max_length=63),
     Pattern(r"[A-Za-z0-9]([-A-Za-z0-9_. ]*[A-Za-z0-9])?", "write letters, digits, '-', '_', '.' or spaces"),
 ]
 InputText = Annotated[str, Field(min_length=1, max_length=32768)]

@@ -14,7 +14,6 @@ class HuggingFaceSource(SpecModel):
     repo: Annotated[
         str,
         Field(
-            min_length=3,
             max_length=193,
             description="Repository as ORG/NAME, for example sentence-transformers/all-MiniLM-L6-v2.",
         ),
@@ -27,7 +26,6 @@ class HuggingFaceSource(SpecModel):
     revision: Annotated[
         str,
         Field(
-            min_length=1,
             max_length=255,
             description=(
                 "Branch, tag or commit. It is resolved once to a commit, and every replica loads exactly that commit's "
@@ -58,7 +56,6 @@ class VolumeSource(SpecModel):
     path: Annotated[
         str,
         Field(
-            min_length=1,
             max_length=1024,
             description="Folder of the model on the volume, absolute from the volume's root, for example /bge-small.",
         ),

@@ -63,7 +63,7 @@ class ServedName(SpecModel):
 
     name: Annotated[
         str,
-        Field(min_length=1, max_length=128, description="Model name in requests, for example text-embedding-3-small."),
+        Field(max_length=128, description="Model name in requests, for example text-embedding-3-small."),
         Pattern(
             r"[A-Za-z0-9]([-A-Za-z0-9_.:/@]*[-A-Za-z0-9_.])?",
             "write a model name of letters, digits, '-', '_', '.', ':', '/' or '@'",

@@ -30,8 +30,8 @@ class SimilaritySpec(SpecModel):
         str,
         Field(max_length=11, description='Largest accepted distance from `expected`, for example "0.005".'),
         Pattern(
-            r"[01](\.[0-9]{1,9})?",
-            'write a decimal string above "0" and below "2" with at most nine decimals, for example "0.005"',
+            r"0(\.[0-9]{1,9})?",
+            'write a decimal string above "0" and below "1" with at most nine decimals, for example "0.005"',
         ),
         Rule(
             "self.matches('[1-9]')", 'write a tolerance above "0", for example "0.005": no two machines agree exactly'
@@ -59,7 +59,7 @@ class GoldenSpec(SpecModel):
 
     name: Annotated[
         str,
-        Field(min_length=1, max_length=63, description="Name of the case; messages and events show it."),
+        Field(max_length=63, description="Name of the case; messages and events show it."),
         Pattern(
             r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?",
             "write letters, digits, '-', '_' or '.', for example capital-paris",
@@ -73,7 +73,6 @@ class GoldenSpec(SpecModel):
     vector: Annotated[
         str | None,
         Field(
-            min_length=4,
             max_length=MAX_VECTOR_BASE64,
             description=(
                 "Expected vector: base64 of little-endian float32 values, as many as the model serves dimensions. "

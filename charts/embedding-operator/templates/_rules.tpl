@@ -1,0 +1,43 @@
+{{- /*
+What the operator may do with models and their children, in every namespace or in each watched one. No Secrets, no
+wildcard, and no write on an EmbeddingModel but its status. tests/chart holds the exact list.
+*/ -}}
+{{- define "embedding-operator.rules" -}}
+- apiGroups: [embedding-operator.dev]
+  resources: [embeddingmodels]
+  verbs: [get, list, watch]
+- apiGroups: [embedding-operator.dev]
+  resources: [embeddingmodels/status]
+  verbs: [patch]
+# Owner references that block the owner's deletion need it where that admission check is on (OpenShift).
+- apiGroups: [embedding-operator.dev]
+  resources: [embeddingmodels/finalizers]
+  verbs: [update]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [replicasets]
+  verbs: [list]
+- apiGroups: [""]
+  resources: [services, configmaps]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, delete]
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list, watch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+{{- end }}

@@ -38,8 +38,8 @@ def write_values_reference(chart: Path) -> str:
     introduction = _INTRODUCTION.format(
         description=metadata["description"], kube_version=metadata["kubeVersion"].removesuffix("-0")
     )
-    profile = schema["properties"]["runtime"]["properties"]["profiles"]["additionalProperties"]
-    rows = [*_write_rows(schema, values, path=""), *_write_rows(profile, {}, path="runtime.profiles.NAME.")]
+    profile = schema["properties"]["profiles"]["additionalProperties"]
+    rows = [*_write_rows(schema, values, path=""), *_write_rows(profile, {}, path="profiles.NAME.")]
     return introduction + "\n".join(rows) + "\n"
 
 

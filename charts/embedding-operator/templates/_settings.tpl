@@ -6,12 +6,12 @@ watchNamespaces: {{ .Values.watchNamespaces | toJson }}
 workers: {{ .Values.workers }}
 resyncSeconds: {{ .Values.resyncSeconds }}
 imagePullSecrets: {{ .Values.runtime.imagePullSecrets | toJson }}
-{{- if not (hasKey .Values.runtime.profiles .Values.runtime.defaultProfile) }}
-{{- fail (printf "runtime.defaultProfile: expected one of runtime.profiles (%s), found %s" (keys .Values.runtime.profiles | sortAlpha | join ", ") .Values.runtime.defaultProfile) }}
+{{- if not (hasKey .Values.profiles .Values.runtime.defaultProfile) }}
+{{- fail (printf "runtime.defaultProfile: expected one of profiles (%s), found %s" (keys .Values.profiles | sortAlpha | join ", ") .Values.runtime.defaultProfile) }}
 {{- end }}
 defaultProfile: {{ .Values.runtime.defaultProfile | quote }}
 profiles:
-{{- range $name, $profile := .Values.runtime.profiles }}
+{{- range $name, $profile := .Values.profiles }}
   {{- $own := default dict $profile.image }}
   {{- $shared := deepCopy $.Values.runtime.image }}
   {{- /* A shared digest names the shared repository's bytes: it must not win over what the profile says itself. */}}
@@ -20,7 +20,7 @@ profiles:
   {{- end }}
   {{- $image := mergeOverwrite $shared (deepCopy $own) }}
   {{- if not $image.repository }}
-  {{- fail (printf "runtime.image.repository: set it to where the runtime image is, or set runtime.profiles.%s.image.repository" $name) }}
+  {{- fail (printf "runtime.image.repository: set it to where the runtime image is, or set profiles.%s.image.repository" $name) }}
   {{- end }}
   {{ $name }}:
     image: {{ include "embedding-operator.image" (dict "image" $image "appVersion" $.Chart.AppVersion) | quote }}

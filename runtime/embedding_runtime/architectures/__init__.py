@@ -1,0 +1,1 @@
+"""Model classes, weights and pooling heads: torch lives here and in backends."""

@@ -1,0 +1,140 @@
+"""safetensors in memory to tensors, and tensors into a model, with nothing missing and nothing left over."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+import torch
+
+from embedding_model.refusal import Reason, Refusal
+from embedding_runtime.files import Files
+
+SUFFIX = ".safetensors"
+INDEX = "model.safetensors.index.json"
+HEADER_LENGTH_BYTES = 8
+SHOWN_KEYS = 5
+
+# https://github.com/huggingface/safetensors#format; integer types occur as buffers of old checkpoints.
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+
+
+def read_tensors(files: Files) -> dict[str, torch.Tensor]:
+    """All tensors of the model's own weight files (those in its root), as views on the bytes in `files`.
+
+    Raises Refusal(INVALID_FILE) for a malformed file or a tensor that occurs twice, MISSING_FILE without weights.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    for path in _weight_files(files):
+        for name, tensor in _parse(path, data=files[path]):
+            if name in tensors:
+                raise Refusal(Reason.INVALID_FILE, f"{path} holds the tensor {name} that another file holds too.")
+            tensors[name] = tensor
+    if not tensors:
+        raise Refusal(Reason.MISSING_FILE, "The model has no safetensors weights in its root.")
+    return tensors
+
+
+def _weight_files(files: Files) -> list[str]:
+    if index := files.get(INDEX):
+        return sorted(set(orjson.loads(index)["weight_map"].values()))
+    return sorted(path for path in files if path.endswith(SUFFIX) and "/" not in path)
+
+
+def _parse(path: str, *, data: bytearray) -> Iterator[tuple[str, torch.Tensor]]:
+    try:
+        length = int.from_bytes(data[:HEADER_LENGTH_BYTES], "little")
+        header: dict[str, Any] = orjson.loads(memoryview(data)[HEADER_LENGTH_BYTES : HEADER_LENGTH_BYTES + length])
+        base = HEADER_LENGTH_BYTES + length
+        for name, entry in header.items():
+            if name != "__metadata__":
+                yield name, _view(data, entry=entry, base=base)
+    except (ValueError, KeyError, TypeError) as error:
+        raise Refusal(Reason.INVALID_FILE, f"{path} is no well-formed safetensors file: {error}") from error
+
+
+def _view(data: bytearray, *, entry: Mapping[str, Any], base: int) -> torch.Tensor:
+    dtype, shape = _DTYPES[entry["dtype"]], entry["shape"]
+    start, end = entry["data_offsets"]
+    count = 1
+    for size in shape:
+        count *= size
+    if count * dtype.itemsize != end - start or base + end > len(data):
+        raise ValueError("a tensor's offsets do not fit its shape")
+    if count == 0:
+        return torch.empty(shape, dtype=dtype)
+    return torch.frombuffer(data, dtype=dtype, count=count, offset=base + start).reshape(shape)
+
+
+def assign(model: torch.nn.Module, *, tensors: dict[str, torch.Tensor], prefix: str, unused: tuple[str, ...]) -> None:
+    """Put the tensors into the model in place of its parameters.
+
+    Raises Refusal: INCOMPLETE_WEIGHTS for a parameter without a tensor (it would be random), UNEXPECTED_WEIGHTS for a
+    tensor that belongs nowhere, INVALID_FILE for a wrong shape.
+    """
+    named = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    named = {_modernise(name): tensor for name, tensor in named.items()}
+    wanted = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    missing = sorted(wanted.keys() - named.keys())
+    if missing:
+        raise Refusal(
+            Reason.INCOMPLETE_WEIGHTS,
+            f"The weights lack {_list(missing)} of {type(model).__name__}; those layers would be random.",
+        )
+    unexpected = sorted(name for name in named.keys() - wanted.keys() if not name.startswith(unused))
+    if unexpected:
+        raise Refusal(
+            Reason.UNEXPECTED_WEIGHTS,
+            f"The weights hold {_list(unexpected)}, which {type(model).__name__} does not know; "
+            "ignoring them would serve another model than the one that was trained.",
+        )
+    for name, shape in wanted.items():
+        if tuple(named[name].shape) != shape:
+            found = list(named[name].shape)
+            raise Refusal(
+                Reason.INVALID_FILE, f"{name} should have the shape {list(shape)} by config.json; the file has {found}."
+            )
+    model.load_state_dict({name: named[name] for name in wanted}, strict=False, assign=True)
+
+
+def _modernise(name: str) -> str:
+    """Checkpoints converted from TensorFlow name LayerNorm's parameters gamma and beta."""
+    head, _, last = name.rpartition(".")
+    renamed = {"gamma": "weight", "beta": "bias"}.get(last) if head.endswith("LayerNorm") else None
+    return f"{head}.{renamed}" if renamed else name
+
+
+def _list(names: list[str]) -> str:
+    shown = ", ".join(names[:SHOWN_KEYS])
+    return shown if len(names) <= SHOWN_KEYS else f"{shown} and {len(names) - SHOWN_KEYS} more"
+
+
+@contextlib.contextmanager
+def parameters_without_memory() -> Iterator[None]:
+    """Parameters made inside live on the meta device; buffers are real, for no checkpoint holds them.
+
+    Building a model the usual way would fill every weight with random numbers only to overwrite it.
+    """
+    register = torch.nn.Module.register_parameter
+
+    def register_on_meta(self: torch.nn.Module, name: str, param: torch.nn.Parameter | None) -> None:
+        if param is not None:
+            param = torch.nn.Parameter(param.to("meta"), requires_grad=False)
+        register(self, name, param)
+
+    torch.nn.Module.register_parameter = register_on_meta  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        torch.nn.Module.register_parameter = register  # type: ignore[method-assign]

@@ -1,0 +1,27 @@
+"""The seam between batches and the hardware."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from embedding_runtime.core.jobs import Tokens, Vectors
+
+
+class Backend(Protocol):
+    """Thread-safe: several workers call it at once, each with batches of its own."""
+
+    @property
+    def device(self) -> str:
+        """`cpu` or `cuda`: where it really runs."""
+
+    @property
+    def dtype(self) -> str: ...
+
+    @property
+    def path(self) -> str:
+        """Which implementation computes, as /info shows it."""
+
+    def prepare_thread(self) -> None:
+        """Called once in every worker thread before its first batch."""
+
+    def embed(self, batch: Sequence[Tokens]) -> Vectors:
+        """Pooled vectors, float32 [len(batch), model dimensions], neither cut nor normalised."""

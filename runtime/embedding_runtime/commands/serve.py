@@ -1,0 +1,98 @@
+"""`embedding-runtime serve`"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from embedding_runtime.commands.flags import F, flag
+from embedding_runtime.settings import Device, Dtype, FailurePolicy, ServeSettings
+
+DEFAULTS = {field.name: field.default for field in fields(ServeSettings)}
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+COUNT = click.IntRange(min=1)
+SECONDS = click.FloatRange(min=0)
+PORT = click.IntRange(min=0, max=65535)
+
+
+def _setting(name: str, **attributes: Any) -> Callable[[F], F]:
+    """A flag whose default is the setting's own."""
+    default = DEFAULTS[name.removeprefix("--").replace("-", "_")]
+    return flag(name, default=default, show_default=default is not None, **attributes)
+
+
+@click.command()
+@flag("--model", required=True, type=FOLDER, help="Folder with the model's files.")
+@_setting(
+    "--resolved",
+    type=FILE,
+    help="Resolved model (JSON): every file is checked against its hashes. "
+    "Without it the folder is inspected and served as found.",
+)
+@_setting("--goldens", type=FILE, help="Golden cases (JSON lines) that must pass before traffic is taken.")
+@_setting(
+    "--keys",
+    type=click.Path(path_type=Path),
+    help="Folder with issuer, jwks.json and subject: who may use the guarded routes of the private port.",
+)
+@flag(
+    "--served-name",
+    "served_names",
+    multiple=True,
+    metavar="NAME[=PROMPT]",
+    help="A model name that requests may use, and the prompt it applies. Repeatable.",
+)
+@_setting("--failure-policy", type=click.Choice(FailurePolicy), help="What a failed golden case does.")
+@_setting("--device", type=click.Choice(Device), help="auto: a GPU where there is one.")
+@_setting("--dtype", type=click.Choice(Dtype), help="auto: float32, the numbers of the reference.")
+@_setting(
+    "--workers",
+    type=COUNT,
+    help="Worker threads, each computing whole batches on one core. [default: CPUs of the cgroup's quota; 1 on a GPU]",
+)
+@_setting(
+    "--max-batch-tokens",
+    type=COUNT,
+    help="Tokens of one batch, padding counted. [default: 1024 on a CPU, 16384 on a GPU]",
+)
+@_setting("--max-queue-tokens", type=COUNT, help="Tokens admitted at once; beyond it requests get 429.")
+@_setting("--request-timeout-seconds", type=SECONDS, help="Longest time to answer a request; then 503.")
+@_setting("--max-body-bytes", type=COUNT, help="Largest request body; beyond it 413.")
+@_setting("--host", help="Address to listen on.")
+@_setting("--port", type=PORT, help="Public port. 0: any free one.")
+@_setting("--private-port", type=PORT, help="Port of probes, metrics and golden results. 0: any free one.")
+@_setting("--drain-seconds", type=SECONDS, help="Time after SIGTERM in which requests are still accepted.")
+@_setting("--shutdown-seconds", type=SECONDS, help="Time after that for accepted requests to be answered.")
+@_setting("--keep-alive-seconds", type=COUNT, help="How long an idle connection stays open.")
+@_setting("--hang-seconds", type=SECONDS, help="A batch that takes longer turns liveness red.")
+def serve(**options: Any) -> None:
+    """Serve an embedding model over HTTP."""
+    settings = ServeSettings(**options)
+    # Before numpy and torch are imported: they size their thread pools once. Each worker computes on one core.
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    for noisy in ("uvicorn.error", "httpx"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+    import uvloop
+
+    from embedding_runtime.serve import serve as run
+
+    try:
+        status = uvloop.run(run(settings))
+    except OSError as error:
+        raise click.ClickException(f"cannot listen: {error.strerror or error}") from error
+    # Not sys.exit: threads of torch and of a load that was given up may still run, and waiting for them would outlast
+    # the grace period.
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

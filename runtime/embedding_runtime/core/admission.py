@@ -1,0 +1,76 @@
+"""Who may wait: admission by tokens, decided once, when a request arrives.
+
+A request is admitted whole or refused whole. It is never refused for its own size: an empty queue takes any request.
+The estimate made on arrival is corrected once the texts are tokenised; that never refuses anybody afterwards.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from embedding_runtime.errors import Overloaded
+
+# English text has about four bytes a token; the estimate only has to be of the right size until it is corrected.
+BYTES_PER_TOKEN = 4
+SPECIAL_TOKENS = 2
+
+MAX_RETRY_AFTER_SECONDS = 30
+UNMEASURED_TOKENS_PER_SECOND = 2000.0  # until the first batches are done; about one CPU core with a small model
+SMOOTHING = 0.2
+
+
+def estimate_tokens(texts: Sequence[str], *, max_input_tokens: int) -> int:
+    return sum(min(len(text) // BYTES_PER_TOKEN + SPECIAL_TOKENS, max_input_tokens) for text in texts)
+
+
+class Admission:
+    """Counts tokens admitted and not yet answered. Used on the event loop only."""
+
+    def __init__(self, *, max_queue_tokens: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = max_queue_tokens
+        self._clock = clock
+        self._rate = UNMEASURED_TOKENS_PER_SECOND
+        self._last: float | None = None
+        self.tokens = 0
+
+    def admit(self, tokens: int) -> "Ticket":
+        """A ticket to be held while the request is under way. Raises Overloaded with a time to wait."""
+        if self.tokens and self.tokens + tokens > self._limit:
+            wait = math.ceil((self.tokens + tokens - self._limit) / self._rate)
+            retry_after = max(1, min(wait, MAX_RETRY_AFTER_SECONDS))
+            raise Overloaded(
+                f"The queue is full: {self.tokens} tokens wait, {self._limit} may. Retry in {retry_after} s, "
+                "send fewer requests at once, or add replicas.",
+                retry_after=retry_after,
+            )
+        return Ticket(self, tokens=tokens)
+
+    def measure(self, *, tokens: int, seconds: float) -> None:
+        """A batch of `tokens` took `seconds` on one worker; keeps the rate that Retry-After is computed from."""
+        if seconds > 0:
+            self._rate += SMOOTHING * (tokens / seconds - self._rate)
+
+
+class Ticket:
+    """Admitted tokens of one request; a context manager that gives them back."""
+
+    def __init__(self, admission: Admission, *, tokens: int) -> None:
+        self._admission = admission
+        self._tokens = tokens
+        admission.tokens += tokens
+
+    def correct(self, tokens: int) -> None:
+        """Replace the estimate by the real count."""
+        self._admission.tokens += tokens - self._tokens
+        self._tokens = tokens
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._admission.tokens -= self._tokens
+        self._tokens = 0

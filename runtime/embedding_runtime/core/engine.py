@@ -1,0 +1,160 @@
+"""The path of a request through the core: admit, tokenise, queue, wait, cut and normalise."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+from embedding_model.resolved import Prompt, Serving
+from embedding_runtime.core.admission import Admission, estimate_tokens
+from embedding_runtime.core.jobs import Item, Job, Tokens, Vectors
+from embedding_runtime.core.queue import TokenQueue
+from embedding_runtime.core.telemetry import Telemetry
+from embedding_runtime.core.vectors import finish
+from embedding_runtime.errors import DeadlineExceeded, InferenceFailed, InvalidRequest
+
+# Texts that one thread tokenises at a time: enough to be worth the hop, few enough to spread a large request.
+TOKENIZE_CHUNK = 64
+
+# Values (texts times dimensions) beyond which cutting and normalising leaves the event loop.
+INLINE_VALUES = 131_072
+
+
+class Tokenizer(Protocol):
+    @property
+    def max_tokens(self) -> int: ...
+
+    def encode(self, texts: Sequence[str], *, prompt: str = "") -> list[Tokens]: ...
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """`vectors` is float32 [texts, dimensions]; `tokens` counts special tokens and the prompt, after truncation."""
+
+    vectors: Vectors
+    tokens: int
+    truncated: int
+
+
+class Engine:
+    """One model's core. Lives on one event loop; workers hand their batches back through `computed` and `failed`."""
+
+    def __init__(
+        self,
+        *,
+        tokenizer: Tokenizer,
+        serving: Serving,
+        queue: TokenQueue,
+        admission: Admission,
+        telemetry: Telemetry,
+        timeout_seconds: float,
+        threads: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.queue = queue
+        self.admission = admission
+        self._tokenizer = tokenizer
+        self._serving = serving
+        self._telemetry = telemetry
+        self._timeout = timeout_seconds
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="tokenize")
+
+    async def embed(self, texts: Sequence[str], *, prompt: Prompt | None, dimensions: int | None = None) -> Embeddings:
+        """Vectors of `texts`, in their order.
+
+        `dimensions` None: as served. Cancelling it frees what has not been computed yet. Raises RequestError.
+        """
+        estimate = estimate_tokens(texts, max_input_tokens=self._tokenizer.max_tokens)
+        with self.admission.admit(estimate) as ticket:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    started = self._clock()
+                    tokens = await self._tokenize(texts, prompt=prompt.text if prompt else "")
+                    total = sum(len(text.ids) for text in tokens)
+                    ticket.correct(total)
+                    queued = self._clock()
+                    pooled = await self._compute(tokens)
+            except TimeoutError:
+                self._telemetry.job_dropped()
+                raise DeadlineExceeded(
+                    f"The request waited longer than {self._timeout:g} s. Send fewer requests at once or add replicas.",
+                    retry_after=1,
+                ) from None
+            except asyncio.CancelledError:
+                self._telemetry.job_dropped()
+                raise
+            vectors = await self._finish(pooled, dimensions=dimensions or self._serving.dimensions)
+        truncated = sum(text.truncated for text in tokens)
+        self._telemetry.job_done(
+            texts=len(texts),
+            tokens=total,
+            truncated=truncated,
+            tokenize_seconds=queued - started,
+            wait_seconds=self._clock() - queued,
+        )
+        return Embeddings(vectors=vectors, tokens=total, truncated=truncated)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _tokenize(self, texts: Sequence[str], *, prompt: str) -> list[Tokens]:
+        chunks = [texts[start : start + TOKENIZE_CHUNK] for start in range(0, len(texts), TOKENIZE_CHUNK)]
+        encoded = await asyncio.gather(
+            *(self._loop.run_in_executor(self._threads, self._encode, chunk, prompt) for chunk in chunks)
+        )
+        tokens = [text for chunk in encoded for text in chunk]
+        for index, text in enumerate(tokens):
+            if not text.ids:
+                raise InvalidRequest(f"Input {index} holds no token for this model; leave it out.", param="input")
+        return tokens
+
+    def _encode(self, texts: Sequence[str], prompt: str) -> list[Tokens]:
+        return self._tokenizer.encode(texts, prompt=prompt)
+
+    async def _compute(self, tokens: Sequence[Tokens]) -> Vectors:
+        job = Job.create(tokens, loop=self._loop)
+        self.queue.put(job.items)
+        try:
+            return await job.future
+        finally:
+            job.abandoned = True  # whatever is still queued of it is not computed any more
+
+    async def _finish(self, pooled: Vectors, *, dimensions: int) -> Vectors:
+        def work() -> Vectors:
+            return finish(pooled, dimensions=dimensions, normalize=self._serving.normalize)
+
+        return work() if pooled.size <= INLINE_VALUES else await asyncio.to_thread(work)
+
+    # Called from worker threads (backends.workers.Outcome): one hop to the event loop per batch.
+
+    def computed(self, items: Sequence[Item], *, vectors: Vectors, seconds: float) -> None:
+        self._loop.call_soon_threadsafe(self._deliver, items, vectors, seconds)
+
+    def failed(self, items: Sequence[Item], *, error: Exception) -> None:
+        self._loop.call_soon_threadsafe(self._fail, items, error)
+
+    def replaced(self) -> None:
+        self._loop.call_soon_threadsafe(self._telemetry.worker_replaced)
+
+    def _deliver(self, items: Sequence[Item], vectors: Vectors, seconds: float) -> None:
+        rows: dict[Job, list[int]] = {}
+        for row, item in enumerate(items):
+            rows.setdefault(item.job, []).append(row)
+        for job, own in rows.items():
+            job.accept([items[row] for row in own], rows=vectors[own])
+        tokens = sum(item.length for item in items)
+        padded = max(item.length for item in items) * len(items)
+        self.admission.measure(tokens=tokens, seconds=seconds)
+        self._telemetry.batch_done(texts=len(items), tokens=tokens, padded=padded, seconds=seconds)
+
+    def _fail(self, items: Sequence[Item], error: Exception) -> None:
+        for job in {item.job for item in items}:
+            failure = InferenceFailed(
+                f"The model failed on this request twice ({type(error).__name__}); the server's log has the details."
+            )
+            failure.__cause__ = error
+            job.fail(failure)

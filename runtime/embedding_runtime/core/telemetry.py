@@ -1,0 +1,39 @@
+"""What the core reports while it works. http/metrics.py turns it into Prometheus metrics."""
+
+from typing import Protocol
+
+
+class Telemetry(Protocol):
+    """Called on the event loop."""
+
+    def batch_done(self, *, texts: int, tokens: int, padded: int, seconds: float) -> None:
+        """One batch was computed: its texts, their tokens, the tokens with padding, and the time it took."""
+
+    def job_done(
+        self, *, texts: int, tokens: int, truncated: int, tokenize_seconds: float, wait_seconds: float
+    ) -> None:
+        """One request was answered."""
+
+    def job_dropped(self) -> None:
+        """A request's client went away, or its deadline passed, before it was answered."""
+
+    def worker_replaced(self) -> None:
+        """A worker raised and another took its place."""
+
+
+class Silent:
+    """No telemetry."""
+
+    def batch_done(self, *, texts: int, tokens: int, padded: int, seconds: float) -> None:
+        pass
+
+    def job_done(
+        self, *, texts: int, tokens: int, truncated: int, tokenize_seconds: float, wait_seconds: float
+    ) -> None:
+        pass
+
+    def job_dropped(self) -> None:
+        pass
+
+    def worker_replaced(self) -> None:
+        pass

@@ -1,0 +1,127 @@
+"""Texts to token ids, exactly as sentence-transformers makes them, with the Rust tokenizers library alone.
+
+The tokenizer's own truncation and padding settings (from training) do not count; the served length does, special
+tokens included.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import orjson
+import tokenizers
+from tokenizers.normalizers import Lowercase, Normalizer
+from tokenizers.normalizers import Sequence as NormalizerSequence
+
+from embedding_model.refusal import Reason, Refusal
+from embedding_model.resolved import Serving, TruncationSide
+from embedding_runtime.core.jobs import Tokens
+
+TOKENIZER = "tokenizer.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+VOCABULARY = "vocab.txt"
+
+# Families whose vocab.txt is WordPiece with BERT's special tokens.
+WORDPIECE_FAMILIES = frozenset({"bert", "distilbert", "electra"})
+
+
+class TextTokenizer:
+    """Thread-safe; the library works outside the GIL."""
+
+    def __init__(self, backend: tokenizers.Tokenizer, *, serving: Serving) -> None:
+        self._backend = backend
+        self._max_tokens = serving.max_input_tokens
+        backend.no_padding()
+        if serving.lowercase:
+            _lowercase(backend)
+        specials = backend.get_added_tokens_decoder()
+        self._special_ids = frozenset(id_ for id_, token in specials.items() if token.special)
+        backend.no_truncation()
+        self._prompt_lengths = {prompt.text: self._measure(prompt.text) for prompt in serving.prompts}
+        side = "left" if serving.truncation_side is TruncationSide.LEFT else "right"
+        backend.enable_truncation(max_length=self._max_tokens, direction=side)
+
+    @property
+    def max_tokens(self) -> int:
+        return self._max_tokens
+
+    def encode(self, texts: Sequence[str], *, prompt: str = "") -> list[Tokens]:
+        """Token ids of each text with the prompt before it. `prompt` is one of the model's prompts, or empty."""
+        whole = [prompt + text for text in texts] if prompt else list(texts)
+        encodings = self._backend.encode_batch_fast(whole)
+        length = self._prompt_lengths[prompt] if prompt else 0
+        return [
+            Tokens(ids=encoding.ids, prompt_length=length, truncated=bool(encoding.overflowing))
+            for encoding in encodings
+        ]
+
+    def _measure(self, prompt: str) -> int:
+        """Tokens of a prompt without its trailing special token, as sentence-transformers counts them."""
+        if not prompt:
+            return 0
+        ids = self._backend.encode(prompt).ids[: self._max_tokens]
+        return len(ids) - 1 if ids and ids[-1] in self._special_ids else len(ids)
+
+
+def load_tokenizer(files: Mapping[str, bytes | bytearray], *, serving: Serving, family: str) -> TextTokenizer:
+    """From tokenizer.json; from vocab.txt where the family's rules are known.
+
+    Raises Refusal(MISSING_FILE) without either, Refusal(INVALID_FILE) when the file cannot be read.
+    """
+    if data := files.get(TOKENIZER):
+        try:
+            backend = tokenizers.Tokenizer.from_str(bytes(data).decode())
+        except Exception as error:  # the library raises bare Exception for a malformed file
+            raise Refusal(
+                Reason.INVALID_FILE,
+                f"{TOKENIZER} is no tokenizer that the tokenizers library {tokenizers.__version__} can read: {error}",
+            ) from error
+    elif (data := files.get(VOCABULARY)) and family in WORDPIECE_FAMILIES:
+        backend = _build_wordpiece(bytes(data), options=_read_options(files))
+    else:
+        raise Refusal(
+            Reason.MISSING_FILE,
+            f"The model has no {TOKENIZER}, and a tokenizer for {family} cannot be built from its other files. "
+            f"Save the model with a current transformers version, which writes {TOKENIZER}.",
+        )
+    return TextTokenizer(backend, serving=serving)
+
+
+def is_tokenizer_file(path: str) -> bool:
+    return PurePosixPath(path).name in {TOKENIZER, TOKENIZER_CONFIG, VOCABULARY}
+
+
+def _read_options(files: Mapping[str, bytes | bytearray]) -> dict[str, Any]:
+    data = files.get(TOKENIZER_CONFIG)
+    options = orjson.loads(data) if data else {}
+    return options if isinstance(options, dict) else {}
+
+
+def _build_wordpiece(vocabulary: bytes, *, options: Mapping[str, Any]) -> tokenizers.Tokenizer:
+    """The pipeline of BERT's own tokenizer; defaults as in transformers' BertTokenizer."""
+    lines = vocabulary.decode().splitlines()
+    ids = {token: index for index, token in enumerate(lines)}
+    missing = [token for token in ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]") if token not in ids]
+    if missing:
+        raise Refusal(Reason.INVALID_FILE, f"{VOCABULARY} lacks the special tokens {', '.join(missing)}.")
+    built = tokenizers.BertWordPieceTokenizer(
+        vocab=ids,
+        lowercase=bool(options.get("do_lower_case", True)),
+        strip_accents=options.get("strip_accents"),
+        handle_chinese_chars=bool(options.get("tokenize_chinese_chars", True)),
+    )
+    return tokenizers.Tokenizer.from_str(built.to_str())
+
+
+def _lowercase(backend: tokenizers.Tokenizer) -> None:
+    """do_lower_case of sentence_bert_config.json: lower case before anything else, unless the tokenizer does so.
+
+    A step named Lowercase counts as doing so; BertNormalizer's own switch is harmless to repeat.
+    """
+    normalizer: Normalizer | None = backend.normalizer
+    if normalizer is None:
+        backend.normalizer = Lowercase()
+        return
+    steps = list(normalizer) if isinstance(normalizer, NormalizerSequence) else [normalizer]  # type: ignore[call-overload]
+    if not any(isinstance(step, Lowercase) for step in steps):
+        backend.normalizer = NormalizerSequence([Lowercase(), *steps])

@@ -1,0 +1,69 @@
+"""Every way a request can fail. http/errors.py maps each class to a status and to each dialect's words.
+
+RequestError
+├── InvalidRequest      the request itself is wrong; `param` names the field
+├── UnknownModel        the model name is not served here
+├── UnknownRoute        no such path
+├── MethodNotAllowed    the path exists, the method does not
+├── BodyTooLarge        over the body limit
+├── SpaceMismatch       the client pinned another vector space than the answer would have
+├── Overloaded          the queue is full
+├── NotReady            loading, gated by golden cases, or shutting down
+├── DeadlineExceeded    waited longer than the request timeout
+└── InferenceFailed     the model could not answer
+    └── NonFiniteOutput the model answered NaN or infinity
+"""
+
+
+class RequestError(Exception):
+    """`message` says what was expected, what came and what to do, and never holds text of the user."""
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after  # seconds, at least 1 where given: clients take 0 as "now"
+
+
+class InvalidRequest(RequestError):
+    pass
+
+
+class UnknownModel(RequestError):
+    pass
+
+
+class UnknownRoute(RequestError):
+    pass
+
+
+class MethodNotAllowed(RequestError):
+    pass
+
+
+class BodyTooLarge(RequestError):
+    pass
+
+
+class SpaceMismatch(RequestError):
+    pass
+
+
+class Overloaded(RequestError):
+    pass
+
+
+class NotReady(RequestError):
+    pass
+
+
+class DeadlineExceeded(RequestError):
+    pass
+
+
+class InferenceFailed(RequestError):
+    pass
+
+
+class NonFiniteOutput(InferenceFailed):
+    pass

@@ -1,0 +1,73 @@
+"""A model's files in memory, each read once and, with a manifest, hashed while it is read.
+
+What is hashed is what is loaded: nothing is mapped from a volume that others can write to, and nothing is read twice.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from embedding_model.refusal import Reason, Refusal
+from embedding_model.resolved import FileEntry, Manifest
+
+READ_BYTES = 4 * 1024 * 1024
+
+Files = Mapping[str, bytearray]
+
+
+def read_files(folder: Path, *, manifest: Manifest, threads: int) -> Files:
+    """Every file of the manifest by its path. Raises Refusal: MISSING_FILE, UNSAFE_PATH, HASH_MISMATCH."""
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="read") as pool:
+        contents = pool.map(lambda entry: _read_verified(folder, entry=entry), _largest_first(manifest.files))
+        return {entry.path: data for entry, data in zip(_largest_first(manifest.files), contents, strict=True)}
+
+
+def _largest_first(entries: Iterable[FileEntry]) -> list[FileEntry]:
+    return sorted(entries, key=lambda entry: -entry.size)
+
+
+def _read_verified(folder: Path, *, entry: FileEntry) -> bytearray:
+    root = folder.resolve()
+    path = (root / entry.path).resolve()
+    if not path.is_relative_to(root):
+        raise Refusal(Reason.UNSAFE_PATH, f"{entry.path} leads out of the model's folder.")
+    data = bytearray(entry.size)
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            read = _fill(file.readinto, data=data, update=digest.update)
+            longer = bool(file.read(1))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise Refusal(
+            Reason.MISSING_FILE, f"{entry.path} is in the manifest but not in {folder}. Fetch the model again."
+        ) from error
+    if read != entry.size or longer:
+        found = "more" if longer else str(read)
+        raise Refusal(
+            Reason.HASH_MISMATCH,
+            f"{entry.path}: expected {entry.size} bytes with sha256 {entry.sha256}, found {found} bytes. "
+            "The file is not the one that was resolved; fetch it again.",
+        )
+    if digest.hexdigest() != entry.sha256:
+        raise Refusal(
+            Reason.HASH_MISMATCH,
+            f"{entry.path}: expected sha256 {entry.sha256}, found {digest.hexdigest()}. "
+            "The file is not the one that was resolved; fetch it again.",
+        )
+    return data
+
+
+def _fill(
+    readinto: Callable[[memoryview], int | None], *, data: bytearray, update: Callable[[memoryview], None]
+) -> int:
+    """Fill `data`, handing every block to `update`; returns the number of bytes that came."""
+    view = memoryview(data)
+    position = 0
+    while position < len(data):
+        count = readinto(view[position : position + READ_BYTES])
+        if not count:
+            break
+        update(view[position : position + count])
+        position += count
+    return position

@@ -1,0 +1,95 @@
+"""The gate: golden cases answered through the serving path itself, before the pod may take traffic.
+
+Each text goes through the same ASGI application as a client's request, so what is checked is what is served:
+tokenising, queueing, batching with other texts, pooling, cutting, normalising and encoding.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+import orjson
+from pydantic import ValidationError
+
+from embedding_model.goldens.cases import CaseSet, GoldenCase, SimilarityCase
+from embedding_model.goldens.compare import compare_similarity, compare_vector, decode_vector
+from embedding_model.ports import CaseResult
+from embedding_model.refusal import Reason, Refusal
+from embedding_runtime.http.app import GOLDEN_CASE, App
+from embedding_runtime.http.messages import Receive, Scope, Send
+
+# The request timeout of the core ends a case that hangs; a second clock here would only blur the reason.
+UNLIMITED = httpx.Timeout(None)
+
+CONCURRENCY = 16  # cases under way at once: enough for batches to form, as they do in service
+
+
+def read_case_set(path: Path) -> CaseSet:
+    """Golden cases from a file of JSON lines. Raises Refusal: MISSING_FILE, INVALID_GOLDEN."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise Refusal(
+            Reason.MISSING_FILE,
+            f"The golden cases {path} cannot be read: {error.strerror}. Nothing is served unchecked.",
+        ) from error
+    return parse_case_set(data)
+
+
+def parse_case_set(data: bytes) -> CaseSet:
+    """Raises Refusal(INVALID_GOLDEN) that says where, without the user's text."""
+    try:
+        return CaseSet.from_jsonl(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Refusal(Reason.INVALID_GOLDEN, f"The golden cases are malformed at {where}: {first['msg']}.") from None
+    except orjson.JSONDecodeError as error:
+        raise Refusal(Reason.INVALID_GOLDEN, f"A line of the golden cases is not JSON: {error.msg}.") from None
+
+
+async def answer_cases(app: App, *, cases: Sequence[GoldenCase]) -> tuple[CaseResult, ...]:
+    """One result per case, in their order. A case that could not be answered has failed, with the reason."""
+    assert app.loaded is not None
+    limit = asyncio.Semaphore(CONCURRENCY)
+    model = next(iter(app.loaded.model.names))
+
+    async def answer(case: GoldenCase) -> CaseResult:
+        async with limit:
+            return await _answer(app, case=case, model=model)
+
+    return tuple(await asyncio.gather(*(answer(case) for case in cases)))
+
+
+async def _answer(app: App, *, case: GoldenCase, model: str) -> CaseResult:
+    texts = [case.a, case.b] if isinstance(case, SimilarityCase) else [case.input]
+    answered = await asyncio.gather(*(_embed(app, text=text, prompt=case.prompt, model=model) for text in texts))
+    refused = next((answer for answer in answered if isinstance(answer, str)), None)
+    vectors = [answer for answer in answered if not isinstance(answer, str)]
+    if refused is not None:
+        return CaseResult(name=case.name, kind=case.kind, passed=False, detail=refused)
+    if isinstance(case, SimilarityCase):
+        return compare_similarity(case, a=vectors[0], b=vectors[1])
+    return compare_vector(case, vector=vectors[0])
+
+
+async def _embed(app: App, *, text: str, prompt: str | None, model: str) -> list[float] | str:
+    """The vector of one text, or why there is none."""
+    assert app.loaded is not None
+    serving = app.loaded.model.serving
+    if prompt is not None and serving.prompt(prompt) is None:
+        return f"the case names the prompt {prompt}, which the model does not have"
+    applied = prompt or serving.default_prompt or ""
+
+    async def as_golden_case(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "state": {GOLDEN_CASE: applied}}, receive, send)
+
+    transport = httpx.ASGITransport(app=as_golden_case)
+    async with httpx.AsyncClient(transport=transport, base_url="http://golden-case", timeout=UNLIMITED) as client:
+        response = await client.post(
+            "/v1/embeddings", json={"model": model, "input": text, "encoding_format": "base64"}
+        )
+    if response.status_code != 200:
+        return f"answered with status {response.status_code}: {response.json()['error']['message']}"
+    return decode_vector(response.json()["data"][0]["embedding"])

@@ -1,0 +1,1 @@
+"""The public port (one file per dialect) and the private port. Knows nothing of torch."""

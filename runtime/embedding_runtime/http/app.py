@@ -1,0 +1,129 @@
+"""The public port: finds the handler, and gives every response, errors too, the headers of the contract."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from embedding_model import ports
+from embedding_runtime.errors import BodyTooLarge, MethodNotAllowed, NotReady, RequestError, UnknownRoute
+from embedding_runtime.http.dialect import Call, Dialect, Handler, Loaded
+from embedding_runtime.http.errors import INTERNAL, render
+from embedding_runtime.http.messages import ClientGone, Receive, Request, Response, Scope, Send, read_body
+from embedding_runtime.http.metrics import Metrics
+from embedding_runtime.http.native import NATIVE
+from embedding_runtime.http.openai import OPENAI
+from embedding_runtime.lifecycle import Lifecycle
+
+logger = logging.getLogger(__name__)
+
+DIALECTS: Sequence[Dialect] = (OPENAI, NATIVE)
+
+# A key in the ASGI scope's state that only this process can set: the request is a golden case, which is answered while
+# the gate is still shut. Its value is the name of the prompt to apply, empty for none.
+GOLDEN_CASE = "golden_case"
+
+JSON = (b"content-type", b"application/json")
+CLOSE = (b"connection", b"close")
+UNVERIFIED = (ports.VERIFIED_HEADER.encode(), b"false")
+SPACE = ports.SPACE_HEADER.encode()
+REVISION = ports.REVISION_HEADER.encode()
+
+
+class App:
+    """An ASGI application. `loaded` is set once the model can answer."""
+
+    def __init__(
+        self,
+        *,
+        lifecycle: Lifecycle,
+        metrics: Metrics,
+        max_body_bytes: int,
+        dialects: Sequence[Dialect] = DIALECTS,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.loaded: Loaded | None = None
+        self._lifecycle = lifecycle
+        self._metrics = metrics
+        self._max_body_bytes = max_body_bytes
+        self._clock = clock
+        self._routes: Mapping[str, tuple[Dialect, Mapping[str, Handler]]] = {
+            path: (dialect, methods) for dialect in dialects for path, methods in dialect.routes.items()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http", "the servers run without lifespan and websockets"
+        started = self._clock()
+        dialect, methods = self._routes.get(scope["path"], (OPENAI, None))
+        close = self._lifecycle.closing
+        try:
+            response = await self._answer(scope, receive=receive, methods=methods)
+        except ClientGone:
+            self._metrics.client_gone(dialect=dialect.name)
+            return
+        except RequestError as error:
+            response = render(error, body=dialect.error_body)
+            close = close or isinstance(error, BodyTooLarge)  # the rest of the body is not read
+        except Exception:
+            logger.exception("a request failed with an unexpected error")
+            response = render(INTERNAL, body=dialect.error_body)
+        if GOLDEN_CASE not in scope.get("state", {}):
+            self._metrics.request_done(
+                dialect=dialect.name, status=response.status, model=response.model, seconds=self._clock() - started
+            )
+        headers = self._headers(response, close=close or self._lifecycle.closing)
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
+
+    async def _answer(self, scope: Scope, *, receive: Receive, methods: Mapping[str, Handler] | None) -> Response:
+        if methods is None:
+            raise UnknownRoute("There is no such path here. Embeddings: POST /v1/embeddings; models: GET /v1/models.")
+        handler = methods.get("GET" if scope["method"] == "HEAD" else scope["method"])
+        if handler is None:
+            raise MethodNotAllowed(f"This path takes {', '.join(methods)}.")
+        state = scope.get("state", {})
+        if self.loaded is None or not (self._lifecycle.answering or GOLDEN_CASE in state):
+            raise NotReady(f"Not ready: {self._lifecycle.explain()}.", retry_after=2)
+        prompt = state.get(GOLDEN_CASE)
+        if scope["method"] != "POST":
+            return await handler(Call(request=Request(scope), loaded=self.loaded, prompt=prompt))
+        body = await read_body(scope, receive=receive, limit=self._max_body_bytes)
+        call = Call(request=Request(scope, body), loaded=self.loaded, prompt=prompt)
+        return await _run_while_connected(handler, call=call, receive=receive)
+
+    def _headers(self, response: Response, *, close: bool) -> list[tuple[bytes, bytes]]:
+        headers = [JSON, (b"content-length", str(len(response.body)).encode()), *response.headers]
+        if self.loaded is not None:
+            model = self.loaded.model
+            headers.append((SPACE, (model.space + response.space_suffix).encode()))
+            headers.append((REVISION, model.revision.encode()))
+        if self._lifecycle.unverified:
+            headers.append(UNVERIFIED)
+        if close:
+            headers.append(CLOSE)
+        return headers
+
+
+async def _run_while_connected(handler: Handler, *, call: Call, receive: Receive) -> Response:
+    """The handler's response. A client that hangs up cancels the handler; then ClientGone is raised."""
+    handling = asyncio.current_task()
+    assert handling is not None
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        handling.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        return await handler(call)
+    except asyncio.CancelledError:
+        if not gone:
+            raise
+        handling.uncancel()
+        raise ClientGone from None
+    finally:
+        watcher.cancel()

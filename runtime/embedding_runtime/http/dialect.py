@@ -1,0 +1,79 @@
+"""What a dialect is to the app: routes, and its own form of an error."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from embedding_model import ports
+from embedding_model.resolved import Prompt
+from embedding_runtime.core.engine import Engine
+from embedding_runtime.errors import InvalidRequest, SpaceMismatch, UnknownModel
+from embedding_runtime.http.errors import ErrorBody
+from embedding_runtime.http.messages import Request, Response
+from embedding_runtime.served_model import ServedModel
+
+PIN = ports.SPACE_HEADER.encode()
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What handlers answer from, once the model is loaded."""
+
+    model: ServedModel
+    engine: Engine
+    device: str
+    dtype: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request with what it is answered from.
+
+    `prompt` overrides the prompt of the served name, for golden cases name prompts: a name, or empty for no prompt.
+    """
+
+    request: Request
+    loaded: Loaded
+    prompt: str | None = None
+
+    def choose_prompt(self, name: str) -> Prompt | None:
+        """The prompt that a request for the model `name` gets. Raises UnknownModel."""
+        model = self.loaded.model
+        if name not in model.names:
+            known = ", ".join(model.names)
+            raise UnknownModel(f"The model does not exist here. Served: {known}.", param="model")
+        return model.names[name] if self.prompt is None else model.serving.prompt(self.prompt)
+
+    def check_dimensions(self, dimensions: int | None) -> str:
+        """The suffix of the space header when a request asks for its own dimensions. Raises InvalidRequest."""
+        serving = self.loaded.model.serving
+        if dimensions is None or dimensions == serving.dimensions:
+            return ""
+        if not 1 <= dimensions <= serving.model_dimensions:
+            raise InvalidRequest(
+                f"dimensions: from 1 to {serving.model_dimensions}, the model's own, expected; {dimensions} came.",
+                param="dimensions",
+            )
+        return f";dims={dimensions}"
+
+    def check_pin(self, suffix: str) -> None:
+        """Raises SpaceMismatch when the client pinned another space than the answer would have."""
+        pinned = self.request.header(PIN)
+        space = self.loaded.model.space + suffix
+        if pinned is not None and pinned.replace(" ", "") != space:
+            raise SpaceMismatch(
+                f"The request pins another vector space than this server answers from, which is {space}. "
+                "Vectors of different spaces cannot be compared: re-index, or ask a server of the pinned space."
+            )
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """`routes` maps a path to its handlers by method."""
+
+    name: str
+    routes: Mapping[str, Mapping[str, Handler]]
+    error_body: ErrorBody

@@ -1,0 +1,54 @@
+"""One table: every error's status, and each dialect's words for it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from embedding_runtime import errors
+from embedding_runtime.errors import RequestError
+from embedding_runtime.http.messages import Response, json_response
+
+
+@dataclass(frozen=True)
+class Row:
+    """`openai_type` fits the status: LiteLLM maps errors by this text, and "invalid_request_error" in the body of a
+    429 would make it a bad request that nobody retries."""
+
+    status: int
+    openai_type: str
+    code: str | None = None
+    retry: bool = True  # False: the OpenAI SDK would retry this status in vain
+
+
+TABLE: dict[type[RequestError], Row] = {
+    errors.InvalidRequest: Row(400, "invalid_request_error"),
+    errors.UnknownModel: Row(404, "invalid_request_error", "model_not_found"),
+    errors.UnknownRoute: Row(404, "invalid_request_error", "unknown_url"),
+    errors.MethodNotAllowed: Row(405, "invalid_request_error", "method_not_allowed"),
+    errors.SpaceMismatch: Row(412, "precondition_failed_error", "space_mismatch", retry=False),
+    errors.BodyTooLarge: Row(413, "invalid_request_error", "body_too_large"),
+    errors.Overloaded: Row(429, "rate_limit_error", "overloaded"),
+    errors.NotReady: Row(503, "service_unavailable_error", "not_ready"),
+    errors.DeadlineExceeded: Row(503, "service_unavailable_error", "deadline_exceeded"),
+    errors.NonFiniteOutput: Row(500, "server_error", "non_finite_output", retry=False),
+    errors.InferenceFailed: Row(500, "server_error", "inference_failed"),
+}
+
+INTERNAL = errors.InferenceFailed("An internal error; the server's log has the details.")
+
+ErrorBody = Callable[[RequestError, Row], object]
+
+
+def find_row(error: RequestError) -> Row:
+    return next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+
+
+def render(error: RequestError, *, body: ErrorBody) -> Response:
+    """`body` is the dialect's form of an error."""
+    row = find_row(error)
+    response = json_response(body(error, row), status=row.status)
+    headers: list[tuple[bytes, bytes]] = []
+    if error.retry_after is not None:
+        headers.append((b"retry-after", str(max(1, error.retry_after)).encode()))
+    if not row.retry:
+        headers.append((b"x-should-retry", b"false"))
+    return Response(status=response.status, body=response.body, headers=tuple(headers))

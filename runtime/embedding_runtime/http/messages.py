@@ -1,0 +1,86 @@
+"""Requests and responses as plain as ASGI allows: the framework's share of a short request counts."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from embedding_runtime.errors import BodyTooLarge, InvalidRequest
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+JSON = b"application/json"
+
+
+class ClientGone(Exception):
+    """The connection closed before the answer: nobody is left to answer."""
+
+
+@dataclass(frozen=True)
+class Response:
+    status: int
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    space_suffix: str = ""  # how this answer differs from the served space, `;dims=256`
+    model: str = ""  # the served name that was asked, for metrics
+
+
+@dataclass(frozen=True)
+class Request:
+    scope: Scope
+    body: bytes = b""
+
+    def header(self, name: bytes) -> str | None:
+        return find_header(self.scope, name=name)
+
+    def parse_json(self) -> dict[str, Any]:
+        """The body as an object without its nulls: null means absent in every dialect. Raises InvalidRequest."""
+        try:
+            document = orjson.loads(self.body)
+        except orjson.JSONDecodeError as error:
+            raise InvalidRequest(
+                f"The body is not valid JSON in UTF-8: {error.msg} at line {error.lineno}, column {error.colno}."
+            ) from None
+        if not isinstance(document, dict):
+            raise InvalidRequest("The body must be a JSON object.")
+        return {key: value for key, value in document.items() if value is not None}
+
+
+def find_header(scope: Scope, *, name: bytes) -> str | None:
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value).decode("latin-1").strip()
+    return None
+
+
+async def read_body(scope: Scope, *, receive: Receive, limit: int) -> bytes:
+    """The whole body. Raises BodyTooLarge as soon as it is known to be longer than `limit` bytes, ClientGone."""
+    declared = find_header(scope, name=b"content-length")
+    if declared is not None and declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+        if not message.get("more_body"):
+            return b"".join(chunks)
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body is larger than {limit} bytes. Send fewer inputs in one request.")
+
+
+def json_response(document: Any, *, status: int = 200, space_suffix: str = "", model: str = "") -> Response:
+    body = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(status=status, body=body, space_suffix=space_suffix, model=model)

@@ -1,0 +1,113 @@
+"""Prometheus metrics of one process, in a registry of its own. Times in seconds, sizes in tokens."""
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from embedding_model.ports import CaseResult
+
+SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+TOKENS = (16, 64, 256, 512, 1024, 2048, 4096, 8192, 16384)
+TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+
+class Metrics:
+    """Also the core's telemetry. Only used on the event loop."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "embedding_requests", "Requests answered.", ["dialect", "status", "model"], registry=registry
+        )
+        self._request_seconds = Histogram(
+            "embedding_request_duration_seconds",
+            "From the request's head to its response.",
+            ["dialect"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._gone = Counter(
+            "embedding_client_disconnects", "Clients that hung up before the answer.", ["dialect"], registry=registry
+        )
+        self._texts = Counter("embedding_texts", "Texts embedded.", registry=registry)
+        self._tokens = Counter("embedding_tokens", "Tokens embedded, without padding.", registry=registry)
+        self._truncated = Counter(
+            "embedding_truncated_texts", "Texts cut to the model's maximum length.", registry=registry
+        )
+        self._tokenize_seconds = Histogram(
+            "embedding_tokenize_duration_seconds", "Tokenising one request.", buckets=SECONDS, registry=registry
+        )
+        self._wait_seconds = Histogram(
+            "embedding_compute_duration_seconds",
+            "From queueing one request to its last vector.",
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._batch_seconds = Histogram(
+            "embedding_batch_duration_seconds", "Computing one batch.", buckets=SECONDS, registry=registry
+        )
+        self._batch_texts = Histogram("embedding_batch_texts", "Texts of a batch.", buckets=TEXTS, registry=registry)
+        self._batch_tokens = Histogram(
+            "embedding_batch_tokens", "Tokens of a batch, without padding.", buckets=TOKENS, registry=registry
+        )
+        self._padding = Counter("embedding_padding_tokens", "Tokens computed only as padding.", registry=registry)
+        self._dropped = Counter(
+            "embedding_dropped_requests", "Requests given up: client gone or deadline passed.", registry=registry
+        )
+        self._replaced = Counter(
+            "embedding_worker_replacements", "Workers that failed and were replaced.", registry=registry
+        )
+        self._golden = Gauge(
+            "embedding_golden_case_passed", "1: the golden case passed.", ["case", "kind"], registry=registry
+        )
+        self._info = Gauge(
+            "embedding_model_info",
+            "What is served; always 1.",
+            ["space", "revision", "device", "dtype", "path"],
+            registry=registry,
+        )
+
+    def observe(self, name: str, *, help_text: str, value: Callable[[], float]) -> None:
+        """A gauge that is read when it is scraped."""
+        Gauge(name, help_text, registry=self._registry).set_function(value)
+
+    def render(self) -> bytes:
+        return generate_latest(self._registry)
+
+    def describe_model(self, *, space: str, revision: str, device: str, dtype: str, path: str) -> None:
+        self._info.labels(space, revision, device, dtype, path).set(1)
+
+    def golden_results(self, results: Iterable[CaseResult]) -> None:
+        for result in results:
+            self._golden.labels(result.name, result.kind).set(result.passed)
+
+    def request_done(self, *, dialect: str, status: int, model: str, seconds: float) -> None:
+        self._requests.labels(dialect, str(status), model).inc()
+        self._request_seconds.labels(dialect).observe(seconds)
+
+    def client_gone(self, *, dialect: str) -> None:
+        self._gone.labels(dialect).inc()
+
+    def batch_done(self, *, texts: int, tokens: int, padded: int, seconds: float) -> None:
+        self._batch_seconds.observe(seconds)
+        self._batch_texts.observe(texts)
+        self._batch_tokens.observe(tokens)
+        self._padding.inc(padded - tokens)
+
+    def job_done(
+        self, *, texts: int, tokens: int, truncated: int, tokenize_seconds: float, wait_seconds: float
+    ) -> None:
+        self._texts.inc(texts)
+        self._tokens.inc(tokens)
+        self._truncated.inc(truncated)
+        self._tokenize_seconds.observe(tokenize_seconds)
+        self._wait_seconds.observe(wait_seconds)
+
+    def job_dropped(self) -> None:
+        self._dropped.inc()
+
+    def worker_replaced(self) -> None:
+        self._replaced.inc()

@@ -1,0 +1,89 @@
+"""uvicorn, with the two things that a rolling restart without loss needs from it."""
+
+import asyncio
+import contextlib
+import logging
+import select
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 2048
+
+
+class CarefulProtocol(HttpToolsProtocol):
+    """Closes a connection at shutdown only when no request is under way on it.
+
+    uvicorn's own protocol looks at the last response alone: it would close a connection whose next request has been
+    received in part, or lies unread in the socket. Here such a request is answered first. While the server shuts down
+    the application says `Connection: close` on every response, which ends the connection right after it.
+    """
+
+    _receiving = False
+
+    def on_message_begin(self) -> None:
+        self._receiving = True
+        super().on_message_begin()
+
+    def on_response_complete(self) -> None:
+        self._receiving = False
+        super().on_response_complete()
+
+    def shutdown(self) -> None:
+        if not self._receiving and not _has_unread_data(self.transport):
+            super().shutdown()
+        elif self.cycle is not None:
+            self.cycle.keep_alive = False
+
+
+def _has_unread_data(transport: asyncio.BaseTransport) -> bool:
+    """Bytes, or the client's end of stream: uvicorn deals with either before the connection closes."""
+    connection = transport.get_extra_info("socket")
+    if connection is None or transport.is_closing():
+        return False
+    poll = select.poll()  # select.select would fail for descriptors above 1023
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to its owner."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def bind(host: str, *, port: int) -> socket.socket:
+    """A listening address; port 0 takes a free one. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def make_server(application: Any, *, keep_alive_seconds: int, shutdown_seconds: float) -> Server:
+    config = uvicorn.Config(
+        application,
+        http=CarefulProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=keep_alive_seconds,
+        timeout_graceful_shutdown=max(1, round(shutdown_seconds)),
+    )
+    return Server(config)

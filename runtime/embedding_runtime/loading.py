@@ -1,0 +1,102 @@
+"""From a folder to something that computes. Runs in one thread, before there is anything to serve.
+
+Importing torch and the model class takes seconds and reading the files takes a disk: both happen at once. This is the
+one module outside backends/ and architectures/ that reaches for torch, and it does so inside functions.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from embedding_runtime.backends.backend import Backend
+from embedding_runtime.core.tokenizer import TextTokenizer, load_tokenizer
+from embedding_runtime.cpu import count_cpus
+from embedding_runtime.files import read_files
+from embedding_runtime.served_model import ServedModel, name_model, read_resolved, resolve_folder
+from embedding_runtime.settings import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, ServeSettings
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """`seconds` names how long each step took."""
+
+    model: ServedModel
+    tokenizer: TextTokenizer
+    backend: Backend
+    workers: int
+    max_batch_tokens: int
+    seconds: dict[str, float]
+
+
+def load_model(settings: ServeSettings) -> LoadedModel:
+    """Resolve (or read the resolved model), read and hash every file, build tokenizer and backend. Raises Refusal."""
+    steps = _Steps()
+    imports = _Imports()
+    resolved = read_resolved(settings.resolved) if settings.resolved else resolve_folder(settings.model)
+    imports.start(family=resolved.inspection.family)
+    model = name_model(resolved, served_names=settings.served_names)
+    steps.done("resolve")
+    cpus = count_cpus()
+    files = read_files(settings.model, manifest=resolved.manifest, threads=cpus)
+    steps.done("read")
+    tokenizer = load_tokenizer(files, serving=model.serving, family=resolved.inspection.family)
+    steps.done("tokenizer")
+    imports.wait()
+    steps.done("import")
+
+    from embedding_runtime.backends.torch_backend import load_backend, pick_device
+
+    device = pick_device(settings.device)
+    backend = load_backend(
+        files, inspection=resolved.inspection, serving=model.serving, device=device, dtype=settings.dtype
+    )
+    steps.done("load")
+    on_gpu = device.type == "cuda"
+    return LoadedModel(
+        model=model,
+        tokenizer=tokenizer,
+        backend=backend,
+        workers=settings.workers or (1 if on_gpu else cpus),
+        max_batch_tokens=settings.max_batch_tokens or (GPU_BATCH_TOKENS if on_gpu else CPU_BATCH_TOKENS),
+        seconds=steps.seconds,
+    )
+
+
+class _Imports:
+    """The slow imports, in a thread. What they raise is raised by `wait`."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    def start(self, *, family: str) -> None:
+        self._thread = threading.Thread(target=self._run, args=(family,), name="imports", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        assert self._thread is not None
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _run(self, family: str) -> None:
+        try:
+            import embedding_runtime.backends.torch_backend  # noqa: F401
+            from embedding_runtime.architectures.families import find_family, import_classes
+
+            import_classes(find_family(family))
+        except BaseException as error:
+            self._error = error
+
+
+class _Steps:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._last = clock()
+        self.seconds: dict[str, float] = {}
+
+    def done(self, name: str) -> None:
+        now = self._clock()
+        self.seconds[name] = round(now - self._last, 3)
+        self._last = now

@@ -1,0 +1,66 @@
+"""Every setting of `embedding-runtime serve`. Each is a flag and an environment variable EMBEDDING_RUNTIME_<FLAG>."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from embedding_model import ports
+
+
+class Device(StrEnum):
+    AUTO = "auto"  # cuda where torch finds a device, else cpu
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Dtype(StrEnum):
+    AUTO = "auto"  # float32: the numbers of the reference. Half precision is the user's choice, not a surprise
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
+class FailurePolicy(StrEnum):
+    BLOCK = "Block"  # a failed golden case keeps the pod out of the Service
+    WARN = "Warn"  # it is served, every response says `x-embedding-verified: false`
+
+
+@dataclass(frozen=True)
+class ServeSettings:
+    """What `serve` runs with."""
+
+    model: Path  # folder with the model's files
+    resolved: Path | None = None  # resolved model; without it the folder is inspected and served as found
+    goldens: Path | None = None  # golden cases, JSON lines
+    keys: Path | None = None  # folder with issuer, jwks.json and subject; without it the guarded routes refuse all
+    served_names: tuple[str, ...] = ()  # NAME or NAME=PROMPT; none: the repository's or folder's name
+    failure_policy: FailurePolicy = FailurePolicy.BLOCK
+
+    device: Device = Device.AUTO
+    dtype: Dtype = Dtype.AUTO
+    workers: int | None = None  # None: one per CPU of the cgroup quota, or one per GPU
+
+    # Tokens of one batch, padding counted. None: 1024 on a CPU, where a larger batch is no faster and keeps a short
+    # text waiting for about 0.2 s a thousand tokens; 16384 on a GPU, which needs that many to be busy.
+    max_batch_tokens: int | None = None
+    # Tokens admitted and not yet answered. Beyond it: 429. Most clients never retry, so this is minutes of work on a
+    # CPU rather than seconds; a request is never refused for its size alone.
+    max_queue_tokens: int = 262_144
+    request_timeout_seconds: float = 600  # as long as the OpenAI SDK waits; then 503 and no compute is spent
+    max_body_bytes: int = 32 * 1024 * 1024
+
+    host: str = "0.0.0.0"
+    port: int = ports.HTTP_PORT
+    private_port: int = ports.PRIVATE_PORT
+    # After SIGTERM: time in which load balancers notice that the pod is not ready; requests are still accepted.
+    drain_seconds: float = 8
+    # Then: time for accepted requests to be answered. 8 + 20 stays under Kubernetes' usual grace period of 30.
+    shutdown_seconds: float = 20
+    # Idle connections live longer than those of any usual client or load balancer (600 s is the longest default in
+    # use), so that the side that closes is never the one that does not know of a request under way.
+    keep_alive_seconds: int = 620
+    hang_seconds: float = 120  # a batch that takes longer turns liveness red
+
+
+CPU_BATCH_TOKENS = 1024
+GPU_BATCH_TOKENS = 16_384

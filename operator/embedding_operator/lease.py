@@ -99,12 +99,12 @@ class Elector:
                 logger.warning("cannot renew the Lease %s: %s", self._where, error or "no answer in time")
 
     async def release(self) -> None:
-        """Give the Lease up, so that a standby takes over at once; failing to is no harm, only slower."""
-        if self._held is None:
-            return
-        spec = {**self._held["spec"], "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._timestamp()}
-        with suppress(GatewayError):
-            await self._gateway.replace({**self._held, "spec": spec})
+        """Give a Lease that we hold up, so that a standby takes over at once; failing to is no harm, only slower."""
+        with suppress(GatewayError, LeaseLost, TimeoutError):
+            async with asyncio.timeout(self._settings.renew_deadline):
+                held = self._held or await self._read_again()
+                spec = {**held["spec"], "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._timestamp()}
+                await self._gateway.replace({**held, "spec": spec})
         self._held = None
 
     @property

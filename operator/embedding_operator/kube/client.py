@@ -224,6 +224,7 @@ def _seconds(retry_after: str | None, content: object) -> float | None:
 def _names_uid(error: GatewayError) -> bool:
     """Whether the API server says that the object of this name is another one.
 
-    409 `Precondition failed: UID in precondition: ...`, or 422 `metadata.uid: ... field is immutable`.
+    409 `the UID in the precondition ... does not match`, or 422 `metadata.uid: ... field is immutable`.
     """
-    return "uid in precondition" in error.message.lower() or "metadata.uid" in error.message
+    said = error.message.lower()
+    return ("uid" in said and "precondition" in said) or "metadata.uid" in said

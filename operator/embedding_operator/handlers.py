@@ -1,0 +1,133 @@
+"""kopf, and nothing but kopf: watches of our kind and of its children, turned into keys.
+
+Only `on.event` is used. Change handlers, timers and daemons write annotations and finalizers on the user's object and
+depend on edges; here an event says no more than "look at this key again", so a lost or doubled one does no harm.
+"""
+
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import kopf
+from kubernetes.aio.client.configuration import Configuration
+
+from embedding_operator.api.names import FIELD_MANAGER, LABEL_MODEL
+from embedding_operator.kube.connection import authorization, bearer_token
+from embedding_operator.kube.gateway import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    EMBEDDING_MODEL,
+    ENDPOINT_SLICE,
+    JOB,
+    POD,
+    POD_DISRUPTION_BUDGET,
+    SERVICE,
+    Kind,
+)
+from embedding_operator.observe.facts import Key
+
+# Everything that carries our label: children, and what Kubernetes makes of them (pods, EndpointSlices).
+CHILD_KINDS: Final = (DEPLOYMENT, POD, SERVICE, CONFIG_MAP, JOB, ENDPOINT_SLICE, POD_DISRUPTION_BUDGET)
+
+# kopf remembers refused credentials by equality; a fresh expiration makes re-read ones acceptable again, and bounds how
+# long a rotated token can be used.
+CREDENTIALS_SECONDS: Final = 600.0
+# The API server ends a watch after this long: a regular, clean reconnect.
+WATCH_SECONDS: Final = 600
+# A watch that the server did not end in time sits on a dead connection.
+WATCH_GRACE_SECONDS: Final = 30
+
+
+@dataclass(frozen=True)
+class Watches:
+    """What to watch and whom to tell. `namespaces` empty means all of them.
+
+    `on_key` is called from the informer's own thread; it must neither raise nor block.
+    """
+
+    on_key: Callable[[Key], None]
+    load_configuration: Callable[[], Awaitable[Configuration]]
+    namespaces: tuple[str, ...] = ()
+    credentials_seconds: float = CREDENTIALS_SECONDS
+
+
+async def watch(watches: Watches, *, stop: threading.Event, ready: threading.Event) -> None:
+    """Watch until `stop` is set; `ready` is set once kopf runs.
+
+    Raises whatever ends kopf: a resource type that is gone (its CRD was deleted), refused credentials, repeated errors
+    of the API server. The caller starts it anew.
+    """
+    await kopf.operator(
+        registry=build_registry(watches),
+        settings=build_settings(),
+        clusterwide=not watches.namespaces,
+        namespaces=list(watches.namespaces),
+        standalone=True,
+        stop_flag=stop,
+        ready_flag=ready,
+    )
+
+
+def build_registry(watches: Watches) -> kopf.OperatorRegistry:
+    """A registry of its own: kopf's default one is global."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)
+    async def log_in(**_: Any) -> kopf.ConnectionInfo:
+        return await _connection(await watches.load_configuration(), seconds=watches.credentials_seconds)
+
+    @kopf.on.event(*_selector(EMBEDDING_MODEL), registry=registry)
+    async def enqueue_model(*, namespace: str | None, name: str, **_: Any) -> None:
+        watches.on_key(Key(namespace=namespace or "", name=name))
+
+    async def enqueue_owner(*, namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
+        if model := labels.get(LABEL_MODEL):
+            watches.on_key(Key(namespace=namespace or "", name=model))
+
+    for kind in CHILD_KINDS:
+        kopf.on.event(*_selector(kind), registry=registry, id=f"enqueue_owner_of_{kind.plural}")(enqueue_owner)
+    return registry
+
+
+def build_settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.peering.standalone = True  # leadership is the Lease's business
+    settings.scanning.disabled = True  # no list of CRDs and namespaces: the caller knows when our CRD comes and goes
+    settings.posting.enabled = False  # Events are posted by the reconciler, deduplicated
+    settings.watching.server_timeout = WATCH_SECONDS
+    settings.watching.client_timeout = WATCH_SECONDS + WATCH_GRACE_SECONDS
+    settings.watching.connect_timeout = 10
+    settings.watching.chunk_size = 500
+    for kind in CHILD_KINDS:
+        settings.watching.label_selectors[_selector(kind)] = LABEL_MODEL
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 10
+    # kopf retries a 403 too; the caller restarts kopf with its own backoff anyway.
+    settings.networking.error_backoffs = (0.2, 0.5, 1, 2)
+    settings.networking.trust_env = False
+    # kopf would kill the whole process with -9 after this long; ending it in time is our own business.
+    settings.process.ultimate_exiting_timeout = None
+    settings.persistence.finalizer = f"{FIELD_MANAGER}.never.used/finalizer"
+    return settings
+
+
+def _selector(kind: Kind) -> tuple[str, str, str]:
+    """Group, version and plural as kopf wants them; the core group is the empty string."""
+    group, _, version = kind.api_version.rpartition("/")
+    return group, version, kind.plural
+
+
+async def _connection(configuration: Configuration, *, seconds: float) -> kopf.ConnectionInfo:
+    return kopf.ConnectionInfo(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        token=bearer_token(await authorization(configuration)),
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+        proxy_url=configuration.proxy,
+        trust_env=False,
+        expiration=datetime.now(UTC) + timedelta(seconds=seconds),
+    )

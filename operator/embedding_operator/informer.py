@@ -1,0 +1,149 @@
+"""Keeps the watches alive: starts them when our CRD is served, and again whenever they end.
+
+kopf runs in a thread with an event loop of its own. It cancels every task of its loop when it ends, so it must not
+share ours; and a flood of events cannot delay the Lease.
+"""
+
+import asyncio
+import logging
+import random
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final, Protocol
+
+from embedding_operator.kube.gateway import EMBEDDING_MODEL, Gateway, GatewayError
+from embedding_operator.observe.facts import Key
+from embedding_operator.workqueue import Clock, MonotonicClock, backoff
+
+logger = logging.getLogger(__name__)
+
+SERVED_CHECK_SECONDS: Final = 2.0
+FIRST_RESTART_SECONDS: Final = 1.0
+MAX_RESTART_SECONDS: Final = 30.0
+# Watches that lived this long were healthy: the next restart begins at the first delay again.
+HEALTHY_SECONDS: Final = 60.0
+
+
+class Watch(Protocol):
+    """Runs watches until `stop` is set, or raises."""
+
+    def __call__(self, *, stop: threading.Event, ready: threading.Event) -> Awaitable[None]: ...
+
+
+class Informer:
+    """`run` supervises until it is cancelled or `stop` is called."""
+
+    def __init__(self, gateway: Gateway, *, watch: Watch, clock: Clock | None = None) -> None:
+        self._gateway = gateway
+        self._watch = watch
+        self._clock = clock or MonotonicClock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    async def run(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            await self._wait_until_served()
+            started = self._clock.monotonic()
+            error = await self._watch_in_thread()
+            if self._stop.is_set():
+                return
+            failures = 1 if self._clock.monotonic() - started > HEALTHY_SECONDS else failures + 1
+            seconds = backoff(failures, first=FIRST_RESTART_SECONDS, limit=MAX_RESTART_SECONDS)
+            # No stack: what ends the watches is the API server's doing, and its words say it.
+            logger.warning("the watches ended (%s); starting them again in %.1f s", _describe(error), seconds)
+            await self._clock.sleep(seconds)
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    async def _wait_until_served(self) -> None:
+        """Our CRD may come after the operator, or be deleted and restored under it."""
+        said = False
+        while not self._stop.is_set():
+            try:
+                if await _is_served(self._gateway):
+                    return
+                reason = "the CRD is not installed, or not established yet"
+            except GatewayError as error:
+                reason = error.message
+            if not said:
+                logger.warning("waiting until %s are served: %s", EMBEDDING_MODEL.plural, reason)
+                said = True
+            await self._clock.sleep(SERVED_CHECK_SECONDS)
+
+    async def _watch_in_thread(self) -> BaseException | None:
+        """Run the watches to their end; what ended them, or None."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[BaseException | None] = loop.create_future()
+
+        def run() -> None:
+            error: BaseException | None = None
+            try:
+                asyncio.run(_await(self._watch(stop=self._stop, ready=threading.Event())))
+            except BaseException as raised:
+                error = raised
+            with suppress(RuntimeError):  # our loop is closed: the process is ending
+                loop.call_soon_threadsafe(_set, ended, error)
+
+        # A daemon: nothing that kopf waits for may keep a process alive that has lost its Lease.
+        self._thread = threading.Thread(target=run, name="informer", daemon=True)
+        self._thread.start()
+        return await ended
+
+
+async def list_keys(gateway: Gateway, *, namespaces: tuple[str, ...]) -> list[Key]:
+    """The keys of all models served, from one list per namespace."""
+    scopes: tuple[str | None, ...] = namespaces or (None,)
+    keys = []
+    for scope in scopes:
+        for item in await gateway.list(EMBEDDING_MODEL, namespace=scope, labels={}):
+            keys.append(Key(namespace=item["metadata"]["namespace"], name=item["metadata"]["name"]))
+    return keys
+
+
+async def resync(
+    gateway: Gateway,
+    *,
+    namespaces: tuple[str, ...],
+    seconds: float,
+    add_after: Callable[[Key, float], None],
+    clock: Clock | None = None,
+    jitter: Callable[[], float] = random.random,
+) -> None:
+    """Put every model on the queue about every `seconds` (+-20 %), spread over a tenth of that; never returns.
+
+    What the watches missed, and what is not watched at all (the user's golden ConfigMaps), is seen at the latest here.
+    """
+    clock = clock or MonotonicClock()
+    while True:
+        await clock.sleep(seconds * (0.8 + 0.4 * jitter()))
+        try:
+            for key in await list_keys(gateway, namespaces=namespaces):
+                add_after(key, seconds / 10 * jitter())
+        except GatewayError as error:
+            logger.warning("cannot list the models for a resync: %s", error.message)
+
+
+async def _is_served(gateway: Gateway) -> bool:
+    try:
+        found = await gateway.get_path(f"/apis/{EMBEDDING_MODEL.api_version}")
+    except GatewayError as error:
+        if error.status == 404:
+            return False
+        raise
+    return any(resource.get("name") == EMBEDDING_MODEL.plural for resource in found.get("resources") or ())
+
+
+async def _await(watching: Awaitable[None]) -> None:
+    await watching
+
+
+def _set(future: asyncio.Future[BaseException | None], error: BaseException | None) -> None:
+    if not future.done():
+        future.set_result(error)
+
+
+def _describe(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {error}" if error is not None else "without an error"

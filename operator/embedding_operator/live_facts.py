@@ -1,0 +1,39 @@
+"""The facts of a running operator: the resolver's, the auditor's and the key data, behind one seam."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from embedding_model.goldens.cases import CaseSet
+from embedding_model.ports import GoldensReport, JobReport
+from embedding_operator.audit.auditor import Auditor
+from embedding_operator.audit.token import KeyData
+from embedding_operator.observe.facts import Key, PodRef, Resolution, ResolutionRequest
+from embedding_operator.resolve.resolver import Resolver
+
+
+@dataclass(frozen=True)
+class LiveFacts:
+    """Implements observe.facts.Facts. Without an auditor (no pod token) pods are never asked."""
+
+    resolver: Resolver
+    auditor: Auditor | None
+    key_data: KeyData
+
+    def resolution(self, key: Key, *, request: ResolutionRequest) -> Resolution:
+        return self.resolver.resolution(key, request=request)
+
+    def goldens(self, pod: PodRef) -> GoldensReport | None:
+        return self.auditor.goldens(pod) if self.auditor else None
+
+    def trials(self, pod: PodRef) -> Mapping[str, GoldensReport]:
+        return self.auditor.trials(pod) if self.auditor else {}
+
+    def request_trial(self, pod: PodRef, *, case_set: CaseSet) -> None:
+        if self.auditor:
+            self.auditor.request_trial(pod, case_set=case_set)
+
+    def job_report(self, pod: PodRef) -> JobReport | None:
+        return self.auditor.job_report(pod) if self.auditor else None
+
+    def keys(self) -> Mapping[str, str] | None:
+        return self.key_data.data

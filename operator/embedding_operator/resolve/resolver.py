@@ -1,0 +1,177 @@
+"""Resolutions in the background: one per request, shared by every model that asks for the same.
+
+    new -> InProgress -> Resolved                      kept; the reconciler persists it in a ConfigMap
+                      -> Refused   -> asked again      10 s, 20 s, ... 5 min: a repository may appear, a gate may open
+                      -> Retrying  -> asked again      the same, or as long as the hub says (Retry-After)
+
+Nothing is ever resolved anew while its answer is kept; a restart finds the answer in the ConfigMap and does not ask.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from embedding_model.refusal import Refusal, Unavailable
+from embedding_operator.observe.facts import (
+    InProgress,
+    Key,
+    Refused,
+    Resolution,
+    ResolutionRequest,
+    Resolved,
+    Retrying,
+)
+from embedding_operator.workqueue import Clock, MonotonicClock, backoff
+
+logger = logging.getLogger(__name__)
+
+# The hub is asked by this many threads at most; each holds a connection and a few megabytes of headers.
+THREADS: Final = 4
+FIRST_RETRY_SECONDS: Final = 10.0
+MAX_RETRY_SECONDS: Final = 300.0
+# A request that no reconcile has asked about for this long belongs to a model that is gone: several resyncs.
+ABANDONED_SECONDS: Final = 3600.0
+
+
+@dataclass
+class _Entry:
+    request: ResolutionRequest
+    state: Resolution = field(default_factory=InProgress)
+    keys: set[Key] = field(default_factory=set)
+    asked_at: float = 0.0
+    task: asyncio.Task[None] | None = None
+
+
+class Resolver:
+    """See the module's docstring. `ask` blocks and is called in a worker thread; `on_change` gets a key to reconcile.
+
+    Use from one event loop.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[ResolutionRequest], Resolved],
+        *,
+        on_change: Callable[[Key], None],
+        clock: Clock | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        jitter: Callable[[], float] = random.random,
+        on_result: Callable[[str], None] | None = None,
+    ) -> None:
+        self._ask = ask
+        self._on_change = on_change
+        self._clock = clock or MonotonicClock()
+        self._now = now
+        self._jitter = jitter
+        self._on_result = on_result
+        self._executor = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="resolve")
+        self._entries: dict[str, _Entry] = {}
+        self._token_of: dict[Key, str] = {}
+
+    def resolution(self, key: Key, *, request: ResolutionRequest) -> Resolution:
+        """What is known of the request now; starts asking when it is new. Never waits, never raises."""
+        self._leave_other_request(key, token=request.token)
+        entry = self._entries.get(request.token)
+        if entry is None:
+            self._forget_abandoned()
+            entry = _Entry(request=request)
+            self._entries[request.token] = entry
+            entry.task = asyncio.get_running_loop().create_task(self._pursue(entry), name=f"resolve for {key}")
+        entry.keys.add(key)
+        entry.asked_at = self._clock.monotonic()
+        return entry.state
+
+    async def close(self) -> None:
+        """Stop asking. A thread that still waits for the hub is left behind; the process is about to end."""
+        tasks = [entry.task for entry in self._entries.values() if entry.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _leave_other_request(self, key: Key, *, token: str) -> None:
+        """A model whose spec now asks for something else is no longer interested in what it asked before."""
+        former = self._token_of.get(key)
+        self._token_of[key] = token
+        if former is None or former == token:
+            return
+        entry = self._entries.get(former)
+        if entry is not None:
+            entry.keys.discard(key)
+            if not entry.keys:
+                self._drop(entry)
+
+    def _drop(self, entry: _Entry) -> None:
+        self._entries.pop(entry.request.token, None)
+        if entry.task is not None:
+            entry.task.cancel()
+
+    async def _pursue(self, entry: _Entry) -> None:
+        """Ask until it is resolved, or until nobody wants to know any more."""
+        attempt = 0
+        while True:
+            attempt += 1
+            state, retry_after = await self._ask_once(entry, attempt=attempt)
+            self._set(entry, state)
+            if isinstance(state, Resolved):
+                return
+            seconds = backoff(attempt, first=FIRST_RETRY_SECONDS, limit=MAX_RETRY_SECONDS, jitter=self._jitter)
+            await self._clock.sleep(max(seconds, retry_after or 0.0))
+            if self._is_abandoned(entry):
+                self._abandon(entry)
+                return
+
+    async def _ask_once(self, entry: _Entry, *, attempt: int) -> tuple[Resolution, float | None]:
+        """The new state, and for how long the hub asks not to be asked."""
+        retry_after = None
+        try:
+            state: Resolution = await asyncio.get_running_loop().run_in_executor(
+                self._executor, self._ask, entry.request
+            )
+        except Refusal as refusal:
+            state = Refused(refusal=refusal.document())
+        except Unavailable as unavailable:
+            state, retry_after = self._retrying(entry, unavailable.message, attempt), unavailable.retry_after
+        except Exception as error:
+            logger.error("unexpected error while resolving %s", entry.request.origin.repo, exc_info=error)
+            state = self._retrying(
+                entry, f"unexpected error in the operator ({type(error).__name__}), see its log", attempt
+            )
+        if self._on_result is not None:
+            self._on_result(type(state).__name__)
+        return state, retry_after
+
+    def _retrying(self, entry: _Entry, message: str, attempt: int) -> Resolution:
+        if isinstance(entry.state, Refused):
+            return entry.state  # the last real answer says more than "could not ask just now"
+        since = entry.state.since if isinstance(entry.state, Retrying) else self._now()
+        return Retrying(message=message, since=since, attempts=attempt)
+
+    def _set(self, entry: _Entry, state: Resolution) -> None:
+        """Tell the models when there is something to see: the number of attempts is not."""
+        before, entry.state = entry.state, state
+        if isinstance(before, Retrying) and isinstance(state, Retrying) and before.message == state.message:
+            return
+        if before != state:
+            for key in sorted(entry.keys):
+                self._on_change(key)
+
+    def _is_abandoned(self, entry: _Entry) -> bool:
+        return self._clock.monotonic() - entry.asked_at > ABANDONED_SECONDS
+
+    def _forget_abandoned(self) -> None:
+        """Answers are kept by no task; those of models that are gone leave when new requests come."""
+        for entry in list(self._entries.values()):
+            if isinstance(entry.state, Resolved) and self._is_abandoned(entry):
+                self._abandon(entry)
+
+    def _abandon(self, entry: _Entry) -> None:
+        self._entries.pop(entry.request.token, None)
+        for key in entry.keys:
+            if self._token_of.get(key) == entry.request.token:
+                del self._token_of[key]

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localcluster import downloads, gobuild, layout, wheels
+from localcluster.locking import exclusive
 from localcluster.progress import say, step
 
 ETCD_VERSION = "v3.6.4"
 COREDNS_VERSION = "v1.14.7"
 REGISTRY_VERSION = "v3.1.2"
 HELM_VERSION = "v4.1.3"
+CLIENT_TOOLS = ("kubectl", "helm")
 
 _KUBERNETES_DOWNLOADS = f"https://dl.k8s.io/{layout.KUBERNETES_VERSION}/bin/linux/amd64"
 _ETCD_DOWNLOADS = f"https://github.com/etcd-io/etcd/releases/download/{ETCD_VERSION}"
@@ -128,17 +130,20 @@ def _is_cached(wanted: Binary) -> bool:
     return link.is_file() and link.resolve().name == f"{wanted.name}-{wanted.version}"
 
 
-def ensure_client_tools() -> None:
-    """kubectl and Helm alone: all that the modes `kind` and `current` need."""
-    layout.BIN.mkdir(parents=True, exist_ok=True)
-    _fetch([each for each in missing() if each.name in ("kubectl", "helm")])
+def ensure_client_tool(name: str) -> Path:
+    """Path of one client tool, fetched when the cache does not hold it: needs no cluster, no root and no Go."""
+    with exclusive("binaries"):
+        layout.BIN.mkdir(parents=True, exist_ok=True)
+        _fetch([each for each in missing() if each.name == name])
+    return binary(name)
 
 
 def ensure() -> None:
     """Bring every binary into the cache. Raises ClusterError that says what to install when there is no way."""
-    layout.BIN.mkdir(parents=True, exist_ok=True)
-    _adopt_kubebuilder_assets()
-    _fetch(missing())
+    with exclusive("binaries"):
+        layout.BIN.mkdir(parents=True, exist_ok=True)
+        _adopt_kubebuilder_assets()
+        _fetch(missing())
 
 
 def _fetch(wanted: list[Binary]) -> None:

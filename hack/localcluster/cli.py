@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from localcluster import layout
+from localcluster import binaries, layout
 from localcluster.errors import ClusterError
 from localcluster.modes import Mode, chosen_mode
 
@@ -49,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("-o", "--output", choices=["text", "json"], default="text")
     status.add_argument("--no-disk", action="store_true", help="leave out the disk usage, which takes seconds to count")
     commands.add_parser("kubeconfig", help="print the path of the kubeconfig")
+    tool = commands.add_parser("tool", help="print the path of a client tool, installing it when it is missing")
+    tool.add_argument("name", choices=binaries.CLIENT_TOOLS)
     build = commands.add_parser("build", help="build and push images; prints their references, by digest")
     build.add_argument("target", nargs="?", choices=["operator", "runtime", "all"], default="all")
     load = commands.add_parser("load", help="make an image of this machine's Docker or buildah known to the cluster")
@@ -66,9 +68,10 @@ def _run(options: argparse.Namespace, *, mode: Mode) -> int:
         case "status":
             report = mode.status(with_disk=not options.no_disk)
             print(report.as_json() if options.output == "json" else report.as_text())
-            return 0 if report.ready else 3
         case "kubeconfig":
             print(mode.kubeconfig())
+        case "tool":
+            print(binaries.ensure_client_tool(options.name))
         case "build":
             targets = ["operator", "runtime"] if options.target == "all" else [options.target]
             for reference in mode.build(targets).values():

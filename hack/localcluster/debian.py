@@ -22,7 +22,8 @@ NODE_PROGRAMS: Mapping[str, str] = {
     "ip": "iproute2",
     "git": "git",
 }
-IMAGE_PROGRAMS: Mapping[str, str] = {"buildah": "buildah", "mmdebstrap": "mmdebstrap"}
+IMAGE_PROGRAMS: Mapping[str, str] = {"buildah": "buildah"}
+BASE_IMAGE_PROGRAMS: Mapping[str, str] = {"mmdebstrap": "mmdebstrap"}
 
 
 def missing_packages(programs: Mapping[str, str]) -> list[str]:

@@ -88,13 +88,13 @@ class LocalMode:
         up = all(components.values())
         return Report(
             mode="local",
-            ready=up and controlplane.api_ready() and node.node_is_ready(),
+            running=up and controlplane.api_ready() and node.node_is_ready(),
             kubeconfig=str(layout.KUBECONFIG),
             registry=layout.REGISTRY,
             hubURL=hub_url(),
             auditLog=str(layout.AUDIT_LOG),
             volumes=str(layout.VOLUMES),
-            binaries={name: str(binaries.binary(name)) for name in ("kubectl", "helm")},
+            tools={name: str(binaries.binary(name)) for name in binaries.CLIENT_TOOLS},
             images=images.built(),
             components=components,
             disk=disk.usage() if with_disk else {},

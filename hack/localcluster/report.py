@@ -12,13 +12,13 @@ class Report:
     """State of the cluster. ``disk`` counts bytes; ``images`` maps target to the last built reference, by digest."""
 
     mode: str
-    ready: bool
+    running: bool
     kubeconfig: str
     registry: str | None = None
     hubURL: str | None = None  # noqa: N815 - the names are those of the JSON output
     auditLog: str | None = None  # noqa: N815
     volumes: str | None = None
-    binaries: Mapping[str, str] = field(default_factory=dict)
+    tools: Mapping[str, str] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
     components: Mapping[str, bool] = field(default_factory=dict)
     disk: Mapping[str, int] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Report:
 
     def as_text(self) -> str:
         """The report for people."""
-        lines = [f"cluster     {self.mode}, {'ready' if self.ready else 'not ready (hack/cluster up)'}"]
+        lines = [f"cluster     {self.mode}, {'running' if self.running else 'not running (hack/cluster up)'}"]
         single = {
             "kubeconfig": self.kubeconfig,
             "registry": self.registry,
@@ -39,7 +39,7 @@ class Report:
         }
         lines += [f"{name:<11} {value}" for name, value in single.items() if value]
         lines += [f"{'image':<11} {target}: {reference}" for target, reference in self.images.items()]
-        lines += [f"{name:<11} {path}" for name, path in self.binaries.items()]
+        lines += [f"{name:<11} {path}" for name, path in self.tools.items()]
         lines += [f"{'part':<11} {name}: {'runs' if runs else 'does not run'}" for name, runs in self.components.items()]
         lines += [f"{'disk':<11} {name}: {count / 1e9:.1f} GB" for name, count in self.disk.items()]
         return "\n".join(lines)

@@ -1,12 +1,10 @@
 """The hub as a background process: start, stop, and what is running now."""
 
-import contextlib
 import importlib.util
 import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.request
@@ -64,19 +62,9 @@ def start(state: Path, *, host: str, port: int) -> Running:
     state.mkdir(parents=True, exist_ok=True)
     log = state / "hub.log"
     command = [_interpreter(), "-m", "hub.cli", "--state", str(state), "serve", "--host", host, "--port", str(port)]
-    package_root = str(Path(__file__).resolve().parents[1])
-    with log.open("ab") as sink:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=sink,
-            env={**os.environ, "PYTHONPATH": package_root},
-            start_new_session=True,
-        )
-    running = Running(pid=process.pid, host=host, port=port)
+    running = Running(pid=_spawn(command, log=log), host=host, port=port)
     _pid_file(state).write_text(json.dumps(asdict(running)))
-    _wait_until_up(running, process=process, log=log)
+    _wait_until_up(running, log=log)
     return running
 
 
@@ -96,22 +84,38 @@ def stop(state: Path) -> bool:
     return running is not None
 
 
-def _wait_until_up(running: Running, *, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _spawn(command: list[str], *, log: Path) -> int:
+    """Start a process that outlives this one, in a session of its own."""
+    package_root = str(Path(__file__).resolve().parents[1])
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    environment = {**os.environ, "PYTHONPATH": package_root}
+    return os.posix_spawn(command[0], command, environment, file_actions=actions, setsid=True)
+
+
+def _wait_until_up(running: Running, *, log: Path) -> None:
     deadline = time.monotonic() + _START_DEADLINE
     while not _answers(running):
-        if process.poll() is not None or time.monotonic() > deadline:
-            process.kill()
+        ended = _reap(running.pid)
+        if ended or time.monotonic() > deadline:
+            if not ended:
+                os.kill(running.pid, signal.SIGKILL)
+                os.waitpid(running.pid, 0)
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
             raise DaemonFailed(f"the hub did not come up on {running.url}; the end of {log}:\n{tail}")
         time.sleep(0.05)
 
 
 def _answers(running: Running) -> bool:
+    """Whether this very process answers, and not another server that took the port."""
     # the environment's proxy must not stand between this machine and itself
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"{running.url}/-/health", timeout=2) as response:
-            return bool(response.status == 200)
+            return bool(response.read(32) == str(running.pid).encode())
     except OSError:
         return False
 
@@ -126,10 +130,12 @@ def _interpreter() -> str:
     raise DaemonFailed("the hub needs starlette and uvicorn; make the development environment first: make .venv")
 
 
-def _reap(pid: int) -> None:
-    """A hub started by this very process stays a zombie until it is waited for."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+def _reap(pid: int) -> bool:
+    """Whether a child has ended: a hub started by this very process stays a zombie until it is waited for."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return False
 
 
 def _pid_file(state: Path) -> Path:

@@ -9,12 +9,14 @@ Paths are split before they are decoded, because the hub takes a revision as one
     GET  /api/models/{repo}/refs
     GET  /api/whoami-v2
     GET, HEAD /{repo}/resolve/{revision}/{path}             content, or 302 to the LFS path
+    GET  /-/health                                          the server's process id
     GET, HEAD /lfs/{repo}/{commit}/{sha256}/{path}?signature=...
 """
 
 import asyncio
 import hashlib
 import hmac
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,7 +94,7 @@ class HubApp:
         reader = Reader.of(request.headers, tokens=self._store.state.read().tokens)
         match request.method, segments:
             case "GET", ["-", "health"]:
-                return PlainTextResponse("ok")
+                return PlainTextResponse(str(os.getpid()))
             case "GET", ["api", "whoami-v2"]:
                 return _whoami(reader)
             case "GET", ["api", "models", org, name]:
@@ -200,6 +202,7 @@ def running(store: Store, *, host: str = "127.0.0.1", port: int = 0, cdn_url: st
     """Serve the store from a thread of this process; gives the endpoint's URL."""
     server = make_server(create_app(store, cdn_url=cdn_url), host=host, port=port)
     listener = server.config.bind_socket()
+    listener.listen()  # from here on a request waits for the thread instead of being refused
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="hub", daemon=True)
     thread.start()
     try:

@@ -9,6 +9,7 @@ The process environment is honoured (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE): only
 clusters behind a proxy need it.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import quote
@@ -17,6 +18,9 @@ import httpx
 
 from embedding_model.refusal import Reason, Refusal, Unavailable
 from embedding_model.sources.hub_errors import Asked, error_of
+
+# at INFO httpx logs every URL, and the signed URL of a CDN is a credential
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 _TIMEOUT = httpx.Timeout(30, connect=10)  # seconds; 30 without a single byte is a dead connection, not a slow one
 _MAX_REDIRECTS = 5  # a renamed repository, then the CDN, take two

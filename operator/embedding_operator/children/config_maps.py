@@ -1,4 +1,4 @@
-"""ConfigMaps: the resolved model, a case set, a rendered template (immutable, named by content), and the keys (mutable)."""
+"""ConfigMaps: resolved model, case set and rendered template (immutable, named by content), and the keys (mutable)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Resources of a serving pod: what the user asks for, else the profile's defaults, made large enough for the weights."""
+"""Resources of a serving pod: what the user asks for, else the profile's defaults, grown by the weights."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -1,8 +1,8 @@
 """Facts that no Kubernetes object holds: what a source resolved to and what pods answered on their private port.
 
-`Facts` is the seam. `resolve/` and `audit/` implement it over the hub and the pods, `MemoryFacts` in memory for scenario
-tests. Reading a fact never waits: it returns what is known now, starts asking when nothing is, and the asker puts `key`
-back on the work queue when the answer changes. "Could not reach" is not an answer.
+`Facts` is the seam. `resolve/` and `audit/` implement it over the hub and the pods, `MemoryFacts` in memory for
+scenario tests. Reading a fact never waits: it returns what is known now, starts asking when nothing is, and the asker
+puts `key` back on the work queue when the answer changes. "Could not reach" is not an answer.
 
     Resolution = Resolved | Refused | Retrying | InProgress
 """

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from embedding_operator.children.quantity import parse_quantity
 
-# Lists where others may add items, by the field that names an item. From the OpenAPI schema's x-kubernetes-list-map-keys.
+# Lists where others may add items, by the field that names an item (x-kubernetes-list-map-keys in the OpenAPI schema).
 _KEYED: Final[Mapping[str, str]] = {
     "containers": "name",
     "initContainers": "name",

@@ -1,8 +1,8 @@
 """The three outcomes of a reconcile. Anything else is an exception: logged with its stack, retried with backoff.
 
-    Done      nothing to do until something changes
-    Wait      come back after so many seconds, even when nothing changes
-    Stalled   waiting cannot help: only a change of the object, or of something it names, can
+Done      nothing to do until something changes
+Wait      come back after so many seconds, even when nothing changes
+Stalled   waiting cannot help: only a change of the object, or of something it names, can
 """
 
 from dataclasses import dataclass

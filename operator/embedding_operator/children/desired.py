@@ -1,0 +1,245 @@
+"""Everything that should exist, given the verdicts: manifests in the order in which they are applied.
+
+A pod must find what it mounts, so ConfigMaps come before Deployments. A generation whose template has not changed, or
+may not change now, is restored word for word from its template ConfigMap.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from embedding_model.resolved import ResolvedModel
+from embedding_operator.api import names
+from embedding_operator.api.spec import EmbeddingModelSpec
+from embedding_operator.children.config_maps import (
+    TEMPLATE_FILE,
+    goldens_config_map,
+    keys_config_map,
+    model_config_map,
+    template_config_map,
+)
+from embedding_operator.children.deployment import deployment, deployment_body
+from embedding_operator.children.disruption_budget import MIN_REPLICAS, disruption_budget
+from embedding_operator.children.inspect_job import inspect_job
+from embedding_operator.children.metadata import Owner
+from embedding_operator.children.pod_template import Generation as Rendering
+from embedding_operator.children.profile import RenderSettings, Unrenderable
+from embedding_operator.children.service import service
+from embedding_operator.judge.generations import Generation, mounted_config_map
+from embedding_operator.judge.judgement import Judgement
+from embedding_operator.judge.verdict import RECHECK_SECONDS, Verdict, stalled
+from embedding_operator.observe.snapshot import Snapshot
+
+Manifest = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Template:
+    """A Deployment's body as stored: `name` of its ConfigMap, `inputs` that it was rendered from."""
+
+    name: str
+    space: str
+    inputs: str
+    body: Mapping[str, Any]
+    created: str
+
+
+@dataclass(frozen=True)
+class Desired:
+    """`problem` is set when something could not be rendered; what could be, is in `manifests` all the same.
+
+    `update_available`: a rendering of today (image, chart values) would differ from the template in force.
+    """
+
+    manifests: Sequence[Manifest] = ()
+    problem: Verdict | None = None
+    update_available: bool = False
+
+
+def desire(snapshot: Snapshot, *, judgement: Judgement, settings: RenderSettings, rolls_upgrades: bool) -> Desired:
+    """`rolls_upgrades`: a newer rendering is rolled out by itself (the chart's upgradePolicy Rolling)."""
+    owner = Owner(namespace=snapshot.key.namespace, name=snapshot.key.name, uid=snapshot.uid)
+    templates = read_templates(snapshot)
+    stored = list(_store_documents(owner, snapshot=snapshot, judgement=judgement))
+    try:
+        target = _Target(snapshot, judgement, settings, owner, templates, rolls_upgrades).build(stored)
+    except Unrenderable as error:
+        problem = stalled(error.reason, error.message, recheck_seconds=RECHECK_SECONDS)
+        target = Desired(manifests=_hold_target(owner, judgement=judgement, templates=templates), problem=problem)
+    replicas = snapshot.spec.replicas if snapshot.spec else 1
+    others = _restore_others(owner, judgement=judgement, templates=templates, replicas_asked=replicas)
+    traffic = _direct_traffic(owner, snapshot=snapshot, judgement=judgement)
+    manifests = [*stored, *target.manifests, *others, *traffic]
+    return replace(target, manifests=sorted(manifests, key=_apply_order))
+
+
+def _store_documents(owner: Owner, *, snapshot: Snapshot, judgement: Judgement) -> Iterator[Manifest]:
+    """What pods mount: kept whatever else goes wrong, since the resolved model must not be resolved anew."""
+    if snapshot.keys:
+        yield keys_config_map(owner, data=snapshot.keys)
+    if judgement.model.resolved is not None:
+        yield model_config_map(owner, resolved=judgement.model.resolved, request=judgement.model.request or "")
+    if judgement.case_set is not None and judgement.gate is not None and judgement.gate.adopted:
+        yield goldens_config_map(owner, case_set=judgement.case_set)
+
+
+def read_templates(snapshot: Snapshot) -> Sequence[Template]:
+    """Stored templates, newest last. One that cannot be read counts as absent."""
+    found = []
+    for item in snapshot.children.config_maps:
+        metadata = item["metadata"]
+        if metadata.get("labels", {}).get(names.LABEL_COMPONENT) != names.COMPONENT_TEMPLATE:
+            continue
+        try:
+            body = orjson.loads((item.get("data") or {}).get(TEMPLATE_FILE, ""))
+        except orjson.JSONDecodeError:
+            continue
+        found.append(
+            Template(
+                name=metadata["name"],
+                space=metadata["labels"].get(names.LABEL_SPACE, ""),
+                inputs=(metadata.get("annotations") or {}).get(names.ANNOTATION_INPUTS, ""),
+                body=body,
+                created=metadata.get("creationTimestamp", ""),
+            )
+        )
+    return sorted(found, key=lambda template: (template.created, template.name))
+
+
+def named_config_maps(body: Mapping[str, Any]) -> frozenset[str]:
+    """ConfigMaps that the pods of a Deployment's body mount."""
+    volumes = body["template"]["spec"].get("volumes") or ()
+    return frozenset(item["configMap"]["name"] for item in volumes if item.get("configMap"))
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Builds the generation that the spec asks for."""
+
+    snapshot: Snapshot
+    judgement: Judgement
+    settings: RenderSettings
+    owner: Owner
+    templates: Sequence[Template]
+    rolls_upgrades: bool
+
+    def build(self, stored: Sequence[Manifest]) -> Desired:
+        """`stored` are the documents that pods mount. Raises Unrenderable."""
+        judgement, spec, request = self.judgement, self.snapshot.spec, self.snapshot.request
+        jobs: list[Manifest] = []
+        if judgement.model.job and request and spec and not judgement.model.expired_job:
+            jobs.append(inspect_job(self.owner, request=request, spec=spec, settings=self.settings))
+        resolved, target = judgement.model.resolved, judgement.target
+        if resolved is None or target is None or spec is None:
+            return Desired(manifests=jobs)
+        if judgement.gate is None or not judgement.gate.adopted:
+            held = _hold_target(self.owner, judgement=judgement, templates=self.templates, replicas=spec.replicas)
+            return Desired(manifests=[*jobs, *held])
+        deployed = self._deploy(stored, spec=spec, resolved=resolved, target=target)
+        return replace(deployed, manifests=[*jobs, *deployed.manifests])
+
+    def _deploy(
+        self, stored: Sequence[Manifest], *, spec: EmbeddingModelSpec, resolved: ResolvedModel, target: Generation
+    ) -> Desired:
+        inputs = self.judgement.inputs or ""
+        known = {item["metadata"]["name"] for item in [*stored, *self.snapshot.children.config_maps]}
+        mounted = {item["metadata"]["labels"][names.LABEL_COMPONENT]: item["metadata"]["name"] for item in stored}
+        rendering = Rendering(
+            model=self.owner.name,
+            resolved=resolved,
+            model_config_map=mounted[names.COMPONENT_MODEL],
+            goldens_config_map=mounted.get(names.COMPONENT_GOLDENS),
+            inputs=inputs,
+        )
+        template = _choose_template(self.templates, target=target, inputs=inputs, known=known, model=self.owner.name)
+        if template is not None:
+            # A commit written where its branch stood gives another document, not other bytes: no reason to differ.
+            in_force = mounted_config_map(template.body["template"]["spec"], volume="model-config")
+            rendering = replace(rendering, model_config_map=in_force or rendering.model_config_map)
+        fresh = deployment_body(rendering, spec=spec, settings=self.settings)
+        is_newer = template is not None and fresh != template.body
+        body = fresh if template is None or (is_newer and self.rolls_upgrades) else template.body
+        config_map = template_config_map(self.owner, body=body, space=target.space, inputs=inputs)
+        name = config_map["metadata"]["name"]
+        wanted = deployment(
+            self.owner, body=body, space=target.space, replicas=spec.replicas, inputs=inputs, template=name
+        )
+        return Desired(manifests=[config_map, wanted], update_available=is_newer and not self.rolls_upgrades)
+
+
+def _choose_template(
+    templates: Sequence[Template], *, target: Generation, inputs: str, known: set[str], model: str
+) -> Template | None:
+    """The stored template of these inputs: the one in force, else the newest whose ConfigMaps are all there."""
+    keys = names.keys_configmap_name(model)
+    usable = [
+        template
+        for template in templates
+        if template.space == target.space
+        and template.inputs == inputs
+        and named_config_maps(template.body) - {keys} <= known
+    ]
+    in_force = [template for template in usable if template.name == target.template]
+    return (in_force or usable or [None])[-1]  # type: ignore[list-item]
+
+
+def _hold_target(
+    owner: Owner, *, judgement: Judgement, templates: Sequence[Template], replicas: int | None = None
+) -> Sequence[Manifest]:
+    """The target as it is: its template may not change now."""
+    target = judgement.target
+    if target is None:
+        return []
+    wanted = target.replicas if replicas is None else replicas
+    return _restore(owner, generation=target, templates=templates, replicas=wanted)
+
+
+def _restore_others(
+    owner: Owner, *, judgement: Judgement, templates: Sequence[Template], replicas_asked: int
+) -> Iterator[Manifest]:
+    for space, replicas in judgement.traffic.replicas.items():
+        if space not in judgement.traffic.expired:
+            generation = judgement.generations[space]
+            yield from _restore(owner, generation=generation, templates=templates, replicas=replicas)
+    selected = judgement.traffic.selected
+    if judgement.target is None and selected is not None and selected not in judgement.traffic.replicas:
+        # The Deployment that serves was deleted by hand, and nobody can say yet what should replace it.
+        lost = Generation(space=selected, deployment=None)
+        yield from _restore(owner, generation=lost, templates=templates, replicas=replicas_asked)
+
+
+def _restore(
+    owner: Owner, *, generation: Generation, templates: Sequence[Template], replicas: int
+) -> Sequence[Manifest]:
+    """A generation's Deployment, word for word from its template; with the template lost, from the live object."""
+    live = generation.deployment
+    matching = (item for item in reversed(templates) if item.space == generation.space)
+    stored = next((item for item in matching if live is None or item.name == generation.template), None)
+    if stored is not None:
+        body, inputs = stored.body, stored.inputs
+    elif live is not None:
+        body = {key: value for key, value in live["spec"].items() if key != "replicas"}
+        inputs = generation.inputs or ""
+    else:
+        return []
+    config_map = template_config_map(owner, body=body, space=generation.space, inputs=inputs)
+    name = config_map["metadata"]["name"]
+    return [
+        config_map,
+        deployment(owner, body=body, space=generation.space, replicas=replicas, inputs=inputs, template=name),
+    ]
+
+
+def _direct_traffic(owner: Owner, *, snapshot: Snapshot, judgement: Judgement) -> Iterator[Manifest]:
+    selected = judgement.traffic.selected
+    if selected is None:
+        return
+    yield service(owner, space=selected)
+    if snapshot.spec is not None and snapshot.spec.replicas >= MIN_REPLICAS:
+        yield disruption_budget(owner, space=selected)
+
+
+def _apply_order(manifest: Manifest) -> int:
+    return ["ConfigMap", "Job", "Service", "Deployment", "PodDisruptionBudget"].index(manifest["kind"])

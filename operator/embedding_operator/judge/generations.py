@@ -1,0 +1,126 @@
+"""The generations of a model: one Deployment per vector space, with its pods."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from embedding_operator.api import names
+from embedding_operator.observe.snapshot import Object, ObservedPod, Snapshot
+
+
+@dataclass(frozen=True)
+class Generation:
+    """`deployment` is None for a space whose Deployment does not exist (yet, or any more). `pods` are not ending."""
+
+    space: str
+    deployment: Object | None
+    pods: Sequence[ObservedPod] = ()
+
+    @property
+    def inputs(self) -> str | None:
+        return self._annotation(names.ANNOTATION_INPUTS)
+
+    @property
+    def template(self) -> str | None:
+        return self._annotation(names.ANNOTATION_TEMPLATE)
+
+    @property
+    def created(self) -> str:
+        return str(self.deployment["metadata"].get("creationTimestamp", "")) if self.deployment else ""
+
+    @property
+    def replicas(self) -> int:
+        """What the live Deployment asks for."""
+        return int(self.deployment["spec"].get("replicas", 1)) if self.deployment else 0
+
+    @property
+    def status(self) -> Mapping[str, Any]:
+        status: Mapping[str, Any] = (self.deployment or {}).get("status") or {}
+        return status
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether the Deployment's status speaks of its present spec."""
+        if self.deployment is None:
+            return False
+        return int(self.status.get("observedGeneration", 0)) >= int(self.deployment["metadata"].get("generation", 0))
+
+    @property
+    def goldens_config_map(self) -> str | None:
+        return mounted_config_map(pod_spec(self.deployment), volume="goldens") if self.deployment else None
+
+    @property
+    def ready_pods(self) -> Sequence[ObservedPod]:
+        return [pod for pod in self.pods if is_ready(pod)]
+
+    def updated_pods(self, inputs: str) -> Sequence[ObservedPod]:
+        """Pods of a template that was rendered from these inputs."""
+        return [
+            pod
+            for pod in self.pods
+            if (pod.object["metadata"].get("annotations") or {}).get(names.ANNOTATION_INPUTS) == inputs
+        ]
+
+    def is_rolled_out(self, *, replicas: int) -> bool:
+        """Whether exactly `replicas` pods exist, all of the present template, all ready."""
+        if not self.is_observed or self.replicas != replicas:
+            return False
+        counts = [int(self.status.get(name, 0)) for name in ("replicas", "updatedReplicas", "readyReplicas")]
+        return counts == [replicas] * 3
+
+    @property
+    def has_served(self) -> bool:
+        """Whether a pod is ready, or a rollout was once complete (the Deployment controller keeps saying so)."""
+        progressing = find_condition(self.status, kind="Progressing")
+        return bool(self.ready_pods) or progressing.get("reason") == "NewReplicaSetAvailable"
+
+    def _annotation(self, name: str) -> str | None:
+        return (self.deployment["metadata"].get("annotations") or {}).get(name) if self.deployment else None
+
+
+def read_generations(snapshot: Snapshot) -> Mapping[str, Generation]:
+    """By space, for every space that a Deployment or a server pod exists of."""
+    deployments = {_space(item): item for item in snapshot.children.deployments if _space(item)}
+    pods: dict[str, list[ObservedPod]] = {}
+    for pod in snapshot.pods:
+        component = (pod.object["metadata"].get("labels") or {}).get(names.LABEL_COMPONENT)
+        if component == names.COMPONENT_SERVER and not pod.object["metadata"].get("deletionTimestamp"):
+            pods.setdefault(_space(pod.object), []).append(pod)
+    return {
+        space: Generation(space=space, deployment=deployments.get(space), pods=tuple(pods.get(space, ())))
+        for space in sorted(deployments.keys() | pods.keys())
+    }
+
+
+def is_ready(pod: ObservedPod) -> bool:
+    return find_condition(pod.object.get("status") or {}, kind="Ready").get("status") == "True"
+
+
+def is_started(pod: ObservedPod) -> bool:
+    """Whether the server in it has loaded its model: the kubelet has seen its startup probe succeed."""
+    containers = (pod.object.get("status") or {}).get("containerStatuses") or ()
+    return bool(pod.ref.ip) and any(
+        item.get("started") and "running" in (item.get("state") or {}) for item in containers
+    )
+
+
+def find_condition(status: Mapping[str, Any], *, kind: str) -> Mapping[str, Any]:
+    """The condition of that type, empty when there is none."""
+    return next((item for item in status.get("conditions") or () if item.get("type") == kind), {})
+
+
+def pod_spec(deployment: Mapping[str, Any]) -> Mapping[str, Any]:
+    spec: Mapping[str, Any] = deployment["spec"]["template"]["spec"]
+    return spec
+
+
+def mounted_config_map(spec: Mapping[str, Any], *, volume: str) -> str | None:
+    """Name of the ConfigMap behind a pod's volume."""
+    for item in spec.get("volumes") or ():
+        if item.get("name") == volume:
+            return (item.get("configMap") or {}).get("name")
+    return None
+
+
+def _space(item: Object) -> str:
+    return str((item["metadata"].get("labels") or {}).get(names.LABEL_SPACE, ""))

@@ -1,0 +1,111 @@
+"""What keeps a pod from serving, in the words of the scheduler, the kubelet or the container itself."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from embedding_model.refusal import RefusalDocument
+from embedding_operator.api.reasons import Reason
+from embedding_operator.judge.verdict import Verdict, stalled, waiting
+
+Object = Mapping[str, Any]
+
+IMAGE_REASONS: Final = frozenset(
+    {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
+)
+CONFIG_REASONS: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+FETCH: Final = "fetch"
+LAST_WORDS: Final = 600  # characters of a container's last words that go into a condition
+
+
+def find_trouble(pod: Object) -> Verdict | None:
+    """The first cause that keeps this pod from starting; None while it simply starts, or runs."""
+    status = pod.get("status") or {}
+    if status.get("phase") == "Failed" and status.get("reason"):
+        return waiting(
+            Reason.POD_FAILED, _describe_pod(pod, f"{status['reason']}: {status.get('message', '')}".strip())
+        )
+    causes = (*_find_placement(pod, status=status), *_find_containers(pod, status=status))
+    return next(iter(causes), None)
+
+
+def read_refusal(pod: Object) -> RefusalDocument | None:
+    """What a container of this pod refused with, when it ended."""
+    for item in _containers(pod.get("status") or {}):
+        ended = _last_end(item)
+        document = _parse_refusal(ended) if ended else None
+        if document:
+            return document
+    return None
+
+
+def _find_placement(pod: Object, *, status: Object) -> Iterator[Verdict]:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") != "PodScheduled" or condition.get("status") != "False":
+            continue
+        words = condition.get("message", "")
+        if condition.get("reason") == "Unschedulable":
+            yield waiting(_name_placement(words), _describe_pod(pod, f"the scheduler says: {words}"))
+
+
+def _name_placement(words: str) -> Reason:
+    if "persistentvolumeclaim" in words.lower():
+        return Reason.VOLUME_NOT_FOUND
+    return Reason.INSUFFICIENT_CAPACITY if "Insufficient " in words else Reason.UNSCHEDULABLE
+
+
+def _find_containers(pod: Object, *, status: Object) -> Iterator[Verdict]:
+    for item in _containers(status):
+        name, state = item["name"], item.get("state") or {}
+        held = state.get("waiting") or {}
+        if held.get("reason") in IMAGE_REASONS:
+            words = held.get("message") or held["reason"]
+            yield waiting(Reason.IMAGE_UNAVAILABLE, _describe_pod(pod, f"image {item.get('image', '')}: {words}"))
+        elif held.get("reason") in CONFIG_REASONS:
+            words = f"container {name}: {held['reason']}: {held.get('message', '')}"
+            yield waiting(Reason.POD_FAILED, _describe_pod(pod, words))
+        ended = _last_end(item)
+        if ended is not None:
+            yield _judge_end(pod, container=name, ended=ended)
+
+
+def _judge_end(pod: Object, *, container: str, ended: Object) -> Verdict:
+    refusal = _parse_refusal(ended)
+    if refusal is not None:
+        return stalled(refusal.reason, _describe_pod(pod, f"{container}: {refusal.message}"))
+    if ended.get("reason") == "OOMKilled":
+        words = (
+            f"container {container} was killed: it needs more memory than its limit; raise spec.resources.limits.memory"
+        )
+        return waiting(Reason.OUT_OF_MEMORY, _describe_pod(pod, words))
+    reason = Reason.DOWNLOAD_FAILED if container == FETCH else Reason.CRASH_LOOPING
+    words = (ended.get("message") or "").strip()[-LAST_WORDS:] or ended.get("reason") or "no last words"
+    return waiting(reason, _describe_pod(pod, f"container {container} ended with {ended.get('exitCode')}: {words}"))
+
+
+def _last_end(item: Object) -> Object | None:
+    """How a container that has not started since last ended badly; None when it did not, or has started again."""
+    state = item.get("state") or {}
+    now = state.get("terminated")
+    if now is not None:
+        return now if now.get("exitCode") else None
+    if item.get("started") and "running" in state:
+        return None
+    before: Object | None = (item.get("lastState") or {}).get("terminated")
+    return before if before and before.get("exitCode") else None
+
+
+def _parse_refusal(ended: Object) -> RefusalDocument | None:
+    try:
+        return RefusalDocument.model_validate_json(ended.get("message") or "")
+    except ValidationError:
+        return None
+
+
+def _containers(status: Object) -> Iterable[Object]:
+    return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+
+
+def _describe_pod(pod: Object, words: str) -> str:
+    return f"pod {pod['metadata']['name']}: {words}"

@@ -1,0 +1,45 @@
+"""How far is the wanted generation, and what holds it up?"""
+
+from embedding_operator.api.reasons import Reason
+from embedding_operator.judge.generations import Generation, find_condition, is_ready, is_started
+from embedding_operator.judge.pod_trouble import FETCH, find_trouble
+from embedding_operator.judge.verdict import State, Verdict, good, waiting
+from embedding_operator.observe.snapshot import ObservedPod
+
+
+def judge_rollout(target: Generation, *, inputs: str, replicas: int) -> Verdict:
+    """Good when exactly the pods that are asked for exist, of the wanted template, ready."""
+    if target.deployment is None or target.inputs != inputs:
+        return waiting(Reason.PROGRESSING, "the Deployment is being written")
+    if target.is_rolled_out(replicas=replicas):
+        if replicas == 0:
+            return good(Reason.SCALED_TO_ZERO, "spec.replicas is 0: there are no pods")
+        return good(Reason.SERVING, f"{replicas} of {replicas} pods are ready")
+    pods = [pod for pod in target.updated_pods(inputs) if not is_ready(pod)]
+    troubles = [trouble for trouble in (find_trouble(pod.object) for pod in pods) if trouble]
+    if troubles:
+        return next((trouble for trouble in troubles if trouble.state is State.STALLED), troubles[0])
+    refused = find_condition(target.status, kind="ReplicaFailure")
+    if refused.get("status") == "True":
+        return waiting(Reason.QUOTA_EXCEEDED, f"pods are refused: {refused.get('message', '')}")
+    return _describe_progress(target, pods=pods, replicas=replicas)
+
+
+def _describe_progress(target: Generation, *, pods: list[ObservedPod], replicas: int) -> Verdict:
+    ready = len(target.ready_pods)
+    counts = f"{ready} of {replicas} pods ready"
+    progressing = find_condition(target.status, kind="Progressing")
+    if progressing.get("reason") == "ProgressDeadlineExceeded":
+        return waiting(Reason.PROGRESSING, f"{counts}; the rollout makes no progress: {progressing.get('message', '')}")
+    if ready and not pods:
+        return waiting(Reason.ROLLING_OUT, f"{counts}; pods are being added, replaced or taken away")
+    if any(_is_fetching(pod) for pod in pods):
+        return waiting(Reason.DOWNLOADING, f"{counts}; pods fetch and verify the model's files")
+    if any(is_started(pod) for pod in pods):
+        return waiting(Reason.VERIFYING, f"{counts}; pods have loaded the model and are not ready yet")
+    return waiting(Reason.ROLLING_OUT if ready else Reason.PROGRESSING, f"{counts}; pods are starting")
+
+
+def _is_fetching(pod: ObservedPod) -> bool:
+    containers = (pod.object.get("status") or {}).get("initContainerStatuses") or ()
+    return any(item.get("name") == FETCH and "running" in (item.get("state") or {}) for item in containers)

@@ -1,0 +1,154 @@
+"""The one place that reads: objects from the API server, facts from resolve/ and audit/, into a frozen Snapshot."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from embedding_model import ports
+from embedding_model.resolved import Origin, SourceKind
+from embedding_operator.api import names
+from embedding_operator.api.spec import EmbeddingModelSpec, InvalidSpec, parse_spec
+from embedding_operator.kube.gateway import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    EMBEDDING_MODEL,
+    ENDPOINT_SLICE,
+    JOB,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    POD_DISRUPTION_BUDGET,
+    SERVICE,
+    Gateway,
+)
+from embedding_operator.observe.facts import Facts, Key, PodRef, ResolutionRequest
+from embedding_operator.observe.snapshot import Children, Object, ObservedPod, Snapshot, UserGoldens
+from embedding_operator.observe.stored_model import find_stored_model, read_stored_models
+
+# Set by the EndpointSlice controller.
+LABEL_SERVICE_NAME: Final = "kubernetes.io/service-name"
+
+
+async def observe(gateway: Gateway, key: Key, *, facts: Facts, now: datetime) -> Snapshot | None:
+    """Everything about one EmbeddingModel; None when it is gone. Raises GatewayError."""
+    model = await gateway.get(EMBEDDING_MODEL, namespace=key.namespace, name=key.name)
+    if model is None:
+        return None
+    spec, error = _read_spec(model)
+    ours = {names.LABEL_MODEL: key.name}
+    listed = await asyncio.gather(
+        *(
+            gateway.list(kind, namespace=key.namespace, labels=ours)
+            for kind in (DEPLOYMENT, SERVICE, CONFIG_MAP, JOB, POD_DISRUPTION_BUDGET, POD)
+        ),
+        gateway.list(ENDPOINT_SLICE, namespace=key.namespace, labels={LABEL_SERVICE_NAME: key.name}),
+    )
+    *objects, pods, slices = listed
+    uid = str(model["metadata"]["uid"])
+    groups = [_sort(item for item in group if _is_controlled_by(item, uid=uid)) for group in objects]
+    strangers = [item for group in objects for item in group if not _is_controlled_by(item, uid=uid)]
+    models = read_stored_models(groups[2])
+    request = _build_request(model, spec=spec)
+    stored = find_stored_model(models, request=request) if request else None
+    return Snapshot(
+        key=key,
+        now=now,
+        model=model,
+        spec=spec,
+        spec_error=error,
+        request=request,
+        models=models,
+        stored=stored,
+        resolution=_ask_resolution(facts, key=key, request=request) if request and not stored else None,
+        children=Children(*groups),
+        foreign=[item for item in strangers if not _is_leftover(item, name=key.name)],
+        leftover=[item for item in strangers if _is_leftover(item, name=key.name)],
+        pods=[_read_pod(pod, key=key, facts=facts) for pod in _sort(pods)],
+        endpoints=_sort(slices),
+        user_goldens=await _read_user_goldens(gateway, key=key, spec=spec),
+        claim_exists=await _look_for_claim(gateway, key=key, spec=spec),
+        keys=facts.keys(),
+    )
+
+
+def _read_spec(model: Object) -> tuple[EmbeddingModelSpec | None, str | None]:
+    try:
+        return parse_spec(model.get("spec")), None
+    except InvalidSpec as error:
+        return None, error.message
+
+
+def _build_request(model: Object, *, spec: EmbeddingModelSpec | None) -> ResolutionRequest | None:
+    if spec is None:
+        return None
+    requested_at = (model["metadata"].get("annotations") or {}).get(names.ANNOTATION_REQUESTED_AT) or None
+    return ResolutionRequest(origin=_build_origin(spec), requested_at=requested_at)
+
+
+def _build_origin(spec: EmbeddingModelSpec) -> Origin:
+    hub, volume = spec.model.hugging_face, spec.model.persistent_volume_claim
+    if hub is not None:
+        return Origin(kind=SourceKind.HUGGING_FACE, repo=hub.repo, requested=hub.revision, mirror=hub.mirror)
+    if volume is None:
+        raise AssertionError("a parsed spec has exactly one source")
+    return Origin(kind=SourceKind.PERSISTENT_VOLUME_CLAIM, claim=volume.claim_name, path=volume.path)
+
+
+def _ask_resolution(facts: Facts, *, key: Key, request: ResolutionRequest) -> Any:
+    """Volumes are resolved by a Job, whose pod holds the answer."""
+    if request.origin.kind is not SourceKind.HUGGING_FACE:
+        return None
+    return facts.resolution(key, request=request)
+
+
+def _read_pod(pod: Object, *, key: Key, facts: Facts) -> ObservedPod:
+    status = pod.get("status") or {}
+    started = status.get("containerStatuses") or ()
+    ref = PodRef(
+        key=key,
+        name=pod["metadata"]["name"],
+        uid=pod["metadata"]["uid"],
+        ip=status.get("podIP") or "",
+        starts=sum(item.get("restartCount", 0) for item in started),
+    )
+    component = (pod["metadata"].get("labels") or {}).get(names.LABEL_COMPONENT)
+    if component == names.COMPONENT_INSPECT:
+        return ObservedPod(object=pod, ref=ref, job_report=facts.job_report(ref))
+    return ObservedPod(object=pod, ref=ref, report=facts.goldens(ref), trials=facts.trials(ref))
+
+
+async def _read_user_goldens(gateway: Gateway, *, key: Key, spec: EmbeddingModelSpec | None) -> UserGoldens | None:
+    if spec is None or spec.verification.goldens_config_map_ref is None:
+        return None
+    name = spec.verification.goldens_config_map_ref.name
+    found = await gateway.get(CONFIG_MAP, namespace=key.namespace, name=name)
+    text = (found.get("data") or {}).get(ports.GOLDENS_FILE) if found else None
+    return UserGoldens(name=name, exists=found is not None, text=text)
+
+
+async def _look_for_claim(gateway: Gateway, *, key: Key, spec: EmbeddingModelSpec | None) -> bool | None:
+    if spec is None or spec.model.persistent_volume_claim is None:
+        return None
+    name = spec.model.persistent_volume_claim.claim_name
+    return await gateway.get(PERSISTENT_VOLUME_CLAIM, namespace=key.namespace, name=name) is not None
+
+
+def _is_controlled_by(item: Object, *, uid: str) -> bool:
+    return any(owner.get("controller") and owner.get("uid") == uid for owner in _owners(item))
+
+
+def _is_leftover(item: Object, *, name: str) -> bool:
+    """Controlled by an EmbeddingModel of this name that is gone: the garbage collector will delete it."""
+    return any(
+        owner.get("controller") and (owner.get("kind"), owner.get("name")) == (names.KIND, name)
+        for owner in _owners(item)
+    )
+
+
+def _owners(item: Object) -> Sequence[Mapping[str, Any]]:
+    owners: Sequence[Mapping[str, Any]] = item["metadata"].get("ownerReferences") or ()
+    return owners
+
+
+def _sort(items: Iterable[Object]) -> Sequence[Object]:
+    return sorted(items, key=lambda item: str(item["metadata"]["name"]))

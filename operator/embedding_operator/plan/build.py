@@ -1,0 +1,100 @@
+"""Snapshot and wanted manifests -> Plan: only what differs is written, and only what is ours is touched."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from embedding_operator.api import names
+from embedding_operator.api.reasons import Reason
+from embedding_operator.judge.judgement import Judgement
+from embedding_operator.judge.verdict import RECHECK_SECONDS, State, Verdict, stalled, waiting
+from embedding_operator.observe.snapshot import Object, Snapshot
+from embedding_operator.plan.cleanup import find_unnamed
+from embedding_operator.plan.compare import contains
+from embedding_operator.plan.plan import Delete, Manifest, Plan
+
+Identity = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """`obstacle`: an object in the way of a child. Everything else is planned all the same."""
+
+    plan: Plan
+    obstacle: Verdict | None = None
+
+    def changes(self, kind: str, *, name: str) -> bool:
+        return any(identify(item) == (kind, name) for item in self.plan.apply)
+
+
+def make_plan(snapshot: Snapshot, *, judgement: Judgement, manifests: Sequence[Manifest]) -> Planned:
+    live = {identify(item): item for item in snapshot.children.all()}
+    foreign = {identify(item) for item in snapshot.foreign}
+    leftover = {identify(item) for item in snapshot.leftover}
+    apply: list[Manifest] = []
+    obstacles: list[Verdict] = []
+    for manifest in manifests:
+        identity = identify(manifest)
+        current = live.get(identity)
+        if identity in foreign:
+            obstacles.append(describe_conflict(*identity))
+        elif identity in leftover or (current and current["metadata"].get("deletionTimestamp")):
+            obstacles.append(_describe_ending(*identity))
+        elif current is None or not is_current(current, manifest=manifest):
+            apply.append(manifest)
+    wanted = {identify(manifest) for manifest in manifests}
+    return Planned(
+        plan=Plan(apply=apply, delete=_plan_deletions(snapshot, judgement=judgement, wanted=wanted)),
+        obstacle=min(obstacles, key=lambda item: item.state is not State.STALLED, default=None),
+    )
+
+
+def identify(item: Mapping[str, Any]) -> Identity:
+    return item["kind"], item["metadata"]["name"]
+
+
+def is_current(live: Object, *, manifest: Manifest) -> bool:
+    """Whether applying `manifest` would change nothing. A Job's template is immutable: it is never written again."""
+    if manifest["kind"] == "Job":
+        return True
+    annotations = live["metadata"].get("annotations") or {}
+    applied = manifest["metadata"]["annotations"][names.ANNOTATION_APPLIED]
+    return annotations.get(names.ANNOTATION_APPLIED) == applied and contains(live, wanted=manifest)
+
+
+def describe_conflict(kind: str, name: str) -> Verdict:
+    message = (
+        f"{kind} {name} exists and is not controlled by this EmbeddingModel: it is never touched. "
+        "Delete or rename it, or rename the EmbeddingModel"
+    )
+    return stalled(Reason.CONFLICT, message, recheck_seconds=RECHECK_SECONDS)
+
+
+def _describe_ending(kind: str, name: str) -> Verdict:
+    return waiting(Reason.TERMINATING, f"{kind} {name} is being deleted", recheck_seconds=RECHECK_SECONDS)
+
+
+def _plan_deletions(snapshot: Snapshot, *, judgement: Judgement, wanted: set[Identity]) -> Sequence[Delete]:
+    expired = set(judgement.traffic.expired)
+    doomed: list[tuple[Object, str]] = [
+        (generation.deployment, "retired longer than the generations that are kept")
+        for space, generation in judgement.generations.items()
+        if space in expired and generation.deployment is not None
+    ]
+    doomed += [(job, "it has done its work or had its time") for job in _unwanted(snapshot.children.jobs, wanted)]
+    if judgement.model.resolved is not None:
+        budgets = _unwanted(snapshot.children.disruption_budgets, wanted)
+        doomed += [(budget, "one replica needs no budget") for budget in budgets]
+        doomed += [(item, "nothing names it") for item in find_unnamed(snapshot, judgement=judgement, wanted=wanted)]
+    return [_delete(item, why=why) for item, why in doomed if not item["metadata"].get("deletionTimestamp")]
+
+
+def _unwanted(items: Iterable[Object], wanted: set[Identity]) -> Iterable[Object]:
+    return (item for item in items if identify(item) not in wanted)
+
+
+def _delete(item: Object, *, why: str) -> Delete:
+    metadata = item["metadata"]
+    return Delete(
+        kind=item["kind"], namespace=metadata["namespace"], name=metadata["name"], uid=metadata["uid"], why=why
+    )

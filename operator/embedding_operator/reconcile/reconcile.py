@@ -1,0 +1,101 @@
+"""One reconcile: observe -> judge -> plan -> apply -> status -> events. Level-triggered; nothing is kept in between."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from embedding_operator.api.status import EmbeddingModelStatus
+from embedding_operator.children.desired import desire
+from embedding_operator.children.profile import RenderSettings
+from embedding_operator.judge.judgement import Judgement, judge
+from embedding_operator.judge.verdict import RECHECK_SECONDS, State
+from embedding_operator.kube.gateway import EMBEDDING_MODEL, Gateway
+from embedding_operator.observe.facts import Facts, Key
+from embedding_operator.observe.observe import observe
+from embedding_operator.observe.snapshot import Snapshot
+from embedding_operator.plan.build import Planned, make_plan
+from embedding_operator.reconcile.apply import carry_out
+from embedding_operator.reconcile.events import tell_changes
+from embedding_operator.reconcile.outcome import Done, Outcome, Stalled, Wait
+from embedding_operator.reconcile.status import build_status, build_suspended_status
+from embedding_operator.reconcile.summary import Findings, find_cause, summarise, summarise_suspended
+
+
+class ReconcileSettings(RenderSettings, Protocol):
+    @property
+    def upgrade_policy(self) -> str: ...
+    @property
+    def identity(self) -> str: ...
+
+
+async def reconcile(
+    key: Key, *, gateway: Gateway, facts: Facts, settings: ReconcileSettings, clock: Callable[[], datetime]
+) -> Outcome:
+    """Bring the children of one EmbeddingModel to what its spec asks for, and its status to what is.
+
+    `clock` gives the present time in UTC. Raises GatewayError when the API server gives no usable answer: nothing is
+    lost, the next reconcile starts over.
+    """
+    snapshot = await observe(gateway, key, facts=facts, now=clock())
+    if snapshot is None or snapshot.model["metadata"].get("deletionTimestamp"):
+        return Done()
+    if snapshot.spec is not None and snapshot.spec.suspend:
+        status = build_suspended_status(snapshot, conditions=summarise_suspended(snapshot))
+        await _write_status(gateway, snapshot=snapshot, status=status, settings=settings)
+        return Done()
+    judgement = judge(snapshot)
+    wanted = desire(
+        snapshot, judgement=judgement, settings=settings, rolls_upgrades=settings.upgrade_policy == "Rolling"
+    )
+    planned = make_plan(snapshot, judgement=judgement, manifests=wanted.manifests)
+    _ask_trials(judgement, facts=facts)
+    failure = await carry_out(gateway, planned, snapshot=snapshot)
+    findings = Findings(
+        judgement=judgement,
+        replicas=snapshot.spec.replicas if snapshot.spec else 0,
+        failure=failure,
+        obstacle=planned.obstacle,
+        problem=wanted.problem,
+        writes_serving=_writes_serving(planned),
+        update_available=wanted.update_available,
+    )
+    status = build_status(snapshot, judgement=judgement, conditions=summarise(findings, snapshot=snapshot))
+    await _write_status(gateway, snapshot=snapshot, status=status, settings=settings)
+    return _conclude(findings, snapshot=snapshot)
+
+
+def _ask_trials(judgement: Judgement, *, facts: Facts) -> None:
+    if judgement.gate is not None and judgement.case_set is not None:
+        for pod in judgement.gate.trial:
+            facts.request_trial(pod.ref, case_set=judgement.case_set)
+
+
+def _writes_serving(planned: Planned) -> bool:
+    return any(item["kind"] in ("Deployment", "Service") for item in planned.plan.apply)
+
+
+async def _write_status(
+    gateway: Gateway, *, snapshot: Snapshot, status: EmbeddingModelStatus, settings: ReconcileSettings
+) -> None:
+    """The one status write, left out when it would say what is there already."""
+    written = status.to_dict()
+    if written == snapshot.status:
+        return
+    key = snapshot.key
+    answer = await gateway.apply_status(
+        EMBEDDING_MODEL, namespace=key.namespace, name=key.name, uid=snapshot.uid, status=written
+    )
+    if answer is not None:
+        await tell_changes(gateway, snapshot=snapshot, after=status, instance=settings.identity)
+
+
+def _conclude(findings: Findings, *, snapshot: Snapshot) -> Outcome:
+    cause = find_cause(findings)
+    if cause is not None and cause.recheck_seconds is not None:
+        return Wait(cause.recheck_seconds, cause.reason)
+    if snapshot.keys is None:
+        # Pods cannot check the operator's token before they have the keys.
+        return Wait(RECHECK_SECONDS, "the keys of the private port could not be read yet")
+    if cause is not None and cause.state is State.STALLED:
+        return Stalled(cause.reason)
+    return Done()

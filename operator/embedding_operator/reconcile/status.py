@@ -1,0 +1,203 @@
+"""The status of an EmbeddingModel, rebuilt from a snapshot and its verdicts."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from pydantic.alias_generators import to_camel
+
+from embedding_model.ports import GoldensReport
+from embedding_model.resolved import Evidence, Origin, ResolvedModel, SourceKind
+from embedding_operator.api import names
+from embedding_operator.api.reasons import ConditionType, Reason
+from embedding_operator.api.status import (
+    Condition,
+    EmbeddingModelStatus,
+    EvidenceStatus,
+    ModelStatus,
+    PodsStatus,
+    SpaceStatus,
+    VerificationSource,
+    VerificationStatus,
+    WeightsStatus,
+    shorten,
+)
+from embedding_operator.children.metadata import Owner
+from embedding_operator.children.pod_template import CONTAINER
+from embedding_operator.children.service import server_selector, service_url
+from embedding_operator.judge.gate import count_passed
+from embedding_operator.judge.generations import Generation, mounted_config_map, pod_spec
+from embedding_operator.judge.judgement import Judgement
+from embedding_operator.judge.traffic import read_selected_space
+from embedding_operator.judge.verdict import State
+from embedding_operator.observe.snapshot import Snapshot
+
+MAX_EVIDENCE = 64
+MAX_TEXT = 1024
+
+
+def build_status(snapshot: Snapshot, *, judgement: Judgement, conditions: Sequence[Condition]) -> EmbeddingModelStatus:
+    before = EmbeddingModelStatus.from_dict(snapshot.status)
+    owner = Owner(namespace=snapshot.key.namespace, name=snapshot.key.name, uid=snapshot.uid)
+    serving = judgement.serving or judgement.target
+    return EmbeddingModelStatus(
+        observed_generation=snapshot.generation,
+        conditions=tuple(conditions),
+        model=_describe_model(snapshot, judgement=judgement) or before.model,
+        space=_describe_space(snapshot, judgement=judgement, before=before),
+        verification=_describe_verification(judgement, conditions=conditions, before=before, now=snapshot.now),
+        pods=_describe_pods(serving, before=before),
+        url=service_url(owner) if judgement.traffic.selected else before.url,
+        replicas=_count(serving, "replicas"),
+        ready_replicas=len(serving.ready_pods) if serving else 0,
+        updated_replicas=_count_updated(judgement),
+        selector=_describe_selector(owner.name, space=serving.space) if serving else before.selector,
+        last_handled_request=_echo_request(snapshot, judgement=judgement, before=before),
+    )
+
+
+def build_suspended_status(snapshot: Snapshot, *, conditions: Sequence[Condition]) -> EmbeddingModelStatus:
+    before = EmbeddingModelStatus.from_dict(snapshot.status)
+    return before.model_copy(update={"observed_generation": snapshot.generation, "conditions": tuple(conditions)})
+
+
+def _describe_model(snapshot: Snapshot, *, judgement: Judgement) -> ModelStatus | None:
+    resolved, evidence = judgement.model.resolved, judgement.model.evidence
+    if resolved is None:
+        resolved = _find_served_model(snapshot, serving=judgement.serving)
+    if resolved is None:
+        return None
+    origin, serving, weights = resolved.origin, resolved.serving, resolved.inspection.weights
+    digest = resolved.manifest.digest()
+    return ModelStatus(
+        task=serving.task.value,
+        architecture=resolved.inspection.architecture,
+        source=_describe_source(origin),
+        revision=origin.revision,
+        short_revision=(origin.revision or digest)[:12],
+        requested=origin.requested,
+        manifest=f"sha256:{digest}",
+        weights=WeightsStatus(format=weights.format, bytes=weights.bytes, files=weights.files),
+        pooling=serving.pooling.value,
+        normalize=serving.normalize,
+        dimensions=serving.dimensions,
+        max_input_tokens=serving.max_input_tokens,
+        evidence=_describe_evidence(resolved.inspection.evidence, overrides=evidence),
+    )
+
+
+def _find_served_model(snapshot: Snapshot, *, serving: Generation | None) -> ResolvedModel | None:
+    if serving is None or serving.deployment is None:
+        return None
+    name = mounted_config_map(pod_spec(serving.deployment), volume="model-config")
+    return next((model.resolved for model in snapshot.models if model.name == name), None)
+
+
+def _describe_source(origin: Origin) -> str:
+    if origin.kind is SourceKind.PERSISTENT_VOLUME_CLAIM:
+        return f"pvc/{origin.claim}:{origin.path}"
+    return origin.repo or ""
+
+
+def _describe_evidence(own: Iterable[Evidence], *, overrides: Sequence[Evidence]) -> tuple[EvidenceStatus, ...] | None:
+    overridden = {item.field for item in overrides}
+    kept = [*(item for item in own if item.field not in overridden), *overrides]
+    return tuple(_describe_item(item) for item in kept[:MAX_EVIDENCE]) or None
+
+
+def _describe_item(item: Evidence) -> EvidenceStatus:
+    return EvidenceStatus(
+        field=to_camel(item.field),
+        value=shorten(item.value, limit=MAX_TEXT),
+        file=shorten(item.file, limit=MAX_TEXT),
+        key=shorten(item.key, limit=MAX_TEXT) if item.key else None,
+        note=shorten(item.note, limit=MAX_TEXT) if item.note else None,
+        overruled=tuple(shorten(text, limit=MAX_TEXT) for text in item.overruled[:16]) or None,
+    )
+
+
+def _describe_space(snapshot: Snapshot, *, judgement: Judgement, before: EmbeddingModelStatus) -> SpaceStatus | None:
+    """A space counts as served from its first ready pod on; a moment without pods does not take it back."""
+    selected = read_selected_space(snapshot)
+    known = before.space.fingerprint if before.space else None
+    generation = judgement.generations.get(selected) if selected else None
+    served = selected if generation and (generation.ready_pods or known == selected) else None
+    target = judgement.target.space if judgement.target else None
+    pending = target if target != served else None
+    return SpaceStatus(fingerprint=served, pending=pending) if served or pending else None
+
+
+def _describe_verification(
+    judgement: Judgement, *, conditions: Sequence[Condition], before: EmbeddingModelStatus, now: datetime
+) -> VerificationStatus | None:
+    case_set, gate = judgement.case_set, judgement.gate
+    if judgement.target is None or gate is None:
+        return before.verification
+    if case_set is None:
+        return None
+    old, total = before.verification, len(case_set.cases)
+    proven = gate.verdict.reason in (Reason.GOLDENS_PASSED, Reason.SCALED_TO_ZERO)
+    unanswered = not gate.reports and (proven or gate.verdict.state is State.STALLED)
+    if unanswered and old is not None and old.total == total:
+        passed, worst = total if gate.verdict.reason == Reason.GOLDENS_PASSED else old.passed, old.worst_cosine
+    elif gate.reports:
+        passed, worst = count_passed(gate.reports, case_set=case_set), _find_worst(gate.reports)
+    else:
+        passed, worst = total if gate.verdict.reason == Reason.GOLDENS_PASSED else 0, None
+    is_same = old is not None and (old.passed, old.total) == (passed, total) and _keeps(conditions, before=before)
+    return VerificationStatus(
+        source=VerificationSource.USER,
+        passed=passed,
+        total=total,
+        worst_cosine=worst,
+        last_verified_time=old.last_verified_time if old and is_same else now,
+    )
+
+
+def _keeps(conditions: Sequence[Condition], *, before: EmbeddingModelStatus) -> bool:
+    """Whether the condition Verified has the status that it had."""
+    old = before.condition(ConditionType.VERIFIED)
+    return any(old and item.type == old.type and item.status is old.status for item in conditions)
+
+
+def _find_worst(reports: Iterable[GoldensReport]) -> str | None:
+    measured = [
+        item.measured for report in reports for item in report.results if item.kind == "vector" and item.measured
+    ]
+    return min(measured, key=Decimal, default=None)
+
+
+def _describe_pods(serving: Generation | None, *, before: EmbeddingModelStatus) -> PodsStatus | None:
+    if serving is None or serving.deployment is None:
+        return before.pods
+    reports = [pod.report for pod in serving.ready_pods if pod.report is not None]
+    image = next(
+        (item.get("image") for item in pod_spec(serving.deployment)["containers"] if item["name"] == CONTAINER), None
+    )
+    same_image = before.pods is not None and before.pods.runtime_image == image
+    return PodsStatus(
+        device=reports[0].device if reports else (before.pods.device if before.pods and same_image else None),
+        dtype=reports[0].dtype if reports else (before.pods.dtype if before.pods and same_image else None),
+        runtime_image=image,
+    )
+
+
+def _count(generation: Generation | None, field: str) -> int:
+    return int(generation.status.get(field, 0)) if generation else 0
+
+
+def _count_updated(judgement: Judgement) -> int:
+    target = judgement.target
+    return _count(target, "updatedReplicas") if target and target.inputs == judgement.inputs else 0
+
+
+def _describe_selector(model: str, *, space: str) -> str:
+    labels: Mapping[str, Any] = server_selector(model, space=space)
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+
+
+def _echo_request(snapshot: Snapshot, *, judgement: Judgement, before: EmbeddingModelStatus) -> str | None:
+    """A request is handled once the source has answered it, be it with a refusal."""
+    asked = (snapshot.model["metadata"].get("annotations") or {}).get(names.ANNOTATION_REQUESTED_AT)
+    return before.last_handled_request if judgement.model.verdict.state is State.WAITING else asked

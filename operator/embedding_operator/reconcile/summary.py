@@ -1,0 +1,181 @@
+"""The one place that computes Ready, Reconciling and Stalled: the first verdict in FINDINGS that is not good.
+
+Ready        True when there is none
+Reconciling  present while the verdict is waiting
+Stalled      present while the verdict is stalled
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from embedding_operator.api.reasons import ConditionType, Reason
+from embedding_operator.api.status import Condition, ConditionStatus, EmbeddingModelStatus, shorten
+from embedding_operator.judge.judgement import Judgement
+from embedding_operator.judge.traffic import read_selected_space
+from embedding_operator.judge.verdict import State, Verdict, waiting
+from embedding_operator.observe.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What one reconcile found out. `failure` stopped a write, `obstacle` is an object in the way of a child,
+    `problem` kept something from being rendered. `writes_serving`: Deployment or Service were just changed."""
+
+    judgement: Judgement
+    replicas: int
+    failure: Verdict | None = None
+    obstacle: Verdict | None = None
+    problem: Verdict | None = None
+    writes_serving: bool = False
+    update_available: bool = False
+
+
+def _read_mismatch(findings: Findings) -> Verdict | None:
+    gate = findings.judgement.gate
+    return gate.verdict if gate and gate.blocks and gate.verdict.state is State.STALLED else None
+
+
+def _read_gate(findings: Findings) -> Verdict | None:
+    gate = findings.judgement.gate
+    return gate.verdict if gate and gate.blocks else None
+
+
+def _read_writes(findings: Findings) -> Verdict | None:
+    return waiting(Reason.ROLLING_OUT, "a change was just applied") if findings.writes_serving else None
+
+
+# In order: what is wrong with the request before what is wrong with the pods, and causes before consequences.
+FINDINGS: Final[Sequence[Callable[[Findings], Verdict | None]]] = (
+    lambda findings: findings.judgement.model.verdict,
+    lambda findings: findings.judgement.cases.problem if findings.judgement.cases else None,
+    lambda findings: findings.problem,
+    lambda findings: findings.failure,
+    lambda findings: findings.obstacle,
+    _read_mismatch,
+    lambda findings: findings.judgement.rollout,
+    _read_gate,
+    lambda findings: findings.judgement.traffic.verdict,
+    _read_writes,
+)
+
+
+def find_cause(findings: Findings) -> Verdict | None:
+    """Why the model is not Ready; None when it is."""
+    for read in FINDINGS:
+        verdict = read(findings)
+        if verdict is not None and not verdict.is_good:
+            return verdict
+    return None
+
+
+def summarise(findings: Findings, *, snapshot: Snapshot) -> Sequence[Condition]:
+    """All conditions, in the order in which they are shown."""
+    cause = find_cause(findings)
+    stamp = _Stamp(EmbeddingModelStatus.from_dict(snapshot.status), snapshot.generation, snapshot.now)
+    conditions = [
+        stamp(ConditionType.READY, *_judge_ready(findings, cause=cause)),
+        stamp(ConditionType.AVAILABLE, *_judge_available(findings, snapshot=snapshot)),
+        stamp(ConditionType.VERIFIED, *_judge_verified(findings, before=stamp.before)),
+        stamp(ConditionType.RESOLVED, *_judge_resolved(findings.judgement.model.verdict)),
+    ]
+    if cause is not None:
+        kind = ConditionType.STALLED if cause.state is State.STALLED else ConditionType.RECONCILING
+        conditions.append(stamp(kind, ConditionStatus.TRUE, cause.reason, cause.message))
+    return conditions
+
+
+def summarise_suspended(snapshot: Snapshot) -> Sequence[Condition]:
+    """Conditions stay; only the generation that they speak of moves on."""
+    before = EmbeddingModelStatus.from_dict(snapshot.status)
+    if before.conditions:
+        return [item.model_copy(update={"observed_generation": snapshot.generation}) for item in before.conditions]
+    stamp = _Stamp(before, snapshot.generation, snapshot.now)
+    said = (Reason.SUSPENDED, "spec.suspend is true: nothing is created")
+    kinds = (ConditionType.AVAILABLE, ConditionType.VERIFIED, ConditionType.RESOLVED)
+    ready = stamp(ConditionType.READY, ConditionStatus.FALSE, *said)
+    return [ready, *(stamp(kind, ConditionStatus.UNKNOWN, *said) for kind in kinds)]
+
+
+@dataclass(frozen=True)
+class _Stamp:
+    """Makes conditions; lastTransitionTime moves only when the status does."""
+
+    before: EmbeddingModelStatus
+    generation: int
+    now: datetime
+
+    def __call__(self, kind: ConditionType, status: ConditionStatus, reason: str, message: str) -> Condition:
+        old = self.before.condition(kind)
+        return Condition(
+            type=str(kind),
+            status=status,
+            observed_generation=self.generation,
+            last_transition_time=old.last_transition_time if old and old.status is status else self.now,
+            reason=str(reason),
+            message=shorten(message),
+        )
+
+
+Said = tuple[ConditionStatus, str, str]
+
+
+def _judge_ready(findings: Findings, *, cause: Verdict | None) -> Said:
+    if cause is not None:
+        return ConditionStatus.FALSE, cause.reason, cause.message
+    rollout = findings.judgement.rollout
+    message = rollout.message if rollout else ""
+    if findings.replicas == 0:
+        return ConditionStatus.TRUE, Reason.SCALED_TO_ZERO, message
+    if findings.update_available:
+        news = "a newer runtime image or template is there: it comes with the next change of spec"
+        return ConditionStatus.TRUE, Reason.UPDATE_AVAILABLE, f"{message}; {news}"
+    return ConditionStatus.TRUE, Reason.SERVING, message
+
+
+def _judge_available(findings: Findings, *, snapshot: Snapshot) -> Said:
+    judgement = findings.judgement
+    selected = read_selected_space(snapshot)
+    serving = judgement.generations.get(selected) if selected else None
+    ready = len(serving.ready_pods) if serving else 0
+    if serving is None or ready == 0:
+        if findings.replicas == 0:
+            return ConditionStatus.FALSE, Reason.SCALED_TO_ZERO, "spec.replicas is 0"
+        return ConditionStatus.FALSE, Reason.NOT_AVAILABLE, "no pod takes requests"
+    target = judgement.target
+    of_target = target is not None and serving.space == target.space
+    updated = serving.updated_pods(judgement.inputs or "") if of_target else ()
+    if {pod.name for pod in updated} & {pod.name for pod in serving.ready_pods}:
+        return ConditionStatus.TRUE, Reason.MINIMUM_AVAILABLE, f"{ready} pods take requests"
+    message = f"{ready} pods of the generation before take requests"
+    return ConditionStatus.TRUE, Reason.PREVIOUS_GENERATION_SERVING, message
+
+
+def _judge_verified(findings: Findings, *, before: EmbeddingModelStatus) -> Said:
+    judgement = findings.judgement
+    if judgement.cases is not None and judgement.cases.problem is not None:
+        problem = judgement.cases.problem
+        return ConditionStatus.FALSE, problem.reason, problem.message
+    if judgement.gate is None:
+        verdict = judgement.model.verdict
+        return ConditionStatus.UNKNOWN, verdict.reason, "the model is not resolved: there is nothing to verify"
+    verdict = judgement.gate.verdict
+    if verdict.reason == Reason.SCALED_TO_ZERO:
+        old = before.condition(ConditionType.VERIFIED)
+        if old is not None and old.is_true:
+            return ConditionStatus.TRUE, old.reason, old.message
+    if verdict.reason == Reason.GOLDENS_PASSED:
+        return ConditionStatus.TRUE, verdict.reason, verdict.message
+    status = ConditionStatus.FALSE if verdict.state is State.STALLED else ConditionStatus.UNKNOWN
+    return status, verdict.reason, verdict.message
+
+
+def _judge_resolved(verdict: Verdict) -> Said:
+    match verdict.state:
+        case State.GOOD:
+            return ConditionStatus.TRUE, verdict.reason, verdict.message
+        case State.STALLED:
+            return ConditionStatus.FALSE, verdict.reason, verdict.message
+        case State.WAITING:
+            return ConditionStatus.UNKNOWN, verdict.reason, verdict.message

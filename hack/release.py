@@ -16,11 +16,10 @@ OPERATOR_NAMESPACE = "embedding-operator-system"
 
 def values(status: Mapping[str, Any]) -> Mapping[str, Any]:
     """Chart values for the images and the hub of the local cluster (`hack/cluster status -o json`)."""
-    runtime = split_reference(status["images"]["runtime"])
     return {
         "image": split_reference(status["images"]["operator"]),
+        "runtime": {"image": split_reference(status["images"]["runtime"])},
         "hub": {"endpoint": status["hubURL"]},
-        "profiles": {"cpu": {"image": runtime}, "cuda": {"image": runtime}},
     }
 
 

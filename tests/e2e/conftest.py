@@ -13,6 +13,8 @@ from release import OPERATOR_NAMESPACE, install
 
 ROOT = Path(__file__).resolve().parents[2]
 
+MISSING_IMAGE = {"device": "cpu", "image": {"repository": "198.18.0.1:5000/does-not-exist", "tag": "v1"}}
+
 
 @pytest.fixture(scope="session")
 def hub(cluster_status: Mapping[str, Any]) -> Iterator[LocalHub]:
@@ -36,7 +38,7 @@ def clean_hub(hub: LocalHub) -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def operator(cluster_status: Mapping[str, Any], hub: LocalHub) -> str:
     """The operator, installed or upgraded to the images of this checkout; its namespace."""
-    install(cluster_status)
+    install(cluster_status, extra={"profiles": {"missing-image": MISSING_IMAGE}})
     return OPERATOR_NAMESPACE
 
 

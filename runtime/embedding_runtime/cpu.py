@@ -12,6 +12,16 @@ CGROUP_ROOT = Path("/sys/fs/cgroup")
 PROC_CGROUP = Path("/proc/self/cgroup")
 
 
+def limit_library_threads() -> None:
+    """One thread for each numeric library: a worker computes on one core, and workers are as many as cores.
+
+    Must be called before numpy and torch are imported; they size their thread pools once.
+    """
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
 def count_cpus(*, root: Path = CGROUP_ROOT, membership: Path = PROC_CGROUP, affinity: int | None = None) -> int:
     """CPUs of the cgroup quota (v2 or v1) rounded up, bounded by the scheduler affinity; at least 1."""
     allowed = len(os.sched_getaffinity(0)) if affinity is None else affinity

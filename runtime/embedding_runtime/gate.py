@@ -5,7 +5,7 @@ tokenising, queueing, batching with other texts, pooling, cutting, normalising a
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import httpx
@@ -21,6 +21,9 @@ from embedding_runtime.http.messages import Receive, Scope, Send
 
 # The request timeout of the core ends a case that hangs; a second clock here would only blur the reason.
 UNLIMITED = httpx.Timeout(None)
+
+# How one text is answered under a prompt of the model (None: its default): a vector, or in words why there is none.
+Ask = Callable[[str, str | None], Awaitable[list[float] | str]]
 
 CONCURRENCY = 16  # cases under way at once: enough for batches to form, as they do in service
 
@@ -49,47 +52,61 @@ def parse_case_set(data: bytes) -> CaseSet:
         raise Refusal(Reason.INVALID_GOLDEN, f"A line of the golden cases is not JSON: {error.msg}.") from None
 
 
-async def answer_cases(app: App, *, cases: Sequence[GoldenCase]) -> tuple[CaseResult, ...]:
+async def answer_cases(cases: Sequence[GoldenCase], *, ask: Ask) -> tuple[CaseResult, ...]:
     """One result per case, in their order. A case that could not be answered has failed, with the reason."""
-    assert app.loaded is not None
     limit = asyncio.Semaphore(CONCURRENCY)
-    model = next(iter(app.loaded.model.names))
 
     async def answer(case: GoldenCase) -> CaseResult:
         async with limit:
-            return await _answer(app, case=case, model=model)
+            return await _answer(case, ask=ask)
 
     return tuple(await asyncio.gather(*(answer(case) for case in cases)))
 
 
-async def _answer(app: App, *, case: GoldenCase, model: str) -> CaseResult:
+def ask_app(app: App) -> Ask:
+    """Through the application in this process, also while the gate is shut."""
+    loaded = app.loaded
+    assert loaded is not None
+    serving, model = loaded.model.serving, next(iter(loaded.model.names))
+
+    async def ask(text: str, prompt: str | None) -> list[float] | str:
+        if prompt is not None and serving.prompt(prompt) is None:
+            return f"the case names the prompt {prompt}, which the model does not have"
+        applied = prompt or serving.default_prompt or ""
+
+        async def as_golden_case(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, "state": {GOLDEN_CASE: applied}}, receive, send)
+
+        transport = httpx.ASGITransport(app=as_golden_case)
+        async with httpx.AsyncClient(transport=transport, base_url="http://golden-case", timeout=UNLIMITED) as client:
+            return await post_text(client, text=text, model=model)
+
+    return ask
+
+
+async def post_text(client: httpx.AsyncClient, *, text: str, model: str) -> list[float] | str:
+    """The vector that the OpenAI route answers for one text, or why there is none."""
+    response = await client.post("/v1/embeddings", json={"model": model, "input": text, "encoding_format": "base64"})
+    if response.status_code != 200:
+        return f"answered with status {response.status_code}: {_read_message(response)}"
+    return decode_vector(response.json()["data"][0]["embedding"])
+
+
+async def _answer(case: GoldenCase, *, ask: Ask) -> CaseResult:
     texts = [case.a, case.b] if isinstance(case, SimilarityCase) else [case.input]
-    answered = await asyncio.gather(*(_embed(app, text=text, prompt=case.prompt, model=model) for text in texts))
-    refused = next((answer for answer in answered if isinstance(answer, str)), None)
-    vectors = [answer for answer in answered if not isinstance(answer, str)]
-    if refused is not None:
-        return CaseResult(name=case.name, kind=case.kind, passed=False, detail=refused)
+    answered = await asyncio.gather(*(ask(text, case.prompt) for text in texts))
+    vectors: list[list[float]] = []
+    for answer in answered:
+        if isinstance(answer, str):
+            return CaseResult(name=case.name, kind=case.kind, passed=False, detail=answer)
+        vectors.append(answer)
     if isinstance(case, SimilarityCase):
         return compare_similarity(case, a=vectors[0], b=vectors[1])
     return compare_vector(case, vector=vectors[0])
 
 
-async def _embed(app: App, *, text: str, prompt: str | None, model: str) -> list[float] | str:
-    """The vector of one text, or why there is none."""
-    assert app.loaded is not None
-    serving = app.loaded.model.serving
-    if prompt is not None and serving.prompt(prompt) is None:
-        return f"the case names the prompt {prompt}, which the model does not have"
-    applied = prompt or serving.default_prompt or ""
-
-    async def as_golden_case(scope: Scope, receive: Receive, send: Send) -> None:
-        await app({**scope, "state": {GOLDEN_CASE: applied}}, receive, send)
-
-    transport = httpx.ASGITransport(app=as_golden_case)
-    async with httpx.AsyncClient(transport=transport, base_url="http://golden-case", timeout=UNLIMITED) as client:
-        response = await client.post(
-            "/v1/embeddings", json={"model": model, "input": text, "encoding_format": "base64"}
-        )
-    if response.status_code != 200:
-        return f"answered with status {response.status_code}: {response.json()['error']['message']}"
-    return decode_vector(response.json()["data"][0]["embedding"])
+def _read_message(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return "no message"

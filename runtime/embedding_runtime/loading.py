@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from embedding_runtime.backends.backend import Backend
-from embedding_runtime.core.tokenizer import TextTokenizer, load_tokenizer
+from embedding_runtime.core.engine import Tokenizer
+from embedding_runtime.core.tokenizer import load_tokenizer
 from embedding_runtime.cpu import count_cpus
 from embedding_runtime.files import read_files
 from embedding_runtime.served_model import ServedModel, name_model, read_resolved, resolve_folder
@@ -22,7 +23,7 @@ class LoadedModel:
     """`seconds` names how long each step took."""
 
     model: ServedModel
-    tokenizer: TextTokenizer
+    tokenizer: Tokenizer
     backend: Backend
     workers: int
     max_batch_tokens: int

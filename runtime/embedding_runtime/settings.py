@@ -54,8 +54,8 @@ class ServeSettings:
     private_port: int = ports.PRIVATE_PORT
     # After SIGTERM: time in which load balancers notice that the pod is not ready; requests are still accepted.
     drain_seconds: float = 8
-    # Then: time for accepted requests to be answered. 8 + 20 stays under Kubernetes' usual grace period of 30.
-    shutdown_seconds: float = 20
+    # Then: time for accepted requests to be answered. 8 + 45 stays under the 60 s of grace that our pods have.
+    shutdown_seconds: float = 45
     # Idle connections live longer than those of any usual client or load balancer (600 s is the longest default in
     # use), so that the side that closes is never the one that does not know of a request under way.
     keep_alive_seconds: int = 620

@@ -43,7 +43,7 @@ class WorkerPool:
     ) -> None:
         self._backend = backend
         self._queue = queue
-        self._count = count
+        self.count = count
         self._hang_seconds = hang_seconds
         self._clock = clock
         self._outcome: Outcome | None = None
@@ -53,9 +53,9 @@ class WorkerPool:
     def start(self, *, outcome: Outcome, warm_up: Sequence[Tokens]) -> None:
         """Start the workers; returns when each has computed `warm_up`, and raises what the first failure raised."""
         self._outcome = outcome
-        ready = threading.Barrier(self._count + 1)
+        ready = threading.Barrier(self.count + 1)
         failures: list[Exception] = []
-        for number in range(self._count):
+        for number in range(self.count):
             self._spawn(number, first=lambda: self._warm_up(warm_up, ready=ready, failures=failures))
         ready.wait()
         if failures:

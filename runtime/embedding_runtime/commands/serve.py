@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from embedding_runtime.commands.flags import F, flag
+from embedding_runtime.cpu import limit_library_threads
 from embedding_runtime.settings import Device, Dtype, FailurePolicy, ServeSettings
 
 DEFAULTS = {field.name: field.default for field in fields(ServeSettings)}
@@ -74,10 +75,7 @@ def _setting(name: str, **attributes: Any) -> Callable[[F], F]:
 def serve(**options: Any) -> None:
     """Serve an embedding model over HTTP."""
     settings = ServeSettings(**options)
-    # Before numpy and torch are imported: they size their thread pools once. Each worker computes on one core.
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[variable] = "1"
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    limit_library_threads()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     for noisy in ("uvicorn.error", "httpx"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -12,7 +12,7 @@ from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import CaseResult, GateState, GoldensReport
 from embedding_model.refusal import Refusal
 from embedding_model.resolved import Document
-from embedding_runtime.gate import answer_cases, parse_case_set
+from embedding_runtime.gate import answer_cases, ask_app, parse_case_set
 from embedding_runtime.http.app import App
 from embedding_runtime.http.metrics import Metrics
 from embedding_runtime.http.token import Refused, TokenCheck
@@ -83,7 +83,7 @@ class PrivatePort:
             return JSONResponse({"error": refusal.document().model_dump(mode="json")}, status_code=400)
         if self._app.loaded is None:
             return _error(503, self._lifecycle.explain())
-        results = await answer_cases(self._app, cases=cases.cases)
+        results = await answer_cases(cases.cases, ask=ask_app(self._app))
         return self._report(cases, state=judge(results), results=results)
 
     async def _retire(self, request: Request) -> Response:

@@ -1,0 +1,59 @@
+"""`embedding-runtime verify`: are these the right files, and do they give the right vectors?"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+from embedding_model.ports import CaseResult
+from embedding_model.refusal import Refusal, Unavailable
+from embedding_model.sources.download import verify as verify_files
+from embedding_runtime.commands.flags import flag
+from embedding_runtime.cpu import limit_library_threads
+from embedding_runtime.served_model import read_resolved
+from embedding_runtime.termination import FAILED, report_failure
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@flag("--model", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder with the model's files.")
+@flag("--resolved", type=FILE, help="Resolved model (JSON): every file of the folder is checked against its hashes.")
+@flag("--goldens", type=FILE, help="Golden cases (JSON lines).")
+@click.option("--url", help="Ask a running server, such as http://localhost:8080, instead of loading the folder.")
+@click.option("--name", help="The served name to ask for, with --url. [default: the first that the server has]")
+def verify(model: Path | None, resolved: Path | None, goldens: Path | None, url: str | None, name: str | None) -> None:
+    """Check a folder's files by their hashes, and golden cases against the folder or against a server."""
+    if not ((model and resolved) or (goldens and (model or url))):
+        raise click.UsageError(
+            "nothing to check: give --model and --resolved for the files, "
+            "--goldens and --model or --url for the vectors"
+        )
+    try:
+        if model and resolved:
+            manifest = read_resolved(resolved).manifest
+            verify_files(manifest=manifest, folder=model)
+            click.echo(f"{len(manifest.files)} files have the expected hashes")
+        results = _check_goldens(goldens, model=model, resolved=resolved, url=url, name=name) if goldens else ()
+    except (Refusal, Unavailable) as error:
+        sys.exit(report_failure(error))
+    for result in results:
+        click.echo(f"{'passed' if result.passed else 'FAILED'}  {result.name}: {result.detail}")
+    if not all(result.passed for result in results):
+        sys.exit(FAILED)
+
+
+def _check_goldens(
+    goldens: Path, *, model: Path | None, resolved: Path | None, url: str | None, name: str | None
+) -> tuple[CaseResult, ...]:
+    limit_library_threads()
+
+    from embedding_runtime.gate import read_case_set
+    from embedding_runtime.golden_check import check_folder, check_server
+
+    cases = read_case_set(goldens).cases
+    if url:
+        return asyncio.run(check_server(url, cases=cases, name=name))
+    assert model is not None
+    return asyncio.run(check_folder(model, resolved=resolved, cases=cases))

@@ -1,0 +1,51 @@
+"""Golden cases asked by hand: of a folder, loaded for the purpose, or of a server somewhere."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+
+from embedding_model.goldens.cases import GoldenCase
+from embedding_model.ports import CaseResult
+from embedding_model.refusal import Unavailable
+from embedding_runtime.core.telemetry import Silent
+from embedding_runtime.gate import UNLIMITED, answer_cases, ask_app, post_text
+from embedding_runtime.http.app import App
+from embedding_runtime.http.metrics import Metrics
+from embedding_runtime.lifecycle import Lifecycle
+from embedding_runtime.loading import load_model
+from embedding_runtime.opening import open_model
+from embedding_runtime.settings import FailurePolicy, ServeSettings
+
+
+async def check_folder(folder: Path, *, resolved: Path | None, cases: Sequence[GoldenCase]) -> tuple[CaseResult, ...]:
+    """Load the folder as `serve` does and ask it. Raises Refusal."""
+    settings = ServeSettings(model=folder, resolved=resolved)
+    opened = await open_model(settings, load=load_model, telemetry=Silent())
+    try:
+        lifecycle = Lifecycle(failure_policy=FailurePolicy.BLOCK)
+        app = App(lifecycle=lifecycle, metrics=Metrics(), max_body_bytes=settings.max_body_bytes)
+        app.loaded = opened.loaded
+        return await answer_cases(cases, ask=ask_app(app))
+    finally:
+        opened.close()
+
+
+async def check_server(url: str, *, cases: Sequence[GoldenCase], name: str | None) -> tuple[CaseResult, ...]:
+    """Ask the OpenAI route of a server. Raises Unavailable when it does not answer.
+
+    A request cannot choose a prompt there, only a served name that applies one; so a case that names a prompt has
+    failed unless `name` says which served name to ask.
+    """
+    async with httpx.AsyncClient(base_url=url, timeout=UNLIMITED) as client:
+
+        async def ask(text: str, prompt: str | None) -> list[float] | str:
+            if prompt is not None and name is None:
+                return f"the case names the prompt {prompt}: say with --name which served name applies it"
+            return await post_text(client, text=text, model=model)
+
+        try:
+            model = name or (await client.get("/v1/models")).raise_for_status().json()["data"][0]["id"]
+            return await answer_cases(cases, ask=ask)
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError) as error:
+            raise Unavailable(f"The server given by --url gave no usable answer: {type(error).__name__}.") from error

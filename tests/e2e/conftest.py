@@ -9,6 +9,7 @@ import pytest
 from live_cluster import LiveCluster, condition, conditions_text, is_true
 from local_hub import LocalHub
 from models_under_test import MINILM_REPO, embedding_model
+
 from release import OPERATOR_NAMESPACE, install
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -3,7 +3,7 @@
 Status can be rebuilt from zero at any time; nothing is remembered only there. An absent value is left out, never null.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, Self
 
@@ -19,7 +19,7 @@ UNOBSERVED: Final = -1  # the CRD's default of observedGeneration: a fresh objec
 
 def _write_time(value: datetime) -> str:
     """RFC 3339 in UTC with whole seconds, as metav1.Time."""
-    return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 Time = Annotated[datetime, PlainSerializer(_write_time, return_type=str, when_used="json")]

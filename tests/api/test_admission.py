@@ -1,0 +1,413 @@
+"""What the API server takes and what it refuses, with the words that tell a user what to write instead.
+
+One table serves two judges: the real API server, and, for rules that the operator checks as well, `parse_spec`.
+"""
+
+import base64
+import json
+import struct
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from live_cluster import KubectlError, LiveCluster
+
+from embedding_operator.api.crd import CRD_NAME, build_crd
+from embedding_operator.api.spec import InvalidSpec, parse_spec
+
+CRDS = Path(__file__).resolve().parents[2] / "crds"
+HUB = {"huggingFace": {"repo": "acme/model"}}
+VECTOR = base64.b64encode(struct.pack("<3f", 0.6, 0.8, 0.0)).decode()
+
+
+@dataclass(frozen=True)
+class Refused:
+    """`message` is the rule's own, or the API server's for a bound; `python` tells that parse_spec refuses it too."""
+
+    spec: Mapping[str, Any]
+    message: str
+    python: bool = True
+    name: str = "model"
+
+
+def hub(**fields: Any) -> Mapping[str, Any]:
+    return {"model": {"huggingFace": {"repo": "acme/model", **fields}}}
+
+
+def volume(**fields: Any) -> Mapping[str, Any]:
+    return {"model": {"persistentVolumeClaim": {"claimName": "models", **fields}}}
+
+
+def spec(**parts: Any) -> Mapping[str, Any]:
+    return {"model": HUB, **parts}
+
+
+def golden(**fields: Any) -> Mapping[str, Any]:
+    return spec(verification={"goldens": [{"name": "case", **fields}]})
+
+
+def similarity(**fields: Any) -> Mapping[str, Any]:
+    return golden(similarity={"a": "one", "b": "two", "expected": "0.5", "tolerance": "0.005", **fields})
+
+
+ORG_NAME = "write the repository as ORG/NAME"
+ONE_SOURCE = "set exactly one source: either huggingFace or persistentVolumeClaim"
+REVISION = "write a branch, a tag or a commit"
+OBJECT_NAME = "write the name of an object in the same namespace"
+CONFIGURED = "write a name that the administrator configured"
+PROMPT_NAME = "write letters, digits, '-', '_', '.' or spaces"
+LABEL_VALUE = "write a label value"
+TOLERATION_KEY = "a toleration without key tolerates every taint and needs operator: Exists"
+
+REFUSED = {
+    "no source": Refused({"model": {}}, ONE_SOURCE),
+    "two sources": Refused({"model": {**HUB, "persistentVolumeClaim": {"claimName": "models"}}}, ONE_SOURCE),
+    "a repository without owner": Refused(hub(repo="model"), ORG_NAME),
+    "a repository as a URL": Refused(hub(repo="https://huggingface.co/acme/model"), ORG_NAME),
+    "a repository with dots that climb": Refused(hub(repo="acme/a..b"), "ORG/NAME, without '..'", python=False),
+    "a revision with spaces": Refused(hub(revision="my branch"), REVISION),
+    "a revision that climbs": Refused(hub(revision="a/../b"), f"{REVISION} without '..' or '//'", python=False),
+    "an empty revision": Refused(hub(revision=""), REVISION),
+    "a mirror given as a URL": Refused(hub(mirror="https://mirror.example.org"), CONFIGURED),
+    "a claim in another namespace": Refused(volume(claimName="other/models"), OBJECT_NAME),
+    "a relative path on the volume": Refused(volume(path="models"), "write an absolute path such as /models/bge-small"),
+    "a path that leaves the volume": Refused(
+        volume(path="/models/../secrets"), "write the path without '.' and '..' parts", python=False
+    ),
+    "no dimensions at all": Refused(spec(embedding={"dimensions": 0}), "greater than or equal to 1"),
+    "more dimensions than any model has": Refused(spec(embedding={"dimensions": 8193}), "less than or equal to 8192"),
+    "an unknown pooling": Refused(spec(embedding={"pooling": "Average"}), "supported values"),
+    "an unknown normalisation": Refused(spec(embedding={"normalize": "Maybe"}), "supported values"),
+    "a default prompt that is none of the prompts": Refused(
+        spec(embedding={"prompts": [{"name": "query", "text": "q: "}], "defaultPrompt": "passage"}),
+        "defaultPrompt must name one of the prompts",
+        python=False,
+    ),
+    "two prompts of one name": Refused(
+        spec(embedding={"prompts": [{"name": "query", "text": "a"}, {"name": "query", "text": "b"}]}),
+        "Duplicate value",
+        python=False,
+    ),
+    "a prompt name of signs": Refused(spec(embedding={"prompts": [{"name": "<q>", "text": ""}]}), PROMPT_NAME),
+    "a served name with a prompt that is not there": Refused(
+        spec(
+            embedding={"prompts": [{"name": "query", "text": "q: "}]},
+            runtime={"servedNames": [{"name": "docs", "prompt": "passage"}]},
+        ),
+        "the prompt of a served name must be one of embedding.prompts",
+        python=False,
+    ),
+    "a served name with an equals sign": Refused(
+        spec(runtime={"servedNames": [{"name": "a=b"}]}), "write a model name of letters, digits"
+    ),
+    "a profile that is an image": Refused(spec(runtime={"profile": "registry/image:1"}), CONFIGURED),
+    "a golden of neither kind": Refused(golden(), "a golden case has either input and vector, or similarity"),
+    "a golden of both kinds": Refused(
+        golden(
+            input="text",
+            vector=VECTOR,
+            similarity={"a": "one", "b": "two", "expected": "0.5", "tolerance": "0.1"},
+        ),
+        "a golden case has either input and vector, or similarity",
+    ),
+    "a vector without its input": Refused(golden(vector=VECTOR), "a golden case with a vector needs the input"),
+    "malformed base64": Refused(
+        golden(input="text", vector="not base64!"), "vector must be base64 (RFC 4648, with padding", python=False
+    ),
+    "base64 without padding": Refused(
+        golden(input="text", vector=VECTOR + "AAAAAA"), "vector must be base64", python=False
+    ),
+    "bytes that are no float32 values": Refused(
+        golden(input="text", vector=base64.b64encode(b"12345").decode()),
+        "vector does not hold whole float32 values",
+        python=False,
+    ),
+    "a vector of other dimensions than asked for": Refused(
+        {**golden(input="text", vector=VECTOR), "embedding": {"dimensions": 4}},
+        "a golden vector must hold embedding.dimensions float32 values",
+        python=False,
+    ),
+    "a golden with a prompt that is not there": Refused(
+        {
+            **golden(input="text", vector=VECTOR, prompt="passage"),
+            "embedding": {"prompts": [{"name": "query", "text": "q: "}]},
+        },
+        "the prompt of a golden case must be one of embedding.prompts",
+        python=False,
+    ),
+    "a golden's name with spaces": Refused(
+        spec(verification={"goldens": [{"name": "my case", "input": "text", "vector": VECTOR}]}),
+        "write letters, digits, '-', '_' or '.', for example capital-paris",
+    ),
+    "two goldens of one name": Refused(
+        spec(verification={"goldens": [{"name": "case", "input": text, "vector": VECTOR} for text in ("a", "b")]}),
+        "Duplicate value",
+        python=False,
+    ),
+    "a similarity above one": Refused(similarity(expected="1.5"), 'write a decimal string from "-1" to "1"'),
+    "a similarity as a number": Refused(similarity(expected=0.5), "must be of type string"),
+    "a tolerance of one and more": Refused(similarity(tolerance="1.0"), 'above "0" and below "1"'),
+    "no tolerance at all": Refused(similarity(tolerance="0.000"), 'write a tolerance above "0"', python=False),
+    "a threshold in percent": Refused(
+        spec(verification={"minCosineSimilarity": "99.9%"}), 'write a decimal string from "0" to "1"'
+    ),
+    "an unknown failure policy": Refused(spec(verification={"failurePolicy": "Ignore"}), "supported values"),
+    "goldens from another namespace": Refused(
+        spec(verification={"goldensConfigMapRef": {"name": "other/goldens"}}), OBJECT_NAME
+    ),
+    "a resource without its domain": Refused(
+        spec(resources={"limits": {"gpu": 1}}), "the full name of an extended resource", python=False
+    ),
+    "half a device": Refused(
+        spec(resources={"limits": {"nvidia.com/gpu": "500m"}}), "devices are counted in whole numbers", python=False
+    ),
+    "a device only requested": Refused(
+        spec(resources={"requests": {"nvidia.com/gpu": 1}}), "belongs into limits", python=False
+    ),
+    "more devices requested than allowed": Refused(
+        spec(resources={"requests": {"nvidia.com/gpu": 2}, "limits": {"nvidia.com/gpu": 1}}),
+        "a request for it must be equal",
+        python=False,
+    ),
+    "a request above its limit": Refused(
+        spec(resources={"requests": {"memory": "2Gi"}, "limits": {"memory": "2G"}}),
+        "a request must not be larger than the limit",
+        python=False,
+    ),
+    "a quantity in words": Refused(spec(resources={"limits": {"memory": "lots"}}), "should match"),
+    "a node label that is none": Refused(spec(pod={"nodeSelector": {"disk": "not a label"}}), LABEL_VALUE),
+    "a toleration without key": Refused(spec(pod={"tolerations": [{}]}), TOLERATION_KEY, python=False),
+    "a toleration of existence with a value": Refused(
+        spec(pod={"tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]}),
+        "a toleration with operator: Exists has no value",
+        python=False,
+    ),
+    "a toleration of another kind of value": Refused(
+        spec(pod={"tolerations": [{"key": "a", "value": "not a label"}]}), LABEL_VALUE
+    ),
+    "seconds of a toleration that evicts nobody": Refused(
+        spec(pod={"tolerations": [{"key": "a", "tolerationSeconds": 5, "effect": "NoSchedule"}]}),
+        "tolerationSeconds goes only with effect: NoExecute",
+        python=False,
+    ),
+    "fewer replicas than none": Refused(spec(replicas=-1), "greater than or equal to 0"),
+    "a name of 51 characters": Refused(spec(), "write at most 50 lower-case letters", python=False, name="a" * 51),
+    "a name that starts with a digit": Refused(spec(), "starting with a letter", python=False, name="1st"),
+    "a name with a dot": Refused(spec(), "lower-case letters, digits and '-'", python=False, name="a.b"),
+}
+
+ACCEPTED = {
+    "the least": spec(),
+    "a commit of digits and one e, quoted": hub(revision="1234567890123456789012345678901234567e10"),
+    "a branch with slashes": hub(revision="refs/pr/12"),
+    "a mirror by name": hub(mirror="corp"),
+    "a volume's root": volume(),
+    "a folder of a volume": volume(path="/models/bge-small-en-v1.5/"),
+    "a hidden folder": volume(path="/.cache/..model"),
+    "every part of the space": spec(
+        embedding={
+            "dimensions": 3,
+            "prompts": [{"name": "query", "text": "Instruct: ...\nQuery:"}, {"name": "s2p query", "text": ""}],
+            "defaultPrompt": "query",
+            "normalize": "Disabled",
+            "pooling": "LastToken",
+        },
+        verification={"goldens": [{"name": "case", "prompt": "query", "input": "text", "vector": VECTOR}]},
+        runtime={"servedNames": [{"name": "text-embedding-3-small", "prompt": "query"}, {"name": "acme/model:1"}]},
+    ),
+    "a default prompt of the model's own": spec(embedding={"defaultPrompt": "query"}),
+    "no prompts, whatever the model has": spec(embedding={"prompts": []}),
+    "goldens of both kinds": spec(
+        verification={
+            "goldens": [
+                {"name": "vector", "input": "text", "vector": VECTOR},
+                {
+                    "name": "pair",
+                    "similarity": {"a": "one", "b": "two", "expected": "-0.25", "tolerance": "0.005"},
+                },
+            ],
+            "goldensConfigMapRef": {"name": "more.goldens"},
+            "minCosineSimilarity": "1.0",
+            "failurePolicy": "Warn",
+        }
+    ),
+    "a vector of one dimension": golden(input="text", vector=base64.b64encode(struct.pack("<f", 1.0)).decode()),
+    "a vector of as many dimensions as there may be": golden(
+        input="text", vector=base64.b64encode(b"\x00\x00\x80\x3f" * 8192).decode()
+    ),
+    "devices, numbers and strings": spec(
+        resources={
+            "requests": {"cpu": 2, "memory": "1Gi", "nvidia.com/gpu": 1},
+            "limits": {"memory": "1Gi", "nvidia.com/gpu": "1", "ephemeral-storage": "10Gi"},
+        }
+    ),
+    "placement": spec(
+        pod={
+            "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-L4", "empty": ""},
+            "tolerations": [
+                {"operator": "Exists"},
+                {"key": "dedicated", "value": "search", "effect": "NoExecute", "tolerationSeconds": 60},
+            ],
+            "imagePullSecrets": [{"name": "registry"}],
+        }
+    ),
+    "no replicas": spec(replicas=0, suspend=True),
+}
+
+
+def rules_of(schema: Mapping[str, Any]) -> Iterator[str]:
+    """Messages of every CEL rule of a schema, depth first."""
+    for rule in schema.get("x-kubernetes-validations", ()):
+        yield rule["message"]
+    for part in (*schema.get("properties", {}).values(), schema.get("items"), schema.get("additionalProperties")):
+        if part:
+            yield from rules_of(part)
+
+
+def test_every_rule_has_an_object_that_breaks_it() -> None:
+    root = build_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    expected = [case.message for case in REFUSED.values()]
+    untested = {message for message in rules_of(root) if not any(part in message for part in expected)}
+    assert not untested
+
+
+@pytest.mark.parametrize("accepted", ACCEPTED.values(), ids=ACCEPTED)
+def test_the_operator_reads_every_accepted_spec(accepted: Mapping[str, Any]) -> None:
+    parsed = parse_spec(accepted)
+    written = parsed.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    assert parse_spec(written) == parsed
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in REFUSED.items() if case.python])
+def test_the_operator_refuses_what_it_relies_on_itself(case: Refused) -> None:
+    with pytest.raises(InvalidSpec, match=r"^spec\."):
+        parse_spec(case.spec)
+
+
+def explain(cluster: LiveCluster, path: str) -> str:
+    """`kubectl explain`, or nothing while the API server does not know the kind yet."""
+    try:
+        return cluster.kubectl("explain", path)
+    except KubectlError:
+        return ""
+
+
+@pytest.fixture(scope="module")
+def served_crd(live_cluster: LiveCluster) -> Iterator[None]:
+    """The CRD as generated; one that was not there before goes again, so that Helm can install its own."""
+    was_there = bool(live_cluster.kubectl("get", "crd", CRD_NAME, "--ignore-not-found", "-o", "name").strip())
+    live_cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS / f"{CRD_NAME}.yaml"))
+    live_cluster.wait_for("the API server publishes the schema", lambda: explain(live_cluster, "em.spec"), seconds=30)
+    yield
+    if not was_there:
+        live_cluster.kubectl("delete", "crd", CRD_NAME)
+
+
+@pytest.fixture(scope="module")
+def namespace(live_cluster: LiveCluster, served_crd: None) -> Iterator[str]:
+    name = f"admission-{uuid.uuid4().hex[:8]}"
+    live_cluster.kubectl("create", "namespace", name)
+    yield name
+    live_cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def dry_run(cluster: LiveCluster, *, namespace: str, name: str, spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Create on the API server without storing; the object with its defaults. KubectlError when refused."""
+    manifest = {
+        "apiVersion": "embedding-operator.dev/v1alpha1",
+        "kind": "EmbeddingModel",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+    output = cluster.kubectl(
+        "create", "--dry-run=server", "--validate=strict", "-o", "json", "-f", "-", stdin=json.dumps(manifest)
+    )
+    created: Mapping[str, Any] = json.loads(output)
+    return created
+
+
+@pytest.mark.apiserver
+@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
+def test_the_api_server_refuses_it_and_says_what_to_write(
+    live_cluster: LiveCluster, namespace: str, case: Refused
+) -> None:
+    with pytest.raises(KubectlError) as refusal:
+        dry_run(live_cluster, namespace=namespace, name=case.name, spec=case.spec)
+    assert case.message in str(refusal.value)
+
+
+@pytest.mark.apiserver
+@pytest.mark.parametrize("accepted", ACCEPTED.values(), ids=ACCEPTED)
+def test_the_api_server_accepts_it_with_defaults_that_the_operator_reads_alike(
+    live_cluster: LiveCluster, namespace: str, accepted: Mapping[str, Any]
+) -> None:
+    created = dry_run(live_cluster, namespace=namespace, name="m" * 50, spec=accepted)
+    assert parse_spec(created["spec"]) == parse_spec(accepted)
+    assert created["status"] == {"observedGeneration": -1}
+
+
+@pytest.mark.apiserver
+def test_a_misspelt_field_is_refused_by_name(live_cluster: LiveCluster, namespace: str) -> None:
+    with pytest.raises(KubectlError, match=r'unknown field "spec\.embeding"'):
+        dry_run(live_cluster, namespace=namespace, name="model", spec=spec(embeding={}))
+
+
+@pytest.mark.apiserver
+@pytest.mark.parametrize("path", sorted(CRDS.parent.glob("examples/*.yaml")), ids=lambda path: path.name)
+def test_every_example_is_accepted(live_cluster: LiveCluster, namespace: str, path: Path) -> None:
+    live_cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-n", namespace, "-f", str(path))
+
+
+@pytest.mark.apiserver
+def test_scale_reads_and_writes_replicas(live_cluster: LiveCluster, namespace: str) -> None:
+    manifest = {
+        "apiVersion": "embedding-operator.dev/v1alpha1",
+        "kind": "EmbeddingModel",
+        "metadata": {"name": "scaled", "namespace": namespace},
+        "spec": {**spec(), "suspend": True},
+    }
+    live_cluster.apply(manifest)
+    live_cluster.kubectl("scale", "em/scaled", "-n", namespace, "--replicas=3")
+    scale = json.loads(
+        live_cluster.kubectl(
+            "get", "--raw", f"/apis/embedding-operator.dev/v1alpha1/namespaces/{namespace}/embeddingmodels/scaled/scale"
+        )
+    )
+    assert scale["spec"]["replicas"] == 3
+    assert live_cluster.must_get("em", "scaled", namespace=namespace)["spec"]["replicas"] == 3
+
+
+@pytest.mark.apiserver
+def test_the_table_of_models_shows_what_people_ask_first(live_cluster: LiveCluster, namespace: str) -> None:
+    live_cluster.apply(
+        {
+            "apiVersion": "embedding-operator.dev/v1alpha1",
+            "kind": "EmbeddingModel",
+            "metadata": {"name": "shown", "namespace": namespace},
+            "spec": {**spec(), "suspend": True},
+        }
+    )
+    table = live_cluster.kubectl("get", "embeddings", "-n", namespace)
+    assert table.split("\n")[0].split() == [
+        *("NAME", "TASK", "REVISION", "DIM", "VERIFIED", "READY", "REPLICAS", "AGE")
+    ]
+    wide = live_cluster.kubectl("get", "em", "-n", namespace, "-o", "wide")
+    assert wide.split("\n")[0].split()[8:] == ["MODEL", "DEVICE", "SPACE", "URL"]
+
+
+@pytest.mark.apiserver
+def test_kubectl_explains_every_part(live_cluster: LiveCluster, served_crd: None) -> None:
+    text = explain(live_cluster, "em.spec.verification.goldens.similarity")
+    assert "Two texts and the cosine that their vectors must have." in text
+
+
+@pytest.mark.parametrize("path", sorted(CRDS.parent.glob("examples/*.yaml")), ids=lambda path: path.name)
+def test_the_operator_reads_every_example(path: Path) -> None:
+    documents = [item for item in yaml.safe_load_all(path.read_text()) if item["kind"] == "EmbeddingModel"]
+    assert documents
+    for document in documents:
+        parse_spec(document["spec"])

@@ -1,0 +1,253 @@
+"""One operator process from start to end: wait for the Lease, work, and leave cleanly.
+
+start -> standby -> leading -> stopping -> exit 0      SIGTERM or SIGINT at any point
+                       |-----> exit 1 at once          the Lease is lost, or a task that must not end has ended
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from embedding_operator import handlers
+from embedding_operator.audit.auditor import Auditor
+from embedding_operator.audit.client import PodClient
+from embedding_operator.audit.token import KeyData
+from embedding_operator.health import BEAT_SECONDS, Health, HealthServer
+from embedding_operator.informer import Informer, list_keys, resync
+from embedding_operator.kube.client import KubernetesGateway
+from embedding_operator.kube.connection import load_configuration
+from embedding_operator.kube.gateway import Gateway, GatewayError
+from embedding_operator.lease import Elector, LeaseLost
+from embedding_operator.live_facts import LiveFacts
+from embedding_operator.metrics import Metrics
+from embedding_operator.observe.facts import Facts, Key
+from embedding_operator.reconcile.outcome import Outcome
+from embedding_operator.resolve.hub import resolve_from_hub
+from embedding_operator.resolve.resolver import Resolver
+from embedding_operator.settings import Settings
+from embedding_operator.workqueue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+
+Reconcile = Callable[[Key, Gateway, Facts], Awaitable[Outcome]]
+
+
+@dataclass
+class _Leader:
+    """Everything that works while this process leads."""
+
+    queue: WorkQueue[Key]
+    informer: Informer
+    resolver: Resolver
+    auditor: Auditor | None
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def start(self, name: str, work: Awaitable[None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(_await(work))
+        task.set_name(name)
+        self.tasks.append(task)
+        return task
+
+
+async def run_operator(settings: Settings, *, reconcile: Reconcile, kubeconfig: Path | None = None) -> int:
+    """Run until a signal or a lost Lease; the exit code.
+
+    Raises:
+        ConnectionSettingsError: no credentials for an API server.
+        OSError: a port is taken.
+    """
+    stop = asyncio.Event()
+    health, metrics = Health(), Metrics()
+    configure = partial(load_configuration, kubeconfig=kubeconfig)
+    async with AsyncExitStack() as stack:
+        server = HealthServer(health, port=settings.health_port)
+        stack.callback(server.close)
+        if settings.metrics_port:
+            metrics.serve(settings.metrics_port)
+        gateway = await stack.enter_async_context(KubernetesGateway(await configure(), on_call=metrics.record_call))
+        stack.enter_context(_signals_set(stop))
+        elector = Elector(gateway, namespace=settings.namespace, identity=settings.identity, settings=settings.lease)
+        heart = asyncio.create_task(_beat(health), name="heartbeat of a standby")
+        health.set_ready(True)
+        if not await _acquire(elector, stop=stop):
+            heart.cancel()
+            return EXIT_OK
+        heart.cancel()
+        metrics.record_leader(True)
+        watches = partial(handlers.Watches, load_configuration=configure, namespaces=tuple(settings.watch_namespaces))
+        return await _lead(
+            settings,
+            gateway=gateway,
+            elector=elector,
+            reconcile=reconcile,
+            watches=watches,
+            health=health,
+            metrics=metrics,
+            stop=stop,
+        )
+
+
+async def _acquire(elector: Elector, *, stop: asyncio.Event) -> bool:
+    """Whether this process leads now; False when it was told to stop first."""
+    acquiring = asyncio.create_task(elector.acquire(), name="acquire the Lease")
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({acquiring, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if acquiring.done():
+        acquiring.result()
+        return True
+    acquiring.cancel()
+    await asyncio.gather(acquiring, return_exceptions=True)
+    return False
+
+
+async def _lead(
+    settings: Settings,
+    *,
+    gateway: Gateway,
+    elector: Elector,
+    reconcile: Reconcile,
+    watches: Callable[..., handlers.Watches],
+    health: Health,
+    metrics: Metrics,
+    stop: asyncio.Event,
+) -> int:
+    leader = _assemble(settings, gateway=gateway, reconcile=reconcile, watches=watches, health=health, metrics=metrics)
+    holding = leader.start("hold the Lease", elector.hold())
+    stopping = asyncio.create_task(stop.wait())
+    ended, _ = await asyncio.wait({*leader.tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    health.set_ready(False)
+    for task in ended - {stopping}:
+        error = task.exception()
+        if isinstance(error, LeaseLost):
+            # Another replica may write by now: no cleanup, no waiting.
+            logger.error("stopping at once: %s", error)
+            _exit(EXIT_FAILED)
+        logger.critical("stopping: the task %s has ended", task.get_name(), exc_info=error)
+    if stopping in ended:
+        logger.info("stopping: told to")
+    await _stop(leader, holding=holding, settings=settings)
+    await elector.release()
+    return EXIT_OK if ended == {stopping} else EXIT_FAILED
+
+
+def _assemble(
+    settings: Settings,
+    *,
+    gateway: Gateway,
+    reconcile: Reconcile,
+    watches: Callable[..., handlers.Watches],
+    health: Health,
+    metrics: Metrics,
+) -> _Leader:
+    """Build the parts and start their tasks."""
+    loop = asyncio.get_running_loop()
+    namespaces = tuple(settings.watch_namespaces)
+
+    async def work(key: Key) -> Outcome:
+        with leader.auditor.round_of(key) if leader.auditor else nullcontext():
+            return await reconcile(key, gateway, facts)
+
+    queue: WorkQueue[Key] = WorkQueue(
+        work, workers=settings.workers, timeout=settings.reconcile_timeout, on_outcome=metrics.record_reconcile
+    )
+    ask = partial(resolve_from_hub, hub_endpoint=settings.hub_endpoint, mirrors=settings.mirrors)
+    resolver = Resolver(ask, on_change=queue.add, on_result=metrics.record_resolution)
+    auditor = None
+    if settings.pod_token_file is not None:
+        client = PodClient(token_file=settings.pod_token_file)
+        auditor = Auditor(client, on_change=queue.add, refresh_seconds=settings.audit_seconds)
+    new_keys = asyncio.Event()
+    key_data = KeyData(gateway, token_file=settings.pod_token_file, on_change=new_keys.set)
+    facts = LiveFacts(resolver=resolver, auditor=auditor, key_data=key_data)
+    watch = partial(handlers.watch, watches(on_key=lambda key: loop.call_soon_threadsafe(queue.add, key)))
+    leader = _Leader(queue=queue, informer=Informer(gateway, watch=watch), resolver=resolver, auditor=auditor)
+    leader.start("workqueue", queue.run())
+    leader.start("informer", leader.informer.run())
+    leader.start("key data", key_data.run())
+    leader.start("key data changes", _enqueue_all(gateway, namespaces=namespaces, on=new_keys, queue=queue))
+    leader.start("heartbeat", _beat(health, metrics=metrics, queue=queue))
+    leader.start(
+        "resync",
+        resync(
+            gateway,
+            namespaces=namespaces,
+            seconds=settings.resync_seconds,
+            add_after=lambda key, seconds: queue.add_after(key, seconds=seconds),
+        ),
+    )
+    return leader
+
+
+async def _stop(leader: _Leader, *, holding: asyncio.Task[None], settings: Settings) -> None:
+    """Let running reconciles end, renewing the Lease meanwhile; then cancel everything."""
+    leader.informer.stop()
+    leader.queue.stop()
+    working = next(task for task in leader.tasks if task.get_name() == "workqueue")
+    await asyncio.wait({working}, timeout=settings.shutdown_seconds)
+    if holding.done() and not holding.cancelled() and isinstance(holding.exception(), LeaseLost):
+        _exit(EXIT_FAILED)
+    for task in leader.tasks:
+        task.cancel()
+    await asyncio.gather(*leader.tasks, return_exceptions=True)
+    await leader.resolver.close()
+    if leader.auditor is not None:
+        await leader.auditor.close()
+
+
+async def _enqueue_all(
+    gateway: Gateway, *, namespaces: tuple[str, ...], on: asyncio.Event, queue: WorkQueue[Key]
+) -> None:
+    """Reconcile every model whenever `on` is set: something that all of them depend on has changed."""
+    while True:
+        await on.wait()
+        on.clear()
+        try:
+            for key in await list_keys(gateway, namespaces=namespaces):
+                queue.add(key)
+        except GatewayError as error:
+            logger.warning("cannot list the models: %s; the resync will see them", error.message)
+
+
+async def _beat(health: Health, *, metrics: Metrics | None = None, queue: WorkQueue[Key] | None = None) -> None:
+    while True:
+        age = 0.0
+        if queue is not None:
+            state = queue.state
+            age = state.oldest_seconds
+            if metrics is not None:
+                metrics.record_queue(state)
+        health.beat(queue_age=age)
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+@contextmanager
+def _signals_set(stop: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for number in signals:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+def _exit(code: int) -> None:
+    logging.shutdown()
+    os._exit(code)
+
+
+async def _await(work: Awaitable[None]) -> None:
+    await work

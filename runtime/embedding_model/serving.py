@@ -14,8 +14,8 @@ _SPEC = "spec"  # the `file` of evidence that the user wrote
 class Overrides:
     """The part of `spec.embedding` that is set. None keeps what the model's own files say.
 
-    `prompts` replaces the model's prompts as a whole. `default_prompt` names one of the prompts in force;
-    the empty string means that no prompt is applied by default, also where the model names one.
+    `prompts` replaces the model's prompts as a whole; none at all also takes its default prompt away.
+    `default_prompt` names one of the prompts in force.
     """
 
     pooling: Pooling | None = None
@@ -78,11 +78,9 @@ def _choose_prompts(inspection: Inspection, *, overrides: Overrides) -> tuple[Pr
 
 def _choose_default_prompt(inspection: Inspection, *, overrides: Overrides, prompts: tuple[Prompt, ...]) -> str | None:
     names = [prompt.name for prompt in prompts]
-    known = f"the prompts are {_quote(names)}" if names else "there are no prompts"
     if overrides.default_prompt is not None:
-        if overrides.default_prompt == "":
-            return None
         if overrides.default_prompt not in names:
+            known = f"the prompts are {_quote(names)}" if names else "there are no prompts"
             _refuse(
                 "embedding.defaultPrompt",
                 f"embedding.defaultPrompt is {_quote([overrides.default_prompt])}, but {known}: name one of them, "
@@ -90,11 +88,14 @@ def _choose_default_prompt(inspection: Inspection, *, overrides: Overrides, prom
             )
         return overrides.default_prompt
     own = inspection.default_prompt
-    if own is not None and own not in names:
+    if own is None or not prompts:
+        return None
+    if own not in names:
         _refuse(
             "embedding.defaultPrompt",
             f"the model applies its prompt {_quote([own])} by default, but embedding.prompts replaces the model's "
-            f'prompts and {known}: set embedding.defaultPrompt to one of them, or to "" for none',
+            f"prompts with {_quote(names)}: set embedding.defaultPrompt to one of them, or add a prompt of that name "
+            "(with an empty text for none)",
         )
     return own
 
@@ -120,7 +121,7 @@ def _collect_evidence(inspection: Inspection, *, overrides: Overrides, serving: 
         )
     if overrides.prompts is not None:
         record("prompts", value=_names(overrides.prompts), own=_names(inspection.prompts))
-    if overrides.default_prompt is not None:
+    if serving.default_prompt != inspection.default_prompt or overrides.default_prompt is not None:
         record("defaultPrompt", value=serving.default_prompt or "none", own=inspection.default_prompt or "none")
     return tuple(collected)
 

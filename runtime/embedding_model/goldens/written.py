@@ -63,17 +63,24 @@ class WrittenCase(_Written):
 
 
 def build_schema() -> dict[str, Any]:
-    """The JSON schema (draft 2020-12) of one line of `goldens.jsonl`."""
+    """The JSON schema (draft 2020-12) of one line of `goldens.jsonl`. What a case does not have is left out."""
     schema = WrittenCase.model_json_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
         "title": "Golden case",
+        "properties": {name: _drop_null(described) for name, described in schema["properties"].items()},
         "oneOf": [
             {"required": ["input", "vector"], "not": {"required": ["similarity"]}},
             {"required": ["similarity"], "not": {"anyOf": [{"required": ["input"]}, {"required": ["vector"]}]}},
         ],
     }
+
+
+def _drop_null(described: dict[str, Any]) -> dict[str, Any]:
+    kinds = [kind for kind in described.get("anyOf", ()) if kind != {"type": "null"}]
+    rest = {key: value for key, value in described.items() if key not in ("anyOf", "default")}
+    return {**kinds[0], **rest} if kinds else rest
 
 
 def main() -> None:

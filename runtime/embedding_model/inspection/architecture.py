@@ -18,6 +18,8 @@ from embedding_model.resolved import Evidence
 POSITION_TENSOR = "embeddings.position_embeddings.weight"
 WORD_TENSOR = "embeddings.word_embeddings.weight"
 
+_MOST_LAYERS = 1000  # the deepest encoders have 48; the list of expected tensors must stay small
+
 # Heads that turn token or sentence vectors into scores.
 _SCORE_HEADS = ("classifier.", "pre_classifier.", "score.", "qa_outputs.", "multiple_choice.")
 
@@ -124,7 +126,7 @@ def verify_tensors(tensors: Mapping[str, Tensor], *, config: JsonObject, family:
             f"{config.path}: {family.sizes[HIDDEN]} {sizes[HIDDEN]} cannot be divided among "
             f"{family.sizes[HEADS]} {sizes[HEADS]}",
         )
-    expected = family.expected_tensors(layer_count=config.required_integer(family.layer_count))
+    expected = family.expected_tensors(layer_count=_read_layer_count(config, family=family))
     _check_names(stored, expected=expected, family=family, config=config)
     for name, symbols in expected.items():
         shape = tuple(sizes[symbol] for symbol in symbols)
@@ -223,6 +225,15 @@ def _check_names(
         )
 
 
+def _read_layer_count(config: JsonObject, *, family: Family) -> int:
+    count = config.required_integer(family.layer_count)
+    if count > _MOST_LAYERS:
+        raise Refusal(
+            Reason.INVALID_FILE, f"{config.path}: {family.layer_count} is {count}; expected at most {_MOST_LAYERS}"
+        )
+    return count
+
+
 def _read_size(config: JsonObject, *, family: Family, symbol: str) -> int:
     key = family.sizes[symbol]
     default = family.size_defaults.get(symbol)
@@ -233,6 +244,8 @@ def _first_position(config: JsonObject, *, family: Family) -> tuple[int, str]:
     first = family.first_position
     if first.after_padding_token:
         padding = config.integer("pad_token_id")
+        if padding is not None and padding < 0:
+            raise Refusal(Reason.INVALID_FILE, f"{config.path}: expected pad_token_id to be 0 or more, found {padding}")
         index = (first.default_padding_token if padding is None else padding) + 1
     else:
         index = first.constant

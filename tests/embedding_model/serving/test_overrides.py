@@ -87,10 +87,13 @@ def test_prompts_replace_those_of_the_model() -> None:
     ]
 
 
-def test_an_empty_default_prompt_switches_the_models_own_off() -> None:
-    serving, (evidence,) = apply_overrides(MODEL, overrides=Overrides(default_prompt=""))
-    assert serving.default_prompt is None
-    assert evidence.value == "none"
+def test_a_model_without_prompts_has_no_default_prompt_either() -> None:
+    serving, evidence = apply_overrides(MODEL, overrides=Overrides(prompts=()))
+    assert (serving.prompts, serving.default_prompt) == ((), None)
+    assert [(item.field, item.value, item.overruled) for item in evidence] == [
+        ("prompts", "none", ("query, document",)),
+        ("defaultPrompt", "none", ("query",)),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +104,7 @@ def test_an_empty_default_prompt_switches_the_models_own_off() -> None:
         (Overrides(dimensions=-1), "embedding.dimensions", "write a number from 1 to 384"),
         (Overrides(default_prompt="title"), "embedding.defaultPrompt", 'the prompts are "query", "document"'),
         (Overrides(prompts=(DOCUMENT,)), "embedding.defaultPrompt", 'applies its prompt "query" by default'),
-        (Overrides(prompts=()), "embedding.defaultPrompt", "there are no prompts"),
+        (Overrides(prompts=(), default_prompt="query"), "embedding.defaultPrompt", "there are no prompts"),
         (Overrides(prompts=(QUERY, QUERY)), "embedding.prompts", '"query" more than once'),
         (Overrides(prompts=(Prompt(name="", text="x"),)), "embedding.prompts", "a prompt without a name"),
     ],

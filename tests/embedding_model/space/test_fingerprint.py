@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from embedding_model.inspection import inspect
 from embedding_model.resolved import (
     FileEntry,
     Inspection,
@@ -15,6 +16,10 @@ from embedding_model.resolved import (
     TruncationSide,
     Weights,
 )
+from embedding_model.serving import Overrides, apply_overrides
+from embedding_model.sources.folder import FolderSource
+from embedding_model.sources.manifest import build_manifest
+from embedding_model.sources.selection import select
 from embedding_model.space import fingerprint
 
 INSPECTION = Inspection(
@@ -129,3 +134,18 @@ def test_a_fingerprint_fits_a_label_value() -> None:
 def test_a_manifest_without_weights_has_no_fingerprint() -> None:
     with pytest.raises(ValueError, match="nothing to fingerprint"):
         name(files=Manifest(files=(FileEntry(path="config.json", size=1, sha256="a" * 64),)))
+
+
+@pytest.mark.parametrize(
+    ("folder", "stored"),
+    [
+        ("minilm_folder", "sp1-d9514f90f51fba3a311fade447030a99"),
+        ("sre_folder", "sp1-d09f3e971d5d52999fa8b7933d918a9e"),
+    ],
+)
+def test_the_space_of_a_published_model_never_changes(folder: str, stored: str, request: pytest.FixtureRequest) -> None:
+    source = FolderSource(request.getfixturevalue(folder))
+    inspection = inspect(source)
+    serving, _ = apply_overrides(inspection, overrides=Overrides())
+    files = build_manifest(source, paths=select(source))
+    assert fingerprint(manifest=files, inspection=inspection, serving=serving) == stored

@@ -1,0 +1,88 @@
+"""docs/goldens.md and the schema say what the parser does."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from embedding_model.goldens.compare import encode_vector
+from embedding_model.goldens.parse import parse_case, parse_cases, parse_jsonl
+from embedding_model.goldens.written import build_schema
+from embedding_model.refusal import Refusal
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+PAGE = (DOCS / "goldens.md").read_text()
+SETTINGS: dict[str, Any] = {"min_cosine_similarity": "0.999", "dimensions": 4, "prompt_names": ("query",)}
+VECTOR = encode_vector([0.5, -0.5, 0.5, 0.5])
+SIMILARITY = {"a": "a", "b": "b", "expected": "0.5", "tolerance": "0.1"}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+
+
+def test_the_schema_file_is_the_one_that_the_code_gives() -> None:
+    module = "embedding_model.goldens.written"
+    result = subprocess.run([sys.executable, "-m", module], capture_output=True, check=True)
+    assert (DOCS / "goldens.schema.json").read_bytes() == result.stdout, (
+        f"run: python -m {module} > docs/goldens.schema.json"
+    )
+
+
+@pytest.mark.parametrize("block", blocks("jsonl"))
+def test_the_lines_of_the_page_are_golden_cases(block: str) -> None:
+    assert parse_jsonl(block.encode(), **SETTINGS)
+    for line in block.splitlines():
+        jsonschema.validate(json.loads(line), build_schema())
+
+
+def test_the_inline_cases_of_the_page_are_golden_cases() -> None:
+    verifications = [yaml.safe_load(block)["spec"]["verification"] for block in blocks("yaml")]
+    inline = [case for verification in verifications for case in verification.get("goldens", ())]
+    assert [case.name for case in parse_cases(inline, **SETTINGS)] == ["weather"]
+
+
+def test_the_recipe_of_the_page_makes_cases_that_pass(
+    tmp_path: Path, minilm_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (recipe,) = blocks("python")
+    monkeypatch.chdir(tmp_path)
+    exec(recipe.replace("sentence-transformers/all-MiniLM-L6-v2", str(minilm_folder)), {})
+    cases = parse_jsonl((tmp_path / "goldens.jsonl").read_bytes(), **{**SETTINGS, "dimensions": 384})
+    assert [case.name for case in cases] == ["paris", "weather"]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"name": "a", "input": "x", "vector": VECTOR},
+        {"name": "a", "input": "x", "vector": VECTOR, "prompt": "query"},
+        {"name": "a", "similarity": SIMILARITY},
+        {"name": "a"},
+        {"input": "x", "vector": VECTOR},
+        {"name": "two words", "input": "x", "vector": VECTOR},
+        {"name": "a", "input": "x"},
+        {"name": "a", "input": "", "vector": VECTOR},
+        {"name": "a", "vector": VECTOR},
+        {"name": "a", "input": "x", "vector": VECTOR, "similarity": SIMILARITY},
+        {"name": "a", "input": "x", "similarity": SIMILARITY},
+        {"name": "a", "input": "x", "vector": VECTOR, "extra": 1},
+        {"name": "a", "similarity": {**SIMILARITY, "expected": 0.5}},
+        {"name": "a", "similarity": {**SIMILARITY, "expected": "5e-1"}},
+        {"name": "a", "similarity": {**SIMILARITY, "extra": "x"}},
+        {"name": "a", "similarity": {"a": "a"}},
+    ],
+)
+def test_the_schema_and_the_parser_agree(raw: dict[str, Any]) -> None:
+    try:
+        parse_case(raw, **SETTINGS)
+        accepted = True
+    except Refusal:
+        accepted = False
+    assert jsonschema.Draft202012Validator(build_schema()).is_valid(raw) is accepted

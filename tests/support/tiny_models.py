@@ -1,0 +1,87 @@
+"""Folders of tiny models in memory: real-shaped files, weights that are headers and zeros."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from embedding_model.inspection.families import FAMILIES, Family
+
+_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I8": 1}
+
+# Small, all different, so that a mixed-up shape shows.
+SIZES = {
+    "vocabulary": 17,
+    "hidden": 8,
+    "positions": 40,
+    "types": 2,
+    "intermediate": 12,
+    "heads": 4,
+    "buckets": 32,  # MPNet computes with 32 whatever its config says
+}
+LAYERS = 2
+
+
+def json_file(value: Any) -> bytes:
+    return json.dumps(value, indent=2).encode()
+
+
+def safetensors_file(tensors: Mapping[str, Sequence[int]], *, dtype: str = "F32", **dtypes: str) -> bytes:
+    """A safetensors file of zeros; `dtypes` gives single tensors (dots written as __) another type."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, shape in tensors.items():
+        kind = dtypes.get(name.replace(".", "__"), dtype)
+        begin, end = end, end + math.prod(shape) * _BYTES[kind]
+        header[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [begin, end]}
+    encoded = json.dumps(header).encode()
+    return len(encoded).to_bytes(8, "little") + encoded + bytes(end)
+
+
+def tensor_shapes(family: Family | str, *, prefix: str = "", layers: int = LAYERS) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a tiny encoder."""
+    known = FAMILIES[family] if isinstance(family, str) else family
+    expected = known.expected_tensors(layer_count=layers)
+    return {prefix + name: tuple(SIZES[symbol] for symbol in symbols) for name, symbols in expected.items()}
+
+
+def encoder_config(family: str, **changes: Any) -> dict[str, Any]:
+    """config.json of a tiny encoder."""
+    known = FAMILIES[family]
+    return {
+        "architectures": [known.architecture],
+        "model_type": family,
+        known.layer_count: LAYERS,
+        **{key: SIZES[symbol] for symbol, key in known.sizes.items()},
+        **changes,
+    }
+
+
+def modules(*types: str, library: str = "sentence_transformers.models") -> list[dict[str, Any]]:
+    """modules.json with the transformer in the root and the others in numbered folders."""
+    return [
+        {"idx": index, "name": str(index), "path": f"{index}_{kind}" if index else "", "type": f"{library}.{kind}"}
+        for index, kind in enumerate(types)
+    ]
+
+
+def tiny_embedder(family: str = "bert", **changes: bytes | None) -> dict[str, bytes]:
+    """A mean-pooling, normalising embedder as sentence-transformers saves it; None removes a file."""
+    files = {
+        "config.json": json_file(encoder_config(family)),
+        "model.safetensors": safetensors_file(tensor_shapes(family)),
+        "tokenizer.json": b"{}",
+        "tokenizer_config.json": json_file({"model_max_length": 32}),
+        "modules.json": json_file(modules("Transformer", "Pooling", "Normalize")),
+        "sentence_bert_config.json": json_file({"max_seq_length": 16, "do_lower_case": False}),
+        "config_sentence_transformers.json": json_file({"__version__": {}, "prompts": {}}),
+        "1_Pooling/config.json": json_file(
+            {
+                "word_embedding_dimension": SIZES["hidden"],
+                "pooling_mode_cls_token": False,
+                "pooling_mode_mean_tokens": True,
+            }
+        ),
+        "README.md": b"---\npipeline_tag: sentence-similarity\n---\n# tiny\n",
+    }
+    return {path: data for path, data in {**files, **changes}.items() if data is not None}

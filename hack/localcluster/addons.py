@@ -98,17 +98,19 @@ def start_storage() -> None:
     layout.VOLUMES.chmod(0o755)
     start(provisioner())
     for name, mode in (("local", "WaitForFirstConsumer"), ("local-immediate", "Immediate")):
-        kubectl.apply({
-            "apiVersion": "storage.k8s.io/v1",
-            "kind": "StorageClass",
-            "metadata": {
-                "name": name,
-                "annotations": {"storageclass.kubernetes.io/is-default-class": str(name == "local").lower()},
-            },
-            "provisioner": PROVISIONER,
-            "reclaimPolicy": "Delete",
-            "volumeBindingMode": mode,
-        })
+        kubectl.apply(
+            {
+                "apiVersion": "storage.k8s.io/v1",
+                "kind": "StorageClass",
+                "metadata": {
+                    "name": name,
+                    "annotations": {"storageclass.kubernetes.io/is-default-class": str(name == "local").lower()},
+                },
+                "provisioner": PROVISIONER,
+                "reclaimPolicy": "Delete",
+                "volumeBindingMode": mode,
+            }
+        )
 
 
 def forget_volumes() -> None:

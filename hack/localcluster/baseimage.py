@@ -46,7 +46,9 @@ def _make(name: str, *, sources: Path) -> None:
     with tempfile.TemporaryDirectory(dir=layout.CACHE, prefix=".base-") as folder:
         archive = Path(folder) / "base.tar"
         excluded = [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT]
-        run(["mmdebstrap", "--variant=minbase", f"--include={_PACKAGES}", *excluded, _SUITE, str(archive), str(sources)])
+        run(
+            ["mmdebstrap", "--variant=minbase", f"--include={_PACKAGES}", *excluded, _SUITE, str(archive), str(sources)]
+        )
         recipe = Path(folder) / "Dockerfile"
         recipe.write_text("FROM scratch\nADD base.tar /\n")
         buildah.build(["--tag", name, "--file", str(recipe), folder], log=layout.LOGS / "build-base.log")

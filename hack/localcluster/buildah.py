@@ -17,7 +17,14 @@ _ENVIRONMENT = {"BUILDAH_ISOLATION": "chroot"}
 
 
 def _command(*arguments: str) -> list[str]:
-    storage = ["--root", str(layout.BUILDAH_ROOT), "--runroot", str(layout.RUN / "buildah"), "--storage-driver", "overlay"]
+    storage = [
+        "--root",
+        str(layout.BUILDAH_ROOT),
+        "--runroot",
+        str(layout.RUN / "buildah"),
+        "--storage-driver",
+        "overlay",
+    ]
     return ["buildah", *storage, *arguments]
 
 

@@ -41,7 +41,19 @@ def write_configuration() -> None:
     configuration = _write_kubeadm_configuration()
     kubeadm = str(binary("kubeadm"))
     run([kubeadm, "init", "phase", "certs", "all", "--config", str(configuration)])
-    run([kubeadm, "init", "phase", "kubeconfig", "all", "--config", str(configuration), "--kubeconfig-dir", str(layout.CONF)])
+    run(
+        [
+            kubeadm,
+            "init",
+            "phase",
+            "kubeconfig",
+            "all",
+            "--config",
+            str(configuration),
+            "--kubeconfig-dir",
+            str(layout.CONF),
+        ]
+    )
     for part, user in PART_USERS.items():
         command = [kubeadm, "kubeconfig", "user", "--client-name", user, "--config", str(configuration)]
         if part in PART_GROUPS:
@@ -217,7 +229,7 @@ def start_all() -> None:
 
 
 def _authorise_admin() -> None:
-    """Bind the group in admin.conf. Without it logs, exec and port-forward are Forbidden, and the kubelet caches that."""
+    """Bind the group in admin.conf. Without it logs and exec are Forbidden, which the kubelet remembers for 30 s."""
     kubectl.apply(
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",

@@ -29,11 +29,13 @@ BASE_IMAGE_PROGRAMS: Mapping[str, str] = {"mmdebstrap": "mmdebstrap"}
 def missing_packages(programs: Mapping[str, str]) -> list[str]:
     """Packages whose programs are not on this machine."""
     search = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    return sorted({
-        package
-        for program, package in programs.items()
-        if not (Path(program).exists() if program.startswith("/") else shutil.which(program, path=search))
-    })
+    return sorted(
+        {
+            package
+            for program, package in programs.items()
+            if not (Path(program).exists() if program.startswith("/") else shutil.which(program, path=search))
+        }
+    )
 
 
 def install_missing(programs: Mapping[str, str]) -> None:

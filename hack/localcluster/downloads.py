@@ -40,7 +40,7 @@ def reachable(download: Download | None) -> bool:
 def fetch(download: Download, target: Path) -> None:
     """Write the program to ``target``, executable.
 
-    Raises ClusterError when the sum differs from the published one, the archive lacks the program, or the transfer fails.
+    Raises ClusterError when the transfer fails, the sum is not the published one, or the archive lacks the program.
     """
     try:
         content = _read(download.url)

@@ -22,7 +22,9 @@ def _version_flags() -> str:
     major, minor, _ = layout.KUBERNETES_VERSION[1:].split(".")
     values = {"gitVersion": layout.KUBERNETES_VERSION, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-    return " ".join(["-s -w", *(f"-X {package}.{key}={value}" for package in packages for key, value in values.items())])
+    return " ".join(
+        ["-s -w", *(f"-X {package}.{key}={value}" for package in packages for key, value in values.items())]
+    )
 
 
 def build(module: str, *, targets: Mapping[str, Path]) -> None:

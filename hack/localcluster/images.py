@@ -127,5 +127,3 @@ def _find(image: str, *, folder: Path) -> str:
         f"no image {image}: expected the path of a docker archive, or the name of an image that buildah "
         f"(below {layout.BUILDAH_ROOT}), Docker or Podman on this machine holds"
     )
-
-

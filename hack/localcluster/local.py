@@ -36,8 +36,10 @@ class LocalMode:
         disk.warn_when_low()
         with exclusive("cluster"):
             wanted = _CONTROL_PLANE if control_plane_only else _ALL
-            if all(running_pid(name) for name in wanted) and controlplane.api_ready() and (
-                control_plane_only or node.node_is_ready()
+            if (
+                all(running_pid(name) for name in wanted)
+                and controlplane.api_ready()
+                and (control_plane_only or node.node_is_ready())
             ):
                 say("the cluster is up")
                 return
@@ -129,8 +131,10 @@ def _require_machine() -> None:
             "use CLUSTER=kind or CLUSTER=current"
         )
     if os.geteuid() != 0:
-        raise ClusterError("the local cluster needs root (namespaces, mounts, network): run it with sudo, "
-                           "or use CLUSTER=kind or CLUSTER=current")
+        raise ClusterError(
+            "the local cluster needs root (namespaces, mounts, network): run it with sudo, "
+            "or use CLUSTER=kind or CLUSTER=current"
+        )
 
 
 def _require_free_ports(wanted: Sequence[str]) -> None:

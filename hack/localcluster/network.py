@@ -76,5 +76,5 @@ def require_free_port(port: int) -> None:
         except OSError as error:
             raise ClusterError(
                 f"port {port}, which {PORTS[port]} needs, is taken by another program ({error.strerror}): "
-                f"`ss -ltnp 'sport = :{port}'` shows it. Another Kubernetes on this machine? Use CLUSTER=current for that."
+                f"`ss -ltnp 'sport = :{port}'` shows it. If it is another Kubernetes, use that with CLUSTER=current."
             ) from error

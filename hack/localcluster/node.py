@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 from localcluster import kubectl, layout
 from localcluster.binaries import binary
-from localcluster.processes import Daemon, await_ready, run, start, succeeds
+from localcluster.errors import ClusterError
+from localcluster.processes import Daemon, await_ready, run, running_since, start, succeeds
 from localcluster.progress import wait_until
 
 CONTAINERD_SECONDS = 30.0
@@ -42,6 +44,7 @@ disabled_plugins = [{disabled}
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         SystemdCgroup = false
+        Root = "{runc}"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
     conf_dir = "{conf}/cni"
@@ -59,6 +62,7 @@ def containerd(*, with_pods: bool = True) -> Daemon:
             root=layout.CONTAINERD_ROOT,
             state=layout.CONTAINERD_SOCKET.parent,
             socket=layout.CONTAINERD_SOCKET,
+            runc=layout.RUN / "runc",
             conf=layout.CONF,
             pause=layout.PAUSE_IMAGE,
             disabled="" if with_pods else ' "io.containerd.grpc.v1.cri",',
@@ -195,11 +199,23 @@ def start_node() -> None:
 
 
 def node_is_ready() -> bool:
-    """Whether the kubelet runs and has told the API server that the node is Ready."""
-    return succeeds([
-        *(str(binary("kubectl")), "--kubeconfig", str(layout.KUBECONFIG), "wait", f"node/{layout.NODE_NAME}"),
-        *("--for=condition=Ready", "--timeout=1s"),
-    ])
+    """Whether the running kubelet has told the API server that the node is Ready.
+
+    What an earlier kubelet said does not count: it stands there for 40 s after a crash.
+    """
+    since = running_since("kubelet")
+    if since is None:
+        return False
+    ready = '.status.conditions[?(@.type=="Ready")]'
+    query = f"jsonpath={{{ready}.status}} {{{ready}.lastHeartbeatTime}}"
+    try:
+        status, _, heartbeat = kubectl.kubectl(
+            ["get", "node", layout.NODE_NAME, "-o", query, "--request-timeout=2s"]
+        ).partition(" ")
+        return status == "True" and datetime.fromisoformat(heartbeat).timestamp() >= since
+    except (ClusterError, ValueError):
+        # Not reachable, or not registered yet.
+        return False
 
 
 def _gpus() -> str:
@@ -208,13 +224,15 @@ def _gpus() -> str:
     ).strip()
 
 
-def _offer_gpus() -> None:
-    """Add an extended resource that scheduler and kubelet count as they count a device plug-in's."""
-    patch = [
+def gpu_patch() -> list[dict[str, str]]:
+    """JSON patch of a node's status that adds the GPUs as an extended resource, counted like a device plug-in's."""
+    return [
         {"op": "add", "path": f"/status/{part}/nvidia.com~1gpu", "value": str(layout.GPUS)}
         for part in ("capacity", "allocatable")
     ]
-    kubectl.kubectl([
-        *("patch", "node", layout.NODE_NAME, "--subresource=status", "--type=json", "-p", json.dumps(patch)),
-    ])
+
+
+def _offer_gpus() -> None:
+    patch = json.dumps(gpu_patch())
+    kubectl.kubectl(["patch", "node", layout.NODE_NAME, "--subresource=status", "--type=json", "-p", patch])
     wait_until(lambda: _gpus() == str(layout.GPUS), what="GPUs in the node's allocatable", deadline_seconds=60)

@@ -26,12 +26,14 @@ def ensure_image() -> None:
 def image_archive(program: Path) -> bytes:
     """A Docker image archive whose only file is the program."""
     layer = _tar({"pause": (program.read_bytes(), 0o755)})
-    configuration = json.dumps({
-        "architecture": "amd64",
-        "os": "linux",
-        "config": {"Entrypoint": ["/pause"], "User": "65535:65535"},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
-    }).encode()
+    configuration = json.dumps(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {"Entrypoint": ["/pause"], "User": "65535:65535"},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+        }
+    ).encode()
     name = f"{hashlib.sha256(configuration).hexdigest()}.json"
     manifest = [{"Config": name, "RepoTags": [layout.PAUSE_IMAGE], "Layers": ["layer.tar"]}]
     files = {name: configuration, "layer.tar": layer, "manifest.json": json.dumps(manifest).encode()}

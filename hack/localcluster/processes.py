@@ -7,9 +7,11 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from localcluster import layout
 from localcluster.errors import ClusterError
@@ -51,11 +53,23 @@ def start_time(pid: int) -> str | None:
 
 def running_pid(name: str) -> int | None:
     """Process id of the daemon of that name, None when it does not run."""
+    record = _record(name)
+    return int(record["pid"]) if record else None
+
+
+def running_since(name: str) -> int | None:
+    """When the running daemon of that name was started, in whole seconds since 1970; None when it does not run."""
+    record = _record(name)
+    return int(record["since"]) if record else None
+
+
+def _record(name: str) -> dict[str, Any] | None:
+    """What was noted of the daemon when it was started, if that very process still lives."""
     try:
-        record = json.loads((layout.PID_FILES / f"{name}.json").read_text())
+        record: dict[str, Any] = json.loads((layout.PID_FILES / f"{name}.json").read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return record["pid"] if start_time(record["pid"]) == record["started"] else None
+    return record if start_time(record["pid"]) == record["started"] else None
 
 
 def start(daemon: Daemon) -> bool:
@@ -76,7 +90,7 @@ def start(daemon: Daemon) -> bool:
             env={**os.environ, **daemon.environment},
             start_new_session=True,
         )
-    record = {"pid": process.pid, "started": start_time(process.pid)}
+    record = {"pid": process.pid, "started": start_time(process.pid), "since": int(time.time())}
     (layout.PID_FILES / f"{daemon.name}.json").write_text(json.dumps(record))
     return True
 
@@ -132,7 +146,9 @@ def terminate(pids: Sequence[int], *, grace_seconds: float = STOP_GRACE_SECONDS)
             return
         except TimeoutError:
             continue
-    raise ClusterError(f"processes {living()} do not end even on SIGKILL; they wait on the kernel: reboot to be rid of them")
+    raise ClusterError(
+        f"processes {living()} do not end even on SIGKILL; they wait on the kernel: reboot to be rid of them"
+    )
 
 
 def run(command: Sequence[str], *, stdin: str | None = None, environment: Mapping[str, str] | None = None) -> str:

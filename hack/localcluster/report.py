@@ -15,8 +15,8 @@ class Report:
     running: bool
     kubeconfig: str
     registry: str | None = None
-    hubURL: str | None = None  # noqa: N815 - the names are those of the JSON output
-    auditLog: str | None = None  # noqa: N815
+    hubURL: str | None = None
+    auditLog: str | None = None
     volumes: str | None = None
     tools: Mapping[str, str] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
@@ -40,6 +40,8 @@ class Report:
         lines += [f"{name:<11} {value}" for name, value in single.items() if value]
         lines += [f"{'image':<11} {target}: {reference}" for target, reference in self.images.items()]
         lines += [f"{name:<11} {path}" for name, path in self.tools.items()]
-        lines += [f"{'part':<11} {name}: {'runs' if runs else 'does not run'}" for name, runs in self.components.items()]
+        lines += [
+            f"{'part':<11} {name}: {'runs' if runs else 'does not run'}" for name, runs in self.components.items()
+        ]
         lines += [f"{'disk':<11} {name}: {count / 1e9:.1f} GB" for name, count in self.disk.items()]
         return "\n".join(lines)

@@ -116,13 +116,14 @@ def clear_pods() -> None:
     unmount_all()
     shutil.rmtree(layout.CONTAINERD_SOCKET.parent, ignore_errors=True)
     shutil.rmtree(layout.STATE / "cni", ignore_errors=True)
-    for record in Path("/var/lib/cni/results").glob(f"{layout.CNI_NETWORK}-*"):
-        record.unlink()
+    _forget_networks()
+    _remove_dead_shim_sockets()
+    shutil.rmtree(layout.RUN / "runc", ignore_errors=True)
     remove_cgroups()
 
 
 def _forget_containers() -> None:
-    """Remove all containers from containerd's records, with its Kubernetes half off so that nothing holds on to them."""
+    """Remove all containers from containerd's records. Its Kubernetes half is off, so that nothing holds on to them."""
     if not (layout.CONTAINERD_ROOT / "io.containerd.metadata.v1.bolt").exists():
         return
     node.start_containerd(with_pods=False)
@@ -136,6 +137,22 @@ def _forget_containers() -> None:
         shutil.rmtree(layout.CONTAINERD_ROOT / "io.containerd.grpc.v1.cri" / folder, ignore_errors=True)
 
 
+def _forget_networks() -> None:
+    """Remove the network plug-ins' own records of those network namespaces that lay in our folder."""
+    ours = str(layout.RUN).encode()
+    for record in Path("/var/lib/cni/results").glob("*"):
+        if ours in record.read_bytes():
+            record.unlink()
+
+
+def _remove_dead_shim_sockets() -> None:
+    """Remove shims' sockets that nobody listens on: containerd puts those of every instance in one folder."""
+    listening = {line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines()}
+    for path in Path("/run/containerd/s").glob("*"):
+        if str(path) not in listening:
+            path.unlink()
+
+
 def pods_are_stale() -> bool:
     """Whether there are remains of pods that no running containerd looks after."""
     return running_pid("containerd") is None and bool(
@@ -144,13 +161,21 @@ def pods_are_stale() -> bool:
 
 
 def remove_strays() -> None:
-    """Remove what the kubelet writes outside the folders it is told to use."""
+    """Remove what kubelet and containerd write outside the folders they are told to use."""
     logs = Path("/var/log/containers")
     if logs.is_dir():
         for link in logs.iterdir():
             if link.is_symlink() and Path(os.readlink(link)).is_relative_to(layout.STATE):
                 link.unlink()
-    for folder in (logs, Path("/var/lib/kubelet/device-plugins"), Path("/var/lib/kubelet"), Path("/var/lib/cni/results")):
-        # Only what is empty: another kubelet of this machine keeps its files.
+    plugins = Path("/var/lib/kubelet/device-plugins")
+    if [path.name for path in plugins.parent.glob("*")] == [plugins.name]:
+        # No other kubelet: one with its own files there would have pods beside this folder.
+        shutil.rmtree(plugins)
+    # The rest only where it is empty: other programs keep their files.
+    for folder in (
+        *(logs, plugins.parent, Path("/var/lib/cni/results"), Path("/var/lib/cni")),
+        *(Path("/run/containerd/s"), Path("/run/containerd/runc/k8s.io"), Path("/run/containerd/runc")),
+        Path("/run/containerd"),
+    ):
         with contextlib.suppress(OSError):
             folder.rmdir()

@@ -70,14 +70,17 @@ class HubApp:
             answer = await asyncio.to_thread(self._answer, request, paths=paths)
         except answers.HubError as error:
             answer = error.response()
-        if isinstance(answer, Response):
+        if isinstance(answer, Response) and answer.status_code != 200:
             await answer(scope, receive, send)
             return
-        await self._send_file(answer, path=path, request=request, receive=receive, send=send)
+        file = _as_file(answer) if isinstance(answer, Response) else answer
+        await self._send_file(file, path=path, request=request, receive=receive, send=send)
 
     async def _send_file(self, file: File, *, path: str, request: Request, receive: Receive, send: Send) -> None:
         head = request.method == "HEAD"
-        fault = None if head else await asyncio.to_thread(self._store.state.take_fault, path, body=True)
+        fault = (
+            None if head or path == HEALTH else await asyncio.to_thread(self._store.state.take_fault, path, body=True)
+        )
         await send_body(
             file.body,
             headers=file.headers,
@@ -219,6 +222,13 @@ def make_server(app: HubApp, *, host: str, port: int, log_level: str = "warning"
         app, host=host, port=port, log_level=log_level, lifespan="off", server_header=False, timeout_keep_alive=60
     )
     return uvicorn.Server(config)
+
+
+def _as_file(response: Response) -> File:
+    """A JSON answer, sent as files are, so that faults of the body reach it too."""
+    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+    body = bytes(response.body)
+    return File(Body(body, len(body)), headers)
 
 
 def _commit(repository: Repository, revision: str) -> str:

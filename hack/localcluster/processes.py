@@ -21,6 +21,10 @@ LOG_TAIL_LINES = 12
 STOP_GRACE_SECONDS = 10.0
 
 
+# Popen objects of what this command started: it outlives the command, which Popen takes for a mistake when collected.
+_STARTED: list[subprocess.Popen[bytes]] = []
+
+
 @dataclass(frozen=True)
 class Daemon:
     """One long-running process.
@@ -90,6 +94,7 @@ def start(daemon: Daemon) -> bool:
             env={**os.environ, **daemon.environment},
             start_new_session=True,
         )
+    _STARTED.append(process)
     record = {"pid": process.pid, "started": start_time(process.pid), "since": int(time.time())}
     (layout.PID_FILES / f"{daemon.name}.json").write_text(json.dumps(record))
     return True

@@ -1,0 +1,56 @@
+"""Who may wait, and what the others are told."""
+
+import pytest
+
+from embedding_runtime.core.admission import Admission, estimate_tokens
+from embedding_runtime.errors import Overloaded
+
+
+def test_an_empty_queue_takes_a_request_of_any_size() -> None:
+    with Admission(max_queue_tokens=10).admit(1_000_000):
+        pass
+
+
+def test_a_full_queue_refuses_whole_and_says_when_to_come_back() -> None:
+    admission = Admission(max_queue_tokens=100)
+    with admission.admit(90):
+        with pytest.raises(Overloaded) as refused:
+            admission.admit(11)
+        assert refused.value.retry_after is not None
+        assert refused.value.retry_after >= 1
+        assert admission.tokens == 90
+        with admission.admit(10):
+            assert admission.tokens == 100
+    assert admission.tokens == 0
+
+
+def test_the_estimate_is_replaced_by_the_real_count() -> None:
+    admission = Admission(max_queue_tokens=100)
+    with admission.admit(90) as ticket:
+        ticket.correct(20)
+        with admission.admit(80):
+            assert admission.tokens == 100
+
+
+def test_a_failed_request_gives_its_tokens_back() -> None:
+    admission = Admission(max_queue_tokens=100)
+    with pytest.raises(RuntimeError), admission.admit(90):
+        raise RuntimeError
+    assert admission.tokens == 0
+
+
+def test_the_wait_follows_the_measured_rate_within_bounds() -> None:
+    admission = Admission(max_queue_tokens=1000)
+    for _ in range(100):
+        admission.measure(tokens=100, seconds=1)
+    with admission.admit(1000):
+        with pytest.raises(Overloaded) as near:
+            admission.admit(500)
+        with pytest.raises(Overloaded) as far:
+            admission.admit(500_000)
+    assert near.value.retry_after == 5
+    assert far.value.retry_after == 30
+
+
+def test_no_text_is_estimated_above_the_models_maximum() -> None:
+    assert estimate_tokens(["x" * 100_000, "hello"], max_input_tokens=256) == 256 + 3

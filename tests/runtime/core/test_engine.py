@@ -1,0 +1,215 @@
+"""Requests through the core: order, batches, failures, clients that leave."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from runtime_under_test import DIMENSIONS, PROMPTS, WordTokenizer, opened_model, settings, until
+
+from embedding_runtime.backends.fake import FakeBackend, vector_of
+from embedding_runtime.core.jobs import Tokens
+from embedding_runtime.core.telemetry import Silent
+from embedding_runtime.errors import DeadlineExceeded, InferenceFailed, InvalidRequest, NonFiniteOutput
+
+
+def expected(text: str) -> np.ndarray:
+    [tokens] = WordTokenizer().encode([text])
+    vector = vector_of(tokens.ids, dimensions=DIMENSIONS)
+    return vector / np.linalg.norm(vector)
+
+
+class Gate:
+    """A backend that waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.shut = threading.Event()
+        self.go = threading.Event()
+
+    def __call__(self, batch: Sequence[Tokens]) -> None:
+        if self.shut.is_set():
+            assert self.go.wait(30), "the test never let the worker go"
+
+
+async def test_vectors_come_in_the_order_of_the_texts_however_they_were_batched() -> None:
+    texts = [f"word {'long ' * (index % 7 * 10)}{index}" for index in range(100)]
+    async with opened_model(FakeBackend(), workers=3) as opened:
+        found = await opened.loaded.engine.embed(texts, prompt=None)
+
+    np.testing.assert_allclose(found.vectors, [expected(text) for text in texts], atol=1e-6)
+
+
+async def test_many_requests_at_once_each_get_their_own_vectors() -> None:
+    texts = [f"request {index}" for index in range(200)]
+    async with opened_model(FakeBackend(), workers=2) as opened:
+        engine = opened.loaded.engine
+        answers = await asyncio.gather(*(engine.embed([text], prompt=None) for text in texts))
+
+    for text, answer in zip(texts, answers, strict=True):
+        np.testing.assert_allclose(answer.vectors[0], expected(text), atol=1e-6)
+
+
+async def test_what_waits_while_a_worker_is_busy_becomes_one_batch() -> None:
+    gate = Gate()
+    backend = FakeBackend(before=gate)
+    async with opened_model(backend) as opened:
+        gate.shut.set()
+        engine = opened.loaded.engine
+        first = asyncio.create_task(engine.embed(["first"], prompt=None))
+        await until(lambda: len(backend.batches) == 1)
+        rest = [asyncio.create_task(engine.embed([f"rest {index}"], prompt=None)) for index in range(10)]
+        await until(lambda: engine.queue.tokens == 20)
+        gate.go.set()
+        await asyncio.gather(first, *rest)
+
+    assert backend.batches == [[1], [2] * 10]
+
+
+async def test_a_client_that_leaves_costs_no_compute() -> None:
+    gate = Gate()
+    backend = FakeBackend(before=gate)
+    async with opened_model(backend) as opened:
+        gate.shut.set()
+        engine = opened.loaded.engine
+        first = asyncio.create_task(engine.embed(["first"], prompt=None))
+        await until(lambda: len(backend.batches) == 1)
+        leaving = asyncio.create_task(engine.embed(["leaving soon"] * 50, prompt=None))
+        await until(lambda: engine.queue.tokens == 100)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        staying = asyncio.create_task(engine.embed(["staying here with you"], prompt=None))
+        await until(lambda: engine.queue.tokens > 100)
+        gate.go.set()
+        await asyncio.gather(first, staying)
+
+    assert backend.batches == [[1], [4]]
+    assert engine.admission.tokens == 0
+
+
+async def test_a_request_beyond_its_deadline_is_answered_so() -> None:
+    gate = Gate()
+    async with opened_model(FakeBackend(before=gate), serve=settings(request_timeout_seconds=0.05)) as opened:
+        gate.shut.set()
+        with pytest.raises(DeadlineExceeded) as late:
+            await opened.loaded.engine.embed(["late"], prompt=None)
+        gate.go.set()
+
+    assert late.value.retry_after == 1
+
+
+class FailsFor:
+    """Raises while a batch holds a text of the given length, at most `times` times."""
+
+    def __init__(self, *, length: int, times: int) -> None:
+        self.length, self.times = length, times
+
+    def __call__(self, batch: Sequence[Tokens]) -> None:
+        if self.times and any(len(tokens.ids) == self.length for tokens in batch):
+            self.times -= 1
+            raise RuntimeError("the device said no")
+
+
+class Replacements(Silent):
+    def __init__(self) -> None:
+        self.count = 0
+
+    def worker_replaced(self) -> None:
+        self.count += 1
+
+
+async def test_a_worker_that_raises_is_replaced_and_its_batch_answered_at_the_second_try() -> None:
+    telemetry = Replacements()
+    async with opened_model(FakeBackend(before=FailsFor(length=3, times=1)), telemetry=telemetry) as opened:
+        found = await opened.loaded.engine.embed(["three words here"], prompt=None)
+
+    np.testing.assert_allclose(found.vectors[0], expected("three words here"), atol=1e-6)
+    assert telemetry.count == 1
+
+
+async def test_a_batch_that_fails_twice_is_an_error_and_the_next_request_is_answered() -> None:
+    async with opened_model(FakeBackend(before=FailsFor(length=3, times=2))) as opened:
+        engine = opened.loaded.engine
+        with pytest.raises(InferenceFailed) as failed:
+            await engine.embed(["three words here"], prompt=None)
+        found = await engine.embed(["fine"], prompt=None)
+
+    assert "device said no" not in failed.value.message
+    assert found.tokens == 1
+
+
+async def test_a_worker_that_hangs_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate()
+    backend = FakeBackend(before=gate)
+    async with opened_model(backend, serve=settings(hang_seconds=60)) as opened:
+        gate.shut.set()
+        now = opened.pool._clock()
+        task = asyncio.create_task(opened.loaded.engine.embed(["slow"], prompt=None))
+        await until(lambda: len(backend.batches) == 1)
+        assert opened.pool.hung() == 0
+        monkeypatch.setattr(opened.pool, "_clock", lambda: now + 61)
+        assert opened.pool.hung() == 1
+        gate.go.set()
+        await task
+        await until(lambda: opened.pool.hung() == 0)
+
+
+class Poisoned(FakeBackend):
+    def embed(self, batch: Sequence[Tokens]) -> np.ndarray:
+        vectors = super().embed(batch)
+        for row, tokens in enumerate(batch):
+            if len(tokens.ids) == 3:
+                vectors[row, 1] = np.nan
+        return vectors
+
+
+async def test_a_vector_with_nan_is_an_error_for_its_own_request_only() -> None:
+    async with opened_model(Poisoned(), max_batch_tokens=64) as opened:
+        engine = opened.loaded.engine
+        bad, good = await asyncio.gather(
+            engine.embed(["three words here"], prompt=None),
+            engine.embed(["two words"], prompt=None),
+            return_exceptions=True,
+        )
+
+    assert isinstance(bad, NonFiniteOutput)
+    np.testing.assert_allclose(good.vectors[0], expected("two words"), atol=1e-6)
+
+
+async def test_a_text_without_tokens_is_refused_by_its_index() -> None:
+    async with opened_model(FakeBackend()) as opened:
+        with pytest.raises(InvalidRequest, match="Input 1 holds no token"):
+            await opened.loaded.engine.embed(["one", " "], prompt=None)
+        assert opened.loaded.engine.admission.tokens == 0
+
+
+async def test_the_prompt_goes_before_every_text_and_counts_as_tokens() -> None:
+    async with opened_model(FakeBackend()) as opened:
+        found = await opened.loaded.engine.embed(["hello"], prompt=PROMPTS[0])
+
+    np.testing.assert_allclose(found.vectors[0], expected("query: hello"), atol=1e-6)
+    assert found.tokens == 2
+
+
+async def test_dimensions_cut_first_and_normalise_then() -> None:
+    async with opened_model(FakeBackend()) as opened:
+        found = await opened.loaded.engine.embed(["hello"], prompt=None, dimensions=3)
+
+    cut = expected("hello")[:3]
+    np.testing.assert_allclose(found.vectors[0], cut / np.linalg.norm(cut), atol=1e-6)
+
+
+async def test_a_model_that_does_not_normalise_answers_the_raw_vector() -> None:
+    async with opened_model(FakeBackend(), normalize=False) as opened:
+        found = await opened.loaded.engine.embed(["hello"], prompt=None)
+
+    [tokens] = WordTokenizer().encode(["hello"])
+    np.testing.assert_allclose(found.vectors[0], vector_of(tokens.ids, dimensions=DIMENSIONS))
+
+
+async def test_truncated_texts_are_counted() -> None:
+    async with opened_model(FakeBackend()) as opened:
+        found = await opened.loaded.engine.embed(["word " * 600, "short"], prompt=None)
+
+    assert (found.truncated, found.tokens) == (1, 513)

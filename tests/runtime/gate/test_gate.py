@@ -1,0 +1,255 @@
+"""Golden cases decide whether a pod takes traffic."""
+
+import base64
+from collections.abc import Sequence
+
+import httpx
+import numpy as np
+import pytest
+from runtime_under_test import DIMENSIONS, AppUnderTest, WordTokenizer, app_under_test, settings
+
+from embedding_model import ports
+from embedding_model.goldens.cases import CaseSet, GoldenCase, SimilarityCase, VectorCase
+from embedding_model.ports import GateState, GoldensReport
+from embedding_model.refusal import Reason, Refusal
+from embedding_runtime.backends.fake import FakeBackend, vector_of
+from embedding_runtime.gate import answer_cases, ask_app, parse_case_set, read_case_set
+from embedding_runtime.http.private import PrivatePort, judge
+from embedding_runtime.http.token import TokenCheck
+from embedding_runtime.lifecycle import Phase
+from embedding_runtime.settings import FailurePolicy
+
+
+def vector_case(name: str, *, text: str, right: bool = True, prompt: str | None = None) -> VectorCase:
+    prefix = f"{prompt}: " if prompt else ""
+    [tokens] = WordTokenizer().encode([prefix + text])
+    vector = vector_of(tokens.ids, dimensions=DIMENSIONS) * (1 if right else -1)
+    vector = (vector / np.linalg.norm(vector)).astype("<f4")
+    return VectorCase(
+        name=name,
+        input=text,
+        prompt=prompt,
+        vector=base64.b64encode(vector.tobytes()).decode(),
+        min_cosine_similarity="0.999",
+    )
+
+
+def similarity_case(name: str, *, expected: str) -> SimilarityCase:
+    return SimilarityCase(name=name, a="one text", b="one text", expected=expected, tolerance="0.001")
+
+
+RIGHT = vector_case("right", text="hello world")
+WRONG = vector_case("wrong", text="secret text", right=False)
+
+
+class NobodyChecked(TokenCheck):
+    """Lets everybody in: the token has tests of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def check(self, authorization: str | None) -> None:
+        pass
+
+
+class PrivateUnderTest:
+    def __init__(self, runtime: AppUnderTest, *, cases: Sequence[GoldenCase], token_check: TokenCheck | None = None):
+        self.hung = 0
+        self.port = PrivatePort(
+            app=runtime.app,
+            lifecycle=runtime.lifecycle,
+            metrics=runtime.metrics,
+            token_check=token_check or NobodyChecked(),
+            cases=CaseSet(cases=tuple(cases)),
+            hung=lambda: self.hung,
+        )
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.port.asgi), base_url="http://private")
+
+    async def status(self, path: str) -> int:
+        return (await self.client.get(path)).status_code
+
+
+async def pass_gate(runtime: AppUnderTest, *cases: GoldenCase) -> None:
+    """What the process does after loading."""
+    runtime.lifecycle.gate = GateState.PENDING
+    runtime.lifecycle.results = await answer_cases(cases, ask=ask_app(runtime.app))
+    runtime.lifecycle.gate = judge(runtime.lifecycle.results)
+
+
+async def test_right_vectors_open_the_pod() -> None:
+    async with app_under_test() as runtime:
+        await pass_gate(runtime, RIGHT, similarity_case("same", expected="1"))
+        assert [result.passed for result in runtime.lifecycle.results] == [True, True]
+        assert await PrivateUnderTest(runtime, cases=[RIGHT]).status(ports.READY) == 200
+        assert (await runtime.embed(input="hello")).status_code == 200
+
+
+async def test_a_pod_with_wrong_vectors_never_becomes_ready_and_answers_nobody() -> None:
+    async with app_under_test() as runtime:
+        await pass_gate(runtime, RIGHT, WRONG)
+        private = PrivateUnderTest(runtime, cases=[RIGHT, WRONG])
+        ready = await private.client.get(ports.READY)
+        answer = await runtime.embed(input="hello")
+        assert await private.status(ports.STARTUP) == 200
+        assert await private.status(ports.LIVE) == 200
+
+    assert ready.status_code == 503
+    assert "1 of 2 golden cases failed: wrong:" in ready.json()["detail"]
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) >= 1
+    assert "secret" not in ready.text + answer.text
+
+
+async def test_under_warn_a_failing_pod_serves_and_says_so_on_every_response() -> None:
+    async with app_under_test(serve=settings(failure_policy=FailurePolicy.WARN)) as runtime:
+        await pass_gate(runtime, WRONG)
+        assert await PrivateUnderTest(runtime, cases=[WRONG]).status(ports.READY) == 200
+        responses = [await runtime.embed(input="hello"), await runtime.embed(input=[])]
+
+    assert [response.status_code for response in responses] == [200, 400]
+    assert [response.headers["x-embedding-verified"] for response in responses] == ["false", "false"]
+
+
+async def test_nothing_is_answered_before_the_golden_cases_are() -> None:
+    async with app_under_test() as runtime:
+        private = PrivateUnderTest(runtime, cases=[RIGHT])
+        runtime.lifecycle.gate = GateState.PENDING
+        assert await private.status(ports.STARTUP) == 200
+        assert await private.status(ports.READY) == 503
+        assert (await runtime.embed(input="hello")).status_code == 503
+        runtime.lifecycle.phase = Phase.LOADING
+        assert await private.status(ports.STARTUP) == 503
+        assert await private.status(ports.LIVE) == 200
+
+
+async def test_a_case_is_answered_under_the_prompt_that_it_names() -> None:
+    async with app_under_test() as runtime:
+        results = await answer_cases(
+            [vector_case("query", text="hello", prompt="query"), vector_case("plain", text="hello")],
+            ask=ask_app(runtime.app),
+        )
+    assert [result.passed for result in results] == [True, True]
+
+
+async def test_a_case_without_a_prompt_gets_the_models_default_and_not_that_of_a_served_name() -> None:
+    case = vector_case("default", text="document: hello")
+    case = case.model_copy(update={"input": "hello"})
+    serve = settings(served_names=("words-query=query",))
+    async with app_under_test(serve=serve, default_prompt="document") as runtime:
+        [result] = await answer_cases([case], ask=ask_app(runtime.app))
+    assert result.passed, result.detail
+
+
+async def test_a_case_with_an_unknown_prompt_fails_with_that_reason() -> None:
+    async with app_under_test() as runtime:
+        [result] = await answer_cases([vector_case("odd", text="hello", prompt="none")], ask=ask_app(runtime.app))
+    assert not result.passed
+    assert "prompt none" in result.detail
+
+
+async def test_a_case_that_cannot_be_answered_has_failed() -> None:
+    async with app_under_test() as runtime:
+        case = vector_case("empty", text="hello").model_copy(update={"input": ""})
+        [result] = await answer_cases([case], ask=ask_app(runtime.app))
+    assert not result.passed
+    assert "status 400" in result.detail
+
+
+async def test_golden_cases_go_through_the_same_batches_as_requests() -> None:
+    backend = FakeBackend()
+    async with app_under_test(backend) as runtime:
+        cases = [vector_case(f"case {index}", text=f"text {index}") for index in range(12)]
+        results = await answer_cases(cases, ask=ask_app(runtime.app))
+    assert all(result.passed for result in results)
+    assert sum(len(batch) for batch in backend.batches) == 12
+
+
+async def test_the_report_names_the_set_the_boot_and_each_case() -> None:
+    async with app_under_test() as runtime:
+        await pass_gate(runtime, RIGHT, WRONG)
+        private = PrivateUnderTest(runtime, cases=[RIGHT, WRONG])
+        report = GoldensReport.from_json((await private.client.get(ports.GOLDENS)).content)
+
+    assert report.case_set == CaseSet(cases=(RIGHT, WRONG)).name
+    assert report.boot_id == runtime.lifecycle.boot_id
+    assert report.state is GateState.FAILED
+    assert [(result.name, result.passed) for result in report.results] == [("right", True), ("wrong", False)]
+    assert report.results[1].threshold == "0.999"
+
+
+async def test_a_trial_answers_another_set_without_effect_on_readiness() -> None:
+    async with app_under_test() as runtime:
+        await pass_gate(runtime, RIGHT)
+        private = PrivateUnderTest(runtime, cases=[RIGHT])
+        trial = CaseSet(cases=(WRONG,))
+        report = GoldensReport.from_json((await private.client.post(ports.GOLDENS, content=trial.to_jsonl())).content)
+        assert await private.status(ports.READY) == 200
+        mounted = GoldensReport.from_json((await private.client.get(ports.GOLDENS)).content)
+
+    assert (report.case_set, report.state) == (trial.name, GateState.FAILED)
+    assert (mounted.case_set, mounted.state) == (CaseSet(cases=(RIGHT,)).name, GateState.PASSED)
+
+
+async def test_a_corrected_set_passes_its_trial_on_a_pod_that_never_became_ready() -> None:
+    async with app_under_test() as runtime:
+        await pass_gate(runtime, WRONG)
+        private = PrivateUnderTest(runtime, cases=[WRONG])
+        answer = await private.client.post(ports.GOLDENS, content=CaseSet(cases=(RIGHT,)).to_jsonl())
+        assert GoldensReport.from_json(answer.content).state is GateState.PASSED
+        assert await private.status(ports.READY) == 503
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"kind": "vector", "name": "x"}', b"\xff", b'{"kind": "song"}'])
+async def test_a_malformed_trial_is_refused_with_a_reason(body: bytes) -> None:
+    async with app_under_test() as runtime:
+        answer = await PrivateUnderTest(runtime, cases=[]).client.post(ports.GOLDENS, content=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["reason"] == Reason.INVALID_GOLDEN
+
+
+async def test_retire_closes_every_connection_after_its_response() -> None:
+    async with app_under_test() as runtime:
+        private = PrivateUnderTest(runtime, cases=[])
+        before = await runtime.embed(input="hello")
+        retired = await private.client.post(ports.RETIRE)
+        after = await runtime.embed(input="hello")
+        assert await private.status(ports.READY) == 200
+
+    assert retired.status_code == 204
+    assert "connection" not in before.headers
+    assert (after.status_code, after.headers["connection"]) == (200, "close")
+
+
+async def test_liveness_is_red_while_a_worker_hangs() -> None:
+    async with app_under_test() as runtime:
+        private = PrivateUnderTest(runtime, cases=[])
+        assert await private.status(ports.LIVE) == 200
+        private.hung = 1
+        assert await private.status(ports.LIVE) == 503
+
+
+async def test_probes_and_metrics_are_open_and_everything_else_needs_the_token() -> None:
+    async with app_under_test() as runtime:
+        private = PrivateUnderTest(runtime, cases=[RIGHT], token_check=TokenCheck(None))
+        open_paths = [await private.status(path) for path in (ports.STARTUP, ports.READY, ports.LIVE, ports.METRICS)]
+        guarded = [
+            (await private.client.get(ports.GOLDENS)).status_code,
+            (await private.client.post(ports.GOLDENS, content=b"")).status_code,
+            (await private.client.post(ports.RETIRE)).status_code,
+        ]
+        assert not runtime.lifecycle.retired
+    assert open_paths == [200, 200, 200, 200]
+    assert guarded == [403, 403, 403]
+
+
+def test_a_missing_file_of_golden_cases_is_refused_rather_than_served_unchecked(tmp_path) -> None:
+    with pytest.raises(Refusal) as refused:
+        read_case_set(tmp_path / "goldens.jsonl")
+    assert refused.value.reason is Reason.MISSING_FILE
+
+
+def test_a_malformed_set_is_refused_without_the_users_text() -> None:
+    with pytest.raises(Refusal) as refused:
+        parse_case_set(b'{"kind": "vector", "name": "a", "input": "secret", "vector": 3}')
+    assert refused.value.reason is Reason.INVALID_GOLDEN
+    assert "secret" not in refused.value.message

@@ -1,0 +1,160 @@
+"""A serving core without a model: words for tokens, vectors from a pure function of them."""
+
+import asyncio
+import contextlib
+import zlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from embedding_model.ports import GateState
+from embedding_model.resolved import (
+    FileEntry,
+    Inspection,
+    Manifest,
+    Origin,
+    Pooling,
+    Prompt,
+    ResolvedModel,
+    Serving,
+    SourceKind,
+    Task,
+    Weights,
+)
+from embedding_runtime.backends.fake import FakeBackend
+from embedding_runtime.core.jobs import Tokens
+from embedding_runtime.core.telemetry import Silent
+from embedding_runtime.http.app import App
+from embedding_runtime.http.metrics import Metrics
+from embedding_runtime.lifecycle import Lifecycle, Phase
+from embedding_runtime.loading import LoadedModel
+from embedding_runtime.opening import Opened, open_model
+from embedding_runtime.served_model import name_model
+from embedding_runtime.settings import FailurePolicy, ServeSettings
+
+DIMENSIONS = 8
+SPACE = "sp1-" + "ab" * 16
+REVISION = "c" * 40
+PROMPTS = (Prompt(name="query", text="query: "), Prompt(name="document", text="document: "))
+
+
+class WordTokenizer:
+    """One token a word; the empty text has none."""
+
+    def __init__(self, *, max_tokens: int = 512) -> None:
+        self.max_tokens = max_tokens
+
+    def encode(self, texts: Sequence[str], *, prompt: str = "") -> list[Tokens]:
+        return [self._encode(prompt + text) for text in texts]
+
+    def _encode(self, text: str) -> Tokens:
+        ids = [zlib.crc32(word.encode()) for word in text.split()]
+        return Tokens(ids=ids[: self.max_tokens], truncated=len(ids) > self.max_tokens)
+
+
+def resolved_model(**serving: Any) -> ResolvedModel:
+    inspection = Inspection(
+        task=Task.EMBEDDING,
+        architecture="BertModel",
+        family="bert",
+        pooling=Pooling.MEAN,
+        normalize=True,
+        dimensions=DIMENSIONS,
+        max_input_tokens=512,
+        prompts=PROMPTS,
+        weights=Weights(bytes=4, files=1, parameters=1),
+    )
+    values = {
+        "task": Task.EMBEDDING,
+        "pooling": Pooling.MEAN,
+        "include_prompt": True,
+        "normalize": True,
+        "dimensions": DIMENSIONS,
+        "model_dimensions": DIMENSIONS,
+        "max_input_tokens": 512,
+        "lowercase": False,
+        "prompts": PROMPTS,
+    }
+    return ResolvedModel(
+        origin=Origin(kind=SourceKind.HUGGING_FACE, repo="acme/words", requested="main", revision=REVISION),
+        manifest=Manifest(files=(FileEntry(path="model.safetensors", size=4, sha256="0" * 64),)),
+        inspection=inspection,
+        serving=Serving(**(values | serving)),
+        space=SPACE,
+    )
+
+
+def loader(
+    backend: FakeBackend, *, workers: int = 1, max_batch_tokens: int = 64, **serving: Any
+) -> Callable[[ServeSettings], LoadedModel]:
+    """Stands in for loading.load_model."""
+
+    def load(settings: ServeSettings) -> LoadedModel:
+        return LoadedModel(
+            model=name_model(resolved_model(**serving), served_names=settings.served_names),
+            tokenizer=WordTokenizer(),
+            backend=backend,
+            workers=workers,
+            max_batch_tokens=max_batch_tokens,
+            seconds={},
+        )
+
+    return load
+
+
+def settings(**changes: Any) -> ServeSettings:
+    return ServeSettings(**({"model": Path("/nowhere"), "served_names": ("words", "words-query=query")} | changes))
+
+
+@contextlib.asynccontextmanager
+async def opened_model(
+    backend: FakeBackend, *, serve: ServeSettings | None = None, telemetry: Any = None, **load: Any
+) -> AsyncIterator[Opened]:
+    """An engine with running workers; the batches of the warm-up are forgotten."""
+    opened = await open_model(serve or settings(), load=loader(backend, **load), telemetry=telemetry or Silent())
+    backend.batches.clear()
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+class AppUnderTest:
+    """The public application, open for traffic, and a client that speaks to it in process."""
+
+    def __init__(self, *, serve: ServeSettings, metrics: Metrics) -> None:
+        self.metrics = metrics
+        self.lifecycle = Lifecycle(failure_policy=serve.failure_policy)
+        self.app = App(lifecycle=self.lifecycle, metrics=metrics, max_body_bytes=serve.max_body_bytes)
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url="http://runtime")
+
+    def open(self, opened: Opened) -> None:
+        self.app.loaded = opened.loaded
+        self.lifecycle.phase = Phase.LOADED
+        self.lifecycle.gate = GateState.PASSED
+
+    async def embed(self, **body: Any) -> httpx.Response:
+        headers = body.pop("headers", {})
+        return await self.client.post("/v1/embeddings", json={"model": "words", **body}, headers=headers)
+
+
+@contextlib.asynccontextmanager
+async def app_under_test(
+    backend: FakeBackend | None = None, *, serve: ServeSettings | None = None, **load: Any
+) -> AsyncIterator[AppUnderTest]:
+    chosen = serve or settings(failure_policy=FailurePolicy.BLOCK)
+    metrics = Metrics()
+    under_test = AppUnderTest(serve=chosen, metrics=metrics)
+    async with opened_model(backend or FakeBackend(), serve=chosen, telemetry=metrics, **load) as opened:
+        under_test.open(opened)
+        async with under_test.client:
+            yield under_test
+
+
+async def until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
+    """Wait for a condition on the event loop."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - the condition is about worker threads, which set no event
+            await asyncio.sleep(0.005)

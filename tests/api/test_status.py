@@ -3,16 +3,20 @@
 import re
 from datetime import UTC, datetime, timedelta, timezone
 
+import jsonschema
 import pytest
 from pydantic import ValidationError
 
 from embedding_model.refusal import Reason as RefusalReason
+from embedding_operator.api.crd import build_crd
 from embedding_operator.api.reasons import REFUSALS, ConditionType, Reason
 from embedding_operator.api.status import (
     MAX_MESSAGE,
     Condition,
     ConditionStatus,
     EmbeddingModelStatus,
+    EvidenceStatus,
+    ModelStatus,
     SpaceStatus,
     shorten,
 )
@@ -73,6 +77,21 @@ def test_a_long_message_is_cut_to_what_the_api_server_takes() -> None:
     assert len(cut) == MAX_MESSAGE
     assert cut.endswith(" ...")
     assert shorten("short") == "short"
+
+
+def test_whatever_the_files_of_a_model_say_the_status_fits_the_schema() -> None:
+    long = "x" * 100_000
+    evidence = EvidenceStatus(field="prompts", value=long, file=long, note=long, overruled=(long,) * 100)
+    status = EmbeddingModelStatus(
+        conditions=(READY.model_copy(update={"message": "short"}),),
+        model=ModelStatus(architecture=long, requested=long, evidence=(evidence,) * 1000),
+        url=long,
+    )
+    root = build_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    jsonschema.validate(status.to_dict(), root["properties"]["status"])
+    assert status.model is not None
+    assert status.model.architecture is not None
+    assert status.model.architecture.endswith(" ...")
 
 
 def test_every_reason_is_one_camel_case_word_with_one_meaning() -> None:

@@ -10,8 +10,8 @@ from embedding_operator.api.status import UNOBSERVED, EmbeddingModelStatus
 
 CRD_NAME: Final = f"{PLURAL}.{GROUP}"
 
-# 50 characters keep the names of Deployment (<name>-<space10>) and Job (<name>-i<hash10>) within the 63 of a label value,
-# which Kubernetes makes of them; a Service's name starts with a letter.
+# 50 characters keep the names of Deployment (<name>-<space10>) and Job (<name>-i<hash10>) within the 63 of a label
+# value, which Kubernetes makes of them; a Service's name starts with a letter.
 NAME_RULE: Final = Rule(
     "self.metadata.name.matches('^[a-z]([-a-z0-9]{0,48}[a-z0-9])?$')",
     "metadata.name becomes the name of a Service and a prefix of others: write at most 50 lower-case letters, digits "

@@ -3,12 +3,14 @@
 Status can be rebuilt from zero at any time; nothing is remembered only there. An absent value is left out, never null.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainSerializer
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema, core_schema
 
 from embedding_operator.api.reasons import ConditionType
 from embedding_operator.api.rules import ListMap
@@ -23,6 +25,31 @@ def _write_time(value: datetime) -> str:
 
 
 Time = Annotated[datetime, PlainSerializer(_write_time, return_type=str, when_used="json")]
+
+
+def shorten(message: str, *, limit: int = MAX_MESSAGE) -> str:
+    """`message` cut to what the API server takes, with a mark where it was cut."""
+    return message if len(message) <= limit else message[: limit - 4] + " ..."
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A bound of the schema that values are cut to: what a model's files say must not make the status unwritable."""
+
+    limit: int
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._cut, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        schema = handler(core)
+        types = {schema.get("type"), *(variant.get("type") for variant in schema.get("anyOf", ()))}
+        return {**schema, "maxItems" if "array" in types else "maxLength": self.limit}
+
+    def _cut(self, value: object) -> object:
+        if isinstance(value, str):
+            return shorten(value, limit=self.limit)
+        return value[: self.limit] if isinstance(value, tuple | list) else value
 
 
 class StatusModel(BaseModel):
@@ -62,7 +89,7 @@ class Condition(StatusModel):
             description="Why, as one word; docs/reference/conditions.md lists them all.",
         ),
     ]
-    message: Annotated[str, Field(max_length=MAX_MESSAGE, description="Why, in words, and what to do.")] = ""
+    message: Annotated[str, Cut(MAX_MESSAGE), Field(description="Why, in words, and what to do.")] = ""
 
     @property
     def is_true(self) -> bool:
@@ -72,7 +99,7 @@ class Condition(StatusModel):
 class WeightsStatus(StatusModel):
     """The weight files."""
 
-    format: Annotated[str, Field(max_length=63, description="Format of the weights; safetensors.")]
+    format: Annotated[str, Cut(63), Field(description="Format of the weights; safetensors.")]
     bytes: Annotated[int, Field(ge=0, description="Size of all weight files together, in bytes.")]
     files: Annotated[int, Field(ge=0, description="Number of weight files.")]
 
@@ -80,33 +107,34 @@ class WeightsStatus(StatusModel):
 class EvidenceStatus(StatusModel):
     """Why a field has its value."""
 
-    field: Annotated[str, Field(max_length=253, description="Field of status.model.")]
-    value: Annotated[str, Field(max_length=1024, description="Its value.")]
-    file: Annotated[str, Field(max_length=1024, description="File of the model, or the spec, that said so.")]
-    key: Annotated[str | None, Field(max_length=1024, description="Key within the file.")] = None
-    note: Annotated[str | None, Field(max_length=1024, description="What else is worth knowing.")] = None
+    field: Annotated[str, Cut(253), Field(description="Field of status.model.")]
+    value: Annotated[str, Cut(1024), Field(description="Its value.")]
+    file: Annotated[str, Cut(1024), Field(description="File of the model, or the spec, that said so.")]
+    key: Annotated[str | None, Cut(1024), Field(description="Key within the file.")] = None
+    note: Annotated[str | None, Cut(1024), Field(description="What else is worth knowing.")] = None
     overruled: Annotated[
-        tuple[Annotated[str, Field(max_length=1024)], ...] | None,
-        Field(max_length=16, description="Readings of other files that lost."),
+        tuple[Annotated[str, Cut(1024)], ...] | None,
+        Cut(16),
+        Field(description="Readings of other files that lost."),
     ] = None
 
 
 class ModelStatus(StatusModel):
     """What the model is and which bytes it is."""
 
-    task: Annotated[str | None, Field(max_length=63, description="What the model is for.")] = None
-    architecture: Annotated[str | None, Field(max_length=253, description="Class name in the model's config.")] = None
-    source: Annotated[str | None, Field(max_length=1500, description="Repository, or pvc/CLAIM:PATH.")] = None
-    revision: Annotated[str | None, Field(max_length=255, description="Commit that every replica loads.")] = None
+    task: Annotated[str | None, Cut(63), Field(description="What the model is for.")] = None
+    architecture: Annotated[str | None, Cut(253), Field(description="Class name in the model's config.")] = None
+    source: Annotated[str | None, Cut(1500), Field(description="Repository, or pvc/CLAIM:PATH.")] = None
+    revision: Annotated[str | None, Cut(255), Field(description="Commit that every replica loads.")] = None
     short_revision: Annotated[
-        str | None, Field(max_length=63, description="First 12 characters of the revision, or of the manifest's hash.")
+        str | None, Cut(63), Field(description="First 12 characters of the revision, or of the manifest's hash.")
     ] = None
-    requested: Annotated[str | None, Field(max_length=255, description="Branch, tag or commit as asked for.")] = None
+    requested: Annotated[str | None, Cut(255), Field(description="Branch, tag or commit as asked for.")] = None
     manifest: Annotated[
-        str | None, Field(max_length=128, description="sha256 over the list of all files with their hashes.")
+        str | None, Cut(128), Field(description="sha256 over the list of all files with their hashes.")
     ] = None
     weights: Annotated[WeightsStatus | None, Field(description="The weight files.")] = None
-    pooling: Annotated[str | None, Field(max_length=63, description="How token vectors become one vector.")] = None
+    pooling: Annotated[str | None, Cut(63), Field(description="How token vectors become one vector.")] = None
     normalize: Annotated[bool | None, Field(description="Whether vectors have length 1.")] = None
     dimensions: Annotated[int | None, Field(ge=1, description="Values per vector as served.")] = None
     max_input_tokens: Annotated[
@@ -114,7 +142,8 @@ class ModelStatus(StatusModel):
     ] = None
     evidence: Annotated[
         tuple[EvidenceStatus, ...] | None,
-        Field(max_length=64, description="Which file and key said so, for each fact above."),
+        Cut(64),
+        Field(description="Which file and key said so, for each fact above."),
     ] = None
 
 
@@ -122,11 +151,9 @@ class SpaceStatus(StatusModel):
     """The vector space: what to store beside an index."""
 
     fingerprint: Annotated[
-        str | None, Field(max_length=63, description="Space that the Service serves, sp1- and 32 hex digits.")
+        str | None, Cut(63), Field(description="Space that the Service serves, sp1- and 32 hex digits.")
     ] = None
-    pending: Annotated[str | None, Field(max_length=63, description="Space that is coming up and not yet served.")] = (
-        None
-    )
+    pending: Annotated[str | None, Cut(63), Field(description="Space that is coming up and not yet served.")] = None
 
 
 class VerificationSource(StrEnum):
@@ -142,7 +169,7 @@ class VerificationStatus(StatusModel):
     passed: Annotated[int, Field(ge=0, description="Cases that passed on every pod asked.")]
     total: Annotated[int, Field(ge=0, description="Cases in all.")]
     worst_cosine: Annotated[
-        str | None, Field(max_length=32, description="Smallest cosine of any case with a vector, as a decimal string.")
+        str | None, Cut(32), Field(description="Smallest cosine of any case with a vector, as a decimal string.")
     ] = None
     last_verified_time: Annotated[Time | None, Field(description="When verdict or set of cases last changed.")] = None
 
@@ -150,9 +177,9 @@ class VerificationStatus(StatusModel):
 class PodsStatus(StatusModel):
     """What the pods really run on."""
 
-    device: Annotated[str | None, Field(max_length=253, description="Device in use, as the pods report it.")] = None
-    dtype: Annotated[str | None, Field(max_length=63, description="Number format of the computation.")] = None
-    runtime_image: Annotated[str | None, Field(max_length=1024, description="Image of the serving pods.")] = None
+    device: Annotated[str | None, Cut(253), Field(description="Device in use, as the pods report it.")] = None
+    dtype: Annotated[str | None, Cut(63), Field(description="Number format of the computation.")] = None
+    runtime_image: Annotated[str | None, Cut(1024), Field(description="Image of the serving pods.")] = None
 
 
 class EmbeddingModelStatus(StatusModel):
@@ -163,8 +190,8 @@ class EmbeddingModelStatus(StatusModel):
     ] = None
     conditions: Annotated[
         tuple[Condition, ...],
+        Cut(16),
         Field(
-            max_length=16,
             description=("Ready, Available, Verified and Resolved; Reconciling and Stalled only while they are true."),
         ),
         ListMap("type"),
@@ -173,17 +200,17 @@ class EmbeddingModelStatus(StatusModel):
     space: Annotated[SpaceStatus | None, Field(description="The vector space: what to store beside an index.")] = None
     verification: Annotated[VerificationStatus | None, Field(description="Golden cases as answered.")] = None
     pods: Annotated[PodsStatus | None, Field(description="What the pods really run on.")] = None
-    url: Annotated[str | None, Field(max_length=512, description="Where clients in the cluster send requests.")] = None
+    url: Annotated[str | None, Cut(512), Field(description="Where clients in the cluster send requests.")] = None
     replicas: Annotated[int | None, Field(ge=0, description="Serving pods that exist.")] = None
     ready_replicas: Annotated[int | None, Field(ge=0, description="Serving pods that take requests.")] = None
     updated_replicas: Annotated[int | None, Field(ge=0, description="Serving pods of the current generation.")] = None
     selector: Annotated[
-        str | None, Field(max_length=1024, description="Label selector of the serving pods, for the scale subresource.")
+        str | None, Cut(1024), Field(description="Label selector of the serving pods, for the scale subresource.")
     ] = None
     last_handled_request: Annotated[
         str | None,
+        Cut(1024),
         Field(
-            max_length=1024,
             description="Value of the annotation embedding-operator.dev/requestedAt that was handled last.",
         ),
     ] = None
@@ -202,8 +229,3 @@ class EmbeddingModelStatus(StatusModel):
             return cls.model_validate(raw or {})
         except ValueError:
             return cls()
-
-
-def shorten(message: str, *, limit: int = MAX_MESSAGE) -> str:
-    """`message` cut to what the API server takes, with a mark where it was cut."""
-    return message if len(message) <= limit else message[: limit - 4] + " ..."

@@ -103,10 +103,7 @@ class HubClient:
         location = response.headers.get("location")
         if not response.is_redirect or location is None:
             raise Unavailable(f"hub {self.name} answered {response.status_code}; expected 200, 206 or a redirect")
-        try:
-            target = response.url.join(location)
-        except httpx.InvalidURL as error:
-            raise Unavailable(f"hub {self.name} redirected to something that is not a URL") from error
+        target = response.url.join(location)  # httpx has refused what is not a URL while reading the answer
         if _origin(target) != _origin(self._base) and target.scheme != "https":
             raise Unavailable(
                 f"hub {self.name} redirected to {target.host!r} over {target.scheme!r}; only its own origin and other"

@@ -64,7 +64,6 @@ def test_another_port_or_a_similar_host_is_another_origin(other: str) -> None:
         "http://hub.example:443/file",
         "file:///etc/passwd",
         "ftp://cdn.example/file",
-        pytest.param("https://cdn.example/" + "x" * 70_000, id="longer-than-any-url"),
     ],
 )
 @pytest.mark.parametrize("endpoint", ["https://hub.example", "http://198.51.100.1:8470"])
@@ -74,6 +73,13 @@ def test_a_redirect_to_plain_http_elsewhere_is_not_followed(location: str, endpo
     with pytest.raises(Unavailable, match="redirected to"):
         get(hub, endpoint=endpoint)
     assert len(hub.requests) == 1
+
+
+def test_a_redirect_to_something_that_is_no_url_is_unavailable() -> None:
+    hub = redirects({"https://hub.example/file": "https://cdn.example/" + "x" * 70_000})
+
+    with pytest.raises(Unavailable, match=r"hub hub\.example could not be read"):
+        get(hub)
 
 
 def test_a_plain_http_endpoint_may_redirect_to_itself_and_to_https() -> None:

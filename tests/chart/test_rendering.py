@@ -1,5 +1,7 @@
 """What the chart renders: valid, restricted, the same each time, and settings that the operator can read."""
 
+import json
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from kubernetes_validate import validate
+from live_cluster import LiveCluster
 
 from embedding_operator.api.crd import build_crd
 from embedding_operator.settings import Settings, UpgradePolicy, load_settings
@@ -208,3 +211,31 @@ def test_the_notes_say_what_to_type_next(run_helm: Callable[..., Any], kubeconfi
     assert "kubectl -n operators rollout status deployment/another-release-embedding-operator" in notes
     assert "kubectl -n search wait --for=condition=Ready em/minilm" in notes
     assert "crds/embeddingmodels.embedding-operator.dev.yaml" in notes
+
+
+@pytest.mark.apiserver
+def test_a_namespace_that_enforces_the_restricted_standard_admits_the_pod(
+    live_cluster: LiveCluster, pick: Callable[..., Any]
+) -> None:
+    namespace = f"restricted-{uuid.uuid4().hex[:8]}"
+    template = pick("Deployment")["spec"]["template"]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**template["metadata"], "name": "operator", "namespace": namespace},
+        "spec": {**template["spec"], "serviceAccountName": "default"},
+    }
+    live_cluster.kubectl("create", "namespace", namespace)
+    try:
+        live_cluster.kubectl(
+            *("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted"),
+            "pod-security.kubernetes.io/enforce-version=latest",
+        )
+        live_cluster.wait_for(
+            "the default service account",
+            lambda: live_cluster.get("serviceaccount", "default", namespace=namespace),
+            seconds=30,
+        )
+        live_cluster.kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=json.dumps(pod))
+    finally:
+        live_cluster.kubectl("delete", "namespace", namespace, "--wait=false")

@@ -24,6 +24,7 @@ _Command = Callable[[argparse.Namespace], int]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 on success, 1 when it failed (said on stderr), 2 for wrong usage."""
     arguments = _parser().parse_args(argv)
+    arguments.state = arguments.state.resolve()  # the server is told apart by it, from any directory
     command: _Command = arguments.command
     try:
         return command(arguments)

@@ -18,7 +18,10 @@ from embedding_operator.workqueue import Clock, MonotonicClock, backoff
 
 logger = logging.getLogger(__name__)
 
-SERVED_CHECK_SECONDS: Final = 2.0
+WAIT_FOR_CRD_SECONDS: Final = 2.0
+# The API server keeps the watches of a deleted CRD open and silent for two minutes, so its discovery document, which it
+# has in memory, is read this often to notice sooner.
+SERVED_CHECK_SECONDS: Final = 5.0
 FIRST_RESTART_SECONDS: Final = 1.0
 MAX_RESTART_SECONDS: Final = 30.0
 # Watches that lived this long were healthy: the next restart begins at the first delay again.
@@ -38,17 +41,24 @@ class Informer:
         self._gateway = gateway
         self._watch = watch
         self._clock = clock or MonotonicClock()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self._stop_watch = threading.Event()
 
     async def run(self) -> None:
         failures = 0
-        while not self._stop.is_set():
+        while not self._stopping:
             await self._wait_until_served()
             started = self._clock.monotonic()
-            error = await self._watch_in_thread()
-            if self._stop.is_set():
+            self._stop_watch = threading.Event()
+            checking = asyncio.create_task(self._stop_when_unserved(self._stop_watch), name="check that we are served")
+            try:
+                error = await self._watch_in_thread(self._stop_watch)
+            finally:
+                checking.cancel()
+            if self._stopping:
                 return
+            if self._stop_watch.is_set():
+                continue  # our CRD is gone
             failures = 1 if self._clock.monotonic() - started > HEALTHY_SECONDS else failures + 1
             seconds = backoff(failures, first=FIRST_RESTART_SECONDS, limit=MAX_RESTART_SECONDS)
             # No stack: what ends the watches is the API server's doing, and its words say it.
@@ -56,12 +66,13 @@ class Informer:
             await self._clock.sleep(seconds)
 
     def stop(self) -> None:
-        self._stop.set()
+        self._stopping = True
+        self._stop_watch.set()
 
     async def _wait_until_served(self) -> None:
         """Our CRD may come after the operator, or be deleted and restored under it."""
         said = False
-        while not self._stop.is_set():
+        while not self._stopping:
             try:
                 if await _is_served(self._gateway):
                     return
@@ -71,9 +82,16 @@ class Informer:
             if not said:
                 logger.warning("waiting until %s are served: %s", EMBEDDING_MODEL.plural, reason)
                 said = True
-            await self._clock.sleep(SERVED_CHECK_SECONDS)
+            await self._clock.sleep(WAIT_FOR_CRD_SECONDS)
 
-    async def _watch_in_thread(self) -> BaseException | None:
+    async def _stop_when_unserved(self, stop: threading.Event) -> None:
+        while True:
+            await self._clock.sleep(SERVED_CHECK_SECONDS)
+            with suppress(GatewayError):  # an API server that does not answer says nothing about our CRD
+                if not await _is_served(self._gateway):
+                    stop.set()
+
+    async def _watch_in_thread(self, stop: threading.Event) -> BaseException | None:
         """Run the watches to their end; what ended them, or None."""
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[BaseException | None] = loop.create_future()
@@ -81,15 +99,14 @@ class Informer:
         def run() -> None:
             error: BaseException | None = None
             try:
-                asyncio.run(_await(self._watch(stop=self._stop, ready=threading.Event())))
+                asyncio.run(_await(self._watch(stop=stop, ready=threading.Event())))
             except BaseException as raised:
                 error = raised
             with suppress(RuntimeError):  # our loop is closed: the process is ending
                 loop.call_soon_threadsafe(_set, ended, error)
 
         # A daemon: nothing that kopf waits for may keep a process alive that has lost its Lease.
-        self._thread = threading.Thread(target=run, name="informer", daemon=True)
-        self._thread.start()
+        threading.Thread(target=run, name="informer", daemon=True).start()
         return await ended
 
 

@@ -17,7 +17,7 @@ PORT = click.IntRange(0, 65535)
 @flag(
     "--settings",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The administrator's settings.yaml; the chart mounts it. Default: one profile, cpu, with this version's image.",
+    help="The administrator's settings.yaml. Default: one profile, cpu, with this version's image.",
 )
 @flag(
     "--kubeconfig",

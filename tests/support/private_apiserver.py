@@ -1,0 +1,188 @@
+"""An etcd and a kube-apiserver of a test's own, on loopback: it may be killed, and its CRDs deleted.
+
+No controllers run: nothing is garbage-collected, and Deployments stay without pods.
+"""
+
+import json
+import secrets
+import socket
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from localcluster.binaries import binary
+
+READY_SECONDS = 60.0
+AUDIT_POLICY = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}]}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class PrivateApiServer:
+    """`kubeconfig` is the administrator's; `audit_log` has one JSON event a line."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    etcd_port: int = field(default_factory=free_port)
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
+    _processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.folder / "admin.conf"
+
+    @property
+    def audit_log(self) -> Path:
+        return self.folder / "audit.log"
+
+    def prepare(self) -> None:
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        (self.folder / "sa.key").write_bytes(pem)
+        (self.folder / "tokens.csv").write_text(f'{self.token},admin,admin,"system:masters"\n')
+        (self.folder / "audit-policy.json").write_text(json.dumps(AUDIT_POLICY))
+        self.write_kubeconfig(self.kubeconfig, token=self.token)
+
+    def write_kubeconfig(self, path: Path, *, token: str) -> Path:
+        """A kubeconfig for whoever has this token."""
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": {"server": self.url, "insecure-skip-tls-verify": True}}],
+            "users": [{"name": "test", "user": {"token": token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+            "current-context": "test",
+        }
+        path.write_text(json.dumps(config))
+        path.chmod(0o600)
+        return path
+
+    def start_etcd(self) -> None:
+        client, peer = f"http://127.0.0.1:{self.etcd_port}", f"http://127.0.0.1:{free_port()}"
+        self._start(
+            "etcd",
+            f"--data-dir={self.folder / 'etcd'}",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+            "--unsafe-no-fsync",
+            "--log-level=error",
+        )
+
+    def start(self) -> None:
+        """Start the API server and wait until it is ready."""
+        self._start(
+            "kube-apiserver",
+            f"--etcd-servers=http://127.0.0.1:{self.etcd_port}",
+            f"--secure-port={self.port}",
+            "--bind-address=127.0.0.1",
+            "--endpoint-reconciler-type=none",
+            f"--cert-dir={self.folder / 'certificates'}",
+            "--service-cluster-ip-range=10.99.0.0/24",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={self.folder / 'sa.key'}",
+            f"--service-account-signing-key-file={self.folder / 'sa.key'}",
+            f"--token-auth-file={self.folder / 'tokens.csv'}",
+            "--authorization-mode=RBAC",
+            "--disable-admission-plugins=ServiceAccount",
+            f"--audit-policy-file={self.folder / 'audit-policy.json'}",
+            f"--audit-log-path={self.audit_log}",
+            "--audit-log-mode=blocking-strict",
+            "--shutdown-delay-duration=0s",
+        )
+        deadline = time.monotonic() + READY_SECONDS
+        while not self._is_ready():
+            process = self._processes["kube-apiserver"]
+            assert process.poll() is None, f"kube-apiserver ended: {self._tail('kube-apiserver')}"
+            assert time.monotonic() < deadline, f"kube-apiserver is not ready: {self._tail('kube-apiserver')}"
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """kill -9 of the API server; etcd keeps what was written."""
+        self._end("kube-apiserver")
+
+    def stop(self) -> None:
+        for name in ("kube-apiserver", "etcd"):
+            self._end(name)
+
+    def request(self, method: str, path: str, *, body: Mapping[str, Any] | None = None) -> Any:
+        """One call as the administrator."""
+        call = urllib.request.Request(
+            self.url + path,
+            method=method,
+            data=json.dumps(body).encode() if body is not None else None,
+            headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(call, timeout=10, context=_unverified()) as response:
+            return json.loads(response.read())
+
+    def service_account_token(self, name: str, *, namespace: str, audience: str | None = None) -> str:
+        spec: dict[str, Any] = {"expirationSeconds": 3600}
+        if audience is not None:
+            spec["audiences"] = [audience]
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+        kind = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
+        return str(self.request("POST", path, body={**kind, "spec": spec})["status"]["token"])
+
+    def _is_ready(self) -> bool:
+        try:
+            call = urllib.request.Request(f"{self.url}/readyz", headers={"Authorization": f"Bearer {self.token}"})
+            with urllib.request.urlopen(call, timeout=2, context=_unverified()) as response:
+                return bool(response.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def _start(self, name: str, *arguments: str) -> None:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen([str(binary(name)), *arguments], stdout=log, stderr=log)
+
+    def _end(self, name: str) -> None:
+        process = self._processes.pop(name, None)
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def _tail(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text(errors="replace")[-2000:]
+
+
+@contextmanager
+def private_apiserver(folder: Path) -> Iterator[PrivateApiServer]:
+    server = PrivateApiServer(folder)
+    server.prepare()
+    try:
+        server.start_etcd()
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

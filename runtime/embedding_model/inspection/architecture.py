@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from embedding_model.inspection.documents import JsonObject
-from embedding_model.inspection.families import FAMILIES, HEADS, HIDDEN, Family, canonical_names
+from embedding_model.inspection.families import ACTIVATIONS, FAMILIES, HEADS, HIDDEN, Family, canonical_names
+from embedding_model.inspection.quoting import escape, quote
 from embedding_model.inspection.tensors import Tensor
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Evidence
@@ -76,7 +77,7 @@ def identify_family(config: JsonObject) -> Family:
     """The family that config.json names.
 
     Raises Refusal: REMOTE_CODE_REQUIRED when the model brings its own code, UNSUPPORTED_ARCHITECTURE for what is not
-    in FAMILIES, for decoders, and for position embeddings other than absolute ones, UNSUPPORTED_FORMAT for quantised
+    in FAMILIES, for decoders, and for unknown activations and position embeddings, UNSUPPORTED_FORMAT for quantised
     weights.
     """
     model_type = config.text("model_type")
@@ -91,7 +92,7 @@ def identify_family(config: JsonObject) -> Family:
     if family is None:
         raise Refusal(
             Reason.UNSUPPORTED_ARCHITECTURE,
-            f"{config.path}: model_type is {_show(model_type)}; served are {', '.join(FAMILIES)}",
+            f"{config.path}: model_type is {quote(model_type)}; served are {', '.join(FAMILIES)}",
         )
     if config.flag("is_decoder") or config.flag("add_cross_attention"):
         raise Refusal(
@@ -102,7 +103,13 @@ def identify_family(config: JsonObject) -> Family:
     if position_type not in (None, "absolute"):
         raise Refusal(
             Reason.UNSUPPORTED_ARCHITECTURE,
-            f"{config.path}: position_embedding_type is {_show(position_type)}; only absolute is served",
+            f"{config.path}: position_embedding_type is {quote(position_type)}; only absolute is served",
+        )
+    activation = config.text(family.activation)
+    if activation is not None and activation not in ACTIVATIONS:
+        raise Refusal(
+            Reason.UNSUPPORTED_ARCHITECTURE,
+            f"{config.path}: {family.activation} is {quote(activation)}; known are {', '.join(sorted(ACTIVATIONS))}",
         )
     if config.mapping("quantization_config"):
         raise Refusal(
@@ -168,7 +175,9 @@ def describe_architecture(config: JsonObject, *, encoder: Encoder) -> Evidence:
         file=config.path,
         key="model_type",
         note=f"{family.model_type}; every tensor of {family.architecture} is there with its shape",
-        overruled=tuple(f"{name} ({config.path} architectures)" for name in declared if name != family.architecture),
+        overruled=tuple(
+            f"{escape(name[:80])} ({config.path} architectures)" for name in declared[:4] if name != family.architecture
+        ),
     )
 
 
@@ -192,7 +201,7 @@ def _rename(tensors: Mapping[str, Tensor], *, family: Family) -> dict[str, Tenso
         if canonical in renamed:
             raise Refusal(
                 Reason.CONTRADICTORY_EVIDENCE,
-                f"the weights hold {renamed[canonical].name} and {name}, which are the same tensor: keep one",
+                f"the weights hold {_list([renamed[canonical].name, name])}, which are the same tensor: keep one",
             )
         renamed[canonical] = tensors[name]
     return renamed
@@ -212,8 +221,8 @@ def _check_names(
     if head is not None:
         raise Refusal(
             Reason.CONTRADICTORY_EVIDENCE,
-            f"modules.json describes an embedding model, but {stored[head].file} holds {head}, a head that scores or "
-            "classifies: save the model without its head, or remove modules.json (rerankers are not served yet)",
+            f"modules.json describes an embedding model, but {stored[head].file} holds {escape(head[:120])}, a head "
+            "that scores or classifies: save the embedder without that head; rerankers are not served yet",
         )
     unexpected = [name for name in stored if name not in expected and not name.startswith(family.unused)]
     if unexpected:
@@ -254,8 +263,4 @@ def _first_position(config: JsonObject, *, family: Family) -> tuple[int, str]:
 
 def _list(names: list[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(name[:120] for name in names[:3]) + more
-
-
-def _show(value: str | None) -> str:
-    return "not there" if value is None else f'"{value[:80]}"'
+    return ", ".join(escape(name[:120]) for name in names[:3]) + more

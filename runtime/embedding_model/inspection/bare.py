@@ -9,6 +9,7 @@ from typing import NoReturn
 from embedding_model.inspection.architecture import find_score_head, identify_family
 from embedding_model.inspection.documents import read_object
 from embedding_model.inspection.families import canonical_names
+from embedding_model.inspection.quoting import escape
 from embedding_model.inspection.tensors import read_tensors
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.sources.selection import CONFIG_FILE
@@ -32,7 +33,7 @@ def refuse_without_modules(source: Source, *, selected: Sequence[str]) -> NoRetu
     if head is not None:
         raise Refusal(
             Reason.NOT_AN_EMBEDDING_MODEL,
-            f"the weights hold {head}, a head that scores or classifies (a reranker or a classifier); "
+            f"the weights hold {escape(head[:120])}, a head that scores or classifies (a reranker or a classifier); "
             "only embedding models are served so far",
         )
     if any(name.startswith(_MASKED_LANGUAGE_HEADS) for name in names):

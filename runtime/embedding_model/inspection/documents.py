@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.sources.listing import CONFIG_LIMIT
 from embedding_model.sources.source import Source
+
+# Real ones reach 1.5 MB (tokenizer_config.json with many added tokens). Parsed, JSON takes up to 25 times its size.
+JSON_LIMIT = 4 * 1024 * 1024  # bytes
 
 
 @dataclass(frozen=True)
@@ -96,14 +98,19 @@ def read_optional_object(source: Source, *, path: str) -> JsonObject:
 
 def read_json(source: Source, *, path: str) -> Any:
     """Any JSON value. Raises Refusal(INVALID_FILE, MISSING_FILE, TOO_LARGE)."""
-    data = source.read(path, limit=CONFIG_LIMIT)
+    data = source.read(path, limit=JSON_LIMIT)
     return parse_json(data, path=path)
 
 
 def parse_json(data: bytes, *, path: str) -> Any:
-    """Python's own parser, as transformers uses it: it takes NaN and Infinity, which strict parsers refuse."""
+    """Python's own parser, as transformers uses it: it takes NaN and Infinity, which strict parsers refuse.
+
+    Half of a surrogate pair, which JSON can write and UTF-8 cannot, is refused: it fits into no answer or ConfigMap.
+    """
     try:
-        return json.loads(data)
+        value = json.loads(data)
+        json.dumps(value, ensure_ascii=False).encode()
+        return value
     except (ValueError, RecursionError):
         start = "an empty file" if not data.strip() else "something else"
         raise Refusal(Reason.INVALID_FILE, f"{path}: expected JSON, found {start}; the file may be damaged") from None

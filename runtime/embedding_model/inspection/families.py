@@ -31,6 +31,7 @@ class Family:
     `prefix` precedes the names of checkpoints that were saved with a head. `sizes` maps symbols of shapes to keys of
     config.json. `fixed` and `layer` give the tensors and their shapes; in `layer` names are relative to
     `layers` + number. `unused` are beginnings of names that an embedder has no use for: language-model heads, buffers.
+    `activation` is config.json's key of the activation function; without it transformers takes gelu.
     `size_defaults` are transformers' own values for sizes that old config.json files leave out.
     """
 
@@ -42,6 +43,7 @@ class Family:
     layers: str
     layer_count: str
     layer: Mapping[str, Shape]
+    activation: str
     unused: tuple[str, ...]
     first_position: FirstPosition
     size_defaults: Mapping[str, int] = field(default_factory=dict)
@@ -118,6 +120,7 @@ def _bert_like(model_type: str, *, architecture: str, prefix: str, head: str, fi
         layers="encoder.layer.",
         layer_count="num_hidden_layers",
         layer=_BERT_LAYER,
+        activation="hidden_act",
         unused=(*_BUFFERS, head),
         first_position=first_position,
         size_defaults={TYPES: 2},
@@ -149,6 +152,7 @@ _MPNET = Family(
         **_norm("attention.LayerNorm"),
         **_FEED_FORWARD,
     },
+    activation="hidden_act",
     unused=(*_BUFFERS, "lm_head."),
     first_position=FirstPosition(constant=2),  # MPNetEmbeddings fixes padding_idx = 1
     size_defaults={BUCKETS: 32},
@@ -177,8 +181,29 @@ _DISTILBERT = Family(
         **_linear("ffn.lin2", rows=HIDDEN, columns=INTERMEDIATE),
         **_norm("output_layer_norm"),
     },
+    activation="activation",
     unused=(*_BUFFERS, "vocab_transform.", "vocab_layer_norm.", "vocab_projector."),
     first_position=FirstPosition(),
+)
+
+# The names of activation functions that transformers knows (activations.ACT2CLS) and encoders use.
+ACTIVATIONS = frozenset(
+    {
+        "gelu",
+        "gelu_10",
+        "gelu_accurate",
+        "gelu_fast",
+        "gelu_new",
+        "gelu_python",
+        "gelu_pytorch_tanh",
+        "mish",
+        "quick_gelu",
+        "relu",
+        "relu2",
+        "silu",
+        "swish",
+        "tanh",
+    }
 )
 
 FAMILIES: Mapping[str, Family] = {family.model_type: family for family in (_BERT, *_ROBERTAS, _MPNET, _DISTILBERT)}

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from embedding_model.inspection.documents import read_json
+from embedding_model.inspection.documents import JSON_LIMIT, read_json
+from embedding_model.inspection.quoting import escape, quote
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.sources.listing import CONFIG_LIMIT
 from embedding_model.sources.selection import MODULES_FILE, module_folders
 from embedding_model.sources.source import Source
 
 _LIBRARY = "sentence_transformers."
+_MOST_MODULES = 32  # real models have up to six
 _WITHOUT_EFFECT = frozenset({"Dropout"})  # active in training only
 
 # Modules of models that are something else than a dense text embedder, with what they are.
@@ -79,7 +80,7 @@ def read_pipeline(source: Source) -> Pipeline:
 
 def _read_modules(source: Source) -> tuple[Module, ...]:
     entries = read_json(source, path=MODULES_FILE)
-    folders = module_folders(source.read(MODULES_FILE, limit=CONFIG_LIMIT))
+    folders = module_folders(source.read(MODULES_FILE, limit=JSON_LIMIT))
     return tuple(
         Module(folder=folder, written=_read_class(entry))
         for folder, entry in zip(folders, _as_list(entries), strict=True)
@@ -87,8 +88,8 @@ def _read_modules(source: Source) -> tuple[Module, ...]:
 
 
 def _as_list(entries: Any) -> Sequence[Any]:
-    if not isinstance(entries, list):
-        raise Refusal(Reason.INVALID_FILE, f"{MODULES_FILE}: expected a list of modules")
+    if not isinstance(entries, list) or len(entries) > _MOST_MODULES:
+        raise Refusal(Reason.INVALID_FILE, f"{MODULES_FILE}: expected a list of at most {_MOST_MODULES} modules")
     return entries
 
 
@@ -103,8 +104,8 @@ def _check_module(module: Module) -> None:
     if not module.written.startswith(_LIBRARY):
         raise Refusal(
             Reason.REMOTE_CODE_REQUIRED,
-            f"{MODULES_FILE} names the class {module.written[:120]}, which is the model's own Python code and is never "
-            "run: choose a revision or a sibling model that sentence-transformers' own modules describe",
+            f"{MODULES_FILE} names the class {quote(module.written)}, which is the model's own Python code and is "
+            "never run: choose a revision or a sibling model that sentence-transformers' own modules describe",
         )
     other = _OTHER_TASKS.get(module.name)
     if other is not None:
@@ -115,5 +116,6 @@ def _check_module(module: Module) -> None:
     if module.name not in {"Transformer", "Pooling", "Normalize"} | _WITHOUT_EFFECT:
         raise Refusal(
             Reason.UNSUPPORTED_ARCHITECTURE,
-            f"{MODULES_FILE} lists {module.name[:80]}, which is not served yet; without it every vector would be wrong",
+            f"{MODULES_FILE} lists {escape(module.name[:80])}, which is not served yet; without it every vector "
+            "would be wrong",
         )

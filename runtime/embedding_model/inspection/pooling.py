@@ -8,6 +8,7 @@ mode at all the mean is taken, as there.
 from dataclasses import dataclass
 
 from embedding_model.inspection.documents import JsonObject
+from embedding_model.inspection.quoting import quote
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Evidence, Pooling
 
@@ -89,7 +90,7 @@ def _read_names(config: JsonObject) -> list[str]:
     if unknown:
         raise Refusal(
             Reason.INVALID_FILE,
-            f'{config.path}: pooling_mode "{unknown[0][:40]}" is not known; expected one of {", ".join(_MODES)}',
+            f"{config.path}: pooling_mode {quote(unknown[0])} is not known; expected one of {', '.join(_MODES)}",
         )
     return names
 
@@ -97,12 +98,15 @@ def _read_names(config: JsonObject) -> list[str]:
 def _check_flags(config: JsonObject) -> None:
     for key in config.values:
         if key.startswith("pooling_mode_") and key not in _FLAGS and config.values[key]:
-            raise Refusal(Reason.INVALID_FILE, f"{config.path}: {key[:80]} is not a pooling mode that is known")
+            raise Refusal(Reason.INVALID_FILE, f"{config.path}: {quote(key)} is not a pooling mode that is known")
 
 
 def _check_width(config: JsonObject, *, hidden_size: int) -> None:
-    for key in _DIMENSION_KEYS:
-        width = config.integer(key)
+    widths = {key: config.integer(key) for key in _DIMENSION_KEYS}
+    if not any(widths.values()):
+        # sentence-transformers refuses it as well; a config.json without it is some other file than Pooling's.
+        raise Refusal(Reason.INVALID_FILE, f"{config.path}: expected {' or '.join(_DIMENSION_KEYS)}, found neither")
+    for key, width in widths.items():
         if width is not None and width != hidden_size:
             raise Refusal(
                 Reason.CONTRADICTORY_EVIDENCE,

@@ -5,6 +5,7 @@ Both command lines print it for `inspect`.
 
 from collections.abc import Iterable, Sequence
 
+from embedding_model.inspection.quoting import escape, quote
 from embedding_model.resolved import Evidence, Inspection
 
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
@@ -37,7 +38,7 @@ def _summarise(inspection: Inspection) -> list[tuple[str, ...]]:
     ]
     default = inspection.default_prompt
     prompts = [
-        ("", f"{prompt.name}: {_quote(prompt.text)}" + (" (default)" if prompt.name == default else ""))
+        ("", f"{prompt.name}: {quote(prompt.text, limit=100)}" + (" (default)" if prompt.name == default else ""))
         for prompt in inspection.prompts
     ]
     first, *rest = prompts or [("", "none")]
@@ -54,7 +55,7 @@ def _describe_loss(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _align(rows: Iterable[Sequence[str]], *, indent: str = "") -> str:
-    table = [tuple(_escape(cell) for cell in row) for row in rows]
+    table = [tuple(escape(cell) for cell in row) for row in rows]
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]) - 1)]
     return "\n".join(
         indent + "  ".join([cell.ljust(width) for cell, width in zip(row, widths, strict=False)] + [row[-1]])
@@ -71,12 +72,3 @@ def _size(count: int) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _quote(text: str) -> str:
-    return f'"{text}"' if len(text) <= 100 else f'"{text[:97]}..."'
-
-
-def _escape(text: str) -> str:
-    """One line without control characters: a model's file must not steer a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from embedding_model.inspection.documents import JsonObject, join, read_object
+from embedding_model.inspection.quoting import quote
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Evidence
 from embedding_model.sources.source import Source
@@ -49,7 +50,7 @@ def read_sentence_config(source: Source, *, folder: str) -> SentenceConfig:
     if task is not None and task != "feature-extraction":
         raise Refusal(
             Reason.NOT_AN_EMBEDDING_MODEL,
-            f'{document.path}: transformer_task is "{task[:40]}"; only feature-extraction gives embeddings',
+            f"{document.path}: transformer_task is {quote(task)}; only feature-extraction gives embeddings",
         )
     _check_modality(document)
     for key, value in document.values.items():
@@ -59,7 +60,7 @@ def read_sentence_config(source: Source, *, folder: str) -> SentenceConfig:
             continue
         raise Refusal(
             Reason.UNSUPPORTED_ARCHITECTURE,
-            f"{document.path}: {key[:80]} is set, which is not served; ignoring it could change every vector",
+            f"{document.path}: {quote(key)} is set, which is not served; ignoring it could change every vector",
         )
     lowercase = document.flag("do_lower_case") or False
     return SentenceConfig(
@@ -87,7 +88,7 @@ def check_library_config(config: JsonObject) -> None:
     if kind is not None and kind != "SentenceTransformer":
         raise Refusal(
             Reason.UNSUPPORTED_ARCHITECTURE,
-            f'{config.path}: model_type is "{kind[:40]}"; expected SentenceTransformer',
+            f"{config.path}: model_type is {quote(kind)}; expected SentenceTransformer",
         )
 
 

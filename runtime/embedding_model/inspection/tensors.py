@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from embedding_model.inspection.documents import parse_json
+from embedding_model.inspection.quoting import quote
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.sources.source import Source
 
-HEADER_LIMIT = 25 * 1024 * 1024  # bytes; 100 bytes a tensor, so 250 000 tensors. The format itself allows 100 MB
+# The format allows headers of 100 MB, which take gigabytes once parsed. An encoder of 24 layers has 40 KB.
+HEADER_LIMIT = 4 * 1024 * 1024  # bytes; about 100 a tensor
+MOST_TENSORS = 100_000  # in all files together
 _LENGTH_BYTES = 8
 _LFS_POINTER = b"version "
 
@@ -46,7 +49,7 @@ def read_tensors(source: Source, *, files: Iterable[str]) -> Mapping[str, Tensor
 
     Raises Refusal: INVALID_FILE for a header that is not one (a Git LFS pointer is named as such), INCOMPLETE_WEIGHTS
     for a file shorter than its header says, CONTRADICTORY_EVIDENCE for a name stored twice, UNSUPPORTED_FORMAT for
-    types that are not plain floats, TOO_LARGE for a header over HEADER_LIMIT.
+    types that are not plain floats, TOO_LARGE for a header over HEADER_LIMIT or more than MOST_TENSORS.
     """
     sizes = {file.path: file.size for file in source.files()}
     tensors: dict[str, Tensor] = {}
@@ -56,10 +59,12 @@ def read_tensors(source: Source, *, files: Iterable[str]) -> Mapping[str, Tensor
             if other is not None:
                 raise Refusal(
                     Reason.CONTRADICTORY_EVIDENCE,
-                    f"the tensor {tensor.name} is stored twice, in {other.file} and in {path}: "
+                    f"the tensor {quote(tensor.name)} is stored twice, in {other.file} and in {path}: "
                     "keep one of the two files",
                 )
             tensors[tensor.name] = tensor
+        if len(tensors) > MOST_TENSORS:
+            raise Refusal(Reason.TOO_LARGE, f"the weights hold more than {MOST_TENSORS} tensors, which is not served")
     return tensors
 
 
@@ -94,16 +99,16 @@ def _describe(name: str, entry: Any, *, path: str) -> tuple[Tensor, tuple[int, i
         ):
             pass
         case _:
-            raise Refusal(Reason.INVALID_FILE, f"{path}: the safetensors header describes {name[:200]} wrongly")
+            raise Refusal(Reason.INVALID_FILE, f"{path}: the safetensors header describes {quote(name)} wrongly")
     if dtype not in _DTYPES:
         raise Refusal(
             Reason.UNSUPPORTED_FORMAT,
-            f"{path}: {name[:200]} is stored as {dtype[:20]}; only plain floats "
+            f"{path}: {quote(name)} is stored as {quote(dtype)}; only plain floats "
             f"({', '.join(_SERVED_DTYPES)}) are served: use weights that are not quantised",
         )
     tensor = Tensor(name=name, dtype=dtype, shape=tuple(shape), file=path)
     if end - begin != tensor.parameters * _DTYPES[dtype] or begin < 0:
-        raise Refusal(Reason.INVALID_FILE, f"{path}: the safetensors header gives {name[:200]} a wrong place")
+        raise Refusal(Reason.INVALID_FILE, f"{path}: the safetensors header gives {quote(name)} a wrong place")
     return tensor, (begin, end)
 
 

@@ -8,7 +8,7 @@ import pytest
 from tiny_models import LAYERS, SIZES, tensor_shapes
 
 from embedding_model.inspection import inspect
-from embedding_model.inspection.families import FAMILIES
+from embedding_model.inspection.families import ACTIVATIONS, FAMILIES
 from embedding_model.resolved import Inspection, Pooling
 from embedding_model.sources.folder import FolderSource
 
@@ -46,6 +46,12 @@ def test_the_prefix_of_a_family_is_that_of_its_class(family: str) -> None:
     import transformers
 
     assert getattr(transformers, FAMILIES[family].architecture).base_model_prefix == FAMILIES[family].prefix
+
+
+def test_transformers_knows_every_activation_that_is_let_through() -> None:
+    from transformers.activations import ACT2CLS
+
+    assert set(ACT2CLS) >= ACTIVATIONS
 
 
 @pytest.mark.parametrize("family", FAMILIES)

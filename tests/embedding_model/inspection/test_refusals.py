@@ -31,7 +31,7 @@ def weights(family: str = "bert", *, without: str = "", **extra: tuple[int, ...]
 
 
 def pooling(**values: Any) -> dict[str, bytes]:
-    return {POOLING_FILE: json_file(values)}
+    return {POOLING_FILE: json_file({"embedding_dimension": 8} | values)}
 
 
 def pipeline(*types: str, library: str = "sentence_transformers.models") -> dict[str, bytes]:
@@ -154,7 +154,7 @@ CASES: dict[str, tuple[dict[str, bytes | None], Reason, str]] = {
     "a module of the model's own code": (
         pipeline("Transformer", "Pooling", library="custom_st"),
         Reason.REMOTE_CODE_REQUIRED,
-        "names the class custom_st.Transformer",
+        'names the class "custom_st.Transformer"',
     ),
     "a look-alike of the library": (
         pipeline("Transformer", "Pooling", library="sentence_transformers_custom.models"),
@@ -173,6 +173,46 @@ CASES: dict[str, tuple[dict[str, bytes | None], Reason, str]] = {
         "outside the model",
     ),
     # pooling
+    "a pooling file without a width": (
+        pooling(embedding_dimension=None, pooling_mode="mean"),
+        Reason.INVALID_FILE,
+        "expected embedding_dimension or word_embedding_dimension, found neither",
+    ),
+    "a pooling module in the transformer's folder": (
+        {"modules.json": json_file([{**entry, "path": ""} for entry in modules("Transformer", "Pooling")])},
+        Reason.INVALID_FILE,
+        "config.json: expected embedding_dimension",
+    ),
+    "more modules than any model has": (
+        pipeline("Transformer", "Pooling", *["Normalize"] * 31),
+        Reason.INVALID_FILE,
+        "a list of at most 32 modules",
+    ),
+    "prompts without end": (
+        {"config_sentence_transformers.json": json_file({"prompts": {"query": "x" * 300_000}})},
+        Reason.TOO_LARGE,
+        "the prompts have 300005 bytes",
+    ),
+    "a file without end": (
+        {"config.json": b" " * (4 * 1024 * 1024 + 1)},
+        Reason.TOO_LARGE,
+        "config.json",
+    ),
+    "half of a surrogate pair": (
+        {"config_sentence_transformers.json": b'{"prompts": {"query": "\\ud800"}}'},
+        Reason.INVALID_FILE,
+        "config_sentence_transformers.json: expected JSON",
+    ),
+    "a name that would move the cursor": (
+        config(model_type="bert\x1b[2J\n"),
+        Reason.UNSUPPORTED_ARCHITECTURE,
+        'model_type is "bert\\x1b[2J\\n"',
+    ),
+    "an activation that nobody knows": (
+        config(hidden_act="geglu"),
+        Reason.UNSUPPORTED_ARCHITECTURE,
+        'hidden_act is "geglu"; known are gelu',
+    ),
     "no pooling file": ({POOLING_FILE: None}, Reason.MISSING_FILE, POOLING_FILE),
     "two poolings side by side": (
         pooling(pooling_mode_cls_token=True, pooling_mode_mean_tokens=True),
@@ -234,7 +274,7 @@ CASES: dict[str, tuple[dict[str, bytes | None], Reason, str]] = {
     "query expansion": (
         sentence(query_expansion={"strategy": "fixed", "length": 32}),
         Reason.UNSUPPORTED_ARCHITECTURE,
-        "query_expansion is set",
+        '"query_expansion" is set',
     ),
     "matryoshka sizes beyond the vector": (
         config(matryoshka_dimensions=[16]),

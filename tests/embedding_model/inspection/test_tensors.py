@@ -59,14 +59,14 @@ def test_what_the_library_writes_is_read(tmp_path: Any) -> None:
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", Reason.INVALID_FILE, "Git LFS pointer"),
         (framed(b"not json"), Reason.INVALID_FILE, "the header of model.safetensors: expected JSON"),
         (framed([]), Reason.INVALID_FILE, "header is damaged"),
-        (framed({"w": 1}), Reason.INVALID_FILE, "describes w wrongly"),
-        (framed(entry(shape=[-2])), Reason.INVALID_FILE, "describes w wrongly"),
-        (framed(entry(shape=[True])), Reason.INVALID_FILE, "describes w wrongly"),
-        (framed(entry(shape="2")), Reason.INVALID_FILE, "describes w wrongly"),
-        (framed(entry(data_offsets=[0])), Reason.INVALID_FILE, "describes w wrongly"),
-        (framed(entry(dtype="F8_E4M3")), Reason.UNSUPPORTED_FORMAT, "w is stored as F8_E4M3"),
-        (framed(entry(data_offsets=[0, 4]), body=bytes(4)), Reason.INVALID_FILE, "gives w a wrong place"),
-        (framed(entry(data_offsets=[-8, 0])), Reason.INVALID_FILE, "gives w a wrong place"),
+        (framed({"w": 1}), Reason.INVALID_FILE, 'describes "w" wrongly'),
+        (framed(entry(shape=[-2])), Reason.INVALID_FILE, 'describes "w" wrongly'),
+        (framed(entry(shape=[True])), Reason.INVALID_FILE, 'describes "w" wrongly'),
+        (framed(entry(shape="2")), Reason.INVALID_FILE, 'describes "w" wrongly'),
+        (framed(entry(data_offsets=[0])), Reason.INVALID_FILE, 'describes "w" wrongly'),
+        (framed(entry(dtype="F8_E4M3")), Reason.UNSUPPORTED_FORMAT, '"w" is stored as "F8_E4M3"'),
+        (framed(entry(data_offsets=[0, 4]), body=bytes(4)), Reason.INVALID_FILE, 'gives "w" a wrong place'),
+        (framed(entry(data_offsets=[-8, 0])), Reason.INVALID_FILE, 'gives "w" a wrong place'),
         (framed(entry(data_offsets=[4, 12]), body=bytes(12)), Reason.INVALID_FILE, "overlap or leave a gap"),
         (framed(entry(), body=bytes(7)), Reason.INCOMPLETE_WEIGHTS, "describes 8 bytes of tensors, but 7 are there"),
         (framed(entry(), body=bytes(9)), Reason.INVALID_FILE, "describes 8 bytes of tensors, but 9 are there"),
@@ -87,7 +87,7 @@ def test_a_damaged_file_is_refused(data: bytes, reason: Reason, says: str) -> No
 def test_a_tensor_in_two_files_is_refused() -> None:
     data = safetensors_file({"w": (2,)})
     source = MemorySource({"a.safetensors": data, "b.safetensors": data})
-    with pytest.raises(Refusal, match=r"w is stored twice, in a\.safetensors and in b\.safetensors"):
+    with pytest.raises(Refusal, match=r'"w" is stored twice, in a\.safetensors and in b\.safetensors'):
         read_tensors(source, files=["a.safetensors", "b.safetensors"])
 
 

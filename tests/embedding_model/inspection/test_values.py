@@ -24,6 +24,10 @@ def look(family: str = "bert", **changes: bytes | None) -> Inspection:
     return inspect(MemorySource(tiny_embedder(family, **changes)))
 
 
+def pooling(**values: Any) -> dict[str, bytes]:
+    return {POOLING_FILE: json_file({"embedding_dimension": 8} | values)}
+
+
 def evidence(inspection: Inspection, *, field: str) -> Evidence:
     (found,) = [item for item in inspection.evidence if item.field == field]
     return found
@@ -76,7 +80,7 @@ def test_a_pooling_written_as_booleans_is_read(flag: str, pooling: Pooling) -> N
 
 
 def test_the_newer_pooling_key_wins_and_the_loser_is_named() -> None:
-    found = look(**{POOLING_FILE: json_file({"pooling_mode": "cls", "pooling_mode_mean_tokens": True})})
+    found = look(**pooling(pooling_mode="cls", pooling_mode_mean_tokens=True))
     assert found.pooling is Pooling.CLS
     assert evidence(found, field="pooling").overruled == ("mean (1_Pooling/config.json pooling_mode_mean_tokens)",)
 
@@ -88,7 +92,7 @@ def test_a_pooling_without_any_mode_is_the_mean_and_says_that_it_is_a_default() 
 
 
 def test_a_prompt_may_be_kept_out_of_the_pooling() -> None:
-    found = look(**{POOLING_FILE: json_file({"pooling_mode": "mean", "include_prompt": False})})
+    found = look(**pooling(pooling_mode="mean", include_prompt=False))
     assert found.include_prompt is False
 
 
@@ -98,8 +102,8 @@ def test_the_pooling_folder_is_the_one_that_modules_json_names() -> None:
     found = look(
         **{
             "modules.json": json_file(written),
-            POOLING_FILE: json_file({"pooling_mode": "cls"}),
-            "pool/config.json": json_file({"pooling_mode": "max"}),
+            POOLING_FILE: json_file({"embedding_dimension": 8, "pooling_mode": "cls"}),
+            "pool/config.json": json_file({"embedding_dimension": 8, "pooling_mode": "max"}),
         }
     )
     assert found.pooling is Pooling.MAX

@@ -298,12 +298,20 @@ def explain(cluster: LiveCluster, path: str) -> str:
 
 @pytest.fixture(scope="module")
 def served_crd(live_cluster: LiveCluster) -> Iterator[None]:
-    """The CRD as generated; one that was not there before goes again, so that Helm can install its own."""
-    was_there = bool(live_cluster.kubectl("get", "crd", CRD_NAME, "--ignore-not-found", "-o", "name").strip())
-    live_cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS / f"{CRD_NAME}.yaml"))
+    """The CRD as generated. One that a release brought is updated as helm would; one of our own goes again."""
+    found = live_cluster.kubectl("get", "crd", CRD_NAME, "--ignore-not-found", "-o", "json")
+    crd = build_crd()
+    if found:
+        metadata = json.loads(found)["metadata"]
+        kept = {key: metadata.get(key, {}) for key in ("labels", "annotations")}
+        crd["metadata"].update(kept, annotations={**kept["annotations"], **crd["metadata"]["annotations"]})
+    # Under helm's own name: a second owner of the fields would be in the way of the next `helm upgrade`.
+    live_cluster.kubectl(
+        *("apply", "--server-side", "--field-manager=helm", "--force-conflicts", "-f", "-"), stdin=json.dumps(crd)
+    )
     live_cluster.wait_for("the API server publishes the schema", lambda: explain(live_cluster, "em.spec"), seconds=30)
     yield
-    if not was_there:
+    if not found:
         live_cluster.kubectl("delete", "crd", CRD_NAME)
 
 

@@ -20,7 +20,8 @@ helm install embedding-operator charts/embedding-operator --namespace embedding-
 ```
 
 The CRD is one of the chart's templates: it is upgraded with the release, and `crds.keep` saves it, and every
-EmbeddingModel with it, from `helm uninstall`. A CRD that was applied by hand is adopted with `--take-ownership`.
+EmbeddingModel with it, from `helm uninstall`. A CRD that was applied by hand is adopted with
+`--take-ownership --force-conflicts`.
 
 There are no hooks and nothing is random: `helm template`, Argo CD and Flux render the same objects as `helm install`.
 

@@ -1,7 +1,7 @@
 """One reconcile: observe -> judge -> plan -> apply -> status -> events. Level-triggered; nothing is kept in between."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from embedding_operator.api.status import EmbeddingModelStatus
@@ -28,8 +28,17 @@ class ReconcileSettings(RenderSettings, Protocol):
     def identity(self) -> str: ...
 
 
+def read_clock() -> datetime:
+    return datetime.now(UTC)
+
+
 async def reconcile(
-    key: Key, *, gateway: Gateway, facts: Facts, settings: ReconcileSettings, clock: Callable[[], datetime]
+    key: Key,
+    *,
+    gateway: Gateway,
+    facts: Facts,
+    settings: ReconcileSettings,
+    clock: Callable[[], datetime] = read_clock,
 ) -> Outcome:
     """Bring the children of one EmbeddingModel to what its spec asks for, and its status to what is.
 

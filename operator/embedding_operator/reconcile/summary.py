@@ -32,9 +32,12 @@ class Findings:
     update_available: bool = False
 
 
-def _read_mismatch(findings: Findings) -> Verdict | None:
+def _read_closed_gate(findings: Findings) -> Verdict | None:
+    """A gate that failed, or that holds the template back: the rollout then speaks of what was asked for before."""
     gate = findings.judgement.gate
-    return gate.verdict if gate and gate.blocks and gate.verdict.state is State.STALLED else None
+    if gate is None or not gate.blocks:
+        return None
+    return gate.verdict if gate.verdict.state is State.STALLED or not gate.adopted else None
 
 
 def _read_gate(findings: Findings) -> Verdict | None:
@@ -53,7 +56,7 @@ FINDINGS: Final[Sequence[Callable[[Findings], Verdict | None]]] = (
     lambda findings: findings.problem,
     lambda findings: findings.failure,
     lambda findings: findings.obstacle,
-    _read_mismatch,
+    _read_closed_gate,
     lambda findings: findings.judgement.rollout,
     _read_gate,
     lambda findings: findings.judgement.traffic.verdict,

@@ -1,0 +1,160 @@
+"""What was changed by hand comes back; what is not ours is never touched; an operator upgrade changes nothing."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from model_samples import golden, hub_spec, verified_by
+from simulated_cluster import KEY, SimulatedCluster, settings
+
+from embedding_operator.api import names
+from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, SERVICE, Kind
+from embedding_operator.reconcile.outcome import Wait
+from embedding_operator.settings import UpgradePolicy
+
+
+def _edit(cluster: SimulatedCluster, kind: Kind, change: Callable[[dict[str, Any]], None]) -> None:
+    name = cluster.all(kind)[0]["metadata"]["name"]
+    cluster.gateway.edit(kind, change, namespace=KEY.namespace, name=name)
+
+
+def _scale(item: dict[str, Any]) -> None:
+    item["spec"]["replicas"] = 7
+
+
+def _change_image(item: dict[str, Any]) -> None:
+    item["spec"]["template"]["spec"]["containers"][0]["image"] = "evil:1"
+
+
+def _drop_traffic(item: dict[str, Any]) -> None:
+    del item["spec"]["selector"][names.LABEL_TRAFFIC]
+
+
+def _drop_our_hash(item: dict[str, Any]) -> None:
+    del item["metadata"]["annotations"][names.ANNOTATION_APPLIED]
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [(DEPLOYMENT, _scale), (DEPLOYMENT, _change_image), (SERVICE, _drop_traffic), (SERVICE, _drop_our_hash)],
+)
+async def test_what_was_edited_by_hand_is_restored(
+    cluster: SimulatedCluster, kind: Kind, change: Callable[[dict[str, Any]], None]
+) -> None:
+    cluster.create_model(hub_spec(verification=verified_by(golden())))
+    await cluster.settle()
+    before = [item["spec"] for item in cluster.all(kind)]
+    _edit(cluster, kind, change)
+    await cluster.settle()
+    assert [item["spec"] for item in cluster.all(kind)] == before
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_what_others_add_stays(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+
+    def add(item: dict[str, Any]) -> None:
+        item["metadata"]["annotations"]["example.com/note"] = "mine"
+        item["spec"]["template"]["spec"]["containers"].append({"name": "sidecar", "image": "proxy:1"})
+
+    _edit(cluster, DEPLOYMENT, add)
+    cluster.gateway.forget_calls()
+    await cluster.reconcile()
+    assert [call for call in cluster.gateway.writes if call.kind == "Deployment"] == []
+
+
+@pytest.mark.parametrize("kind", [DEPLOYMENT, SERVICE])
+async def test_what_was_deleted_by_hand_comes_back_as_it_was(cluster: SimulatedCluster, kind: Kind) -> None:
+    cluster.create_model(hub_spec(verification=verified_by(golden())))
+    await cluster.settle()
+    before = [(item["metadata"]["annotations"], item["spec"]) for item in cluster.all(kind)]
+    cluster.settings = settings(image="runtime:2")  # a newer operator must not slip in
+    cluster.gateway.remove(kind, namespace=KEY.namespace, name=cluster.all(kind)[0]["metadata"]["name"])
+    await cluster.settle()
+    assert [(item["metadata"]["annotations"], item["spec"]) for item in cluster.all(kind)] == before
+
+
+async def test_config_maps_deleted_by_hand_come_back(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec(verification=verified_by(golden())))
+    await cluster.settle()
+    before = {item["metadata"]["name"]: item["data"] for item in cluster.all(CONFIG_MAP)}
+    for name in before:
+        cluster.gateway.remove(CONFIG_MAP, namespace=KEY.namespace, name=name)
+        await cluster.settle()
+        assert {item["metadata"]["name"]: item["data"] for item in cluster.all(CONFIG_MAP)} == before
+
+
+async def test_an_operator_upgrade_changes_no_deployment_and_is_reported(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    before = cluster.all(DEPLOYMENT)
+    cluster.settings = settings(image="runtime:2")
+    await cluster.settle()
+    assert cluster.all(DEPLOYMENT) == before
+    assert cluster.says("Ready") == ("True", "UpdateAvailable")
+    cluster.edit_spec(lambda spec: spec.update(resources={"limits": {"memory": "3Gi"}}))
+    await cluster.settle()
+    assert cluster.status()["pods"]["runtimeImage"] == "runtime:2"
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_under_upgrade_policy_rolling_a_newer_image_is_rolled_out(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    cluster.settings = settings(image="runtime:2", policy=UpgradePolicy.ROLLING)
+    await cluster.settle()
+    assert cluster.status()["pods"]["runtimeImage"] == "runtime:2"
+    assert cluster.says("Ready") == ("True", "Serving")
+    templates = [item for item in cluster.all(CONFIG_MAP) if "-template-" in item["metadata"]["name"]]
+    assert len(templates) == 1
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+async def test_an_object_of_somebody_else_is_never_touched(cluster: SimulatedCluster, labelled: bool) -> None:
+    labels = {names.LABEL_MODEL: KEY.name} if labelled else {}
+    foreign = cluster.gateway.put(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"namespace": KEY.namespace, "name": KEY.name, "labels": labels},
+            "spec": {"selector": {"app": "theirs"}},
+        }
+    )
+    cluster.create_model(hub_spec())
+    assert isinstance(await cluster.settle(), Wait)
+    assert cluster.find(SERVICE, KEY.name) == foreign
+    assert cluster.says("Stalled") == ("True", "Conflict")
+    assert "Service tiny" in cluster.condition("Stalled")["message"]  # type: ignore[index]
+    cluster.gateway.remove(SERVICE, namespace=KEY.namespace, name=KEY.name)
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_children_of_a_namesake_that_is_gone_are_waited_for(cluster: SimulatedCluster) -> None:
+    old_owner = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "name": KEY.name,
+        "uid": "gone",
+        "controller": True,
+    }
+    cluster.gateway.put(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {
+                "namespace": KEY.namespace,
+                "name": KEY.name,
+                "labels": {names.LABEL_MODEL: KEY.name},
+                "ownerReferences": [old_owner],
+            },
+            "spec": {},
+        }
+    )
+    cluster.create_model(hub_spec())
+    await cluster.reconcile()
+    assert cluster.says("Reconciling") == ("True", "Terminating")
+    cluster.gateway.remove(SERVICE, namespace=KEY.namespace, name=KEY.name)
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")

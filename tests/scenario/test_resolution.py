@@ -1,0 +1,150 @@
+"""What the source says, and what of it changes a model that exists already."""
+
+from model_samples import OTHER_COMMIT, golden, hub_spec, refused, request_token, resolved, verified_by
+from simulated_cluster import SimulatedCluster
+
+from embedding_model.refusal import Reason
+from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT
+from embedding_operator.observe.facts import InProgress, Retrying
+from embedding_operator.reconcile.outcome import Done, Stalled
+
+
+async def test_a_missing_repository_stalls_and_heals_when_it_appears(cluster: SimulatedCluster) -> None:
+    cluster.facts.resolutions[request_token()] = refused()
+    cluster.create_model(hub_spec())
+    assert await cluster.settle() == Stalled("RepositoryNotFound")
+    assert cluster.says("Resolved") == ("False", "RepositoryNotFound")
+    assert cluster.says("Ready") == ("False", "RepositoryNotFound")
+    assert cluster.says("Stalled") == ("True", "RepositoryNotFound")
+    assert cluster.all(DEPLOYMENT) == []
+    cluster.facts.resolutions[request_token()] = resolved()
+    assert await cluster.settle() == Done()
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_a_hub_that_is_down_is_waited_for(cluster: SimulatedCluster) -> None:
+    cluster.facts.resolutions[request_token()] = Retrying(
+        message="the hub does not answer", since=cluster.now, attempts=3
+    )
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    assert cluster.says("Resolved") == ("Unknown", "HubUnavailable")
+    assert cluster.says("Reconciling") == ("True", "HubUnavailable")
+    assert cluster.condition("Stalled") is None
+
+
+async def test_a_restarted_operator_repeats_a_refusal_until_the_hub_answers_again(cluster: SimulatedCluster) -> None:
+    cluster.facts.resolutions[request_token()] = refused(Reason.ACCESS_DENIED, "acme/tiny is gated")
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    cluster.facts.resolutions[request_token()] = InProgress()
+    cluster.gateway.forget_calls()
+    await cluster.reconcile()
+    assert cluster.gateway.writes == ()
+    assert cluster.says("Stalled") == ("True", "AccessDenied")
+
+
+async def test_a_branch_that_moves_changes_nothing(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec(verification=verified_by(golden())))
+    await cluster.settle()
+    before = cluster.picture()
+    cluster.facts.resolutions[request_token()] = resolved(revision=OTHER_COMMIT, seed="b")
+    cluster.facts.resolutions_requested.clear()
+    await cluster.settle()
+    assert cluster.picture() == before
+    assert cluster.facts.resolutions_requested == []
+
+
+async def test_a_spec_edit_elsewhere_resolves_nothing_anew(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    cluster.facts.resolutions.clear()
+    cluster.facts.resolutions_requested.clear()
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}, replicas=2))
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    assert cluster.status()["model"]["dimensions"] == 4
+    assert cluster.facts.resolutions_requested == []
+
+
+async def test_writing_the_commit_where_its_branch_stood_restarts_no_pod(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    pods, commit = cluster.ready_pods(), cluster.status()["model"]["revision"]
+    cluster.facts.resolutions[request_token(revision=commit)] = resolved(requested=commit)
+    cluster.edit_spec(lambda spec: spec["model"]["huggingFace"].update(revision=commit))
+    await cluster.settle()
+    assert cluster.ready_pods() == pods
+    assert cluster.says("Ready") == ("True", "Serving")
+    assert cluster.status()["model"]["requested"] == commit
+
+
+async def test_asking_anew_follows_the_branch_through_the_gate(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec(verification=verified_by(golden())))
+    await cluster.settle()
+    first = cluster.selected_space()
+    at = "2026-03-01T13:00:00Z"
+    cluster.facts.resolutions[request_token(requested_at=at)] = resolved(revision=OTHER_COMMIT, seed="b")
+    cluster.request_anew(at)
+    await cluster.settle()
+    assert cluster.status()["model"]["revision"] == OTHER_COMMIT
+    assert cluster.status()["lastHandledRequest"] == at
+    assert cluster.selected_space() != first
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_asking_anew_and_getting_the_same_commit_restarts_no_pod(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    pods = cluster.ready_pods()
+    cluster.facts.resolutions[request_token(requested_at="again")] = resolved()
+    cluster.request_anew("again")
+    await cluster.settle()
+    assert cluster.ready_pods() == pods
+    assert cluster.status()["lastHandledRequest"] == "again"
+
+
+async def test_a_refused_revision_leaves_the_generation_before_serving(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    pods, children = cluster.ready_pods(), [*cluster.all(DEPLOYMENT), *cluster.all(CONFIG_MAP)]
+    cluster.facts.resolutions[request_token(revision="v2")] = refused(Reason.REVISION_NOT_FOUND, "no revision v2")
+    cluster.edit_spec(lambda spec: spec["model"]["huggingFace"].update(revision="v2"))
+    assert await cluster.settle() == Stalled("RevisionNotFound")
+    assert cluster.ready_pods() == pods
+    assert [*cluster.all(DEPLOYMENT), *cluster.all(CONFIG_MAP)] == children
+    assert cluster.says("Available") == ("True", "PreviousGenerationServing")
+    assert cluster.status()["model"]["requested"] == "main", "what serves is described, not what was refused"
+
+
+async def test_an_override_that_does_not_fit_names_its_field(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec(embedding={"dimensions": 9}))
+    assert await cluster.settle() == Stalled("InvalidOverride")
+    assert "embedding.dimensions" in cluster.condition("Stalled")["message"]  # type: ignore[index]
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 8}))
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_a_spec_that_cannot_be_read_is_a_condition_and_no_crash(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    pods = cluster.ready_pods()
+    cluster.edit_spec(lambda spec: spec.update(model={}))
+    assert await cluster.settle() == Stalled("InvalidSpec")
+    assert "exactly one source" in cluster.condition("Stalled")["message"]  # type: ignore[index]
+    assert cluster.ready_pods() == pods
+    assert cluster.says("Available") == ("True", "PreviousGenerationServing")
+
+
+async def test_an_unknown_profile_is_named_with_the_known_ones(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    pods = cluster.ready_pods()
+    cluster.edit_spec(lambda spec: spec.update(runtime={"profile": "tpu"}))
+    await cluster.settle()
+    assert cluster.says("Stalled") == ("True", "ProfileNotFound")
+    message = cluster.condition("Stalled")["message"]  # type: ignore[index]
+    assert '"tpu"' in message
+    assert "cpu, cuda" in message
+    assert cluster.ready_pods() == pods

@@ -1,0 +1,123 @@
+"""A model on a PersistentVolumeClaim: read by a Job, stored, served read-only."""
+
+import pytest
+from model_samples import inspection, manifest, volume_spec
+from simulated_cluster import KEY, SimulatedCluster
+
+from embedding_model.ports import JobReport, JobState
+from embedding_model.refusal import Reason, RefusalDocument
+from embedding_model.resolved import InspectionResult
+from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, JOB, PERSISTENT_VOLUME_CLAIM, POD
+from embedding_operator.reconcile.outcome import Wait
+
+DONE = JobReport(state=JobState.DONE, result=InspectionResult(manifest=manifest(), inspection=inspection()))
+REFUSED = JobReport(
+    state=JobState.REFUSED, refusal=RefusalDocument(reason=Reason.MISSING_FILE, message="config.json is missing")
+)
+
+
+@pytest.fixture
+def claim(cluster: SimulatedCluster) -> None:
+    cluster.gateway.put(
+        {
+            "apiVersion": "v1",
+            "kind": PERSISTENT_VOLUME_CLAIM.kind,
+            "metadata": {"namespace": KEY.namespace, "name": "models"},
+        }
+    )
+
+
+async def _read(cluster: SimulatedCluster, report: JobReport) -> None:
+    await cluster.reconcile()
+    cluster.step()
+    (pod,) = cluster.pods()
+    cluster.facts.job_reports[pod["metadata"]["uid"]] = report
+
+
+@pytest.mark.usefixtures("claim")
+async def test_a_volume_is_read_once_by_a_job_and_then_served_read_only(cluster: SimulatedCluster) -> None:
+    cluster.create_model(volume_spec())
+    await cluster.reconcile()
+    assert cluster.says("Reconciling") == ("True", "InspectingVolume")
+    (job,) = cluster.all(JOB)
+    pod = job["spec"]["template"]["spec"]
+    assert job["spec"]["backoffLimit"] == 0
+    assert pod["restartPolicy"] == "Never"
+    assert pod["activeDeadlineSeconds"] > 0
+    assert pod["containers"][0]["args"] == ["inspect", "/models", "--report", "--keys", "/etc/embedding/keys"]
+    mounts = {item["name"]: item for item in pod["containers"][0]["volumeMounts"]}
+    assert mounts["model"] == {"name": "model", "mountPath": "/models", "readOnly": True, "subPath": "tiny"}
+    await _read(cluster, DONE)
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    assert cluster.all(JOB) == []
+    assert cluster.status()["model"]["source"] == "pvc/models:/tiny"
+    served = cluster.all(DEPLOYMENT)[0]["spec"]["template"]["spec"]
+    assert "initContainers" not in served
+    volume = next(item for item in served["volumes"] if item["name"] == "model")
+    assert volume["persistentVolumeClaim"] == {"claimName": "models", "readOnly": True}
+
+
+@pytest.mark.usefixtures("claim")
+async def test_the_job_stays_until_its_answer_is_stored(cluster: SimulatedCluster) -> None:
+    cluster.create_model(volume_spec())
+    await _read(cluster, DONE)
+    await cluster.reconcile()
+    assert any("-model-" in item["metadata"]["name"] for item in cluster.all(CONFIG_MAP))
+    assert len(cluster.all(JOB)) == 1
+    await cluster.reconcile()
+    assert cluster.all(JOB) == []
+
+
+async def test_a_missing_claim_is_named_and_heals_when_it_is_created(cluster: SimulatedCluster) -> None:
+    cluster.create_model(volume_spec())
+    assert isinstance(await cluster.settle(), Wait)
+    assert cluster.says("Reconciling") == ("True", "VolumeNotFound")
+    assert '"models"' in cluster.condition("Reconciling")["message"]  # type: ignore[index]
+    cluster.gateway.put(
+        {
+            "apiVersion": "v1",
+            "kind": PERSISTENT_VOLUME_CLAIM.kind,
+            "metadata": {"namespace": KEY.namespace, "name": "models"},
+        }
+    )
+    await _read(cluster, DONE)
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+@pytest.mark.usefixtures("claim")
+async def test_a_refused_volume_stalls_and_is_read_again_after_a_while(cluster: SimulatedCluster) -> None:
+    cluster.create_model(volume_spec())
+    await _read(cluster, REFUSED)
+    outcome = await cluster.settle()
+    assert isinstance(outcome, Wait)
+    assert cluster.says("Stalled") == ("True", "MissingFile")
+    first = cluster.all(JOB)[0]["metadata"]["uid"]
+    cluster.pass_time(outcome.after_seconds)
+    await cluster.reconcile()
+    assert cluster.all(JOB) == []
+    await cluster.reconcile()
+    assert cluster.all(JOB)[0]["metadata"]["uid"] != first
+    assert cluster.says("Stalled") == ("True", "MissingFile"), "the verdict stands until the volume is read again"
+    await _read(cluster, DONE)
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+@pytest.mark.usefixtures("claim")
+async def test_a_job_that_died_unread_is_made_again_after_a_pause(cluster: SimulatedCluster) -> None:
+    cluster.create_model(volume_spec())
+    await cluster.reconcile()
+    job = cluster.all(JOB)[0]["metadata"]
+    failed = {"conditions": [{"type": "Failed", "status": "True", "message": "Job has reached the backoff limit"}]}
+    cluster.gateway.edit(JOB, lambda item: item.update(status=failed), namespace=KEY.namespace, name=job["name"])
+    outcome = await cluster.reconcile()
+    assert isinstance(outcome, Wait)
+    assert cluster.says("Reconciling") == ("True", "PodFailed")
+    assert cluster.all(JOB)[0]["metadata"]["uid"] == job["uid"], "not at once"
+    cluster.pass_time(outcome.after_seconds)
+    await cluster.reconcile()
+    await cluster.reconcile()
+    assert cluster.all(JOB)[0]["metadata"]["uid"] != job["uid"]
+    assert cluster.all(POD) == []

@@ -1,0 +1,82 @@
+"""A small model as the resolver finds it, specs that ask for it, and golden cases that fit it."""
+
+import base64
+import struct
+from typing import Any
+
+from embedding_model.refusal import Reason, RefusalDocument
+from embedding_model.resolved import (
+    Evidence,
+    FileEntry,
+    Inspection,
+    Manifest,
+    Origin,
+    Pooling,
+    Prompt,
+    SourceKind,
+    Task,
+    Weights,
+)
+from embedding_operator.observe.facts import Refused, ResolutionRequest, Resolved
+
+COMMIT = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
+OTHER_COMMIT = "8b3219a92973c328a8e22fadcfa821b5dc75636a"
+REPO = "acme/tiny"
+DIMENSIONS = 8
+
+
+def manifest(*, seed: str = "a") -> Manifest:
+    files = ["config.json", "model.safetensors", "tokenizer.json"]
+    return Manifest(files=tuple(FileEntry(path=path, size=1000, sha256=seed * 64) for path in files))
+
+
+def inspection() -> Inspection:
+    return Inspection(
+        task=Task.EMBEDDING,
+        architecture="BertModel",
+        family="bert",
+        pooling=Pooling.MEAN,
+        normalize=True,
+        dimensions=DIMENSIONS,
+        max_input_tokens=256,
+        prompts=(Prompt(name="query", text="query: "),),
+        weights=Weights(bytes=900, files=1, parameters=225),
+        evidence=(Evidence(field="pooling", value="Mean", file="1_Pooling/config.json"),),
+    )
+
+
+def resolved(*, revision: str = COMMIT, requested: str = "main", seed: str = "a", repo: str = REPO) -> Resolved:
+    origin = Origin(kind=SourceKind.HUGGING_FACE, repo=repo, requested=requested, revision=revision)
+    return Resolved(origin=origin, manifest=manifest(seed=seed), inspection=inspection())
+
+
+def refused(reason: Reason = Reason.REPOSITORY_NOT_FOUND, message: str = "no repository acme/tiny") -> Refused:
+    return Refused(refusal=RefusalDocument(reason=reason, message=message))
+
+
+def request_token(
+    *, revision: str = "main", requested_at: str | None = None, mirror: str | None = None, repo: str = REPO
+) -> str:
+    """Token of the request that `hub_spec` makes."""
+    origin = Origin(kind=SourceKind.HUGGING_FACE, repo=repo, requested=revision, mirror=mirror)
+    return ResolutionRequest(origin=origin, requested_at=requested_at).token
+
+
+def hub_spec(**parts: Any) -> dict[str, Any]:
+    """`parts` are other top-level fields of the spec."""
+    return {"model": {"huggingFace": {"repo": REPO, "revision": "main"}}, "replicas": 1, **parts}
+
+
+def volume_spec(**parts: Any) -> dict[str, Any]:
+    return {"model": {"persistentVolumeClaim": {"claimName": "models", "path": "/tiny"}}, "replicas": 1, **parts}
+
+
+def golden(name: str = "paris", *, first: float = 1.0, dimensions: int = DIMENSIONS) -> dict[str, Any]:
+    """A vector case; another `first` is another golden vector."""
+    values = [first, *([0.5] * (dimensions - 1))]
+    vector = base64.b64encode(struct.pack(f"<{dimensions}f", *values)).decode()
+    return {"name": name, "input": "What is the capital of France?", "vector": vector}
+
+
+def verified_by(*cases: dict[str, Any], **parts: Any) -> dict[str, Any]:
+    return {"goldens": list(cases), "minCosineSimilarity": "0.999", **parts}

@@ -1,0 +1,339 @@
+"""What a cluster does with our children, in memory: Deployments, Jobs, pods with their gate, EndpointSlices.
+
+Not an imitation of Kubernetes to be believed, but a driver for scenarios: each `step` lets every controller do one
+thing. The real ones run in tests/e2e.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from embedding_model.goldens.cases import CaseSet
+from embedding_model.ports import CaseResult, GateState, GoldensReport
+from embedding_operator.api import names
+from embedding_operator.kube.gateway import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    EMBEDDING_MODEL,
+    ENDPOINT_SLICE,
+    JOB,
+    POD,
+    SERVICE,
+    Gateway,
+    Kind,
+)
+from embedding_operator.kube.memory import MemoryGateway
+from embedding_operator.observe.facts import Key, MemoryFacts
+from embedding_operator.reconcile.outcome import Outcome
+from embedding_operator.reconcile.reconcile import reconcile
+from embedding_operator.settings import RuntimeProfile, Settings, UpgradePolicy
+
+KEY = Key("search", "tiny")
+MAX_STEPS = 60
+REVISION = "deployment.kubernetes.io/pod-template-hash"
+
+Status = Mapping[str, Any]
+
+
+def settings(*, image: str = "runtime:1", policy: UpgradePolicy = UpgradePolicy.KEEP) -> Settings:
+    resources = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
+    profiles = {
+        "cpu": RuntimeProfile(image=image, resources=resources),
+        "cuda": RuntimeProfile(image=f"{image}-cuda", device="cuda", resources=resources),
+    }
+    mirrors = {"corp": "https://mirror.example.internal"}
+    return Settings(profiles=profiles, mirrors=mirrors, upgrade_policy=policy, identity="test-operator")
+
+
+@dataclass
+class SimulatedCluster:
+    """`wrong` holds names of golden cases that pods fail; `troubles` gives a pod's status instead of a good start."""
+
+    settings: Settings = field(default_factory=settings)
+    facts: MemoryFacts = field(default_factory=lambda: MemoryFacts(key_data={"issuer": "https://issuer"}))
+    wrong: set[str] = field(default_factory=set)
+    trouble: Callable[[Mapping[str, Any]], Status | None] = lambda pod: None
+    answers_trials: bool = True
+    now: datetime = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+
+    def __post_init__(self) -> None:
+        self.gateway = MemoryGateway(now=lambda: self.now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        self.selections: list[tuple[str, dict[str, int]]] = []  # each selection of the Service, with ready pods then
+
+    # The user.
+
+    def create_model(self, spec: Mapping[str, Any], *, key: Key = KEY) -> dict[str, Any]:
+        return self.gateway.put(
+            {
+                "apiVersion": names.API_VERSION,
+                "kind": names.KIND,
+                "metadata": {"namespace": key.namespace, "name": key.name},
+                "spec": dict(spec),
+            }
+        )
+
+    def edit_spec(self, change: Callable[[dict[str, Any]], Any], *, key: Key = KEY) -> None:
+        def edit(model: dict[str, Any]) -> None:
+            change(model["spec"])
+
+        self.gateway.edit(EMBEDDING_MODEL, edit, namespace=key.namespace, name=key.name)
+
+    def request_anew(self, at: str) -> None:
+        def edit(model: dict[str, Any]) -> None:
+            model["metadata"].setdefault("annotations", {})[names.ANNOTATION_REQUESTED_AT] = at
+
+        self.gateway.edit(EMBEDDING_MODEL, edit, namespace=KEY.namespace, name=KEY.name)
+
+    # What can be seen.
+
+    def find(self, kind: Kind, name: str) -> dict[str, Any] | None:
+        return self.gateway.peek(kind, namespace=KEY.namespace, name=name)
+
+    def all(self, kind: Kind) -> list[dict[str, Any]]:
+        return list(self.gateway.peek_all(kind, namespace=KEY.namespace))
+
+    def model(self) -> dict[str, Any]:
+        found = self.find(EMBEDDING_MODEL, KEY.name)
+        assert found is not None
+        return found
+
+    def status(self) -> dict[str, Any]:
+        return dict(self.model().get("status") or {})
+
+    def condition(self, kind: str) -> dict[str, Any] | None:
+        return next((item for item in self.status().get("conditions", ()) if item["type"] == kind), None)
+
+    def says(self, kind: str) -> tuple[str, str] | None:
+        """Status and reason of a condition."""
+        condition = self.condition(kind)
+        return (condition["status"], condition["reason"]) if condition else None
+
+    def pods(self) -> list[dict[str, Any]]:
+        return self.all(POD)
+
+    def ready_pods(self) -> set[str]:
+        return {pod["metadata"]["name"] for pod in self.pods() if _is_ready(pod)}
+
+    def selected_space(self) -> str:
+        service = self.find(SERVICE, KEY.name)
+        assert service is not None
+        return str(service["spec"]["selector"][names.LABEL_SPACE])
+
+    def replicas(self) -> dict[str, int]:
+        """Replicas that each Deployment asks for, by space."""
+        return {
+            item["metadata"]["labels"][names.LABEL_SPACE]: item["spec"]["replicas"] for item in self.all(DEPLOYMENT)
+        }
+
+    # Time.
+
+    async def reconcile(self, *, gateway: Gateway | None = None) -> Outcome:
+        return await reconcile(
+            KEY, gateway=gateway or self.gateway, facts=self.facts, settings=self.settings, clock=lambda: self.now
+        )
+
+    async def settle(self, *, gateway: Gateway | None = None) -> Outcome:
+        """Reconcile and let controllers work until nothing changes; then prove that reconciling writes nothing."""
+        outcome = await self.reconcile(gateway=gateway)
+        for _ in range(MAX_STEPS):
+            before = self.picture()
+            self.step()
+            outcome = await self.reconcile(gateway=gateway)
+            if self.picture() == before:
+                break
+        else:
+            raise AssertionError("the cluster does not come to rest")
+        self.gateway.forget_calls()
+        await self.reconcile(gateway=gateway)
+        assert self.gateway.writes == (), "a reconcile of a settled world writes"
+        return outcome
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def picture(self) -> str:
+        """Everything that there is, as text: equal pictures, equal worlds."""
+        kinds = (EMBEDDING_MODEL, DEPLOYMENT, SERVICE, CONFIG_MAP, POD, JOB, ENDPOINT_SLICE)
+        objects = [item for kind in kinds for item in self.all(kind)]
+        facts = [sorted(self.facts.reports), sorted(map(str, self.facts.trial_reports))]
+        return json.dumps([objects, facts, sorted(map(str, self.facts.trials_requested))], sort_keys=True)
+
+    def step(self) -> None:
+        self.now += timedelta(seconds=1)
+        for deployment in self.all(DEPLOYMENT):
+            self._run_deployment(deployment)
+        for job in self.all(JOB):
+            self._run_job(job)
+        for pod in self.pods():
+            self._run_pod(pod)
+        for deployment in self.all(DEPLOYMENT):
+            self._count(deployment)
+        self._answer_trials()
+        self._list_endpoints()
+
+    # Controllers.
+
+    def _run_deployment(self, deployment: Mapping[str, Any]) -> None:
+        digest, wanted = _hash_template(deployment), deployment["spec"]["replicas"]
+        pods = self._pods_of(deployment)
+        new = [pod for pod in pods if pod["metadata"]["labels"][REVISION] == digest]
+        old = [pod for pod in pods if pod not in new]
+        for pod in new[wanted:]:
+            self._delete_pod(pod)
+        if wanted == 0 or len([pod for pod in new if _is_ready(pod)]) >= wanted:
+            for pod in old:
+                self._delete_pod(pod)
+        # Old pods that never became ready protect nobody: the real controller clears them away first, too.
+        for pod in [pod for pod in old if not _is_ready(pod)]:
+            self._delete_pod(pod)
+        for number in range(len(new), wanted):
+            self._create_pod(deployment, labels={REVISION: digest}, suffix=f"{digest}-{number}")
+
+    def _run_job(self, job: Mapping[str, Any]) -> None:
+        if not self._pods_of(job):
+            self._create_pod(job, labels={}, suffix="0")
+
+    def _create_pod(self, owner: Mapping[str, Any], *, labels: Mapping[str, str], suffix: str) -> None:
+        template, metadata = owner["spec"]["template"], owner["metadata"]
+        reference = {"kind": owner["kind"], "name": metadata["name"], "uid": metadata["uid"], "controller": True}
+        name = f"{metadata['name']}-{suffix}"
+        if self.find(POD, name) is None:
+            self.gateway.put(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Pod",
+                    "metadata": {
+                        "namespace": KEY.namespace,
+                        "name": name,
+                        "labels": {**template["metadata"]["labels"], **labels},
+                        "annotations": template["metadata"].get("annotations", {}),
+                        "ownerReferences": [reference],
+                    },
+                    "spec": template["spec"],
+                    "status": {"phase": "Pending"},
+                }
+            )
+
+    def _run_pod(self, pod: Mapping[str, Any]) -> None:
+        trouble = self.trouble(pod)
+        status = trouble if trouble is not None else self._start_pod(pod)
+        if status != pod.get("status"):
+            self.gateway.edit(
+                POD, lambda item: item.update(status=status), namespace=KEY.namespace, name=pod["metadata"]["name"]
+            )
+
+    def _start_pod(self, pod: Mapping[str, Any]) -> Status:
+        running = {"name": pod["spec"]["containers"][0]["name"], "started": True, "state": {"running": {}}}
+        status = {"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": [running]}
+        if pod.get("status", {}).get("phase") != "Running":
+            return status
+        passed = True
+        case_set = self._read_mounted(pod)
+        if case_set is not None:
+            report = self._answer(pod, case_set=case_set)
+            self.facts.reports[pod["metadata"]["uid"]] = report
+            passed = report.state is GateState.PASSED
+        return {**status, "conditions": [{"type": "Ready", "status": "True" if passed else "False"}]}
+
+    def _read_mounted(self, pod: Mapping[str, Any]) -> CaseSet | None:
+        for volume in pod["spec"]["volumes"]:
+            if volume["name"] == "goldens":
+                config_map = self.find(CONFIG_MAP, volume["configMap"]["name"])
+                assert config_map is not None, "a pod mounts a ConfigMap that is gone"
+                return CaseSet.from_jsonl(config_map["data"]["goldens.jsonl"].encode())
+        return None
+
+    def _answer(self, pod: Mapping[str, Any], *, case_set: CaseSet) -> GoldensReport:
+        results = tuple(
+            CaseResult(
+                name=case.name,
+                kind=case.kind,
+                passed=case.name not in self.wrong,
+                measured="0.913000" if case.name in self.wrong else "0.999990",
+                threshold="0.999",
+            )
+            for case in case_set.cases
+        )
+        state = GateState.PASSED if all(item.passed for item in results) else GateState.FAILED
+        return GoldensReport(
+            boot_id="boot",
+            case_set=case_set.name,
+            state=state,
+            results=results,
+            space=pod["metadata"]["labels"][names.LABEL_SPACE],
+            revision="c9745ed1d9f2",
+            device="cpu",
+            dtype="float32",
+        )
+
+    def _answer_trials(self) -> None:
+        if not self.answers_trials:
+            return
+        pods = {pod["metadata"]["uid"]: pod for pod in self.pods()}
+        for (uid, name), case_set in self.facts.trials_requested.items():
+            if uid in pods and (uid, name) not in self.facts.trial_reports:
+                self.facts.trial_reports[uid, name] = self._answer(pods[uid], case_set=case_set)
+
+    def _count(self, deployment: Mapping[str, Any]) -> None:
+        digest, wanted = _hash_template(deployment), deployment["spec"]["replicas"]
+        pods = self._pods_of(deployment)
+        updated = [pod for pod in pods if pod["metadata"]["labels"][REVISION] == digest]
+        ready = [pod for pod in pods if _is_ready(pod)]
+        done = len(pods) == len(updated) == len(ready) == wanted
+        status = {
+            "observedGeneration": deployment["metadata"]["generation"],
+            "replicas": len(pods),
+            "updatedReplicas": len(updated),
+            "readyReplicas": len(ready),
+            "conditions": [
+                {"type": "Progressing", "reason": "NewReplicaSetAvailable" if done else "ReplicaSetUpdated"}
+            ],
+        }
+        if status != deployment.get("status"):
+            name = deployment["metadata"]["name"]
+            self.gateway.edit(DEPLOYMENT, lambda item: item.update(status=status), namespace=KEY.namespace, name=name)
+
+    def _list_endpoints(self) -> None:
+        service = self.find(SERVICE, KEY.name)
+        slice_name = f"{KEY.name}-slice"
+        if service is None:
+            return
+        selector = service["spec"]["selector"]
+        chosen = [
+            pod for pod in self.pods() if selector.items() <= pod["metadata"]["labels"].items() and _is_ready(pod)
+        ]
+        endpoints = [{"targetRef": {"kind": "Pod", "name": pod["metadata"]["name"]}} for pod in chosen]
+        if self.find(ENDPOINT_SLICE, slice_name) is None:
+            metadata = {
+                "namespace": KEY.namespace,
+                "name": slice_name,
+                "labels": {"kubernetes.io/service-name": KEY.name},
+                "ownerReferences": [{"kind": "Service", "name": KEY.name, "uid": service["metadata"]["uid"]}],
+            }
+            self.gateway.put(
+                {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata, "endpoints": []}
+            )
+        self.gateway.edit(
+            ENDPOINT_SLICE, lambda item: item.update(endpoints=endpoints), namespace=KEY.namespace, name=slice_name
+        )
+
+    def _delete_pod(self, pod: Mapping[str, Any]) -> None:
+        if self.find(POD, pod["metadata"]["name"]) is not None:
+            self.gateway.remove(POD, namespace=KEY.namespace, name=pod["metadata"]["name"])
+
+    def _pods_of(self, owner: Mapping[str, Any]) -> list[dict[str, Any]]:
+        uid = owner["metadata"]["uid"]
+        return [pod for pod in self.pods() if pod["metadata"]["ownerReferences"][0]["uid"] == uid]
+
+
+def _hash_template(deployment: Mapping[str, Any]) -> str:
+    template = json.dumps(deployment["spec"]["template"], sort_keys=True)
+    return hashlib.sha256(template.encode()).hexdigest()[:8]
+
+
+def _is_ready(pod: Mapping[str, Any]) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from embedding_runtime.commands.flags import F, flag
+from embedding_runtime.commands.flags import F, ValueOf, flag
 from embedding_runtime.cpu import limit_library_threads
 from embedding_runtime.settings import Device, Dtype, FailurePolicy, ServeSettings
 
@@ -49,9 +49,9 @@ def _setting(name: str, **attributes: Any) -> Callable[[F], F]:
     metavar="NAME[=PROMPT]",
     help="A model name that requests may use, and the prompt it applies. Repeatable.",
 )
-@_setting("--failure-policy", type=click.Choice(FailurePolicy), help="What a failed golden case does.")
-@_setting("--device", type=click.Choice(Device), help="auto: a GPU where there is one.")
-@_setting("--dtype", type=click.Choice(Dtype), help="auto: float32, the numbers of the reference.")
+@_setting("--failure-policy", type=ValueOf(FailurePolicy), help="What a failed golden case does.")
+@_setting("--device", type=ValueOf(Device), help="auto: a GPU where there is one.")
+@_setting("--dtype", type=ValueOf(Dtype), help="auto: float32, the numbers of the reference.")
 @_setting(
     "--workers",
     type=COUNT,

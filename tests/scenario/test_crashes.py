@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from model_samples import golden, hub_spec, request_token, resolved, verified_by
@@ -11,13 +11,16 @@ from simulated_cluster import SimulatedCluster
 from embedding_operator.kube.faults import (
     Crash,
     CrashAfter,
-    CrashBefore,
     Fault,
     FaultyGateway,
+    LoseAnswer,
+    Position,
     server_error,
+    timeout,
     too_many_requests,
 )
 from embedding_operator.kube.gateway import GatewayError
+from embedding_operator.kube.memory import WRITES
 
 Story = Callable[[SimulatedCluster, FaultyGateway], Awaitable[None]]
 
@@ -65,20 +68,43 @@ def _final_picture(cluster: SimulatedCluster) -> str:
     return json.dumps(text)
 
 
-async def _count_positions(story: Story) -> tuple[int, str]:
+async def _record(story: Story) -> tuple[Sequence[Position], str]:
     cluster = _new_cluster()
     gateway = FaultyGateway(cluster.gateway)
     await story(cluster, gateway)
-    return len(gateway.positions), _final_picture(cluster)
+    return gateway.positions, _final_picture(cluster)
+
+
+async def _disturb(story: Story, *, number: int, fault: Fault) -> str:
+    cluster = _new_cluster()
+    await story(cluster, FaultyGateway(cluster.gateway, faults={number: fault}))
+    return _final_picture(cluster)
+
+
+def _find_distinct(positions: Sequence[Position]) -> Sequence[Position]:
+    """Reads leave no trace: killed after any of them, the world is that after the write before."""
+    return [position for position in positions if position.number == 1 or position.verb in WRITES]
 
 
 @pytest.mark.parametrize("name", STORIES)
-async def test_wherever_the_operator_dies_the_final_world_is_that_of_the_undisturbed_run(name: str) -> None:
-    count, expected = await _count_positions(STORIES[name])
-    faults: list[Callable[[], Fault]] = [CrashBefore, CrashAfter, server_error, too_many_requests]
-    for number in range(1, count + 1):
-        for fault in faults:
-            cluster = _new_cluster()
-            gateway = FaultyGateway(cluster.gateway, faults={number: fault()})
-            await STORIES[name](cluster, gateway)
-            assert _final_picture(cluster) == expected, f"{fault} at call {number} of {count}"
+async def test_killed_between_any_two_calls_the_operator_ends_where_it_would_have(name: str) -> None:
+    positions, expected = await _record(STORIES[name])
+    for position in _find_distinct(positions):
+        found = await _disturb(STORIES[name], number=position.number, fault=CrashAfter())
+        assert found == expected, f"killed after {position} of {len(positions)}"
+
+
+async def test_killed_after_a_read_the_operator_starts_over() -> None:
+    positions, expected = await _record(_be_born)
+    for position in positions:
+        if position.verb not in WRITES:
+            found = await _disturb(_be_born, number=position.number, fault=CrashAfter())
+            assert found == expected, f"killed after {position} of {len(positions)}"
+
+
+@pytest.mark.parametrize("fault", [server_error(), too_many_requests(), timeout(), LoseAnswer()])
+async def test_a_call_that_fails_is_made_up_for(fault: Fault) -> None:
+    positions, expected = await _record(_move)
+    for position in _find_distinct(positions):
+        found = await _disturb(_move, number=position.number, fault=fault)
+        assert found == expected, f"{fault} at {position} of {len(positions)}"

@@ -138,12 +138,14 @@ class SimulatedCluster:
     async def settle(self, *, gateway: Gateway | None = None) -> Outcome:
         """Reconcile and let controllers work until nothing changes; then prove that reconciling writes nothing."""
         outcome = await self.reconcile(gateway=gateway)
+        before = self.picture()
         for _ in range(MAX_STEPS):
-            before = self.picture()
             self.step()
             outcome = await self.reconcile(gateway=gateway)
-            if self.picture() == before:
+            after = self.picture()
+            if after == before:
                 break
+            before = after
         else:
             raise AssertionError("the cluster does not come to rest")
         self.gateway.forget_calls()

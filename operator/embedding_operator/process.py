@@ -31,6 +31,7 @@ from embedding_operator.observe.facts import Facts, Key
 from embedding_operator.reconcile.outcome import Outcome
 from embedding_operator.resolve.hub import resolve_from_hub
 from embedding_operator.resolve.resolver import Resolver
+from embedding_operator.resolve.threads import ThreadedAsk
 from embedding_operator.settings import Settings
 from embedding_operator.workqueue import WorkQueue
 
@@ -48,6 +49,7 @@ class _Leader:
 
     queue: WorkQueue[Key]
     informer: Informer
+    ask: ThreadedAsk
     resolver: Resolver
     auditor: Auditor | None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -161,7 +163,7 @@ def _assemble(
     queue: WorkQueue[Key] = WorkQueue(
         work, workers=settings.workers, timeout=settings.reconcile_timeout, on_outcome=metrics.record_reconcile
     )
-    ask = partial(resolve_from_hub, hub_endpoint=settings.hub_endpoint, mirrors=settings.mirrors)
+    ask = ThreadedAsk(partial(resolve_from_hub, hub_endpoint=settings.hub_endpoint, mirrors=settings.mirrors))
     resolver = Resolver(ask, on_change=queue.add, on_result=metrics.record_resolution)
     auditor = None
     if settings.pod_token_file is not None:
@@ -171,7 +173,8 @@ def _assemble(
     key_data = KeyData(gateway, token_file=settings.pod_token_file, on_change=new_keys.set)
     facts = LiveFacts(resolver=resolver, auditor=auditor, key_data=key_data)
     watch = partial(handlers.watch, watches(on_key=lambda key: loop.call_soon_threadsafe(queue.add, key)))
-    leader = _Leader(queue=queue, informer=Informer(gateway, watch=watch), resolver=resolver, auditor=auditor)
+    informer = Informer(gateway, watch=watch)
+    leader = _Leader(queue=queue, informer=informer, ask=ask, resolver=resolver, auditor=auditor)
     leader.start("workqueue", queue.run())
     leader.start("informer", leader.informer.run())
     leader.start("key data", key_data.run())
@@ -201,6 +204,7 @@ async def _stop(leader: _Leader, *, holding: asyncio.Task[None], settings: Setti
         task.cancel()
     await asyncio.gather(*leader.tasks, return_exceptions=True)
     await leader.resolver.close()
+    leader.ask.close()
     if leader.auditor is not None:
         await leader.auditor.close()
 

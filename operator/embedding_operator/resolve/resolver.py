@@ -10,8 +10,7 @@ Nothing is ever resolved anew while its answer is kept; a restart finds the answ
 import asyncio
 import logging
 import random
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -30,8 +29,6 @@ from embedding_operator.workqueue import Clock, MonotonicClock, backoff
 
 logger = logging.getLogger(__name__)
 
-# The hub is asked by this many threads at most; each holds a connection and a few megabytes of headers.
-THREADS: Final = 4
 FIRST_RETRY_SECONDS: Final = 10.0
 MAX_RETRY_SECONDS: Final = 300.0
 # A request that no reconcile has asked about for this long belongs to a model that is gone: several resyncs.
@@ -48,14 +45,14 @@ class _Entry:
 
 
 class Resolver:
-    """See the module's docstring. `ask` blocks and is called in a worker thread; `on_change` gets a key to reconcile.
+    """See the module's docstring. `ask` raises Refusal or Unavailable; `on_change` gets a key to reconcile.
 
     Use from one event loop.
     """
 
     def __init__(
         self,
-        ask: Callable[[ResolutionRequest], Resolved],
+        ask: Callable[[ResolutionRequest], Awaitable[Resolved]],
         *,
         on_change: Callable[[Key], None],
         clock: Clock | None = None,
@@ -69,7 +66,6 @@ class Resolver:
         self._now = now
         self._jitter = jitter
         self._on_result = on_result
-        self._executor = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="resolve")
         self._entries: dict[str, _Entry] = {}
         self._token_of: dict[Key, str] = {}
 
@@ -87,12 +83,11 @@ class Resolver:
         return entry.state
 
     async def close(self) -> None:
-        """Stop asking. A thread that still waits for the hub is left behind; the process is about to end."""
+        """Stop asking."""
         tasks = [entry.task for entry in self._entries.values() if entry.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _leave_other_request(self, key: Key, *, token: str) -> None:
         """A model whose spec now asks for something else is no longer interested in what it asked before."""
@@ -130,9 +125,7 @@ class Resolver:
         """The new state, and for how long the hub asks not to be asked."""
         retry_after = None
         try:
-            state: Resolution = await asyncio.get_running_loop().run_in_executor(
-                self._executor, self._ask, entry.request
-            )
+            state: Resolution = await self._ask(entry.request)
         except Refusal as refusal:
             state = Refused(refusal=refusal.document())
         except Unavailable as unavailable:

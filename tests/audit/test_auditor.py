@@ -1,0 +1,213 @@
+"""Asking pods in the background: what is asked, how often, and when it stops."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from manual_clock import ManualClock, settle
+
+from embedding_model.goldens.cases import CaseSet, SimilarityCase
+from embedding_model.ports import GateState, GoldensReport, JobReport, JobState
+from embedding_operator.audit.auditor import Auditor
+from embedding_operator.audit.client import PodUnreachable
+from embedding_operator.observe.facts import Key, PodRef
+
+KEY, OTHER = Key("search", "a"), Key("search", "b")
+CASES = CaseSet(cases=(SimilarityCase(name="weather", a="It rains.", b="It pours.", expected="0.7", tolerance="0.1"),))
+
+
+def report(state: GateState = GateState.PASSED, *, case_set: str = "cs-1") -> GoldensReport:
+    return GoldensReport(
+        boot_id="b", case_set=case_set, state=state, space="sp1-0", revision="r", device="cpu", dtype="float32"
+    )
+
+
+def pod(name: str = "pod", *, key: Key = KEY, ip: str = "10.0.0.1", starts: int = 0) -> PodRef:
+    return PodRef(key=key, name=name, uid=f"uid-{name}", ip=ip, starts=starts)
+
+
+class Pods:
+    """What pods answer, by address; an address without an answer cannot be reached."""
+
+    def __init__(self) -> None:
+        self.reports: dict[str, GoldensReport] = {}
+        self.trials: dict[str, GoldensReport] = {}
+        self.job_reports: dict[str, JobReport] = {}
+        self.asked: Counter[str] = Counter()
+
+    async def goldens(self, ip: str) -> GoldensReport:
+        return self._answer(self.reports, ip, question=f"goldens {ip}")
+
+    async def trial(self, ip: str, *, case_set: CaseSet) -> GoldensReport:
+        return self._answer(self.trials, ip, question=f"trial {ip}")
+
+    async def job_report(self, ip: str) -> JobReport:
+        return self._answer(self.job_reports, ip, question=f"result {ip}")
+
+    def _answer(self, answers, ip, *, question):  # type: ignore[no-untyped-def]
+        self.asked[question] += 1
+        if ip not in answers:
+            raise PodUnreachable("no answer")
+        return answers[ip]
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def pods() -> Pods:
+    return Pods()
+
+
+@asynccontextmanager
+async def auditor_of(pods: Pods, *, clock: ManualClock, told: list[Key]) -> AsyncIterator[Auditor]:
+    auditor = Auditor(pods, on_change=told.append, refresh_seconds=15.0, clock=clock, jitter=lambda: 0.0)
+    try:
+        yield auditor
+    finally:
+        await auditor.close()
+
+
+async def test_a_report_is_read_without_waiting_and_the_model_is_told_when_it_comes(
+    clock: ManualClock, pods: Pods
+) -> None:
+    told: list[Key] = []
+    pods.reports["10.0.0.1"] = report()
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        assert auditor.goldens(pod()) is None
+        await settle()
+        assert told == [KEY]
+        assert auditor.goldens(pod()) == report()
+
+
+async def test_a_pod_that_is_not_judged_yet_is_asked_every_second_and_a_judged_one_rarely(
+    clock: ManualClock, pods: Pods
+) -> None:
+    pods.reports["10.0.0.1"] = report(GateState.PENDING)
+    async with auditor_of(pods, clock=clock, told=[]) as auditor:
+        auditor.goldens(pod())
+        await clock.advance(10)
+        assert pods.asked["goldens 10.0.0.1"] == 11
+        pods.reports["10.0.0.1"] = report()
+        await clock.advance(1)
+        before = pods.asked["goldens 10.0.0.1"]
+        await clock.advance(60)
+        assert pods.asked["goldens 10.0.0.1"] - before == 4
+
+
+async def test_the_same_answer_again_tells_nobody(clock: ManualClock, pods: Pods) -> None:
+    told: list[Key] = []
+    pods.reports["10.0.0.1"] = report()
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        auditor.goldens(pod())
+        await clock.advance(120)
+    assert told == [KEY]
+
+
+async def test_an_unreachable_pod_is_asked_ever_more_rarely_and_keeps_its_last_report(
+    clock: ManualClock, pods: Pods
+) -> None:
+    pods.reports["10.0.0.1"] = report()
+    told: list[Key] = []
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        auditor.goldens(pod())
+        await settle()
+        del pods.reports["10.0.0.1"]
+        await clock.advance(15)
+        before = pods.asked["goldens 10.0.0.1"]
+        await clock.advance(150)
+        assert pods.asked["goldens 10.0.0.1"] - before == 13  # after 1, 2, 4 and 8 s, then every 15 s
+        assert auditor.goldens(pod()) == report()
+    assert told == [KEY]
+
+
+async def test_an_answer_of_an_earlier_start_says_nothing_about_this_one(clock: ManualClock, pods: Pods) -> None:
+    pods.reports["10.0.0.1"] = report()
+    async with auditor_of(pods, clock=clock, told=[]) as auditor:
+        auditor.goldens(pod())
+        await settle()
+        assert auditor.goldens(pod(starts=1)) is None
+
+
+async def test_a_pod_without_an_address_is_asked_once_it_has_one(clock: ManualClock, pods: Pods) -> None:
+    pods.reports["10.0.0.9"] = report()
+    async with auditor_of(pods, clock=clock, told=[]) as auditor:
+        auditor.goldens(pod(ip=""))
+        await clock.advance(10)
+        assert not pods.asked
+        auditor.goldens(pod(ip="10.0.0.9"))
+        await settle()
+        assert auditor.goldens(pod(ip="10.0.0.9")) == report()
+
+
+async def test_a_pod_that_a_reconcile_no_longer_mentions_is_not_asked_any_more(clock: ManualClock, pods: Pods) -> None:
+    pods.reports |= {"10.0.0.1": report(), "10.0.0.2": report()}
+    async with auditor_of(pods, clock=clock, told=[]) as auditor:
+        with auditor.round_of(KEY):
+            auditor.goldens(pod("old"))
+            auditor.goldens(pod("new", ip="10.0.0.2"))
+        await settle()
+        with auditor.round_of(KEY):
+            auditor.goldens(pod("new", ip="10.0.0.2"))
+        before = pods.asked["goldens 10.0.0.1"]
+        await clock.advance(60)
+        assert pods.asked["goldens 10.0.0.1"] == before
+        assert pods.asked["goldens 10.0.0.2"] > 3
+
+
+async def test_a_reconcile_of_one_model_forgets_no_pod_of_another(clock: ManualClock, pods: Pods) -> None:
+    pods.reports["10.0.0.2"] = report()
+    async with auditor_of(pods, clock=clock, told=[]) as auditor:
+        with auditor.round_of(OTHER):
+            auditor.goldens(pod("theirs", key=OTHER, ip="10.0.0.2"))
+        await settle()
+        with auditor.round_of(KEY):
+            pass
+        assert auditor.goldens(pod("theirs", key=OTHER, ip="10.0.0.2")) == report()
+
+
+async def test_a_reconcile_that_failed_forgets_nothing(clock: ManualClock, pods: Pods) -> None:
+    pods.reports["10.0.0.1"] = report()
+    async with auditor_of(pods, clock=clock, told=[]) as auditor:
+        with auditor.round_of(KEY):
+            auditor.goldens(pod())
+        await settle()
+        with pytest.raises(RuntimeError), auditor.round_of(KEY):
+            raise RuntimeError("the API server is away")
+        assert auditor.goldens(pod()) == report()
+
+
+async def test_a_trial_is_asked_once_and_kept_by_the_name_of_its_case_set(clock: ManualClock, pods: Pods) -> None:
+    told: list[Key] = []
+    answer = report(GateState.FAILED, case_set=CASES.name)
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        auditor.request_trial(pod(), case_set=CASES)
+        auditor.request_trial(pod(), case_set=CASES)
+        await settle()
+        assert auditor.trials(pod()) == {}
+        pods.trials["10.0.0.1"] = answer
+        await clock.advance(5)
+        auditor.request_trial(pod(), case_set=CASES)
+        await clock.advance(60)
+        assert auditor.trials(pod()) == {CASES.name: answer}
+    assert told == [KEY]
+    assert pods.asked["trial 10.0.0.1"] == 2
+
+
+async def test_a_jobs_pod_is_asked_until_its_report_is_final(clock: ManualClock, pods: Pods) -> None:
+    told: list[Key] = []
+    pods.job_reports["10.0.0.1"] = JobReport(state=JobState.RUNNING)
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        auditor.job_report(pod())
+        await clock.advance(5)
+        done = JobReport(state=JobState.REFUSED)
+        pods.job_reports["10.0.0.1"] = done
+        await clock.advance(1)
+        asked = pods.asked["result 10.0.0.1"]
+        assert auditor.job_report(pod()) == done
+        await clock.advance(60)
+        assert pods.asked["result 10.0.0.1"] == asked
+    assert told == [KEY, KEY]

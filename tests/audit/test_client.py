@@ -1,0 +1,123 @@
+"""One pod's private port over HTTP: what is sent, and which answers count."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from embedding_model.goldens.cases import CaseSet, SimilarityCase
+from embedding_model.ports import GateState, GoldensReport, JobReport, JobState
+from embedding_operator.audit.client import MAX_ANSWER_BYTES, PodClient, PodUnreachable
+
+CASES = CaseSet(cases=(SimilarityCase(name="weather", a="a", b="b", expected="0.7", tolerance="0.1"),))
+
+
+def report(case_set: str = "cs-1") -> GoldensReport:
+    return GoldensReport(
+        boot_id="b",
+        case_set=case_set,
+        state=GateState.PASSED,
+        space="sp1-0",
+        revision="r",
+        device="cpu",
+        dtype="float32",
+    )
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    return file
+
+
+@asynccontextmanager
+async def client_of(answer: Callable[[httpx.Request], httpx.Response], *, token_file: Path) -> AsyncIterator[PodClient]:
+    client = PodClient(token_file=token_file, client=httpx.AsyncClient(transport=httpx.MockTransport(answer)))
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def test_goldens_are_asked_on_the_private_port_with_the_token_as_it_is_now(token_file: Path) -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, content=report().to_json())
+
+    async with client_of(answer, token_file=token_file) as client:
+        assert await client.goldens("10.0.0.1") == report()
+        token_file.write_text("rotated")  # noqa: ASYNC240
+        await client.goldens("10.0.0.1")
+    assert str(seen[0].url) == "http://10.0.0.1:8081/goldens"
+    assert [request.headers["Authorization"] for request in seen] == ["Bearer first", "Bearer rotated"]
+
+
+async def test_an_ipv6_pod_is_asked_in_brackets(token_file: Path) -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(str(request.url))
+        return httpx.Response(200, content=JobReport(state=JobState.RUNNING).to_json())
+
+    async with client_of(answer, token_file=token_file) as client:
+        assert (await client.job_report("fd00::1")).state is JobState.RUNNING
+    assert seen == ["http://[fd00::1]:8081/result"]
+
+
+async def test_a_trial_posts_the_cases_as_json_lines(token_file: Path) -> None:
+    seen: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.content)
+        return httpx.Response(200, content=report(CASES.name).to_json())
+
+    async with client_of(answer, token_file=token_file) as client:
+        assert (await client.trial("10.0.0.1", case_set=CASES)).case_set == CASES.name
+    assert seen == [CASES.to_jsonl()]
+
+
+async def test_an_answer_for_other_cases_does_not_count(token_file: Path) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=report("cs-other").to_json())
+
+    async with client_of(answer, token_file=token_file) as client:
+        with pytest.raises(PodUnreachable, match="cs-other"):
+            await client.trial("10.0.0.1", case_set=CASES)
+
+
+def refuse(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("refused", request=request)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (refuse, "ConnectError"),
+        (lambda request: httpx.Response(401), "401"),
+        (lambda request: httpx.Response(503), "503"),
+        (lambda request: httpx.Response(302, headers={"Location": "http://elsewhere/"}), "302"),
+        (lambda request: httpx.Response(200, content=b"<html>"), "no GoldensReport"),
+        (lambda request: httpx.Response(200, content=b" " * (MAX_ANSWER_BYTES + 1)), "longer than"),
+    ],
+    ids=["refused", "unauthorised", "starting", "redirect", "not a report", "too long"],
+)
+async def test_anything_but_a_report_is_unreachable_and_no_verdict(
+    token_file: Path, answer: Callable[[httpx.Request], httpx.Response], words: str
+) -> None:
+    async with client_of(answer, token_file=token_file) as client:
+        with pytest.raises(PodUnreachable, match=words):
+            await client.goldens("10.0.0.1")
+
+
+async def test_without_a_token_no_pod_is_asked(tmp_path: Path) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        raise AssertionError("asked without a token")
+
+    async with client_of(answer, token_file=tmp_path / "missing") as client:
+        with pytest.raises(PodUnreachable, match="cannot read the token file"):
+            await client.goldens("10.0.0.1")

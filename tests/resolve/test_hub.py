@@ -1,0 +1,65 @@
+"""Resolving from a real hub server: commit, files and type, or a refusal."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hub.server import running
+from hub.store import Store
+from tiny_models import tiny_embedder
+
+from embedding_model.refusal import Reason, Refusal
+from embedding_model.resolved import Origin, SourceKind
+from embedding_operator.observe.facts import ResolutionRequest
+from embedding_operator.resolve.hub import resolve_from_hub
+
+
+@pytest.fixture
+def hub_url(tmp_path: Path) -> Iterator[str]:
+    store = Store(tmp_path / "hub")
+    pushed = tmp_path / "pushed"
+    for name, data in tiny_embedder().items():
+        file = pushed / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+    store.push(pushed, "acme/tiny")
+    with running(store) as url:
+        yield url
+
+
+def request_for(repo: str, *, mirror: str | None = None) -> ResolutionRequest:
+    return ResolutionRequest(Origin(kind=SourceKind.HUGGING_FACE, repo=repo, requested="main", mirror=mirror))
+
+
+def test_a_branch_resolves_to_its_commit_with_every_loaded_file(hub_url: str) -> None:
+    resolved = resolve_from_hub(request_for("acme/tiny"), hub_endpoint=hub_url, mirrors={})
+    assert resolved.origin.requested == "main"
+    assert resolved.origin.revision is not None
+    assert len(resolved.origin.revision) == 40
+    assert resolved.manifest.entry("model.safetensors") is not None
+    assert resolved.manifest.entry("README.md") is None
+    assert resolved.inspection.architecture == "BertModel"
+
+
+def test_a_mirror_is_asked_instead_of_the_hub_and_kept_in_the_origin(hub_url: str) -> None:
+    resolved = resolve_from_hub(
+        request_for("acme/tiny", mirror="corp"), hub_endpoint="http://127.0.0.1:9", mirrors={"corp": hub_url}
+    )
+    assert resolved.origin.mirror == "corp"
+
+
+def test_an_unknown_mirror_is_refused_with_the_known_names(hub_url: str) -> None:
+    with pytest.raises(Refusal, match="configured: corp, lab") as caught:
+        resolve_from_hub(
+            request_for("acme/tiny", mirror="crop"),
+            hub_endpoint=hub_url,
+            mirrors={"lab": "http://lab", "corp": "http://corp"},
+        )
+    assert caught.value.reason is Reason.INVALID_OVERRIDE
+    assert caught.value.field == "model.huggingFace.mirror"
+
+
+def test_a_missing_repository_is_refused(hub_url: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        resolve_from_hub(request_for("acme/missing"), hub_endpoint=hub_url, mirrors={})
+    assert caught.value.reason is Reason.REPOSITORY_NOT_FOUND

@@ -1,0 +1,87 @@
+"""settings.yaml: what it may say, and what is answered to a mistake."""
+
+from pathlib import Path
+
+import pytest
+
+from embedding_operator.settings import Settings, SettingsError, UpgradePolicy, default_settings, load_settings
+
+FULL = """
+hubEndpoint: https://hub.example.internal/
+mirrors: {corp: "https://mirror.example.internal"}
+defaultProfile: cuda
+profiles:
+  cpu: {image: "registry.example/runtime:1"}
+  cuda:
+    image: registry.example/runtime:1-cuda
+    imagePullPolicy: Always
+    device: cuda
+    nodeSelector: {gpu: "true"}
+    tolerations: [{key: nvidia.com/gpu, operator: Exists}]
+    runtimeClassName: nvidia
+    resources: {requests: {cpu: "1", memory: 1Gi}, limits: {memory: 2Gi, nvidia.com/gpu: "1"}}
+imagePullSecrets: [registry]
+upgradePolicy: Rolling
+watchNamespaces: [search, chat]
+workers: 4
+resyncSeconds: 300
+"""
+
+
+def load(tmp_path: Path, text: str) -> Settings:
+    file = tmp_path / "settings.yaml"
+    file.write_text(text)
+    return load_settings(file)
+
+
+def test_every_key_of_the_file_reaches_the_settings(tmp_path: Path) -> None:
+    settings = load(tmp_path, FULL)
+    assert settings.hub_endpoint == "https://hub.example.internal"
+    assert settings.mirrors == {"corp": "https://mirror.example.internal"}
+    assert settings.default_profile == "cuda"
+    assert settings.image_pull_secrets == ("registry",)
+    assert settings.upgrade_policy is UpgradePolicy.ROLLING
+    assert settings.watch_namespaces == ("search", "chat")
+    assert (settings.workers, settings.resync_seconds) == (4, 300)
+    cuda = settings.profiles["cuda"]
+    assert (cuda.image, cuda.image_pull_policy, cuda.device) == ("registry.example/runtime:1-cuda", "Always", "cuda")
+    assert (cuda.node_selector, cuda.runtime_class) == ({"gpu": "true"}, "nvidia")
+    assert cuda.tolerations == ({"key": "nvidia.com/gpu", "operator": "Exists"},)
+    assert cuda.resources["limits"] == {"memory": "2Gi", "nvidia.com/gpu": "1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("profiles: {cpu: {}}", "profiles.cpu.image"),
+        ("profiles: {}", "profiles"),
+        ("{}", "profiles"),
+        ("profiles: {gpu: {image: a}}", r"defaultProfile: expected one of the profiles \(gpu\), found cpu"),
+        ("profiles: {cpu: {image: a}}\nhubEndpoint: huggingface.co", "hubEndpoint: .*expected an address"),
+        ("profiles: {cpu: {image: a}}\nworkers: 0", "workers"),
+        ("profiles: {cpu: {image: a}}\nwrokers: 1", "wrokers"),
+        ("profiles: {cpu: {image: a}}\nupgradePolicy: Never", "upgradePolicy"),
+        ("profiles: [", "not valid YAML: line 1"),
+        ("just text", "settings file"),
+    ],
+)
+def test_a_mistake_names_the_key(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        load(tmp_path, text)
+
+
+def test_an_address_with_credentials_is_refused_without_repeating_them(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="credentials") as caught:
+        load(tmp_path, "profiles: {cpu: {image: a}}\nmirrors: {corp: 'https://me:hunter2@mirror'}")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nowhere\.yaml: No such file"):
+        load_settings(tmp_path / "nowhere.yaml")
+
+
+def test_flags_win_over_defaults_and_unset_ones_change_nothing() -> None:
+    settings = default_settings().with_process(namespace="ops", health_port=None)
+    assert (settings.namespace, settings.health_port) == ("ops", 8082)
+    assert settings.default_profile in settings.profiles

@@ -161,7 +161,7 @@ def _fetch(wanted: list[Binary]) -> None:
             wheels.extract_tools(
                 {each.name: layout.BIN / f"{each.name}-{each.version}" for each in rest if not each.module}
             )
-    for module, usually in (("kubernetes", "6 min on 2 cores"), ("addons", "3 min on 2 cores")):
+    for module, usually in (("kubernetes", "6 min on 2 cores"), ("addons", "2 min on 2 cores")):
         names = [each.name for each in rest if each.module == module]
         if names:
             with step(f"building from Go modules: {', '.join(names)}", usually=usually):

@@ -32,6 +32,10 @@ def main(arguments: Sequence[str]) -> int:
     except ClusterError as error:
         print(f"hack/cluster {options.command}: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Whoever read the output has enough of it, as `| head` has.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print(f"hack/cluster {options.command}: interrupted; run it again to go on", file=sys.stderr)
         return 130

@@ -84,7 +84,8 @@ def build_arguments(target: str, *, base: str) -> list[str]:
     return [
         *("--layers", "--target", target, "--file", str(layout.REPOSITORY / "Dockerfile")),
         *("--build-arg", f"BASE_IMAGE={base}", "--build-arg", "UV_NO_CACHE=false"),
-        *("--build-arg", f"VERSION={product_version()}", "--build-arg", f"REVISION={revision()}"),
+        # No REVISION: a commit that changes nothing in the image would else give it another digest, and roll it out.
+        *("--build-arg", f"VERSION={product_version()}"),
         *(word for volume in volumes for word in ("--volume", volume)),
     ]
 

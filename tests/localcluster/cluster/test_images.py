@@ -1,0 +1,82 @@
+"""The product's images as pods see them."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from localcluster import baseimage, buildah, images
+
+pytestmark = pytest.mark.e2e
+
+PYTHON = "/opt/venv/bin/python"
+OPERATOR_BYTES_OVER_BASE = 130_000_000
+
+
+@pytest.fixture
+def built(cluster_status: Mapping[str, Any]) -> Mapping[str, str]:
+    references: Mapping[str, str] = cluster_status["images"]
+    assert set(references) == {"operator", "runtime"}, "build the images first: hack/cluster build"
+    return references
+
+
+def test_the_operator_image_adds_little_to_its_base() -> None:
+    sizes = buildah.sizes()
+    added = sizes[images.local_name("operator")] - sizes[baseimage.ensure()]
+    assert 0 < added <= OPERATOR_BYTES_OVER_BASE
+
+
+def test_the_operator_image_holds_its_own_code_and_no_torch(
+    built: Mapping[str, str], run_to_end: Callable[..., str]
+) -> None:
+    code = "import importlib.util as u; print([u.find_spec(m) is not None for m in {modules!r}])"
+    modules = ("embedding_operator", "embedding_model", "embedding_runtime", "torch", "numpy")
+    output = run_to_end(built["operator"], command=[PYTHON, "-c", code.format(modules=modules)])
+    assert output.strip() == "[True, True, False, False, False]"
+
+
+def test_the_runtime_image_holds_torch_and_not_the_operator(
+    built: Mapping[str, str], run_to_end: Callable[..., str]
+) -> None:
+    code = "import torch, transformers, importlib.util as u; print(u.find_spec('embedding_operator'))"
+    assert run_to_end(built["runtime"], command=[PYTHON, "-c", code]).strip() == "None"
+
+
+@pytest.mark.parametrize("target", ["operator", "runtime"])
+def test_an_image_starts_its_program_without_a_shell_on_a_read_only_root(
+    built: Mapping[str, str], run_to_end: Callable[..., str], target: str
+) -> None:
+    by_entry_point = run_to_end(built[target], args=["--help"])
+    by_name = run_to_end(built[target], command=[f"embedding-{target}", "--help"])
+    assert "Usage" in by_entry_point
+    assert "Usage" in by_name
+
+
+@pytest.mark.parametrize("target", ["operator", "runtime"])
+def test_an_image_runs_as_nobody_in_particular_and_says_what_it_is(target: str) -> None:
+    configuration = json.loads(buildah.buildah("inspect", "--type", "image", images.local_name(target)))["OCIv1"][
+        "config"
+    ]
+    assert configuration["User"] == "65532:65532"
+    labels = configuration["Labels"]
+    assert labels["org.opencontainers.image.title"] == f"embedding-{target}"
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert labels["org.opencontainers.image.version"] == images.product_version()
+
+
+@pytest.mark.parametrize("target", ["operator", "runtime"])
+def test_byte_code_is_there_for_every_module_of_ours(
+    built: Mapping[str, str], run_to_end: Callable[..., str], target: str
+) -> None:
+    code = (
+        "import pathlib, importlib.util as u;"
+        "files = list(pathlib.Path('/opt/app').rglob('*.py'));"
+        "print(len(files) > 10, [f for f in files if not pathlib.Path(u.cache_from_source(str(f))).exists()])"
+    )
+    assert run_to_end(built[target], command=[PYTHON, "-c", code]).strip() == "True []"
+
+
+def test_building_unchanged_code_again_gives_the_same_reference(built: Mapping[str, str]) -> None:
+    first = images.build(["operator"])
+    assert images.build(["operator"]) == first

@@ -2,6 +2,7 @@
 
 import click
 
+from embedding_operator.cli.explain import explain
 from embedding_operator.cli.inspect import inspect
 from embedding_operator.cli.run import run
 
@@ -14,6 +15,7 @@ def cli() -> None:
 
 cli.add_command(run)
 cli.add_command(inspect)
+cli.add_command(explain)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A private API server, a hub with a tiny model, and the operator as a process."""
+"""A private API server and a hub with a tiny model per module; the operator as a process."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,10 +14,13 @@ from tiny_models import tiny_embedder
 REPO = "acme/tiny"
 
 
-@pytest.fixture
-def world(tmp_path: Path, cluster_status: Mapping[str, Any], helm: Path) -> Iterator[OperatorWorld]:
-    store = Store(tmp_path / "hub")
-    pushed = tmp_path / "pushed"
+@pytest.fixture(scope="module")
+def module_world(
+    tmp_path_factory: pytest.TempPathFactory, cluster_status: Mapping[str, Any], helm: Path
+) -> Iterator[OperatorWorld]:
+    folder = tmp_path_factory.mktemp("world")
+    store = Store(folder / "hub")
+    pushed = folder / "pushed"
     for name, data in tiny_embedder().items():
         file = pushed / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -26,7 +29,17 @@ def world(tmp_path: Path, cluster_status: Mapping[str, Any], helm: Path) -> Iter
     kubectl = cluster_status["tools"]["kubectl"]
     with (
         running(store) as hub_url,
-        private_apiserver(tmp_path) as server,
-        operator_world(tmp_path, server=server, kubectl=kubectl, helm=helm, hub_url=hub_url) as world,
+        private_apiserver(folder) as server,
+        operator_world(folder, server=server, kubectl=kubectl, helm=helm, hub_url=hub_url) as world,
     ):
         yield world
+
+
+@pytest.fixture
+def world(module_world: OperatorWorld) -> Iterator[OperatorWorld]:
+    """The module's world without any replica or Lease. No garbage collector runs: take a model name of your own."""
+    try:
+        yield module_world
+    finally:
+        module_world.stop_all()
+        module_world.forget_lease()

@@ -1,17 +1,24 @@
-"""What a running operator does, and what it never writes."""
+"""What a running operator does, and what it never writes. One operator works for all tests of this module."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
 from live_cluster import condition
-from operator_under_test import OperatorWorld, embedding_model
+from operator_under_test import OperatorProcess, OperatorWorld, embedding_model
 
 pytestmark = pytest.mark.apiserver
 
 REPO = "acme/tiny"
 
 
-def children(world: OperatorWorld, name: str) -> Any:
+@pytest.fixture(scope="module")
+def operator(module_world: OperatorWorld) -> Iterator[OperatorProcess]:
+    yield module_world.start_leader()
+    module_world.stop_all()
+
+
+def children(world: OperatorWorld, name: str) -> Sequence[Mapping[str, Any]]:
     return world.cluster.list(
         "deployments,services,configmaps", namespace="default", labels=f"embedding-operator.dev/model={name}"
     )
@@ -22,64 +29,10 @@ def deployment_of(world: OperatorWorld, name: str) -> Any:
     return found[0] if found else None
 
 
-def renewals(world: OperatorWorld, *, since: int) -> int:
-    return sum(
-        1
-        for event in world.operator_events(since=since)
-        if event["verb"] == "update" and event["objectRef"]["resource"] == "leases"
-    )
-
-
-def test_an_applied_model_gets_its_children_and_a_status_within_the_charts_rights(world: OperatorWorld) -> None:
-    world.start_leader()
-    world.cluster.apply(embedding_model("tiny", repo=REPO))
-    world.wait_for("a Deployment", lambda: deployment_of(world, "tiny"))
-    model = world.wait_for(
-        "Resolved",
-        lambda: (
-            (found := world.cluster.must_get("embeddingmodel", "tiny", namespace="default"))
-            and condition(found, "Resolved")
-            and found
-        ),
-    )
-    assert condition(model, "Resolved")["status"] == "True"
-    assert {item["kind"] for item in children(world, "tiny")} == {"Deployment", "Service", "ConfigMap"}
-    refused = [event for event in world.operator_events(since=0) if event["responseStatus"]["code"] in (401, 403)]
-    assert [(event["verb"], event["requestURI"]) for event in refused] == []
-
-
-def test_nothing_of_the_users_object_is_written_but_its_status(world: OperatorWorld) -> None:
-    world.start_leader()
-    world.cluster.apply(embedding_model("tiny", repo=REPO))
-    world.wait_for("a Deployment", lambda: deployment_of(world, "tiny"))
-    world.cluster.patch("embeddingmodel", "tiny", namespace="default", patch={"spec": {"replicas": 2}})
-    world.wait_for("two replicas", lambda: deployment_of(world, "tiny")["spec"]["replicas"] == 2)
-    writes = {
-        (event["verb"], event["objectRef"].get("subresource"))
-        for event in world.operator_events(since=0)
-        if event["objectRef"]["resource"] == "embeddingmodels" and event["verb"] not in ("get", "list", "watch")
-    }
-    assert writes == {("patch", "status")}
-    metadata = world.cluster.must_get("embeddingmodel", "tiny", namespace="default")["metadata"]
-    assert "finalizers" not in metadata
-    assert set(metadata["annotations"]) == {"kubectl.kubernetes.io/last-applied-configuration"}
-
-
-def test_an_idle_operator_writes_nothing_but_its_lease(world: OperatorWorld) -> None:
-    world.start_leader()
-    world.cluster.apply(embedding_model("tiny", repo=REPO))
-    world.wait_for("a Deployment", lambda: deployment_of(world, "tiny"))
-    quiet_since = world.cluster.audit_offset()
-
-    def is_quiet() -> bool:
-        nonlocal quiet_since
-        others = [event for event in writes(world, since=quiet_since) if event != "leases"]
-        if others:
-            quiet_since = world.cluster.audit_offset()
-        return renewals(world, since=quiet_since) >= 10
-
-    world.wait_for("ten renewals of the Lease in a row without another write", is_quiet)
-    assert set(writes(world, since=quiet_since)) == {"leases"}
+def apply_and_await(world: OperatorWorld, name: str) -> Any:
+    """Apply a model; its Deployment once it is there."""
+    world.cluster.apply(embedding_model(name, repo=REPO))
+    return world.wait_for(f"a Deployment of {name}", lambda: deployment_of(world, name))
 
 
 def writes(world: OperatorWorld, *, since: int) -> list[str]:
@@ -89,18 +42,77 @@ def writes(world: OperatorWorld, *, since: int) -> list[str]:
     ]
 
 
-def test_an_operator_with_a_model_stays_small(world: OperatorWorld) -> None:
-    operator = world.start_leader()
-    world.cluster.apply(embedding_model("tiny", repo=REPO))
-    world.wait_for("a Deployment", lambda: deployment_of(world, "tiny"))
+def test_an_applied_model_gets_its_children_and_a_status_within_the_charts_rights(
+    module_world: OperatorWorld, operator: OperatorProcess
+) -> None:
+    world = module_world
+    apply_and_await(world, "complete")
+
+    def resolved() -> Any:
+        model = world.cluster.must_get("embeddingmodel", "complete", namespace="default")
+        return condition(model, "Resolved")
+
+    assert world.wait_for("the condition Resolved", resolved)["status"] == "True"
+    assert {item["kind"] for item in children(world, "complete")} == {"Deployment", "Service", "ConfigMap"}
+    refused = [event for event in world.operator_events(since=0) if event["responseStatus"]["code"] in (401, 403)]
+    assert [(event["verb"], event["requestURI"]) for event in refused] == []
+
+
+def test_nothing_of_the_users_object_is_written_but_its_status(
+    module_world: OperatorWorld, operator: OperatorProcess
+) -> None:
+    world = module_world
+    apply_and_await(world, "untouched")
+    world.cluster.patch("embeddingmodel", "untouched", namespace="default", patch={"spec": {"replicas": 2}})
+    world.wait_for("two replicas", lambda: deployment_of(world, "untouched")["spec"]["replicas"] == 2)
+    written = {
+        (event["verb"], event["objectRef"].get("subresource"))
+        for event in world.operator_events(since=0)
+        if event.get("objectRef", {}).get("resource") == "embeddingmodels"
+        and event["verb"] not in ("get", "list", "watch")
+    }
+    assert written == {("patch", "status")}
+    metadata = world.cluster.must_get("embeddingmodel", "untouched", namespace="default")["metadata"]
+    assert "finalizers" not in metadata
+    assert set(metadata["annotations"]) == {"kubectl.kubernetes.io/last-applied-configuration"}
+
+
+def test_a_deleted_child_is_restored(module_world: OperatorWorld, operator: OperatorProcess) -> None:
+    world = module_world
+    first = apply_and_await(world, "restored")
+    world.cluster.kubectl("delete", "deployment", first["metadata"]["name"], "-n", "default")
+    second = world.wait_for("another Deployment", lambda: deployment_of(world, "restored"))
+    assert second["metadata"]["uid"] != first["metadata"]["uid"]
+    assert second["spec"] == first["spec"]
+
+
+def test_an_idle_operator_writes_nothing_but_its_lease(module_world: OperatorWorld, operator: OperatorProcess) -> None:
+    world = module_world
+    apply_and_await(world, "idle")
+    since = world.cluster.audit_offset()
+
+    def is_quiet() -> bool:
+        nonlocal since
+        seen = writes(world, since=since)
+        if set(seen) - {"leases"}:
+            since = world.cluster.audit_offset()
+        return seen.count("leases") >= 10
+
+    world.wait_for("ten renewals of the Lease in a row without another write", is_quiet)
+    assert set(writes(world, since=since)) == {"leases"}
+
+
+def test_an_operator_with_models_stays_small(module_world: OperatorWorld, operator: OperatorProcess) -> None:
+    apply_and_await(module_world, "small")
     assert operator.resident_mib() < 150
 
 
-def test_a_deleted_child_is_restored(world: OperatorWorld) -> None:
-    world.start_leader()
-    world.cluster.apply(embedding_model("tiny", repo=REPO))
-    first = world.wait_for("a Deployment", lambda: deployment_of(world, "tiny"))
-    world.cluster.kubectl("delete", "deployment", first["metadata"]["name"], "-n", "default")
-    second = world.wait_for("another Deployment", lambda: deployment_of(world, "tiny"))
-    assert second["metadata"]["uid"] != first["metadata"]["uid"]
-    assert second["spec"] == first["spec"]
+def test_metrics_tell_of_reconciles_calls_and_resolutions(
+    module_world: OperatorWorld, operator: OperatorProcess
+) -> None:
+    apply_and_await(module_world, "measured")
+    text = operator.metrics()
+    assert 'embedding_operator_resolutions_total{result="Resolved"}' in text
+    assert 'embedding_operator_kubernetes_request_seconds_count{kind="Deployment",status="201",verb="apply"}' in text
+    assert 'embedding_operator_reconcile_seconds_count{outcome="' in text
+    assert "embedding_operator_leader 1.0" in text

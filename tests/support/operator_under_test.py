@@ -127,6 +127,10 @@ class OperatorWorld:
     def lease(self) -> Mapping[str, Any]:
         return self.cluster.must_get("lease", "embedding-operator", namespace=SYSTEM)["spec"]
 
+    def forget_lease(self) -> None:
+        """The next replica leads at once instead of waiting for the Lease of a killed one to expire."""
+        self.cluster.delete("lease", "embedding-operator", namespace=SYSTEM)
+
     def install_crd(self) -> None:
         self.cluster.kubectl("apply", "-f", str(CRD))
         self.cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"crd/{CRD.stem}")

@@ -1,7 +1,8 @@
 """`embedding-operator run`: what the operator's Deployment runs."""
 
+import logging
+import os
 import socket
-import sys
 import uuid
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,10 @@ def run(
         raise click.UsageError(str(error)) from error
     # Unique per process: a container that restarts in the same pod must not take itself for its predecessor.
     unique = f"{identity or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
-    sys.exit(_run(loaded.with_process(identity=unique, **process), kubeconfig=kubeconfig))
+    code = _run(loaded.with_process(identity=unique, **process), kubeconfig=kubeconfig)
+    # Everything is closed by now; a thread that still waits for a hub that hangs must not hold the process.
+    logging.shutdown()
+    os._exit(code)
 
 
 def _run(settings: Any, *, kubeconfig: Path | None) -> int:

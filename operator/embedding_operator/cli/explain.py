@@ -1,0 +1,166 @@
+"""`embedding-operator explain`: what would be created for a manifest, without a cluster.
+
+The real reconciler runs over a Gateway in memory, so that what is shown is what would be applied.
+"""
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from embedding_operator.cli.options import flag
+
+if TYPE_CHECKING:
+    from embedding_operator.kube.memory import MemoryGateway
+    from embedding_operator.observe.facts import Resolution, ResolutionRequest
+    from embedding_operator.settings import Settings
+
+# What the API server and the garbage collector add; no part of what is asked for.
+SERVER_FIELDS: Final = ("uid", "resourceVersion", "generation", "creationTimestamp", "ownerReferences")
+
+
+@click.command()
+@click.option(
+    "-f",
+    "--filename",
+    required=True,
+    type=click.File("r", encoding="utf-8"),
+    help="Manifest of an EmbeddingModel, and of ConfigMaps that it names; - is standard input.",
+)
+@flag(
+    "--settings",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The operator's settings.yaml. Default: one profile, cpu, with this version's image.",
+)
+@flag("--hub-endpoint", default=None, help="Hub that repositories come from. Default: the settings' one.")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Take the model's files from this folder instead of the hub: nothing is asked of the network.",
+)
+def explain(filename: Any, settings: Path | None, hub_endpoint: str | None, folder: Path | None) -> None:
+    """Print the objects that the operator would create for a manifest, as YAML.
+
+    The conditions that the model would show are printed on standard error. The rules of the CRD's schema are the API
+    server's to check: `kubectl apply --dry-run=server` does. Of a volume, only the Job that inspects it can be shown.
+    """
+    import yaml
+
+    from embedding_operator.settings import SettingsError, default_settings, load_settings
+
+    try:
+        loaded = load_settings(settings) if settings is not None else default_settings()
+        documents = [item for item in yaml.safe_load_all(filename) if item]
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+    except yaml.YAMLError as error:
+        raise click.UsageError(f"{filename.name} is not valid YAML: {error}") from error
+    loaded = loaded.with_process(hub_endpoint=hub_endpoint)
+    outcome = asyncio.run(_explain(_read(documents), settings=loaded, folder=folder))
+    if folder is not None:
+        click.echo("the commit shown is made up from the content of the folder", err=True)
+    for row in outcome.conditions:
+        click.echo(f"{row['type']}={row['status']} {row['reason']}: {row.get('message', '')}", err=True)
+    yaml.safe_dump_all(outcome.manifests, sys.stdout, sort_keys=False, width=120)
+    raise SystemExit(1 if any(row["type"] == "Stalled" for row in outcome.conditions) else 0)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    manifests: Sequence[Mapping[str, Any]]
+    conditions: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Input:
+    model: Mapping[str, Any]
+    others: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+
+
+def _read(documents: Sequence[Any]) -> _Input:
+    """The one EmbeddingModel and the ConfigMaps beside it, all in one namespace."""
+    from embedding_operator.api.names import API_VERSION, KIND
+
+    found: dict[str, list[Any]] = {KIND: [], "ConfigMap": []}
+    for item in documents:
+        kind = item.get("kind") if isinstance(item, dict) else None
+        if kind not in found or not isinstance(item.get("metadata"), dict) or not item["metadata"].get("name"):
+            raise click.UsageError(f"expected an {KIND} and ConfigMaps, each with a name; found {kind or 'no object'}")
+        item["metadata"].setdefault("namespace", "default")
+        found[kind].append(item)
+    if len(found[KIND]) != 1:
+        raise click.UsageError(f"expected one {KIND}, found {len(found[KIND])}")
+    model = found[KIND][0]
+    if model.get("apiVersion") != API_VERSION:
+        raise click.UsageError(f"expected apiVersion {API_VERSION}, found {model.get('apiVersion')}")
+    return _Input(model=model, others=found["ConfigMap"])
+
+
+async def _explain(given: _Input, *, settings: "Settings", folder: Path | None) -> _Outcome:
+    from embedding_operator.kube.gateway import EMBEDDING_MODEL
+    from embedding_operator.kube.memory import MemoryGateway
+    from embedding_operator.observe.facts import Key, MemoryFacts
+    from embedding_operator.reconcile.reconcile import reconcile
+
+    gateway, facts = MemoryGateway(), MemoryFacts()
+    for item in (given.model, *given.others, *_assumed(given.model)):
+        gateway.put({key: value for key, value in item.items() if key != "status"})
+    metadata = given.model["metadata"]
+    key = Key(namespace=metadata["namespace"], name=metadata["name"])
+    # Once to learn what is to be resolved, once to create, and once to see what the first writes lead to.
+    for _ in range(3):
+        await reconcile(key, gateway=gateway, facts=facts, settings=settings, clock=lambda: datetime.now(UTC))
+        for request in facts.resolutions_requested:
+            facts.resolutions.setdefault(request.token, _resolve(request, settings=settings, folder=folder))
+        facts.resolutions_requested.clear()
+    live = gateway.peek(EMBEDDING_MODEL, namespace=key.namespace, name=key.name) or {}
+    return _Outcome(manifests=_children(gateway, key.name), conditions=live.get("status", {}).get("conditions", ()))
+
+
+def _assumed(model: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The volume that the manifest names: whether it exists is for the cluster to say."""
+    source = (model.get("spec") or {}).get("model") or {}
+    claim = (source.get("persistentVolumeClaim") or {}).get("claimName")
+    if not isinstance(claim, str):
+        return ()
+    metadata = {"name": claim, "namespace": model["metadata"]["namespace"]}
+    return ({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata},)
+
+
+def _resolve(request: "ResolutionRequest", *, settings: "Settings", folder: Path | None) -> "Resolution":
+    from embedding_model.inspection import inspect
+    from embedding_model.refusal import Refusal, Unavailable
+    from embedding_model.sources.folder import FolderSource
+    from embedding_model.sources.manifest import build_manifest
+    from embedding_model.sources.selection import select
+    from embedding_operator.observe.facts import Refused, Resolved
+    from embedding_operator.resolve.hub import resolve_from_hub
+
+    try:
+        if folder is None:
+            return resolve_from_hub(request, hub_endpoint=settings.hub_endpoint, mirrors=settings.mirrors)
+        source = FolderSource(folder)
+        # No commit is known for a folder; its content stands in for one, so that other files give another object.
+        manifest = build_manifest(source, paths=select(source))
+        origin = request.origin.model_copy(update={"revision": manifest.digest()[:40]})
+        return Resolved(origin=origin, manifest=manifest, inspection=inspect(source))
+    except Refusal as refusal:
+        return Refused(refusal.document())
+    except Unavailable as error:
+        raise click.ClickException(f"{error.message}; --folder explains without a hub") from error
+
+
+def _children(gateway: "MemoryGateway", model: str) -> list[dict[str, Any]]:
+    from embedding_operator.api.names import LABEL_MODEL
+    from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, JOB, POD_DISRUPTION_BUDGET, SERVICE
+
+    kinds = (CONFIG_MAP, JOB, SERVICE, DEPLOYMENT, POD_DISRUPTION_BUDGET)
+    found = [item for kind in kinds for item in gateway.peek_all(kind, labels={LABEL_MODEL: model})]
+    for item in found:
+        item["metadata"] = {key: value for key, value in item["metadata"].items() if key not in SERVER_FIELDS}
+    return found

@@ -1,0 +1,93 @@
+"""`embedding-operator explain`: the objects that would be created, from the real reconciler."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import Result
+from hub.server import running
+from hub.store import Store
+
+Invoke = Callable[..., Result]
+
+MODEL = """
+apiVersion: embedding-operator.dev/v1alpha1
+kind: EmbeddingModel
+metadata: {name: tiny, namespace: search}
+spec:
+  model: {huggingFace: {repo: acme/tiny}}
+  replicas: 2
+"""
+
+
+def objects(result: Result) -> dict[str, Any]:
+    assert result.exit_code == 0, result.output
+    return {item["kind"]: item for item in yaml.safe_load_all(result.stdout)}
+
+
+def test_a_manifest_is_turned_into_the_objects_of_its_model(invoke: Invoke, model_folder: Path) -> None:
+    found = objects(invoke("explain", "-f", "-", "--folder", str(model_folder), stdin=MODEL))
+    assert set(found) == {"ConfigMap", "Service", "Deployment", "PodDisruptionBudget"}
+    assert found["Deployment"]["spec"]["replicas"] == 2
+    assert found["Service"]["metadata"] == {
+        **found["Service"]["metadata"],
+        "name": "tiny",
+        "namespace": "search",
+    }
+    assert "uid" not in found["Deployment"]["metadata"]
+
+
+def test_the_commit_comes_from_the_hub(invoke: Invoke, model_folder: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "hub")
+    commit = store.push(model_folder, "acme/tiny")
+    with running(store) as url:
+        result = invoke("explain", "-f", "-", "--hub-endpoint", url, stdin=MODEL)
+    assert result.exit_code == 0, result.output
+    assert f"Resolved=True Resolved: acme/tiny@main is commit {commit}" in result.stderr
+
+
+def test_goldens_of_a_configmap_in_the_same_file_are_used(invoke: Invoke, model_folder: Path) -> None:
+    manifest = MODEL + "  verification: {goldensConfigMapRef: {name: cases}}\n"
+    line = '{"name": "weather", "similarity": {"a": "a", "b": "b", "expected": "0.5", "tolerance": "0.1"}}'
+    cases = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "cases", "namespace": "search"},
+        "data": {"goldens.jsonl": line},
+    }
+    stdin = f"{manifest}---\n{yaml.safe_dump(cases)}"
+    result = invoke("explain", "-f", "-", "--folder", str(model_folder), stdin=stdin)
+    assert result.exit_code == 0, result.output
+    names = [item["metadata"]["name"] for item in yaml.safe_load_all(result.stdout)]
+    assert any(name.startswith("tiny-goldens-") for name in names)
+
+
+def test_of_a_volume_the_inspection_job_is_shown(invoke: Invoke) -> None:
+    volume = MODEL.replace("huggingFace: {repo: acme/tiny}", "persistentVolumeClaim: {claimName: models, path: /tiny}")
+    assert set(objects(invoke("explain", "-f", "-", stdin=volume))) == {"Job"}
+
+
+def test_a_stalled_model_says_why_and_exits_with_1(invoke: Invoke, model_folder: Path) -> None:
+    wrong = MODEL + "  embedding: {dimensions: 4096}\n"
+    result = invoke("explain", "-f", "-", "--folder", str(model_folder), stdin=wrong)
+    assert result.exit_code == 1
+    assert "Stalled=True InvalidOverride" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("stdin", "words"),
+    [
+        ("kind: [", "not valid YAML"),
+        ("kind: Pod", "found Pod"),
+        ("just text", "found no object"),
+        ("", "expected one EmbeddingModel, found 0"),
+        (MODEL + "---" + MODEL, "expected one EmbeddingModel, found 2"),
+        (MODEL.replace("v1alpha1", "v1"), "expected apiVersion"),
+    ],
+)
+def test_anything_but_one_model_is_a_usage_error(invoke: Invoke, stdin: str, words: str) -> None:
+    result = invoke("explain", "-f", "-", stdin=stdin)
+    assert result.exit_code == 2
+    assert words in result.stderr

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from localcluster.errors import ClusterError
+from localcluster.locking import exclusive
 from localcluster.processes import run
 from localcluster.progress import step
 
@@ -40,7 +41,14 @@ def missing_packages(programs: Mapping[str, str]) -> list[str]:
 
 def install_missing(programs: Mapping[str, str]) -> None:
     """Install what is missing. Raises ClusterError that names it all when this user or this system cannot."""
-    packages = missing_packages(programs)
+    if not missing_packages(programs):
+        return
+    # One at a time, as apt itself has it: what another command was installing may be there afterwards.
+    with exclusive("packages"):
+        _install(missing_packages(programs))
+
+
+def _install(packages: Sequence[str]) -> None:
     if not packages:
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import tempfile
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from localcluster import baseimage, buildah, layout, superseded
@@ -17,7 +18,11 @@ from localcluster.processes import run, succeeds
 from localcluster.progress import say, step
 
 TARGETS = ("operator", "runtime")
-_USUALLY = {"operator": "40 s, 5 s when only code has changed", "runtime": "4 min, 15 s when only code has changed"}
+_BUILD_USUALLY = {
+    "operator": "20 s, 2 s when only code has changed",
+    "runtime": "2 min, 3 s when only code has changed",
+}
+_PUSH_USUALLY = {"operator": "5 s, 1 s when only code has changed", "runtime": "2 min, 1 s when only code has changed"}
 # Where builds find this machine's certificates and package index settings; mounted while building, never baked in.
 _MACHINE_SETTINGS = ("/etc/ssl/certs", "/etc/pip.conf", "/etc/uv/uv.toml")
 
@@ -36,13 +41,21 @@ def _history() -> dict[str, list[dict[str, str]]]:
     return history
 
 
-def build(targets: Sequence[str]) -> Mapping[str, str]:
-    """Build and push; answers target -> reference by digest. What no version refers to any more is thrown away."""
+def build(targets: Sequence[str], *, await_registry: Callable[[], None]) -> Mapping[str, str]:
+    """Build and push; answers target -> reference by digest. What no version refers to any more is thrown away.
+
+    ``await_registry`` is called between the two: images can be built while the cluster is still coming up.
+    """
     base = baseimage.ensure()
+    for target in targets:
+        with step(f"building image {target}", usually=_BUILD_USUALLY[target]):
+            log = layout.LOGS / f"build-{target}.log"
+            buildah.build([*build_arguments(target, base=base), "--tag", local_name(target), "."], log=log)
+    await_registry()
     references = {}
     for target in targets:
-        with step(f"image {target}", usually=_USUALLY[target]):
-            references[target] = _build_one(target, base=base)
+        with step(f"pushing image {target}", usually=_PUSH_USUALLY[target]):
+            references[target] = _push(target)
     sizes = buildah.sizes()
     base_size = sizes.get(base, 0)
     for target in targets:
@@ -56,9 +69,8 @@ def local_name(target: str) -> str:
     return f"localhost/{layout.IMAGE_PREFIX}/{target}:dev"
 
 
-def _build_one(target: str, *, base: str) -> str:
+def _push(target: str) -> str:
     name = local_name(target)
-    buildah.build([*build_arguments(target, base=base), "--tag", name, "."], log=layout.LOGS / f"build-{target}.log")
     image = buildah.image_id(name)
     repository = f"{layout.REGISTRY}/{layout.IMAGE_PREFIX}/{target}"
     # A tag of its own for each content: whoever writes the tag into a manifest gets the new image rolled out.
@@ -77,7 +89,8 @@ def _build_one(target: str, *, base: str) -> str:
 
 def build_arguments(target: str, *, base: str) -> list[str]:
     """Arguments of `build` that buildah needs beside the name and the folder."""
-    cache = Path(run(["uv", "cache", "dir"]).strip()) if shutil.which("uv") else layout.CACHE / "uv-cache"
+    # uv's own cache on this machine: what .venv was installed from is not downloaded again.
+    cache = Path(os.environ.get("UV_CACHE_DIR") or layout.CACHE.parent / "uv")
     cache.mkdir(parents=True, exist_ok=True)
     mounted = [f"{path}:{path}:ro" for path in _MACHINE_SETTINGS if Path(path).exists()]
     volumes = [*mounted, f"{cache}:/var/cache/uv:rw"]

@@ -18,7 +18,7 @@ from localcluster.report import Report
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _CONTROL_PLANE = controlplane.DAEMON_NAMES
-_ALL = (*_CONTROL_PLANE, *node.DAEMON_NAMES, *addons.DAEMON_NAMES)
+PARTS = (*_CONTROL_PLANE, *node.DAEMON_NAMES, *addons.DAEMON_NAMES)
 # The kubelet first, or it would start the pods anew; etcd last, when nobody writes any more.
 _STOP_ORDER = (
     ("kubelet", "kube-proxy", "local-provisioner", "coredns", "registry"),
@@ -35,7 +35,7 @@ class LocalMode:
         _require_machine()
         disk.warn_when_low()
         with exclusive("cluster"):
-            wanted = _CONTROL_PLANE if control_plane_only else _ALL
+            wanted = _CONTROL_PLANE if control_plane_only else PARTS
             if (
                 all(running_pid(name) for name in wanted)
                 and controlplane.api_ready()
@@ -70,7 +70,8 @@ class LocalMode:
     def down(self) -> None:
         """Stop everything and remove every trace but caches. Works on whatever is left of a cluster."""
         _require_machine()
-        with exclusive("cluster"), step("taking the cluster down", usually="10 s"):
+        # In the order in which a build takes them.
+        with exclusive("images"), exclusive("cluster"), step("taking the cluster down", usually="3 s"):
             stop_hub()
             for names in _STOP_ORDER:
                 run_side_by_side(*(lambda name=name: stop(name) for name in names))
@@ -86,7 +87,7 @@ class LocalMode:
 
     def status(self, *, with_disk: bool) -> Report:
         """State of every part."""
-        components = {name: running_pid(name) is not None for name in _ALL}
+        components = {name: running_pid(name) is not None for name in PARTS}
         up = all(components.values())
         return Report(
             mode="local",
@@ -110,18 +111,24 @@ class LocalMode:
         """Build with buildah and push to the cluster's registry."""
         _require_machine()
         debian.install_missing(debian.IMAGE_PROGRAMS)
-        if running_pid("registry") is None:
-            raise ClusterError("the cluster's registry does not run: hack/cluster up")
         with exclusive("images"):
-            return images.build(targets)
+            return images.build(targets, await_registry=_require_registry)
 
     def load(self, image: str) -> str:
         """Push an image to the cluster's registry."""
         _require_machine()
-        if running_pid("registry") is None:
-            raise ClusterError("the cluster's registry does not run: hack/cluster up")
+        _require_registry()
         with exclusive("images"):
             return images.load(image)
+
+
+def _require_registry() -> None:
+    """Wait for an `up` that is on its way. Raises ClusterError when there is no registry after it."""
+    if running_pid("registry") is None:
+        with exclusive("cluster"):
+            pass
+    if running_pid("registry") is None:
+        raise ClusterError("the cluster's registry does not run: hack/cluster up")
 
 
 def _require_machine() -> None:

@@ -42,16 +42,17 @@ def _command_lines() -> list[tuple[int, list[str]]]:
     return found
 
 
-def _pod_cgroups() -> list[Path]:
+def pod_cgroups() -> list[Path]:
     """The pods' cgroup in each hierarchy (cgroup v1 has several, v2 one)."""
     candidates = [_CGROUPS / _POD_CGROUP, *_CGROUPS.glob(f"*/{_POD_CGROUP}")]
     # Below /sys/fs/cgroup some controllers are links to a common hierarchy.
     return sorted({path.resolve() for path in candidates if path.is_dir()})
 
 
-def _pod_pids() -> list[int]:
+def pod_pids() -> list[int]:
+    """Processes in the pods' cgroups."""
     pids: set[int] = set()
-    for cgroup in _pod_cgroups():
+    for cgroup in pod_cgroups():
         for file in cgroup.rglob("cgroup.procs"):
             with contextlib.suppress(OSError):
                 pids.update(int(line) for line in file.read_text().split())
@@ -63,7 +64,7 @@ def kill_pods() -> None:
 
     def gone() -> bool:
         # Shims first: one that lives would report the death of its container to nobody, and stay.
-        pids = [*shim_pids(), *_pod_pids()]
+        pids = [*shim_pids(), *pod_pids()]
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -93,12 +94,12 @@ def remove_cgroups() -> None:
     """Remove the pods' cgroups, the deepest first."""
 
     def removed() -> bool:
-        for root in _pod_cgroups():
+        for root in pod_cgroups():
             for folder in [*sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True), root]:
                 # The kernel takes a moment to let go of a process that has ended.
                 with contextlib.suppress(OSError):
                     folder.rmdir()
-        return not _pod_cgroups()
+        return not pod_cgroups()
 
     wait_until(removed, what="removal of the pods' cgroups", deadline_seconds=15)
 
@@ -156,7 +157,7 @@ def _remove_dead_shim_sockets() -> None:
 def pods_are_stale() -> bool:
     """Whether there are remains of pods that no running containerd looks after."""
     return running_pid("containerd") is None and bool(
-        shim_pids() or _pod_pids() or mounts() or layout.CONTAINERD_SOCKET.parent.exists()
+        shim_pids() or pod_pids() or mounts() or layout.CONTAINERD_SOCKET.parent.exists()
     )
 
 

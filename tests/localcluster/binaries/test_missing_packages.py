@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from localcluster import layout
 from localcluster.debian import install_missing, missing_packages
 from localcluster.errors import ClusterError
 
@@ -21,7 +22,10 @@ def test_every_missing_package_is_named_once() -> None:
     assert missing_packages({**PROGRAMS, "no-such-third": "package-a"}) == ["package-a", "package-b", "package-c"]
 
 
-def test_a_user_who_may_not_install_is_told_all_of_it_in_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_who_may_not_install_is_told_all_of_it_in_one_message(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(layout, "CACHE", tmp_path)
     with pytest.raises(ClusterError, match="apt-get install --no-install-recommends package-a package-b package-c"):
         install_missing(PROGRAMS)

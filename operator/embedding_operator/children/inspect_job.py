@@ -8,6 +8,7 @@ from embedding_operator.children.metadata import Owner, build_child, child_label
 from embedding_operator.children.pod_template import (
     INSPECT_CONTAINER,
     KEYS_MOUNT,
+    LAST_WORDS,
     MODEL_MOUNT,
     claim_mount,
     claim_volume,
@@ -43,6 +44,7 @@ def inspect_job(
                 "image": profile.image,
                 "imagePullPolicy": profile.image_pull_policy,
                 "args": ["inspect", MODEL_MOUNT, "--report", "--keys", KEYS_MOUNT],
+                "terminationMessagePolicy": LAST_WORDS,
                 "env": environment(),
                 "ports": container_ports()[1:],
                 "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},

@@ -22,6 +22,9 @@ CONFIG_MOUNT: Final = "/etc/embedding/model"
 GOLDENS_MOUNT: Final = "/etc/embedding/goldens"
 KEYS_MOUNT: Final = "/etc/embedding/keys"
 
+# A container that dies without leaving a refusal is still heard: the end of its log becomes its message.
+LAST_WORDS: Final = "FallbackToLogsOnError"
+
 STARTUP_TIMEOUT_SECONDS: Final = 1800  # load and warm-up of the largest models from slow disks
 STARTUP_PERIOD_SECONDS: Final = 2
 READY_PERIOD_SECONDS: Final = 1
@@ -147,6 +150,7 @@ def _runtime_container(generation: Generation, *, spec: EmbeddingModelSpec, prof
         "image": profile.image,
         "imagePullPolicy": profile.image_pull_policy,
         "args": _serve_arguments(generation, spec=spec, profile=profile),
+        "terminationMessagePolicy": LAST_WORDS,
         "env": environment(),
         "ports": container_ports(),
         "startupProbe": _probe(
@@ -189,6 +193,7 @@ def _fetch_container(generation: Generation, *, profile: Profile, settings: Rend
         "image": profile.image,
         "imagePullPolicy": profile.image_pull_policy,
         "args": ["fetch", "--resolved", resolved, "--target", MODEL_MOUNT, "--endpoint", endpoint],
+        "terminationMessagePolicy": LAST_WORDS,
         "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108 - an emptyDir
         "resources": FETCH_RESOURCES,
         "securityContext": container_security(),

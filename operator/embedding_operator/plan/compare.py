@@ -29,14 +29,16 @@ def contains(live: Any, *, wanted: Any) -> bool:
 
 
 def _contains(live: Any, wanted: Any, *, field: str, quantity: bool) -> bool:
+    if isinstance(wanted, Mapping):
+        return not wanted or (
+            isinstance(live, Mapping)
+            and all(
+                _contains(live.get(key), value, field=key, quantity=quantity or key in _QUANTITIES)
+                for key, value in wanted.items()
+            )
+        )
     if _is_empty(wanted):
         return _is_empty(live)
-    if isinstance(wanted, Mapping):
-        return isinstance(live, Mapping) and all(
-            _contains(live.get(key), value, field=key, quantity=quantity or key in _QUANTITIES)
-            for key, value in wanted.items()
-            if not (_is_empty(value) and isinstance(value, Mapping))
-        )
     if isinstance(wanted, Sequence) and not isinstance(wanted, str):
         return isinstance(live, Sequence) and not isinstance(live, str) and _list_contains(live, wanted, field=field)
     if quantity:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -62,6 +63,13 @@ def has_image(name: str) -> bool:
 def image_id(name: str) -> str:
     """The image's id, the SHA-256 of its configuration, in hex."""
     return buildah("inspect", "--type", "image", "--format", "{{.FromImageID}}", name).strip()
+
+
+def dependencies_digest(name: str) -> str:
+    """Digest over all layers of an image but the last, which is our code: equal for images that share them."""
+    configuration = json.loads(buildah("inspect", "--type", "image", name))["OCIv1"]
+    layers: list[str] = configuration["rootfs"]["diff_ids"]
+    return hashlib.sha256("\n".join(layers[:-1]).encode()).hexdigest()
 
 
 def sizes() -> dict[str, int]:

@@ -33,7 +33,7 @@ def built() -> Mapping[str, str]:
 
 
 def _history() -> dict[str, list[dict[str, str]]]:
-    """Target -> versions, newest first, each with its reference, tag and the build storage's image id."""
+    """Target -> versions, newest first: reference, tag, image id, and a digest of the layers but the last."""
     try:
         history: dict[str, list[dict[str, str]]] = json.loads(layout.IMAGES_FILE.read_text())
     except FileNotFoundError:
@@ -80,7 +80,12 @@ def _push(target: str) -> str:
     buildah.push(name, reference=f"{repository}:dev", digest_file=digest_file)
     reference = f"{repository}@{digest}"
     history = _history()
-    version = {"reference": reference, "tag": tag, "image": image}
+    version = {
+        "reference": reference,
+        "tag": tag,
+        "image": image,
+        "dependencies": buildah.dependencies_digest(image),
+    }
     versions = [version, *(each for each in history.get(target, []) if each["image"] != image)]
     history[target] = superseded.forget(target, versions=versions)
     layout.IMAGES_FILE.write_text(json.dumps(history, indent=1))

@@ -12,15 +12,17 @@ from localcluster.buildah import buildah
 from localcluster.errors import ClusterError
 from localcluster.processes import run, running_pid
 
-# The current one and the one before: an upgrade on the running cluster needs both.
-KEPT_VERSIONS = 2
+# Pods that keep an earlier image over an upgrade may need to pull it. Such versions cost next to nothing as long as
+# they share the layer of dependencies with the current one; one with a layer of its own costs gigabytes.
+KEPT_VERSIONS = 5
 
 Version = dict[str, str]
 
 
 def forget(target: str, *, versions: Sequence[Version]) -> list[Version]:
-    """Remove all but the newest versions of a target from everywhere; answers those that stay, newest first."""
-    kept, dropped = list(versions[:KEPT_VERSIONS]), versions[KEPT_VERSIONS:]
+    """Remove superseded versions of a target (newest first) from everywhere; answers those that stay."""
+    kept = choose_kept(versions)
+    dropped = [each for each in versions if each not in kept]
     if dropped:
         for version in dropped:
             _forget_in_build_storage(version)
@@ -28,6 +30,11 @@ def forget(target: str, *, versions: Sequence[Version]) -> list[Version]:
         if running_pid("containerd"):
             _forget_in_containerd([version["reference"].partition("@")[2] for version in dropped])
     return kept
+
+
+def choose_kept(versions: Sequence[Version]) -> list[Version]:
+    """The newest versions that share all layers but the last with the newest one."""
+    return [each for each in versions if each.get("dependencies") == versions[0]["dependencies"]][:KEPT_VERSIONS]
 
 
 def _forget_in_build_storage(version: Version) -> None:

@@ -7,6 +7,7 @@ import pytest
 from model_samples import golden, hub_spec, resolved, verified_by, volume_spec
 from simulated_cluster import settings
 
+from embedding_model.goldens.parse import merge_cases, parse_cases
 from embedding_model.resolved import Origin, ResolvedModel, Serving, SourceKind
 from embedding_operator.api.reasons import Reason
 from embedding_operator.api.spec import parse_spec
@@ -17,6 +18,7 @@ from embedding_operator.children.metadata import Owner
 from embedding_operator.children.pod_template import Generation
 from embedding_operator.children.profile import Unrenderable
 from embedding_operator.children.service import service
+from embedding_operator.judge.inputs import hash_inputs
 from embedding_operator.observe.facts import ResolutionRequest
 
 OWNER = Owner(namespace="search", name="tiny", uid="3f1c")
@@ -184,9 +186,6 @@ def test_placement_of_profile_and_user_are_joined_and_the_user_wins() -> None:
 
 
 def test_golden_cases_are_part_of_the_inputs_and_replicas_are_not() -> None:
-    from embedding_model.goldens.parse import merge_cases, parse_cases
-    from embedding_operator.children.inputs import hash_inputs
-
     document = _generation().resolved
     cases = merge_cases(parse_cases([golden()], min_cosine_similarity="0.999", dimensions=8, prompt_names=["query"]))
     plain = hash_inputs(parse_spec(hub_spec()), resolved=document, case_set=None)

@@ -99,6 +99,18 @@ async def test_an_operator_upgrade_changes_no_deployment_and_is_reported(cluster
     assert cluster.says("Ready") == ("True", "Serving")
 
 
+async def test_an_upgrade_cures_pods_that_never_could_start(cluster: SimulatedCluster) -> None:
+    held = {"name": "runtime", "state": {"waiting": {"reason": "ImagePullBackOff"}}}
+    broken = {"phase": "Pending", "containerStatuses": [held]}
+    cluster.trouble = lambda pod: broken if pod["spec"]["containers"][0]["image"] == "runtime:1" else None
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    assert cluster.says("Ready") == ("False", "ImageUnavailable")
+    cluster.settings = settings(image="runtime:2")
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
 async def test_under_upgrade_policy_rolling_a_newer_image_is_rolled_out(cluster: SimulatedCluster) -> None:
     cluster.create_model(hub_spec())
     await cluster.settle()

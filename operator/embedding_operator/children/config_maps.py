@@ -13,9 +13,6 @@ from embedding_operator.children.metadata import Owner, build_child
 
 TEMPLATE_FILE = "deployment.json"
 
-# The API server caps a ConfigMap's data at 1 MiB; the rest is room for metadata.
-MAX_DATA_BYTES = 900 * 1024
-
 
 def model_config_map(owner: Owner, *, resolved: ResolvedModel, request: str) -> dict[str, Any]:
     """`request` is the token of the request that led to this model: restarts find the resolution by it."""

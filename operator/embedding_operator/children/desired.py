@@ -29,6 +29,7 @@ from embedding_operator.children.profile import RenderSettings, Unrenderable
 from embedding_operator.children.service import service
 from embedding_operator.judge.generations import Generation, mounted_config_map
 from embedding_operator.judge.judgement import Judgement
+from embedding_operator.judge.pod_trouble import find_trouble
 from embedding_operator.judge.verdict import RECHECK_SECONDS, Verdict, stalled
 from embedding_operator.observe.snapshot import Snapshot
 
@@ -160,13 +161,19 @@ class _Target:
             rendering = replace(rendering, model_config_map=in_force or rendering.model_config_map)
         fresh = deployment_body(rendering, spec=spec, settings=self.settings)
         is_newer = template is not None and fresh != template.body
-        body = fresh if template is None or (is_newer and self.rolls_upgrades) else template.body
+        takes_newer = self.rolls_upgrades or _is_broken(target)
+        body = fresh if template is None or (is_newer and takes_newer) else template.body
         config_map = template_config_map(self.owner, body=body, space=target.space, inputs=inputs)
         name = config_map["metadata"]["name"]
         wanted = deployment(
             self.owner, body=body, space=target.space, replicas=spec.replicas, inputs=inputs, template=name
         )
-        return Desired(manifests=[config_map, wanted], update_available=is_newer and not self.rolls_upgrades)
+        return Desired(manifests=[config_map, wanted], update_available=is_newer and not takes_newer)
+
+
+def _is_broken(generation: Generation) -> bool:
+    """Whether a generation never served and its pods cannot start: a newer image may cure it, and hurts nobody."""
+    return not generation.has_served and any(find_trouble(pod.object) for pod in generation.pods)
 
 
 def _choose_template(

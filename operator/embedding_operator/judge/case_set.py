@@ -1,6 +1,7 @@
 """Which golden cases does the spec ask for? Inline ones and those of the user's ConfigMap, as one set."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.goldens.parse import merge_cases, parse_cases, parse_jsonl
@@ -10,9 +11,11 @@ from embedding_model.refusal import Refusal
 from embedding_model.resolved import Serving
 from embedding_operator.api.reasons import Reason
 from embedding_operator.api.spec import EmbeddingModelSpec
-from embedding_operator.children.config_maps import MAX_DATA_BYTES
 from embedding_operator.judge.verdict import RECHECK_SECONDS, Verdict, stalled
 from embedding_operator.observe.snapshot import UserGoldens
+
+# The API server caps a ConfigMap's data at 1 MiB; the rest is room for metadata.
+MAX_DATA_BYTES: Final = 900 * 1024
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from embedding_model.goldens.cases import CaseSet
 from embedding_operator.api.reasons import ConditionType
 from embedding_operator.api.status import Condition, EmbeddingModelStatus
-from embedding_operator.children.inputs import hash_inputs
 from embedding_operator.judge.case_set import CaseSetJudgement, judge_case_set
 from embedding_operator.judge.gate import Gate, judge_gate, repeat_mismatch
 from embedding_operator.judge.generations import Generation, read_generations
+from embedding_operator.judge.inputs import hash_inputs
 from embedding_operator.judge.model import ModelJudgement, judge_model
 from embedding_operator.judge.rollout import judge_rollout
 from embedding_operator.judge.traffic import Traffic, judge_traffic

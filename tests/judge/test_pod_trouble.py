@@ -54,9 +54,9 @@ CASES = [
     pytest.param(
         _pod(containerStatuses=[_waiting("CreateContainerConfigError", message="subPath does not exist")]),
         State.WAITING,
-        "PodFailed",
+        "MissingFile",
         "subPath does not exist",
-        id="a container that cannot be created",
+        id="a folder that is not on the volume",
     ),
     pytest.param(
         _pod(containerStatuses=[_waiting("CrashLoopBackOff", ended={"exitCode": 1, "message": "boom"})]),

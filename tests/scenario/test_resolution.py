@@ -1,11 +1,14 @@
 """What the source says, and what of it changes a model that exists already."""
 
+from datetime import UTC, datetime
+
+import pytest
 from model_samples import OTHER_COMMIT, golden, hub_spec, refused, request_token, resolved, verified_by
 from simulated_cluster import SimulatedCluster
 
 from embedding_model.refusal import Reason
 from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT
-from embedding_operator.observe.facts import InProgress, Retrying
+from embedding_operator.observe.facts import InProgress, Resolution, Retrying
 from embedding_operator.reconcile.outcome import Done, Stalled
 
 
@@ -28,20 +31,29 @@ async def test_a_hub_that_is_down_is_waited_for(cluster: SimulatedCluster) -> No
     )
     cluster.create_model(hub_spec())
     await cluster.settle()
-    assert cluster.says("Resolved") == ("Unknown", "HubUnavailable")
+    assert cluster.says("Resolved") == ("False", "HubUnavailable")
     assert cluster.says("Reconciling") == ("True", "HubUnavailable")
     assert cluster.condition("Stalled") is None
 
 
-async def test_a_restarted_operator_repeats_a_refusal_until_the_hub_answers_again(cluster: SimulatedCluster) -> None:
-    cluster.facts.resolutions[request_token()] = refused(Reason.ACCESS_DENIED, "acme/tiny is gated")
+@pytest.mark.parametrize(
+    ("answer", "kind", "reason"),
+    [
+        (refused(Reason.ACCESS_DENIED, "acme/tiny is gated"), "Stalled", "AccessDenied"),
+        (Retrying("the hub does not answer", datetime(2026, 3, 1, tzinfo=UTC), 1), "Reconciling", "HubUnavailable"),
+    ],
+)
+async def test_a_restarted_operator_repeats_what_the_hub_said_until_it_answers_again(
+    cluster: SimulatedCluster, answer: Resolution, kind: str, reason: str
+) -> None:
+    cluster.facts.resolutions[request_token()] = answer
     cluster.create_model(hub_spec())
     await cluster.settle()
     cluster.facts.resolutions[request_token()] = InProgress()
     cluster.gateway.forget_calls()
     await cluster.reconcile()
     assert cluster.gateway.writes == ()
-    assert cluster.says("Stalled") == ("True", "AccessDenied")
+    assert cluster.says(kind) == ("True", reason)
 
 
 async def test_a_branch_that_moves_changes_nothing(cluster: SimulatedCluster) -> None:

@@ -93,6 +93,7 @@ async def test_a_refused_volume_stalls_and_is_read_again_after_a_while(cluster: 
     outcome = await cluster.settle()
     assert isinstance(outcome, Wait)
     assert cluster.says("Stalled") == ("True", "MissingFile")
+    assert "claim models, path /tiny" in cluster.condition("Stalled")["message"]  # type: ignore[index]
     first = cluster.all(JOB)[0]["metadata"]["uid"]
     cluster.pass_time(outcome.after_seconds)
     await cluster.reconcile()

@@ -134,13 +134,22 @@ def _ask_job(snapshot: Snapshot) -> _Answer:
     if refusal is not None:
         left = _seconds_left(job, now=snapshot.now, of=REFUSED_JOB_SECONDS)
         expired = job["metadata"]["name"] if left <= 0 else None
-        return _Answer(verdict=_refuse(refusal, recheck_seconds=max(left, 1.0)), expired_job=expired)
+        verdict = _refuse(_name_volume(snapshot, refusal=refusal), recheck_seconds=max(left, 1.0))
+        return _Answer(verdict=verdict, expired_job=expired)
     if find_condition(job.get("status") or {}, kind="Failed").get("status") == "True":
         return _judge_failed_job(snapshot, job=job, pod=pod)
     trouble = find_trouble(pod.object) if pod else None
     return _Answer(
         verdict=_claim_missing(snapshot) or trouble or _repeat_refusal(snapshot) or _describe_reading(snapshot)
     )
+
+
+def _name_volume(snapshot: Snapshot, *, refusal: RefusalDocument) -> RefusalDocument:
+    """The Job knows the folder only by where it is mounted; the user knows claim and path."""
+    if snapshot.request is None:
+        return refusal
+    origin = snapshot.request.origin
+    return refusal.model_copy(update={"message": f"claim {origin.claim}, path {origin.path}: {refusal.message}"})
 
 
 def _judge_failed_job(snapshot: Snapshot, *, job: Object, pod: ObservedPod | None) -> _Answer:
@@ -175,8 +184,12 @@ def _repeat_refusal(snapshot: Snapshot) -> Verdict | None:
     if status.observed_generation != snapshot.generation or status.last_handled_request != requested_at:
         return None
     condition, is_stalled = status.condition(ConditionType.RESOLVED), status.condition(ConditionType.STALLED)
-    if condition is None or condition.status != "False" or is_stalled is None:
+    if condition is None or condition.status != "False":
         return None
+    if is_stalled is None:
+        # A volume's trouble is read from its Job's pod, at once; only the hub has to be asked.
+        is_hub = condition.reason == Reason.HUB_UNAVAILABLE
+        return waiting(condition.reason, condition.message) if is_hub else None
     return Verdict(State.STALLED, condition.reason, condition.message)
 
 

@@ -181,4 +181,6 @@ def _judge_resolved(verdict: Verdict) -> Said:
         case State.STALLED:
             return ConditionStatus.FALSE, verdict.reason, verdict.message
         case State.WAITING:
-            return ConditionStatus.UNKNOWN, verdict.reason, verdict.message
+            is_asking = verdict.reason in (Reason.RESOLVING, Reason.INSPECTING_VOLUME)
+            status = ConditionStatus.UNKNOWN if is_asking else ConditionStatus.FALSE
+            return status, verdict.reason, verdict.message

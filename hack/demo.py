@@ -117,12 +117,12 @@ def embed(address: str) -> tuple[array[float], Mapping[str, str]]:
 def reference_vector() -> array[float]:
     """The same text through sentence-transformers, in a process of its own, from the same files."""
     program = (
-        "import base64, sys; from hub.demo_models import fetch_minilm\n"
+        "import base64, sys; from localcluster.hub.demo_models import fetch_minilm\n"
         "from sentence_transformers import SentenceTransformer\n"
         "vector = SentenceTransformer(str(fetch_minilm()), device='cpu').encode(sys.argv[1])\n"
         "print(base64.b64encode(vector.astype('<f4').tobytes()).decode())"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "hack" / "localcluster"), "HF_HUB_OFFLINE": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "hack"), "HF_HUB_OFFLINE": "1"}
     output = subprocess.check_output(
         [sys.executable, "-c", program, TEXT], env=environment, stderr=subprocess.DEVNULL, text=True
     )

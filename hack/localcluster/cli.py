@@ -90,7 +90,6 @@ def _run_hub(arguments: Sequence[str]) -> int:
     python = layout.REPOSITORY / ".venv" / "bin" / "python"
     if python.exists() and Path(sys.prefix) != python.parent.parent:
         os.execv(python, [str(python), str(layout.REPOSITORY / "hack" / "cluster"), *arguments])
-    sys.path.insert(0, str(layout.REPOSITORY / "hack" / "localcluster"))
-    from hub.cli import main as hub
+    from localcluster.hub.cli import main as hub
 
     return hub(list(arguments[1:]))

@@ -49,7 +49,7 @@ LOGS = STATE / "logs"
 ETCD_DATA = STATE / "etcd"
 KUBELET_ROOT = STATE / "kubelet"
 VOLUMES = STATE / "volumes"
-HUB_STATE = STATE / "hub"
+HUB_STATE = CACHE / "hub"
 KUBECONFIG = CONF / "admin.conf"
 AUDIT_LOG = LOGS / "audit.log"
 

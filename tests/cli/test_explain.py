@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import Result
-from hub.server import running
-from hub.store import Store
+
+from localcluster.hub.server import running
+from localcluster.hub.store import Store
 
 Invoke = Callable[..., Result]
 

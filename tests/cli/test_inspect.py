@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from hub.server import running
-from hub.store import Store
+
+from localcluster.hub.server import running
+from localcluster.hub.store import Store
 
 Invoke = Callable[..., Result]
 

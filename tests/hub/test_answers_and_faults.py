@@ -4,10 +4,11 @@ import time
 
 import httpx
 import pytest
-from hub.repository import Large
-from hub.state import Fault, FaultKind, Gate
 from hub_in_process import REPO, Hub
 from small_model import small_model_files
+
+from localcluster.hub.repository import Large
+from localcluster.hub.state import Fault, FaultKind, Gate
 
 WEIGHTS = small_model_files()["model.safetensors"]
 CONFIG = small_model_files()["config.json"]

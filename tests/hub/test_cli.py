@@ -8,9 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hub import cli, daemon
 from hub_in_process import Hub
 from small_model import write_small_model
+
+from localcluster.hub import cli, daemon
 
 Run = Callable[..., int]
 

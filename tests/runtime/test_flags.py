@@ -3,6 +3,7 @@
 import click
 import pytest
 from click.testing import CliRunner
+
 from embedding_runtime.commands.flags import ValueOf, flag
 from embedding_runtime.settings import Device, FailurePolicy
 

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub.server import running
-from hub.store import Store
 from small_model import write_small_model
+
+from localcluster.hub.server import running
+from localcluster.hub.store import Store
 
 REPO = "acme/small"
 

@@ -145,19 +145,32 @@ class OperatorWorld:
 
 
 @contextmanager
-def operator_world(folder: Path, *, server: PrivateApiServer, kubectl: str, helm: Path, hub_url: str) -> Iterator[Any]:
+def operator_world(
+    folder: Path,
+    *,
+    server: PrivateApiServer,
+    kubectl: str,
+    helm: Path,
+    hub_url: str,
+    namespaces: Sequence[str] = (),
+) -> Iterator[OperatorWorld]:
+    """`namespaces` are the ones served, with the chart's Roles in them; none means all, with its ClusterRole."""
     cluster = LiveCluster(kubectl_binary=kubectl, kubeconfig=server.kubeconfig, audit_log=server.audit_log)
     world = OperatorWorld(server=server, cluster=cluster, folder=folder, hub_url=hub_url)
     world.install_crd()
     cluster.apply(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}},
+        *({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in (SYSTEM, *namespaces)),
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": SYSTEM}},
     )
-    cluster.kubectl("apply", "-f", "-", stdin=_render_rbac(helm))
+    cluster.kubectl("apply", "-f", "-", stdin=_render_rbac(helm, namespaces=namespaces))
     server.write_kubeconfig(folder / "operator.conf", token=server.service_account_token(ACCOUNT, namespace=SYSTEM))
     token = server.service_account_token(ACCOUNT, namespace=SYSTEM, audience="embedding-runtime")
     (folder / "pod-token").write_text(token)
-    settings = {"hubEndpoint": hub_url, "profiles": {"cpu": {"image": "registry.example/runtime:1"}}}
+    settings = {
+        "hubEndpoint": hub_url,
+        "profiles": {"cpu": {"image": "registry.example/runtime:1"}},
+        "watchNamespaces": list(namespaces),
+    }
     (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
     try:
         yield world
@@ -165,8 +178,10 @@ def operator_world(folder: Path, *, server: PrivateApiServer, kubectl: str, helm
         world.stop_all()
 
 
-def _render_rbac(helm: Path) -> str:
+def _render_rbac(helm: Path, *, namespaces: Sequence[str]) -> str:
     values = ["image.repository=x", "runtime.image.repository=x", "serviceAccount.create=false"]
+    if namespaces:
+        values.append(f"watchNamespaces={{{','.join(namespaces)}}}")
     rendered = subprocess.run(
         [
             *(str(helm), "template", "test", str(ROOT / "charts" / "embedding-operator"), "--namespace", SYSTEM),

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -139,6 +140,16 @@ class PrivateApiServer:
         with urllib.request.urlopen(call, timeout=10, context=_unverified()) as response:
             return json.loads(response.read())
 
+    def install_crd(self, file: Path) -> None:
+        """Create the CRD of a file and wait until it is served."""
+        crd = yaml.safe_load(file.read_text())
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        self.request("POST", path, body=crd)
+        deadline = time.monotonic() + READY_SECONDS
+        while not self._is_established(f"{path}/{crd['metadata']['name']}"):
+            assert time.monotonic() < deadline, f"{file.name} is not established"
+            time.sleep(0.1)
+
     def service_account_token(self, name: str, *, namespace: str, audience: str | None = None) -> str:
         spec: dict[str, Any] = {"expirationSeconds": 3600}
         if audience is not None:
@@ -146,6 +157,10 @@ class PrivateApiServer:
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
         kind = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
         return str(self.request("POST", path, body={**kind, "spec": spec})["status"]["token"])
+
+    def _is_established(self, path: str) -> bool:
+        conditions = self.request("GET", path).get("status", {}).get("conditions") or ()
+        return any(item["type"] == "Established" and item["status"] == "True" for item in conditions)
 
     def _is_ready(self) -> bool:
         try:

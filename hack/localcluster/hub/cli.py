@@ -13,10 +13,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hub import daemon, demo_models
-from hub.repository import GitFailed
-from hub.state import Fault, FaultKind, Gate
-from hub.store import Store, is_repo_name
+from localcluster.hub import daemon, demo_models
+from localcluster.hub.repository import GitFailed
+from localcluster.hub.state import Fault, FaultKind, Gate
+from localcluster.hub.store import Store, is_repo_name
 
 _Command = Callable[[argparse.Namespace], int]
 
@@ -67,7 +67,7 @@ def _url(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from hub.server import create_app, make_server  # starlette and uvicorn are needed here only
+    from localcluster.hub.server import create_app, make_server  # starlette and uvicorn are needed here only
 
     app = create_app(Store(arguments.state))
     make_server(app, host=arguments.host or daemon.default_host(), port=arguments.port, log_level="info").run()

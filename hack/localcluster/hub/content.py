@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub.state import Fault, FaultKind
 from starlette.types import Receive, Send
+
+from localcluster.hub.state import Fault, FaultKind
 
 _CHUNK = 256 * 1024  # bytes
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")

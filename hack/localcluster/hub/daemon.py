@@ -49,7 +49,7 @@ def find(state: Path) -> Running | None:
         command = Path(f"/proc/{running.pid}/cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError, TypeError):
         return None
-    return running if b"hub.cli" in command and str(state).encode() in command else None
+    return running if b"localcluster.hub.cli" in command and str(state).encode() in command else None
 
 
 def start(state: Path, *, host: str, port: int) -> Running:
@@ -61,7 +61,18 @@ def start(state: Path, *, host: str, port: int) -> Running:
         stop(state)
     state.mkdir(parents=True, exist_ok=True)
     log = state / "hub.log"
-    command = [_interpreter(), "-m", "hub.cli", "--state", str(state), "serve", "--host", host, "--port", str(port)]
+    command = [
+        _interpreter(),
+        "-m",
+        "localcluster.hub.cli",
+        "--state",
+        str(state),
+        "serve",
+        "--host",
+        host,
+        "--port",
+        str(port),
+    ]
     running = Running(pid=_spawn(command, log=log), host=host, port=port)
     _pid_file(state).write_text(json.dumps(asdict(running)))
     _wait_until_up(running, log=log)
@@ -86,7 +97,7 @@ def stop(state: Path) -> bool:
 
 def _spawn(command: list[str], *, log: Path) -> int:
     """Start a process that outlives this one, in a session of its own."""
-    package_root = str(Path(__file__).resolve().parents[1])
+    package_root = str(Path(__file__).resolve().parents[2])
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),

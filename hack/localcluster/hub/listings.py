@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
-from hub.repository import Commit, Entry, Repository
-from hub.state import Gate
+from localcluster.hub.repository import Commit, Entry, Repository
+from localcluster.hub.state import Gate
 
 
 def model_info(repository: Repository, *, repo: str, commit: str, gate: Gate, blobs: bool) -> dict[str, Any]:

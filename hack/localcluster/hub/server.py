@@ -24,15 +24,16 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, quote, unquote
 
 import uvicorn
-from hub import answers, listings
-from hub.content import Body, close_connection, send_body
-from hub.repository import Entry, Repository
-from hub.state import FaultKind, Gate
-from hub.store import Store
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
+
+from localcluster.hub import answers, listings
+from localcluster.hub.content import Body, close_connection, send_body
+from localcluster.hub.repository import Entry, Repository
+from localcluster.hub.state import FaultKind, Gate
+from localcluster.hub.store import Store
 
 HEALTH = "/-/health"
 _PAGE = 1000  # entries of a tree page, as the hub has it

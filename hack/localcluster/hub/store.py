@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from hub.repository import Repository
-from hub.state import StateFile
+from localcluster.hub.repository import Repository
+from localcluster.hub.state import StateFile
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hub.state import Fault, FaultKind
 from hub_in_process import REPO, Hub
 from small_model import LOADED, small_model_files
 
@@ -31,6 +30,7 @@ from embedding_model.sources.hub import HubSource
 from embedding_model.sources.manifest import build_manifest
 from embedding_model.sources.retries import RetryPolicy
 from embedding_model.sources.selection import select
+from localcluster.hub.state import Fault, FaultKind
 
 FILES = small_model_files()
 WEIGHTS = FILES["model.safetensors"]

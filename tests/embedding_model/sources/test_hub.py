@@ -5,7 +5,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hub.state import Fault, FaultKind, Gate
 from hub_in_process import REPO, Hub
 from hub_script import ScriptedHub
 from small_model import LOADED, small_model_files
@@ -15,6 +14,7 @@ from embedding_model.resolved import Origin, SourceKind
 from embedding_model.sources.hub import HubSource
 from embedding_model.sources.manifest import build_manifest
 from embedding_model.sources.selection import select
+from localcluster.hub.state import Fault, FaultKind, Gate
 
 FILES = small_model_files()
 COMMIT = "1" * 40

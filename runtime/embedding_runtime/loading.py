@@ -8,7 +8,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+import orjson
+
+from embedding_model.refusal import Refusal
 from embedding_runtime.backends.backend import Backend
 from embedding_runtime.core.engine import Tokenizer
 from embedding_runtime.core.tokenizer import load_tokenizer
@@ -35,7 +39,7 @@ def load_model(settings: ServeSettings) -> LoadedModel:
     steps = _Steps()
     imports = _Imports()
     resolved = read_resolved(settings.resolved) if settings.resolved else resolve_folder(settings.model)
-    imports.start(family=resolved.inspection.family)
+    imports.start(settings.model, family=resolved.inspection.family)
     model = name_model(resolved, served_names=settings.served_names)
     steps.done("resolve")
     cpus = count_cpus()
@@ -71,8 +75,8 @@ class _Imports:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
-    def start(self, *, family: str) -> None:
-        self._thread = threading.Thread(target=self._run, args=(family,), name="imports", daemon=True)
+    def start(self, folder: Path, *, family: str) -> None:
+        self._thread = threading.Thread(target=self._run, args=(folder, family), name="imports", daemon=True)
         self._thread.start()
 
     def wait(self) -> None:
@@ -81,12 +85,17 @@ class _Imports:
         if self._error is not None:
             raise self._error
 
-    def _run(self, family: str) -> None:
+    def _run(self, folder: Path, family: str) -> None:
         try:
             import embedding_runtime.backends.torch_backend  # noqa: F401
+            from embedding_runtime.architectures.encoder import CONFIG, needs_transformers
             from embedding_runtime.architectures.families import find_family, import_classes
 
-            import_classes(find_family(family))
+            # Read here without its hash, only to know what to import; what is built is decided by the checked file.
+            if needs_transformers(orjson.loads((folder / CONFIG).read_bytes())):
+                import_classes(find_family(family))
+        except (OSError, ValueError, Refusal):
+            pass  # a broken file is reported by the step that reads it for good
         except BaseException as error:
             self._error = error
 

@@ -1,13 +1,15 @@
 """An encoder with its pooling head: token ids in, pooled vectors out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import orjson
 import torch
 
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Inspection, Serving
-from embedding_runtime.architectures.families import find_family, import_classes
+from embedding_runtime.architectures import bert
+from embedding_runtime.architectures.families import Family, find_family, import_classes
 from embedding_runtime.architectures.pooling import pool
 from embedding_runtime.architectures.weights import assign, parameters_without_memory, read_tensors
 from embedding_runtime.core.jobs import Tokens
@@ -15,19 +17,19 @@ from embedding_runtime.files import Files
 
 CONFIG = "config.json"
 
+# ids and attention mask, int64 [batch, length], to hidden states [batch, length, width]
+Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
 
 class Encoder:
-    """A transformers model in evaluation mode and the pooling that belongs to it."""
+    """A model in evaluation mode and the pooling that belongs to it. `name` says which implementation it is."""
 
-    def __init__(self, model: torch.nn.Module, *, serving: Serving, pad_id: int, device: torch.device) -> None:
-        self._model = model
+    def __init__(self, forward: Forward, *, name: str, serving: Serving, pad_id: int, device: torch.device) -> None:
+        self.name = name
+        self._forward = forward
         self._serving = serving
         self._pad_id = pad_id
         self._device = device
-
-    @property
-    def name(self) -> str:
-        return f"transformers {type(self._model).__name__}"
 
     @torch.inference_mode()
     def embed(self, batch: Sequence[Tokens]) -> torch.Tensor:
@@ -42,8 +44,8 @@ class Encoder:
         ids, attention, counted, lengths = (
             tensor.to(self._device, non_blocking=True) for tensor in (ids, attention, counted, lengths)
         )
-        output = self._model(input_ids=ids, attention_mask=attention)
-        return pool(output.last_hidden_state, mask=counted, lengths=lengths, mode=self._serving.pooling)
+        hidden = self._forward(ids, attention)
+        return pool(hidden, mask=counted, lengths=lengths, mode=self._serving.pooling)
 
 
 def load_encoder(
@@ -51,27 +53,62 @@ def load_encoder(
 ) -> Encoder:
     """Raises Refusal: UNSUPPORTED_ARCHITECTURE, MISSING_FILE, INVALID_FILE, INCOMPLETE_WEIGHTS, UNEXPECTED_WEIGHTS."""
     family = find_family(inspection.family)
-    config_class, model_class = import_classes(family)
+    config = _read_config(files)
+    native = bert.fits(config)
+    with parameters_without_memory():
+        model = bert.BertEncoder(config) if native else _build_transformers(family, config=config)
+    assign(model, tensors=read_tensors(files), prefix=family.prefix, unused=family.unused)
+    _check_width(model, serving=serving)
+    model.eval()
+    model.to(device=device, dtype=dtype)
+
+    def call_transformers(ids: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
+        return cast(torch.Tensor, model(input_ids=ids, attention_mask=attention).last_hidden_state)
+
+    return Encoder(
+        model if native else call_transformers,
+        name=f"{'native' if native else 'transformers'} {type(model).__name__}",
+        serving=serving,
+        pad_id=config.get("pad_token_id") or 0,
+        device=device,
+    )
+
+
+def needs_transformers(config: Mapping[str, Any]) -> bool:
+    """Whether the model class must be imported, which takes seconds."""
+    return not bert.fits(config)
+
+
+def _read_config(files: Files) -> dict[str, Any]:
     if CONFIG not in files:
         raise Refusal(Reason.MISSING_FILE, f"The model has no {CONFIG}.")
     try:
-        config = config_class.from_dict(orjson.loads(files[CONFIG]))
-    except (ValueError, TypeError) as error:
+        config = orjson.loads(files[CONFIG])
+    except orjson.JSONDecodeError as error:
+        raise Refusal(Reason.INVALID_FILE, f"{CONFIG} is not JSON: {error.msg}.") from error
+    if not isinstance(config, dict):
+        raise Refusal(Reason.INVALID_FILE, f"{CONFIG} is not a JSON object.")
+    return config
+
+
+def _build_transformers(family: Family, *, config: Mapping[str, Any]) -> torch.nn.Module:
+    config_class, model_class = import_classes(family)
+    try:
+        return cast(torch.nn.Module, model_class(config_class.from_dict(dict(config)), **family.arguments))
+    except (ValueError, TypeError, KeyError) as error:
         raise Refusal(
-            Reason.INVALID_FILE, f"{CONFIG} does not describe a {inspection.family} model: {error}"
+            Reason.INVALID_FILE, f"{CONFIG} does not describe a model that transformers can build: {error}"
         ) from error
-    if config.hidden_size != serving.model_dimensions:
+
+
+def _check_width(model: torch.nn.Module, *, serving: Serving) -> None:
+    width = model.get_parameter("embeddings.LayerNorm.weight").shape[0]
+    if width != serving.model_dimensions:
         raise Refusal(
             Reason.UNSUPPORTED_ARCHITECTURE,
-            f"The model's vectors have {serving.model_dimensions} dimensions but its encoder is {config.hidden_size} "
-            "wide: it has layers after pooling, which this runtime does not serve.",
+            f"The model's vectors have {serving.model_dimensions} dimensions but its encoder is {width} wide: "
+            "it has layers after pooling, which this runtime does not serve.",
         )
-    with parameters_without_memory():
-        model = model_class(config, **family.arguments)
-    assign(model, tensors=read_tensors(files), prefix=family.prefix, unused=family.unused)
-    model.eval()
-    model.to(device=device, dtype=dtype)
-    return Encoder(model, serving=serving, pad_id=config.pad_token_id or 0, device=device)
 
 
 def _without_prompt(attention: torch.Tensor, *, batch: Sequence[Tokens]) -> torch.Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import torch
+from torch import nn
 
 from embedding_model.refusal import Reason, Refusal
 from embedding_runtime.files import Files
@@ -37,6 +38,8 @@ def read_tensors(files: Files) -> dict[str, torch.Tensor]:
     """
     tensors: dict[str, torch.Tensor] = {}
     for path in _weight_files(files):
+        if path not in files:
+            raise Refusal(Reason.MISSING_FILE, f"{INDEX} names {path}, which is not there.")
         for name, tensor in _parse(path, data=files[path]):
             if name in tensors:
                 raise Refusal(Reason.INVALID_FILE, f"{path} holds the tensor {name} that another file holds too.")
@@ -48,19 +51,24 @@ def read_tensors(files: Files) -> dict[str, torch.Tensor]:
 
 def _weight_files(files: Files) -> list[str]:
     if index := files.get(INDEX):
-        return sorted(set(orjson.loads(index)["weight_map"].values()))
+        try:
+            return sorted(set(orjson.loads(index)["weight_map"].values()))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Refusal(Reason.INVALID_FILE, f"{INDEX} does not say which tensor is in which file.") from error
     return sorted(path for path in files if path.endswith(SUFFIX) and "/" not in path)
 
 
 def _parse(path: str, *, data: bytearray) -> Iterator[tuple[str, torch.Tensor]]:
     try:
         length = int.from_bytes(data[:HEADER_LENGTH_BYTES], "little")
+        if length > len(data) - HEADER_LENGTH_BYTES:
+            raise ValueError("the header is longer than the file")
         header: dict[str, Any] = orjson.loads(memoryview(data)[HEADER_LENGTH_BYTES : HEADER_LENGTH_BYTES + length])
         base = HEADER_LENGTH_BYTES + length
         for name, entry in header.items():
             if name != "__metadata__":
                 yield name, _view(data, entry=entry, base=base)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refusal(Reason.INVALID_FILE, f"{path} is no well-formed safetensors file: {error}") from error
 
 
@@ -70,14 +78,14 @@ def _view(data: bytearray, *, entry: Mapping[str, Any], base: int) -> torch.Tens
     count = 1
     for size in shape:
         count *= size
-    if count * dtype.itemsize != end - start or base + end > len(data):
+    if start < 0 or count * dtype.itemsize != end - start or base + end > len(data):
         raise ValueError("a tensor's offsets do not fit its shape")
     if count == 0:
         return torch.empty(shape, dtype=dtype)
     return torch.frombuffer(data, dtype=dtype, count=count, offset=base + start).reshape(shape)
 
 
-def assign(model: torch.nn.Module, *, tensors: dict[str, torch.Tensor], prefix: str, unused: tuple[str, ...]) -> None:
+def assign(model: nn.Module, *, tensors: dict[str, torch.Tensor], prefix: str, unused: tuple[str, ...]) -> None:
     """Put the tensors into the model in place of its parameters.
 
     Raises Refusal: INCOMPLETE_WEIGHTS for a parameter without a tensor (it would be random), UNEXPECTED_WEIGHTS for a
@@ -122,19 +130,29 @@ def _list(names: list[str]) -> str:
 
 @contextlib.contextmanager
 def parameters_without_memory() -> Iterator[None]:
-    """Parameters made inside live on the meta device; buffers are real, for no checkpoint holds them.
+    """Parameters made inside live on the meta device and are not initialised; buffers are real: no checkpoint has them.
 
-    Building a model the usual way would fill every weight with random numbers only to overwrite it.
+    Building a model the usual way would fill every weight with random numbers only to overwrite it, and initialising
+    on the meta device makes torch import its compiler, which takes seconds.
     """
-    register = torch.nn.Module.register_parameter
-
-    def register_on_meta(self: torch.nn.Module, name: str, param: torch.nn.Parameter | None) -> None:
-        if param is not None:
-            param = torch.nn.Parameter(param.to("meta"), requires_grad=False)
-        register(self, name, param)
-
-    torch.nn.Module.register_parameter = register_on_meta  # type: ignore[method-assign]
-    try:
+    with contextlib.ExitStack() as stack:
+        for name in _INITIALISERS:
+            stack.callback(setattr, nn.init, name, getattr(nn.init, name))
+            setattr(nn.init, name, _leave)
+        stack.callback(setattr, nn.Module, "register_parameter", nn.Module.register_parameter)
+        nn.Module.register_parameter = _register_on_meta  # type: ignore[method-assign, assignment]
         yield
-    finally:
-        torch.nn.Module.register_parameter = register  # type: ignore[method-assign]
+
+
+_INITIALISERS = tuple(name for name in dir(nn.init) if name.endswith("_") and not name.startswith("_"))
+_register = nn.Module.register_parameter
+
+
+def _register_on_meta(module: nn.Module, name: str, param: nn.Parameter | None) -> None:
+    if param is not None:
+        param = nn.Parameter(param.to("meta"), requires_grad=False)
+    _register(module, name, param)
+
+
+def _leave(tensor: torch.Tensor, *arguments: object, **options: object) -> torch.Tensor:
+    return tensor

@@ -97,6 +97,17 @@ class ServedProcess:
             pause.wait(0.02)
         raise AssertionError(f"{path} was never {status}:\n{self.log.read_text()}")
 
+    def detail(self, path: str, *, containing: str, seconds: float = 120) -> str:
+        """What a probe says, once it says this."""
+        pause = threading.Event()
+        said = ""
+        for _ in range(int(seconds / 0.02)):
+            said = str(httpx.get(self.private_url + path, timeout=5).json()["detail"])
+            if containing in said:
+                return said
+            pause.wait(0.02)
+        raise AssertionError(f"{path} never said {containing!r} but {said!r}")
+
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 

@@ -11,10 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import kopf
-from kubernetes.aio.client.configuration import Configuration
 
 from embedding_operator.api.names import FIELD_MANAGER, LABEL_MODEL
-from embedding_operator.kube.connection import authorization, bearer_token
+from embedding_operator.kube.connection import Connection
 from embedding_operator.kube.gateway import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -48,7 +47,7 @@ class Watches:
     """
 
     on_key: Callable[[Key], None]
-    load_configuration: Callable[[], Awaitable[Configuration]]
+    load_connection: Callable[[], Awaitable[Connection]]
     namespaces: tuple[str, ...] = ()
     credentials_seconds: float = CREDENTIALS_SECONDS
 
@@ -76,7 +75,7 @@ def build_registry(watches: Watches) -> kopf.OperatorRegistry:
 
     @kopf.on.login(registry=registry)
     async def log_in(**_: Any) -> kopf.ConnectionInfo:
-        return await _connection(await watches.load_configuration(), seconds=watches.credentials_seconds)
+        return _as_kopf(await watches.load_connection(), seconds=watches.credentials_seconds)
 
     @kopf.on.event(*_selector(EMBEDDING_MODEL), registry=registry)
     async def enqueue_model(*, namespace: str | None, name: str, **_: Any) -> None:
@@ -119,15 +118,15 @@ def _selector(kind: Kind) -> tuple[str, str, str]:
     return group, version, kind.plural
 
 
-async def _connection(configuration: Configuration, *, seconds: float) -> kopf.ConnectionInfo:
+def _as_kopf(connection: Connection, *, seconds: float) -> kopf.ConnectionInfo:
     return kopf.ConnectionInfo(
-        server=configuration.host,
-        ca_path=configuration.ssl_ca_cert,
-        insecure=not configuration.verify_ssl,
-        token=bearer_token(await authorization(configuration)),
-        certificate_path=configuration.cert_file,
-        private_key_path=configuration.key_file,
-        proxy_url=configuration.proxy,
+        server=connection.server,
+        ca_path=connection.ca_path,
+        insecure=not connection.verify,
+        token=connection.token,
+        certificate_path=connection.certificate_path,
+        private_key_path=connection.private_key_path,
+        proxy_url=connection.proxy_url,
         trust_env=False,
         expiration=datetime.now(UTC) + timedelta(seconds=seconds),
     )

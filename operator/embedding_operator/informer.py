@@ -24,6 +24,8 @@ WAIT_FOR_CRD_SECONDS: Final = 2.0
 SERVED_CHECK_SECONDS: Final = 5.0
 FIRST_RESTART_SECONDS: Final = 1.0
 MAX_RESTART_SECONDS: Final = 30.0
+# As aiohttp's documentation of graceful shutdown advises.
+TLS_CLOSE_SECONDS: Final = 0.25
 # Watches that lived this long were healthy: the next restart begins at the first delay again.
 HEALTHY_SECONDS: Final = 60.0
 
@@ -99,7 +101,7 @@ class Informer:
         def run() -> None:
             error: BaseException | None = None
             try:
-                asyncio.run(_await(self._watch(stop=stop, ready=threading.Event())))
+                asyncio.run(_run_to_its_end(self._watch(stop=stop, ready=threading.Event())))
             except BaseException as raised:
                 error = raised
             with suppress(RuntimeError):  # our loop is closed: the process is ending
@@ -153,8 +155,12 @@ async def _is_served(gateway: Gateway) -> bool:
     return any(resource.get("name") == EMBEDDING_MODEL.plural for resource in found.get("resources") or ())
 
 
-async def _await(watching: Awaitable[None]) -> None:
-    await watching
+async def _run_to_its_end(watching: Awaitable[None]) -> None:
+    try:
+        await watching
+    finally:
+        # The TLS connections of cancelled watches close in the background of the loop, which ends with us.
+        await asyncio.sleep(TLS_CLOSE_SECONDS)
 
 
 def _set(future: asyncio.Future[BaseException | None], error: BaseException | None) -> None:

@@ -22,7 +22,7 @@ from embedding_operator.audit.token import KeyData
 from embedding_operator.health import BEAT_SECONDS, Health, HealthServer
 from embedding_operator.informer import Informer, list_keys, resync
 from embedding_operator.kube.client import KubernetesGateway
-from embedding_operator.kube.connection import load_configuration
+from embedding_operator.kube.connection import load_configuration, load_connection
 from embedding_operator.kube.gateway import Gateway, GatewayError
 from embedding_operator.lease import Elector, LeaseLost
 from embedding_operator.live_facts import LiveFacts
@@ -70,13 +70,14 @@ async def run_operator(settings: Settings, *, reconcile: Reconcile, kubeconfig: 
     """
     stop = asyncio.Event()
     health, metrics = Health(), Metrics()
-    configure = partial(load_configuration, kubeconfig=kubeconfig)
     async with AsyncExitStack() as stack:
         server = HealthServer(health, port=settings.health_port)
         stack.callback(server.close)
         if settings.metrics_port:
             metrics.serve(settings.metrics_port)
-        gateway = await stack.enter_async_context(KubernetesGateway(await configure(), on_call=metrics.record_call))
+        gateway = await stack.enter_async_context(
+            KubernetesGateway(await load_configuration(kubeconfig=kubeconfig), on_call=metrics.record_call)
+        )
         stack.enter_context(_signals_set(stop))
         elector = Elector(gateway, namespace=settings.namespace, identity=settings.identity, settings=settings.lease)
         heart = asyncio.create_task(_beat(health), name="heartbeat of a standby")
@@ -86,7 +87,11 @@ async def run_operator(settings: Settings, *, reconcile: Reconcile, kubeconfig: 
             return EXIT_OK
         heart.cancel()
         metrics.record_leader(True)
-        watches = partial(handlers.Watches, load_configuration=configure, namespaces=tuple(settings.watch_namespaces))
+        watches = partial(
+            handlers.Watches,
+            load_connection=partial(load_connection, kubeconfig=kubeconfig),
+            namespaces=tuple(settings.watch_namespaces),
+        )
         return await _lead(
             settings,
             gateway=gateway,

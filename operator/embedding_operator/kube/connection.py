@@ -4,6 +4,7 @@ One Configuration serves the Gateway and the informer alike, so both see the sam
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from kubernetes.aio.client.configuration import Configuration
@@ -50,8 +51,35 @@ async def authorization(configuration: Configuration) -> str | None:
     return token
 
 
-def bearer_token(header: str | None) -> str | None:
-    """The bare token of an Authorization header as kubernetes.aio builds it (`Bearer ...` or `bearer ...`)."""
+@dataclass(frozen=True)
+class Connection:
+    """What any HTTP client needs to reach the API server as we do. Paths are files; `token` has no scheme before it."""
+
+    server: str
+    verify: bool
+    ca_path: str | None
+    token: str | None
+    certificate_path: str | None
+    private_key_path: str | None
+    proxy_url: str | None
+
+
+async def load_connection(*, kubeconfig: Path | None = None) -> Connection:
+    """The present credentials, for a client that is not ours. Raises as `load_configuration`."""
+    configuration = await load_configuration(kubeconfig=kubeconfig)
+    return Connection(
+        server=configuration.host,
+        verify=configuration.verify_ssl,
+        ca_path=configuration.ssl_ca_cert,
+        token=_bare_token(await authorization(configuration)),
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+        proxy_url=configuration.proxy,
+    )
+
+
+def _bare_token(header: str | None) -> str | None:
+    """Without the scheme that kubernetes.aio writes before it (`Bearer` or `bearer`)."""
     if header is None:
         return None
     scheme, _, token = header.partition(" ")

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from live_cluster import LiveCluster
 
 from localcluster import baseimage, buildah, images
+from localcluster.binaries import binary
+from localcluster.pause import image_archive
 
 pytestmark = pytest.mark.e2e
 
@@ -78,6 +81,25 @@ def test_byte_code_is_there_for_every_module_of_ours(
         "print(len(files) > 10, [f for f in files if not pathlib.Path(u.cache_from_source(str(f))).exists()])"
     )
     assert run_to_end(built[target], command=[PYTHON, "-c", code]).strip() == "True []"
+
+
+def test_an_image_archive_can_be_loaded_and_run(
+    live_cluster: LiveCluster, namespace: str, pod_spec_of: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    archive = tmp_path / "waiting.tar"
+    archive.write_bytes(image_archive(binary("pause")))
+    command = [str(ROOT / "hack" / "cluster"), "load", str(archive)]
+    reference = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    metadata = {"name": "waiting", "namespace": namespace}
+    live_cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod_spec_of(reference)})
+    live_cluster.kubectl("wait", "pod/waiting", "-n", namespace, "--for=condition=Ready", "--timeout=60s")
+
+
+def test_an_unknown_image_is_refused_with_the_places_that_were_searched(cluster_status: Mapping[str, Any]) -> None:
+    command = [str(ROOT / "hack" / "cluster"), "load", "no-such-image:1"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "no image no-such-image:1: expected the path of a docker archive, or the name" in result.stderr
 
 
 def test_building_unchanged_code_again_gives_the_same_reference(built: Mapping[str, str]) -> None:

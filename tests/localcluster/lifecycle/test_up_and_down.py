@@ -80,7 +80,8 @@ def deploy(running: Mapping[str, Any], live_cluster: LiveCluster, namespace: str
             {"name": "memory", "emptyDir": {"medium": "Memory"}},
         ]
         metadata = {"name": "web", "namespace": namespace}
-        template = {"metadata": {"labels": labels}, "spec": {"containers": [container], "volumes": volumes}}
+        spec = {"containers": [container], "volumes": volumes, "terminationGracePeriodSeconds": 1}
+        template = {"metadata": {"labels": labels}, "spec": spec}
         live_cluster.apply(
             {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": claim},
             {

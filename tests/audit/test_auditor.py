@@ -1,8 +1,9 @@
 """Asking pods in the background: what is asked, how often, and when it stops."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import pytest
 from manual_clock import ManualClock, settle
@@ -13,6 +14,7 @@ from embedding_operator.audit.auditor import Auditor
 from embedding_operator.audit.client import PodUnreachable
 from embedding_operator.observe.facts import Key, PodRef
 
+Answer = TypeVar("Answer")
 KEY, OTHER = Key("search", "a"), Key("search", "b")
 CASES = CaseSet(cases=(SimilarityCase(name="weather", a="It rains.", b="It pours.", expected="0.7", tolerance="0.1"),))
 
@@ -45,7 +47,7 @@ class Pods:
     async def job_report(self, ip: str) -> JobReport:
         return self._answer(self.job_reports, ip, question=f"result {ip}")
 
-    def _answer(self, answers, ip, *, question):  # type: ignore[no-untyped-def]
+    def _answer(self, answers: Mapping[str, Answer], ip: str, *, question: str) -> Answer:
         self.asked[question] += 1
         if ip not in answers:
             raise PodUnreachable("no answer")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from embedding_model.refusal import Reason, Refusal
+from embedding_model.refusal import Reason, Refusal, Unavailable
 from embedding_model.resolved import FileEntry, Manifest
 
 READ_BYTES = 4 * 1024 * 1024
@@ -17,7 +17,7 @@ Files = Mapping[str, bytearray]
 
 
 def read_files(folder: Path, *, manifest: Manifest, threads: int) -> Files:
-    """Every file of the manifest by its path. Raises Refusal: MISSING_FILE, UNSAFE_PATH, HASH_MISMATCH."""
+    """Every file of the manifest by its path. Raises Refusal: MISSING_FILE, UNSAFE_PATH, HASH_MISMATCH; Unavailable."""
     with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="read") as pool:
         contents = pool.map(lambda entry: _read_verified(folder, entry=entry), _largest_first(manifest.files))
         return {entry.path: data for entry, data in zip(_largest_first(manifest.files), contents, strict=True)}
@@ -42,6 +42,8 @@ def _read_verified(folder: Path, *, entry: FileEntry) -> bytearray:
         raise Refusal(
             Reason.MISSING_FILE, f"{entry.path} is in the manifest but not in {folder}. Fetch the model again."
         ) from error
+    except OSError as error:
+        raise Unavailable(f"{entry.path} could not be read: {error.strerror}.") from error
     if read != entry.size or longer:
         found = "more" if longer else str(read)
         raise Refusal(

@@ -4,10 +4,13 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
+from collections.abc import Sequence
 
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import GateState
 from embedding_model.refusal import Refusal, Unavailable
+from embedding_model.resolved import ResolvedModel
 from embedding_runtime.gate import answer_cases, ask_app, read_case_set
 from embedding_runtime.http.app import App
 from embedding_runtime.http.metrics import Metrics
@@ -17,6 +20,7 @@ from embedding_runtime.http.token import TokenCheck
 from embedding_runtime.lifecycle import Lifecycle, Phase
 from embedding_runtime.loading import load_model
 from embedding_runtime.opening import Load, Opened, open_model
+from embedding_runtime.served_model import name_revision, read_resolved
 from embedding_runtime.settings import ServeSettings
 from embedding_runtime.termination import report_failure
 
@@ -27,9 +31,13 @@ async def serve(settings: ServeSettings, *, load: Load = load_model) -> int:
     """Serve until SIGTERM or SIGINT; the exit status. A model that cannot be served is reported, with status 1."""
     try:
         cases = read_case_set(settings.goldens) if settings.goldens else CaseSet(cases=())
+        process = Process(settings, cases=cases)
+        if settings.resolved:
+            process.identify(read_resolved(settings.resolved))
+        listeners = _listen(settings)
     except (Refusal, Unavailable) as error:
         return report_failure(error)
-    return await Process(settings, cases=cases).run(load)
+    return await process.run(load, listeners=listeners)
 
 
 class Process:
@@ -56,10 +64,13 @@ class Process:
             "embedding_ready", help_text="1: the pod may take traffic.", value=lambda: self._lifecycle.ready
         )
 
-    async def run(self, load: Load) -> int:
-        settings = self._settings
+    def identify(self, resolved: ResolvedModel) -> None:
+        """Name space and revision on every response, also while the model is being loaded."""
+        self._app.identity = resolved.space, name_revision(resolved)
+
+    async def run(self, load: Load, *, listeners: Sequence[socket.socket]) -> int:
+        """`listeners`: the public and the private port."""
         stop, hurry = _watch_signals()
-        listeners = [bind(settings.host, port=settings.port), bind(settings.host, port=settings.private_port)]
         ports = [listener.getsockname()[1] for listener in listeners]
         serving = [
             asyncio.create_task(server.serve(sockets=[listener]))
@@ -144,6 +155,16 @@ class Process:
         return make_server(
             application, keep_alive_seconds=settings.keep_alive_seconds, shutdown_seconds=settings.shutdown_seconds
         )
+
+
+def _listen(settings: ServeSettings) -> list[socket.socket]:
+    listeners: list[socket.socket] = []
+    for port in (settings.port, settings.private_port):
+        try:
+            listeners.append(bind(settings.host, port=port))
+        except OSError as error:
+            raise Unavailable(f"Cannot listen on port {port} of {settings.host}: {error.strerror}.") from error
+    return listeners
 
 
 def _watch_signals() -> tuple[asyncio.Event, asyncio.Event]:

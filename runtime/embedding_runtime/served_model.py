@@ -33,8 +33,12 @@ class ServedModel:
 
     @property
     def revision(self) -> str:
-        """The commit; for a folder or volume, which has none, the manifest's digest."""
-        return self.resolved.origin.revision or f"sha256:{self.resolved.manifest.digest()}"
+        return name_revision(self.resolved)
+
+
+def name_revision(resolved: ResolvedModel) -> str:
+    """The commit; for a folder or volume, which has none, the manifest's digest."""
+    return resolved.origin.revision or f"sha256:{resolved.manifest.digest()}"
 
 
 def read_resolved(path: Path) -> ResolvedModel:

@@ -84,10 +84,7 @@ def serve(**options: Any) -> None:
 
     from embedding_runtime.serve import serve as run
 
-    try:
-        status = uvloop.run(run(settings))
-    except OSError as error:
-        raise click.ClickException(f"cannot listen: {error.strerror or error}") from error
+    status = uvloop.run(run(settings))
     # Not sys.exit: threads of torch and of a load that was given up may still run, and waiting for them would outlast
     # the grace period.
     logging.shutdown()

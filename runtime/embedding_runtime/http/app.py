@@ -31,7 +31,10 @@ REVISION = ports.REVISION_HEADER.encode()
 
 
 class App:
-    """An ASGI application. `loaded` is set once the model can answer."""
+    """An ASGI application. `loaded` is set once the model can answer.
+
+    `identity`, space and revision, may be known before that; responses name them from then on.
+    """
 
     def __init__(
         self,
@@ -42,7 +45,8 @@ class App:
         dialects: Sequence[Dialect] = DIALECTS,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.loaded: Loaded | None = None
+        self.identity: tuple[str, str] | None = None
+        self._loaded: Loaded | None = None
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
@@ -50,6 +54,15 @@ class App:
         self._routes: Mapping[str, tuple[Dialect, Mapping[str, Handler]]] = {
             path: (dialect, methods) for dialect in dialects for path, methods in dialect.routes.items()
         }
+
+    @property
+    def loaded(self) -> Loaded | None:
+        return self._loaded
+
+    @loaded.setter
+    def loaded(self, loaded: Loaded) -> None:
+        self._loaded = loaded
+        self.identity = loaded.model.space, loaded.model.revision
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http", "the servers run without lifespan and websockets"
@@ -93,10 +106,10 @@ class App:
 
     def _headers(self, response: Response, *, close: bool) -> list[tuple[bytes, bytes]]:
         headers = [JSON, (b"content-length", str(len(response.body)).encode()), *response.headers]
-        if self.loaded is not None:
-            model = self.loaded.model
-            headers.append((SPACE, (model.space + response.space_suffix).encode()))
-            headers.append((REVISION, model.revision.encode()))
+        if self.identity is not None:
+            space, revision = self.identity
+            headers.append((SPACE, (space + response.space_suffix).encode()))
+            headers.append((REVISION, revision.encode()))
         if self._lifecycle.unverified:
             headers.append(UNVERIFIED)
         if close:

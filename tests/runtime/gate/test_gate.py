@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import httpx
 import numpy as np
 import pytest
-from runtime_under_test import DIMENSIONS, AppUnderTest, WordTokenizer, app_under_test, settings
+from runtime_under_test import DIMENSIONS, REVISION, SPACE, AppUnderTest, WordTokenizer, app_under_test, settings
 
 from embedding_model import ports
 from embedding_model.goldens.cases import CaseSet, GoldenCase, SimilarityCase, VectorCase
@@ -14,9 +14,11 @@ from embedding_model.ports import GateState, GoldensReport
 from embedding_model.refusal import Reason, Refusal
 from embedding_runtime.backends.fake import FakeBackend, vector_of
 from embedding_runtime.gate import answer_cases, ask_app, parse_case_set, read_case_set
+from embedding_runtime.http.app import App
+from embedding_runtime.http.metrics import Metrics
 from embedding_runtime.http.private import PrivatePort, judge
 from embedding_runtime.http.token import TokenCheck
-from embedding_runtime.lifecycle import Phase
+from embedding_runtime.lifecycle import Lifecycle, Phase
 from embedding_runtime.settings import FailurePolicy
 
 
@@ -117,9 +119,20 @@ async def test_nothing_is_answered_before_the_golden_cases_are() -> None:
         assert await private.status(ports.STARTUP) == 200
         assert await private.status(ports.READY) == 503
         assert (await runtime.embed(input="hello")).status_code == 503
+        assert (await runtime.embed(input="hello")).headers["x-embedding-space"] == SPACE
         runtime.lifecycle.phase = Phase.LOADING
         assert await private.status(ports.STARTUP) == 503
         assert await private.status(ports.LIVE) == 200
+
+
+async def test_space_and_revision_are_named_while_the_model_is_still_being_loaded() -> None:
+    lifecycle = Lifecycle(failure_policy=FailurePolicy.BLOCK)
+    app = App(lifecycle=lifecycle, metrics=Metrics(), max_body_bytes=1000)
+    app.identity = SPACE, REVISION
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://runtime") as client:
+        response = await client.post("/v1/embeddings", json={"model": "words", "input": "hello"})
+    assert response.status_code == 503
+    assert (response.headers["x-embedding-space"], response.headers["x-model-revision"]) == (SPACE, REVISION)
 
 
 async def test_a_case_is_answered_under_the_prompt_that_it_names() -> None:

@@ -164,6 +164,13 @@ def test_what_cannot_be_served_as_asked_ends_the_process_with_a_reason(
     assert says in ended.stderr.splitlines()[-1]
 
 
+def test_a_port_that_is_taken_ends_the_process_with_its_number(server: ServedProcess, minilm_folder: Path) -> None:
+    taken = str(server.port)
+    ended = run("serve", "--model", str(minilm_folder), "--host", "127.0.0.1", "--port", taken, "--private-port", "0")
+    assert ended.returncode == 1
+    assert f"port {taken}" in ended.stderr
+
+
 def test_bad_usage_exits_with_2() -> None:
     assert run("serve").returncode == 2
     assert run("serve", "--model", "/nowhere").returncode == 2

@@ -20,6 +20,8 @@ def values(status: Mapping[str, Any]) -> Mapping[str, Any]:
         "image": split_reference(status["images"]["operator"]),
         "runtime": {"image": split_reference(status["images"]["runtime"])},
         "hub": {"endpoint": status["hubURL"]},
+        # Two cores are shared by the cluster itself and by a rollout's surge pod: ask for little, use what is there.
+        "profiles": {"cpu": {"resources": {"requests": {"cpu": "100m"}}}},
     }
 
 

@@ -110,11 +110,20 @@ def test_the_runtime_is_told_what_to_serve() -> None:
     assert {item["port"] for item in paths.values()} == {"private"}
 
 
-def test_served_names_of_the_user_replace_the_default_ones() -> None:
-    names = [{"name": "text-embedding-3-small", "prompt": "query"}, {"name": "plain"}]
+@pytest.mark.parametrize(
+    ("names", "served"),
+    [
+        (
+            [{"name": "text-embedding-3-small", "prompt": "query"}, {"name": "plain"}],
+            ["acme/tiny", "tiny", "text-embedding-3-small=query", "plain"],
+        ),
+        ([{"name": "tiny", "prompt": "query"}], ["acme/tiny", "tiny=query"]),
+    ],
+    ids=["further names", "an own name with a prompt"],
+)
+def test_served_names_are_the_own_ones_and_those_of_the_user(names: list[dict[str, str]], served: list[str]) -> None:
     arguments = _pod(hub_spec(runtime={"servedNames": names}))["containers"][0]["args"]
-    served = [arguments[index + 1] for index, item in enumerate(arguments) if item == "--served-name"]
-    assert served == ["text-embedding-3-small=query", "plain"]
+    assert [arguments[index + 1] for index, item in enumerate(arguments) if item == "--served-name"] == served
 
 
 def test_without_golden_cases_nothing_of_them_is_mounted() -> None:
@@ -142,13 +151,16 @@ def test_a_mirror_is_an_endpoint_of_the_settings_and_an_unknown_one_is_refused()
     assert error.value.reason is Reason.MIRROR_NOT_FOUND
 
 
-@pytest.mark.parametrize(("path", "sub_path"), [("/", None), ("/tiny", "tiny"), ("/models/tiny/", "models/tiny")])
-def test_a_folder_of_a_volume_is_mounted_read_only(path: str, sub_path: str | None) -> None:
+@pytest.mark.parametrize(
+    ("path", "folder"), [("/", "/models"), ("/tiny", "/models/tiny"), ("/models/tiny/", "/models/models/tiny")]
+)
+def test_a_volume_is_mounted_whole_and_read_only_and_the_folder_is_named(path: str, folder: str) -> None:
     pod = _pod(volume_spec(), origin=CLAIM.model_copy(update={"path": path}))
     assert "initContainers" not in pod
-    mount = next(item for item in pod["containers"][0]["volumeMounts"] if item["name"] == "model")
-    assert mount["readOnly"] is True
-    assert mount.get("subPath") == sub_path
+    container = pod["containers"][0]
+    mount = next(item for item in container["volumeMounts"] if item["name"] == "model")
+    assert mount == {"name": "model", "mountPath": "/models", "readOnly": True}
+    assert container["args"][container["args"].index("--model") + 1] == folder
 
 
 def test_every_pod_satisfies_pod_security_restricted_and_holds_no_token() -> None:

@@ -44,9 +44,9 @@ async def test_a_volume_is_read_once_by_a_job_and_then_served_read_only(cluster:
     assert job["spec"]["backoffLimit"] == 0
     assert pod["restartPolicy"] == "Never"
     assert pod["activeDeadlineSeconds"] > 0
-    assert pod["containers"][0]["args"] == ["inspect", "/models", "--report", "--keys", "/etc/embedding/keys"]
+    assert pod["containers"][0]["args"] == ["inspect", "/models/tiny", "--report", "--keys", "/etc/embedding/keys"]
     mounts = {item["name"]: item for item in pod["containers"][0]["volumeMounts"]}
-    assert mounts["model"] == {"name": "model", "mountPath": "/models", "readOnly": True, "subPath": "tiny"}
+    assert mounts["model"] == {"name": "model", "mountPath": "/models", "readOnly": True}
     await _read(cluster, DONE)
     await cluster.settle()
     assert cluster.says("Ready") == ("True", "Serving")

@@ -91,7 +91,9 @@ class RuntimeSpec(SpecModel):
         tuple[ServedName, ...],
         Field(
             max_length=16,
-            description="Model names that requests may use. Empty: the repository (ORG/NAME) and this object's name.",
+            description=(
+                "Further model names that requests may use, beside the repository (ORG/NAME) and this object's name."
+            ),
         ),
         ListMap(),
     ] = ()

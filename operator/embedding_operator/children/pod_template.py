@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from embedding_model import ports
-from embedding_model.resolved import ResolvedModel, SourceKind
+from embedding_model.resolved import Origin, ResolvedModel, SourceKind
 from embedding_operator.api import names
 from embedding_operator.api.spec import EmbeddingModelSpec, FailurePolicy
 from embedding_operator.children.metadata import child_labels
@@ -99,14 +99,14 @@ def place_pod(pod: dict[str, Any], *, spec: EmbeddingModelSpec, profile: Profile
 
 
 def claim_volume(claim: str) -> dict[str, Any]:
+    """The whole claim, without a subPath: the kubelet would create a missing one, and the volume is the user's."""
     return {"name": "model", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
 
 
-def claim_mount(path: str | None) -> dict[str, Any]:
-    """Mount of the folder `path` of a claim, read-only; the root of the volume has no subPath."""
-    mount: dict[str, Any] = {"name": "model", "mountPath": MODEL_MOUNT, "readOnly": True}
-    folder = (path or "/").strip("/")
-    return {**mount, "subPath": folder} if folder else mount
+def model_folder(origin: Origin) -> str:
+    """Where the model's files are in the container."""
+    folder = (origin.path or "/").strip("/") if origin.kind is SourceKind.PERSISTENT_VOLUME_CLAIM else ""
+    return f"{MODEL_MOUNT}/{folder}" if folder else MODEL_MOUNT
 
 
 def keys_volume(model: str) -> dict[str, Any]:
@@ -136,9 +136,7 @@ def container_ports() -> list[dict[str, Any]]:
 def _runtime_container(generation: Generation, *, spec: EmbeddingModelSpec, profile: Profile) -> dict[str, Any]:
     resolved = generation.resolved
     mounts = [
-        claim_mount(resolved.origin.path)
-        if resolved.origin.kind is SourceKind.PERSISTENT_VOLUME_CLAIM
-        else mount("model", path=MODEL_MOUNT),
+        mount("model", path=MODEL_MOUNT),
         mount("model-config", path=CONFIG_MOUNT),
         mount("keys", path=KEYS_MOUNT),
         mount("tmp", path="/tmp", read_only=False),  # noqa: S108 - an emptyDir
@@ -167,7 +165,8 @@ def _runtime_container(generation: Generation, *, spec: EmbeddingModelSpec, prof
 
 
 def _serve_arguments(generation: Generation, *, spec: EmbeddingModelSpec, profile: Profile) -> list[str]:
-    arguments = ["serve", "--model", MODEL_MOUNT, "--resolved", f"{CONFIG_MOUNT}/{ports.MODEL_FILE}"]
+    folder = model_folder(generation.resolved.origin)
+    arguments = ["serve", "--model", folder, "--resolved", f"{CONFIG_MOUNT}/{ports.MODEL_FILE}"]
     arguments += ["--keys", KEYS_MOUNT, "--device", profile.device]
     if generation.goldens_config_map:
         arguments += ["--goldens", f"{GOLDENS_MOUNT}/{ports.GOLDENS_FILE}"]
@@ -178,11 +177,13 @@ def _serve_arguments(generation: Generation, *, spec: EmbeddingModelSpec, profil
 
 
 def served_names(generation: Generation, *, spec: EmbeddingModelSpec) -> Sequence[str]:
-    """NAME or NAME=PROMPT. Without a list of the user's: the repository, and the EmbeddingModel's own name."""
-    if spec.runtime.served_names:
-        return [f"{item.name}={item.prompt}" if item.prompt else item.name for item in spec.runtime.served_names]
-    repo = generation.resolved.origin.repo
-    return [repo, generation.model] if repo else [generation.model]
+    """NAME or NAME=PROMPT: the repository, the EmbeddingModel's own name, and the user's further ones.
+
+    A name that the user lists is theirs: it then has the prompt they gave it.
+    """
+    listed = {item.name: item.prompt for item in spec.runtime.served_names}
+    own = [name for name in (generation.resolved.origin.repo, generation.model) if name and name not in listed]
+    return [*own, *(f"{name}={prompt}" if prompt else name for name, prompt in listed.items())]
 
 
 def _fetch_container(generation: Generation, *, profile: Profile, settings: RenderSettings) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from embedding_runtime.cpu import limit_library_threads
 from embedding_runtime.settings import Device, Dtype, FailurePolicy, ServeSettings
 
 DEFAULTS = {field.name: field.default for field in fields(ServeSettings)}
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FOLDER = click.Path(path_type=Path)  # a missing one is refused by the load, with a typed reason
 FILE = click.Path(dir_okay=False, path_type=Path)
 COUNT = click.IntRange(min=1)
 SECONDS = click.FloatRange(min=0)

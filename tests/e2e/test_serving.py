@@ -118,9 +118,12 @@ def test_kubectl_get_prints_task_revision_dimensions_and_verification(
     header, row = live_cluster.kubectl("get", "em", "-n", namespace).strip().splitlines()
     assert header.split() == ["NAME", "TASK", "REVISION", "DIM", "VERIFIED", "READY", "REPLICAS", "AGE"]
     assert row.split()[:4] == ["minilm", "Embedding", served["status"]["model"]["shortRevision"], "384"]
+    live_cluster.wait_for(
+        "the device really used is shown",
+        lambda: live_cluster.must_get("em", "minilm", namespace=namespace)["status"]["pods"].get("device") == "cpu",
+    )
     wide = live_cluster.kubectl("get", "em", "-n", namespace, "-o", "wide")
     assert "MODEL" in wide
-    assert "cpu" in wide
     assert served["status"]["space"]["fingerprint"] in wide
     assert f"http://minilm.{namespace}.svc:80" in wide
 

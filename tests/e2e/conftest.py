@@ -45,11 +45,11 @@ def operator(cluster_status: Mapping[str, Any], hub: LocalHub) -> str:
 
 @pytest.fixture
 def namespace(live_cluster: LiveCluster, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A namespace of its own, deleted afterwards with everything in it."""
+    """A namespace of its own, deleted afterwards with everything in it; its pods drain while the next test runs."""
     name = f"e2e-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:8]}"
     live_cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield name
-    live_cluster.kubectl("delete", "namespace", name, "--wait=true", "--timeout=180s")
+    live_cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture

@@ -156,7 +156,7 @@ def test_pooling_that_the_repository_declares_wrongly_is_refused(
 
     folder = tmp_path / "model"
     shutil.copytree(minilm_folder, folder)
-    (folder / "1_Pooling" / "config.json").write_text('{"word_embedding_dimension": 384}')
+    (folder / "1_Pooling" / "config.json").write_text('{"word_embedding_dimension": 384, "pooling_mode": "average"}')
     repo = f"acme/{namespace}"
     push(folder, repo)
     live_cluster.apply(embedding_model("minilm", namespace=namespace, repo=repo))

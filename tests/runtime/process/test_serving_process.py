@@ -173,7 +173,7 @@ def test_a_port_that_is_taken_ends_the_process_with_its_number(server: ServedPro
 
 def test_bad_usage_exits_with_2() -> None:
     assert run("serve").returncode == 2
-    assert run("serve", "--model", "/nowhere").returncode == 2
+    assert run("serve", "--model", "/nowhere", "--device", "tpu").returncode == 2
 
 
 def test_a_refusal_is_left_where_the_kubelet_reads_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,8 @@
 """The gate: golden cases answered through the serving path itself, before the pod may take traffic.
 
 Each text goes through the same ASGI application as a client's request, so what is checked is what is served:
-tokenising, queueing, batching with other texts, pooling, cutting, normalising and encoding.
+tokenising, queueing, batching with other texts, pooling, cutting, normalising and encoding. Only admission and the
+deadline do not apply, and a case goes before requests that wait: how busy a pod is must not be taken for a mismatch.
 """
 
 import asyncio
@@ -19,7 +20,8 @@ from embedding_model.refusal import Reason, Refusal
 from embedding_runtime.http.app import GOLDEN_CASE, App
 from embedding_runtime.http.messages import Receive, Scope, Send
 
-# The request timeout of the core ends a case that hangs; a second clock here would only blur the reason.
+# A worker that hangs turns liveness red, and whoever asks for a trial has a deadline; another clock here would only
+# blur the reason.
 UNLIMITED = httpx.Timeout(None)
 
 # How one text is answered under a prompt of the model (None: its default): a vector, or in words why there is none.

@@ -1,7 +1,8 @@
 """Who may wait: admission by tokens, decided once, when a request arrives.
 
 A request is admitted whole or refused whole. It is never refused for its own size: an empty queue takes any request.
-The estimate made on arrival is corrected once the texts are tokenised; that never refuses anybody afterwards.
+The estimate made on arrival is corrected once the texts are tokenised; that never refuses anybody afterwards. What may
+not be refused, golden cases, is counted all the same.
 """
 
 import math
@@ -35,9 +36,9 @@ class Admission:
         self._last: float | None = None
         self.tokens = 0
 
-    def admit(self, tokens: int) -> "Ticket":
-        """A ticket to be held while the request is under way. Raises Overloaded with a time to wait."""
-        if self.tokens and self.tokens + tokens > self._limit:
+    def admit(self, tokens: int, *, always: bool = False) -> "Ticket":
+        """A ticket to hold while the request is under way. Raises Overloaded with a time to wait, unless `always`."""
+        if not always and self.tokens and self.tokens + tokens > self._limit:
             wait = math.ceil((self.tokens + tokens - self._limit) / self._rate)
             retry_after = max(1, min(wait, MAX_RETRY_AFTER_SECONDS))
             raise Overloaded(

@@ -63,21 +63,25 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="tokenize")
 
-    async def embed(self, texts: Sequence[str], *, prompt: Prompt | None, dimensions: int | None = None) -> Embeddings:
+    async def embed(
+        self, texts: Sequence[str], *, prompt: Prompt | None, dimensions: int | None = None, ahead: bool = False
+    ) -> Embeddings:
         """Vectors of `texts`, in their order.
 
-        `dimensions` None: as served. Cancelling it frees what has not been computed yet. Raises RequestError.
+        `dimensions` None: as served. `ahead`, for golden cases: before everybody who waits, never refused for a full
+        queue and without a deadline, for how busy a pod is says nothing about its vectors. Cancelling it frees what has
+        not been computed yet. Raises RequestError.
         """
         estimate = estimate_tokens(texts, max_input_tokens=self._tokenizer.max_tokens)
-        with self.admission.admit(estimate) as ticket:
+        with self.admission.admit(estimate, always=ahead) as ticket:
             try:
-                async with asyncio.timeout(self._timeout):
+                async with asyncio.timeout(None if ahead else self._timeout):
                     started = self._clock()
                     tokens = await self._tokenize(texts, prompt=prompt.text if prompt else "")
                     total = sum(len(text.ids) for text in tokens)
                     ticket.correct(total)
                     queued = self._clock()
-                    pooled = await self._compute(tokens)
+                    pooled = await self._compute(tokens, ahead=ahead)
             except TimeoutError:
                 self._telemetry.job_dropped()
                 raise DeadlineExceeded(
@@ -115,13 +119,15 @@ class Engine:
     def _encode(self, texts: Sequence[str], prompt: str) -> list[Tokens]:
         return self._tokenizer.encode(texts, prompt=prompt)
 
-    async def _compute(self, tokens: Sequence[Tokens]) -> Vectors:
+    async def _compute(self, tokens: Sequence[Tokens], *, ahead: bool) -> Vectors:
         job = Job.create(tokens, loop=self._loop)
-        self.queue.put(job.items)
+        self.queue.put(job.items, ahead=ahead)
         try:
             return await job.future
         finally:
-            job.abandoned = True  # whatever is still queued of it is not computed any more
+            job.abandoned = True  # what of it comes back from a failed batch is not computed any more
+            if job.remaining:
+                self.queue.discard(job.items)
 
     async def _finish(self, pooled: Vectors, *, dimensions: int) -> Vectors:
         def work() -> Vectors:

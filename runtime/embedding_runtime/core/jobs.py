@@ -29,8 +29,7 @@ class Item:
     tokens: Tokens
     job: "Job"
     index: int
-    attempts: int = 0
-    taken: bool = False
+    attempts: int = 0  # changed only while the item is in a batch, never while it waits
 
     @property
     def length(self) -> int:

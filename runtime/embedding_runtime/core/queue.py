@@ -2,14 +2,14 @@
 
 A free worker takes what waits. The oldest waiting text leads the batch, so no length starves; texts of similar length
 join it, so that little is padded; the budget counts padded tokens. When several workers are free they share what waits
-instead of one taking all of it.
+instead of one taking all of it. A text whose batch failed is tried again alone: it may be what made the batch fail.
 """
 
 import math
 import threading
 import time
 from bisect import bisect_left, insort
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 
 from embedding_runtime.core.jobs import Item
@@ -23,39 +23,36 @@ SMALLEST_SHARE_TOKENS = 256
 
 
 class TokenQueue:
-    """Thread-safe. `put` from the event loop, `take` from worker threads."""
+    """Thread-safe. `put` and `discard` from the event loop, `take` and `put_back` from worker threads."""
 
     def __init__(self, *, max_batch_tokens: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._budget = max_batch_tokens
         self._clock = clock
         self._changed = threading.Condition()
-        self._order: deque[tuple[Item, float]] = deque()  # every waiting item, oldest first, with its arrival
-        self._by_length: dict[int, deque[Item]] = {}
+        # Ordered dicts, not plain ones: taking the first again and again would walk over all that were taken before.
+        self._order: OrderedDict[Item, float] = OrderedDict()  # every waiting item, oldest first, with its arrival
+        self._by_length: dict[int, OrderedDict[Item, None]] = {}  # those that may share a batch, oldest first
         self._lengths: list[int] = []  # sorted keys of _by_length
         self._tokens = 0
         self._idle = 0
         self._closed = False
 
-    def put(self, items: Iterable[Item]) -> None:
-        now = self._clock()
+    def put(self, items: Iterable[Item], *, ahead: bool = False) -> None:
+        """`ahead`: before everything that waits already."""
         with self._changed:
-            for item in items:
-                item.taken = False
-                self._order.append((item, now))
-                self._index(item).append(item)
-                self._tokens += item.length
-            self._changed.notify_all()
+            self._insert(items, ahead=ahead)
 
     def put_back(self, items: Iterable[Item]) -> None:
-        """Items of a failed batch: they have waited longest, so they go first."""
-        now = self._clock()
+        """Items of a failed batch: they have waited longest, so they go first, each alone."""
         with self._changed:
-            for item in reversed(list(items)):
-                item.taken = False
-                self._order.appendleft((item, now))
-                self._index(item).appendleft(item)
-                self._tokens += item.length
-            self._changed.notify_all()
+            self._insert(items, ahead=True)
+
+    def discard(self, items: Iterable[Item]) -> None:
+        """Forget those of the items that still wait."""
+        with self._changed:
+            for item in items:
+                if item in self._order:
+                    self._remove(item)
 
     def take(self) -> list[Item]:
         """The next batch; blocks while nothing waits. Empty once the queue is closed."""
@@ -84,28 +81,29 @@ class TokenQueue:
     def oldest_age(self) -> float:
         """Seconds that the oldest waiting text has waited."""
         with self._changed:
-            self._drop_dead()
-            return self._clock() - self._order[0][1] if self._order else 0.0
+            lead = self._find_lead()
+            return self._clock() - self._order[lead] if lead else 0.0
 
     def _gather(self) -> list[Item]:
-        self._drop_dead()
-        if not self._order:
+        lead = self._find_lead()
+        if lead is None:
             return []
         share = math.ceil(self._tokens / (self._idle + 1))
         budget = min(self._budget, max(share, SMALLEST_SHARE_TOKENS))
-        lead = self._order[0][0]
         batch = [lead]
         self._remove(lead)
+        if lead.attempts:
+            return batch
         shortest = longest = lead.length
         for length in self._nearest(lead.length):
             low, high = min(shortest, length), max(longest, length)
             if high - low > max(PADDING_FLOOR_TOKENS, PADDING_SHARE * high):
                 continue
-            for item in self._live(length):
-                if high * (len(batch) + 1) > budget:
-                    break
-                batch.append(item)
+            joining = self._first(length, count=budget // high - len(batch))
+            for item in joining:
                 self._remove(item)
+            if joining:
+                batch += joining
                 shortest, longest = low, high
         return batch
 
@@ -122,35 +120,54 @@ class TokenQueue:
                 yield lengths[left]
                 left -= 1
 
-    def _live(self, length: int) -> Iterator[Item]:
-        for item in list(self._by_length.get(length, ())):
-            if item.job.abandoned:
-                self._remove(item)
-            else:
-                yield item
+    def _first(self, length: int, *, count: int) -> list[Item]:
+        """At most `count` waiting items of a length that somebody still wants."""
+        found: list[Item] = []
+        for item in self._by_length[length]:
+            if len(found) >= count:
+                break
+            if not item.job.abandoned:
+                found.append(item)
+        return found
 
-    def _index(self, item: Item) -> deque[Item]:
-        waiting = self._by_length.get(item.length)
+    def _find_lead(self) -> Item | None:
+        """The oldest item that somebody still wants; those before it are forgotten."""
+        while self._order:
+            item = next(iter(self._order))
+            if not item.job.abandoned:
+                return item
+            self._remove(item)
+        return None
+
+    def _insert(self, items: Iterable[Item], *, ahead: bool) -> None:
+        now = self._clock()
+        for item in reversed(list(items)) if ahead else items:
+            self._order[item] = now
+            self._tokens += item.length
+            if ahead:
+                self._order.move_to_end(item, last=False)
+            if item.attempts:
+                continue
+            waiting = self._index(item.length)
+            waiting[item] = None
+            if ahead:
+                waiting.move_to_end(item, last=False)
+        self._changed.notify_all()
+
+    def _index(self, length: int) -> OrderedDict[Item, None]:
+        waiting = self._by_length.get(length)
         if waiting is None:
-            waiting = self._by_length[item.length] = deque()
-            insort(self._lengths, item.length)
+            waiting = self._by_length[length] = OrderedDict()
+            insort(self._lengths, length)
         return waiting
 
     def _remove(self, item: Item) -> None:
-        """Out of its length's queue at once; out of the order of arrival when it comes to the front."""
-        item.taken = True
+        del self._order[item]
         self._tokens -= item.length
+        if item.attempts:
+            return
         waiting = self._by_length[item.length]
-        waiting.remove(item)
+        del waiting[item]
         if not waiting:
             del self._by_length[item.length]
             del self._lengths[bisect_left(self._lengths, item.length)]
-
-    def _drop_dead(self) -> None:
-        while self._order:
-            item = self._order[0][0]
-            if item.job.abandoned and not item.taken:
-                self._remove(item)
-            if not item.taken:
-                return
-            self._order.popleft()

@@ -1,6 +1,5 @@
 """The public port: finds the handler, and gives every response, errors too, the headers of the contract."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +8,16 @@ from embedding_model import ports
 from embedding_runtime.errors import BodyTooLarge, MethodNotAllowed, NotReady, RequestError, UnknownRoute
 from embedding_runtime.http.dialect import Call, Dialect, Handler, Loaded
 from embedding_runtime.http.errors import INTERNAL, render
-from embedding_runtime.http.messages import ClientGone, Receive, Request, Response, Scope, Send, read_body
+from embedding_runtime.http.messages import (
+    ClientGone,
+    Receive,
+    Request,
+    Response,
+    Scope,
+    Send,
+    read_body,
+    run_while_connected,
+)
 from embedding_runtime.http.metrics import Metrics
 from embedding_runtime.http.native import NATIVE
 from embedding_runtime.http.openai import OPENAI
@@ -102,7 +110,7 @@ class App:
             return await handler(Call(request=Request(scope), loaded=self.loaded, prompt=prompt))
         body = await read_body(scope, receive=receive, limit=self._max_body_bytes)
         call = Call(request=Request(scope, body), loaded=self.loaded, prompt=prompt)
-        return await _run_while_connected(handler, call=call, receive=receive)
+        return await run_while_connected(handler(call), receive=receive)
 
     def _headers(self, response: Response, *, close: bool) -> list[tuple[bytes, bytes]]:
         headers = [JSON, (b"content-length", str(len(response.body)).encode()), *response.headers]
@@ -115,28 +123,3 @@ class App:
         if close:
             headers.append(CLOSE)
         return headers
-
-
-async def _run_while_connected(handler: Handler, *, call: Call, receive: Receive) -> Response:
-    """The handler's response. A client that hangs up cancels the handler; then ClientGone is raised."""
-    handling = asyncio.current_task()
-    assert handling is not None
-    gone = False
-
-    async def watch() -> None:
-        nonlocal gone
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        gone = True
-        handling.cancel()
-
-    watcher = asyncio.create_task(watch())
-    try:
-        return await handler(call)
-    except asyncio.CancelledError:
-        if not gone:
-            raise
-        handling.uncancel()
-        raise ClientGone from None
-    finally:
-        watcher.cancel()

@@ -1,7 +1,8 @@
 """What a dialect is to the app: routes, and its own form of an error."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from embedding_model import ports
 from embedding_model.resolved import Prompt
@@ -29,12 +30,16 @@ class Loaded:
 class Call:
     """A request with what it is answered from.
 
-    `prompt` overrides the prompt of the served name, for golden cases name prompts: a name, or empty for no prompt.
+    `prompt` is given for golden cases only and overrides the prompt of the served name: a name, or empty for none.
     """
 
     request: Request
     loaded: Loaded
     prompt: str | None = None
+
+    @property
+    def is_golden_case(self) -> bool:
+        return self.prompt is not None
 
     def choose_prompt(self, name: str) -> Prompt | None:
         """The prompt that a request for the model `name` gets. Raises UnknownModel."""
@@ -67,7 +72,7 @@ class Call:
             )
 
 
-Handler = Callable[[Call], Awaitable[Response]]
+Handler = Callable[[Call], Coroutine[Any, Any, Response]]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Requests and responses as plain as ASGI allows: the framework's share of a short request counts."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -14,6 +15,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
+
+T = TypeVar("T")
 
 
 class ClientGone(Exception):
@@ -75,6 +78,31 @@ async def read_body(scope: Scope, *, receive: Receive, limit: int) -> bytes:
         chunks.append(chunk)
         if not message.get("more_body"):
             return b"".join(chunks)
+
+
+async def run_while_connected(work: Coroutine[Any, Any, T], *, receive: Receive) -> T:
+    """What `work` returns. A client that hangs up cancels it; then ClientGone is raised. The body must be read."""
+    working = asyncio.current_task()
+    assert working is not None
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        working.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if not gone:
+            raise
+        working.uncancel()
+        raise ClientGone from None
+    finally:
+        watcher.cancel()
 
 
 def _too_large(limit: int) -> BodyTooLarge:

@@ -73,7 +73,9 @@ async def create_embeddings(call: Call) -> Response:
     prompt = call.choose_prompt(asked.model)
     suffix = call.check_dimensions(asked.dimensions)
     call.check_pin(suffix)
-    found = await call.loaded.engine.embed(asked.input, prompt=prompt, dimensions=asked.dimensions)
+    found = await call.loaded.engine.embed(
+        asked.input, prompt=prompt, dimensions=asked.dimensions, ahead=call.is_golden_case
+    )
 
     def encode() -> Response:
         return _encode(found, asked=asked, suffix=suffix)

@@ -14,6 +14,7 @@ from embedding_model.refusal import Refusal
 from embedding_model.resolved import Document
 from embedding_runtime.gate import answer_cases, ask_app, parse_case_set
 from embedding_runtime.http.app import App
+from embedding_runtime.http.messages import ClientGone, run_while_connected
 from embedding_runtime.http.metrics import Metrics
 from embedding_runtime.http.token import Refused, TokenCheck
 from embedding_runtime.lifecycle import Lifecycle
@@ -71,7 +72,10 @@ class PrivatePort:
         return self._report(self._cases, state=self._lifecycle.gate, results=self._lifecycle.results)
 
     async def _try_goldens(self, request: Request) -> Response:
-        """Another set, answered without effect on readiness: 200 with its report, whether it passes or not."""
+        """Another set, answered without effect on readiness: 200 with its report, whether it passes or not.
+
+        Its cases go before the requests that wait, so an operator that gives up must not leave them behind.
+        """
         data = bytearray()
         async for chunk in request.stream():
             data += chunk
@@ -83,7 +87,11 @@ class PrivatePort:
             return JSONResponse({"error": refusal.document().model_dump(mode="json")}, status_code=400)
         if self._app.loaded is None:
             return _error(503, self._lifecycle.explain())
-        results = await answer_cases(cases.cases, ask=ask_app(self._app))
+        try:
+            asking = answer_cases(cases.cases, ask=ask_app(self._app))
+            results = await run_while_connected(asking, receive=request.receive)
+        except ClientGone:
+            return _error(503, "The trial was given up.")  # nobody reads it
         return self._report(cases, state=judge(results), results=results)
 
     async def _retire(self, request: Request) -> Response:

@@ -94,11 +94,40 @@ def test_what_a_failed_batch_held_goes_first(loop: asyncio.AbstractEventLoop) ->
     items = items_of([10] * 6, loop=loop)
     queue.put(items)
     failed = queue.take()
+    for item in failed:
+        item.attempts += 1
 
     queue.put_back(failed)
 
-    assert queue.take() == failed
+    assert [queue.take() for _ in failed] == [[item] for item in failed], "each alone: one of them may be the cause"
     assert queue.take() == items[3:]
+    assert queue.tokens == 0
+
+
+def test_what_goes_ahead_leads_and_others_may_join_it(loop: asyncio.AbstractEventLoop) -> None:
+    queue = TokenQueue(max_batch_tokens=40)
+    waiting, urgent = items_of([10] * 5, loop=loop), items_of([10, 12], loop=loop)
+    queue.put(waiting)
+    queue.put(urgent, ahead=True)
+
+    batch = queue.take()
+    assert batch == [urgent[0], *waiting[:3]]
+    assert queue.take() == [urgent[1], *waiting[3:]]
+
+
+def test_what_is_discarded_no_longer_counts_as_waiting(loop: asyncio.AbstractEventLoop) -> None:
+    queue = TokenQueue(max_batch_tokens=30)
+    gone, stays = items_of([10] * 50 + [20] * 50, loop=loop), items_of([10], loop=loop)
+    queue.put(gone)
+    queue.put(stays)
+    taken = queue.take()
+
+    queue.discard(gone)
+
+    assert taken == gone[:3]
+    assert queue.tokens == 10
+    assert queue.take() == stays
+    assert queue.tokens == 0
 
 
 def test_a_closed_queue_is_emptied_and_then_gives_nothing(loop: asyncio.AbstractEventLoop) -> None:

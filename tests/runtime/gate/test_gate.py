@@ -1,18 +1,31 @@
 """Golden cases decide whether a pod takes traffic."""
 
+import asyncio
 import base64
-from collections.abc import Sequence
+import threading
+from collections.abc import MutableMapping, Sequence
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from runtime_under_test import DIMENSIONS, REVISION, SPACE, AppUnderTest, WordTokenizer, app_under_test, settings
+from runtime_under_test import (
+    DIMENSIONS,
+    REVISION,
+    SPACE,
+    AppUnderTest,
+    WordTokenizer,
+    app_under_test,
+    settings,
+    until,
+)
 
 from embedding_model import ports
 from embedding_model.goldens.cases import CaseSet, GoldenCase, SimilarityCase, VectorCase
 from embedding_model.ports import GateState, GoldensReport
 from embedding_model.refusal import Reason, Refusal
 from embedding_runtime.backends.fake import FakeBackend, vector_of
+from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.gate import answer_cases, ask_app, parse_case_set, read_case_set
 from embedding_runtime.http.app import App
 from embedding_runtime.http.metrics import Metrics
@@ -201,6 +214,83 @@ async def test_a_trial_answers_another_set_without_effect_on_readiness() -> None
 
     assert (report.case_set, report.state) == (trial.name, GateState.FAILED)
     assert (mounted.case_set, mounted.state) == (CaseSet(cases=(RIGHT,)).name, GateState.PASSED)
+
+
+class Held:
+    """A backend's `before` that holds every batch until it is let go."""
+
+    def __init__(self) -> None:
+        self.shut, self.go = threading.Event(), threading.Event()
+
+    def __call__(self, batch: Sequence[Tokens]) -> None:
+        if self.shut.is_set():
+            assert self.go.wait(30), "the test never let the worker go"
+
+
+async def test_a_trial_on_a_pod_with_a_full_queue_is_answered_first_and_rightly() -> None:
+    held = Held()
+    backend = FakeBackend(before=held)
+    serve = settings(max_queue_tokens=20, request_timeout_seconds=30)
+    async with app_under_test(backend, serve=serve) as runtime:
+        held.shut.set()
+        engine = runtime.app.loaded.engine
+        computing = asyncio.create_task(runtime.embed(input="first"))
+        await until(lambda: len(backend.batches) == 1)
+        waiting = asyncio.create_task(runtime.embed(input="a b c d e f " * 4))
+        await until(lambda: engine.queue.tokens == 24)
+        assert (await runtime.embed(input="too many")).status_code == 429
+        trial = PrivateUnderTest(runtime, cases=[]).client.post(
+            ports.GOLDENS, content=CaseSet(cases=(RIGHT,)).to_jsonl()
+        )
+        asked = asyncio.create_task(trial)
+        await until(lambda: engine.queue.tokens == 26)
+        held.go.set()
+        report = GoldensReport.from_json((await asked).content)
+        assert [(await answer).status_code for answer in (computing, waiting)] == [200, 200]
+    assert report.state is GateState.PASSED
+    assert backend.batches[:2] == [[1], [2]]
+
+
+async def test_a_golden_case_has_no_deadline() -> None:
+    held = Held()
+    async with app_under_test(FakeBackend(before=held), serve=settings(request_timeout_seconds=0.01)) as runtime:
+        held.shut.set()
+        asked = asyncio.create_task(answer_cases([RIGHT], ask=ask_app(runtime.app)))
+        assert (await runtime.embed(input="late")).status_code == 503
+        held.go.set()
+        [result] = await asked
+    assert result.passed, result.detail
+
+
+async def test_a_trial_that_the_operator_gave_up_costs_no_compute() -> None:
+    held = Held()
+    backend = FakeBackend(before=held)
+    async with app_under_test(backend) as runtime:
+        held.shut.set()
+        engine = runtime.app.loaded.engine
+        computing = asyncio.create_task(runtime.embed(input="first"))
+        await until(lambda: len(backend.batches) == 1)
+        messages = [{"type": "http.request", "body": CaseSet(cases=(RIGHT,)).to_jsonl(), "more_body": False}]
+        gone = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            if messages:
+                return messages.pop()
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            pass
+
+        scope = {"type": "http", "method": "POST", "path": ports.GOLDENS, "headers": [], "query_string": b""}
+        trial = asyncio.create_task(PrivateUnderTest(runtime, cases=[]).port.asgi(scope, receive, send))
+        await until(lambda: engine.queue.tokens == 2)
+        gone.set()
+        await trial
+        assert engine.queue.tokens == 0
+        held.go.set()
+        await computing
+    assert backend.batches == [[1]]
 
 
 async def test_a_corrected_set_passes_its_trial_on_a_pod_that_never_became_ready() -> None:

@@ -7,7 +7,7 @@ RequestError
 ├── MethodNotAllowed    the path exists, the method does not
 ├── BodyTooLarge        over the body limit
 ├── SpaceMismatch       the client pinned another vector space than the answer would have
-├── Overloaded          the queue is full
+├── Overloaded          the queue is full, or the bodies under way take too much memory
 ├── NotReady            loading, gated by golden cases, or shutting down
 ├── DeadlineExceeded    waited longer than the request timeout
 └── InferenceFailed     the model could not answer

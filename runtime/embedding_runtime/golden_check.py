@@ -24,7 +24,12 @@ async def check_folder(folder: Path, *, resolved: Path | None, cases: Sequence[G
     opened = await open_model(settings, load=load_model, telemetry=Silent())
     try:
         lifecycle = Lifecycle(failure_policy=FailurePolicy.BLOCK)
-        app = App(lifecycle=lifecycle, metrics=Metrics(), max_body_bytes=settings.max_body_bytes)
+        app = App(
+            lifecycle=lifecycle,
+            metrics=Metrics(),
+            max_body_bytes=settings.max_body_bytes,
+            max_buffered_bytes=settings.max_buffered_bytes,
+        )
         app.loaded = opened.loaded
         return await answer_cases(cases, ask=ask_app(app))
     finally:

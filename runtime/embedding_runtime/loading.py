@@ -14,10 +14,10 @@ import orjson
 
 from embedding_model.refusal import Refusal
 from embedding_runtime.backends.backend import Backend
-from embedding_runtime.core.engine import Tokenizer
 from embedding_runtime.core.tokenizer import load_tokenizer
+from embedding_runtime.core.tokenizing import Tokenizer
 from embedding_runtime.cpu import count_cpus
-from embedding_runtime.files import read_files
+from embedding_runtime.files import files_in, read_files
 from embedding_runtime.served_model import ServedModel, name_model, read_resolved, resolve_folder
 from embedding_runtime.settings import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, ServeSettings
 
@@ -39,11 +39,12 @@ def load_model(settings: ServeSettings) -> LoadedModel:
     steps = _Steps()
     imports = _Imports()
     resolved = read_resolved(settings.resolved) if settings.resolved else resolve_folder(settings.model)
-    imports.start(settings.model, family=resolved.inspection.family)
+    folder = resolved.inspection.folder
+    imports.start(settings.model / (folder or ""), family=resolved.inspection.family)
     model = name_model(resolved, served_names=settings.served_names)
     steps.done("resolve")
     cpus = count_cpus()
-    files = read_files(settings.model, manifest=resolved.manifest, threads=cpus)
+    files = files_in(read_files(settings.model, manifest=resolved.manifest, threads=cpus), folder=folder)
     steps.done("read")
     tokenizer = load_tokenizer(files, serving=model.serving, family=resolved.inspection.family)
     steps.done("tokenizer")

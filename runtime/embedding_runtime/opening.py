@@ -13,6 +13,8 @@ from embedding_runtime.core.engine import Engine
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.core.queue import TokenQueue
 from embedding_runtime.core.telemetry import Telemetry
+from embedding_runtime.core.tokenizing import TokenizerThreads
+from embedding_runtime.cpu import count_cpus
 from embedding_runtime.http.dialect import Loaded
 from embedding_runtime.loading import LoadedModel
 from embedding_runtime.settings import ServeSettings
@@ -40,13 +42,18 @@ async def open_model(settings: ServeSettings, *, load: Load, telemetry: Telemetr
     found = await _in_thread(lambda: load(settings), name="load")
     queue = TokenQueue(max_batch_tokens=found.max_batch_tokens)
     engine = Engine(
-        tokenizer=found.tokenizer,
+        tokenizer=TokenizerThreads(
+            found.tokenizer,
+            threads=count_cpus(),
+            max_characters=settings.max_text_characters,
+            side=found.model.serving.truncation_side,
+        ),
         serving=found.model.serving,
         queue=queue,
-        admission=Admission(max_queue_tokens=settings.max_queue_tokens),
+        admission=Admission(max_queue_tokens=settings.max_queue_tokens, workers=found.workers),
         telemetry=telemetry,
         timeout_seconds=settings.request_timeout_seconds,
-        threads=found.workers,
+        max_inputs=settings.max_inputs,
     )
     pool = WorkerPool(backend=found.backend, queue=queue, count=found.workers, hang_seconds=settings.hang_seconds)
     largest = _largest_batch(found)

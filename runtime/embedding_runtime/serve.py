@@ -48,7 +48,12 @@ class Process:
         self._cases = cases
         self._lifecycle = Lifecycle(failure_policy=settings.failure_policy)
         self._metrics = Metrics()
-        self._app = App(lifecycle=self._lifecycle, metrics=self._metrics, max_body_bytes=settings.max_body_bytes)
+        self._app = App(
+            lifecycle=self._lifecycle,
+            metrics=self._metrics,
+            max_body_bytes=settings.max_body_bytes,
+            max_buffered_bytes=settings.max_buffered_bytes,
+        )
         self._opened: Opened | None = None
         private = PrivatePort(
             app=self._app,

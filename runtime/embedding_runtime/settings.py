@@ -47,7 +47,14 @@ class ServeSettings:
     # CPU rather than seconds; a request is never refused for its size alone.
     max_queue_tokens: int = 262_144
     request_timeout_seconds: float = 600  # as long as the OpenAI SDK waits; then 503 and no compute is spent
-    max_body_bytes: int = 32 * 1024 * 1024
+    max_inputs: int = 2048  # texts of one request, as many as OpenAI takes; beyond it 400
+    # Characters that are read of one text, at least 32 for each token that the model takes. A longer text is cut there,
+    # which changes nothing where the model takes less anyway; otherwise 400. Tokenising a character takes some hundred
+    # bytes of memory.
+    max_text_characters: int = 262_144
+    max_body_bytes: int = 32 * 1024 * 1024  # beyond it 413
+    # Bodies of all requests that are being received or answered. Beyond it 429; a request alone is never refused.
+    max_buffered_bytes: int = 128 * 1024 * 1024
 
     host: str = "0.0.0.0"
     port: int = ports.HTTP_PORT

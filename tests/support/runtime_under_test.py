@@ -127,7 +127,12 @@ class AppUnderTest:
     def __init__(self, *, serve: ServeSettings, metrics: Metrics) -> None:
         self.metrics = metrics
         self.lifecycle = Lifecycle(failure_policy=serve.failure_policy)
-        self.app = App(lifecycle=self.lifecycle, metrics=metrics, max_body_bytes=serve.max_body_bytes)
+        self.app = App(
+            lifecycle=self.lifecycle,
+            metrics=metrics,
+            max_body_bytes=serve.max_body_bytes,
+            max_buffered_bytes=serve.max_buffered_bytes,
+        )
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url="http://runtime")
 
     def open(self, opened: Opened) -> None:

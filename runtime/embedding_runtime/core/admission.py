@@ -6,8 +6,7 @@ not be refused, golden cases, is counted all the same.
 """
 
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -18,7 +17,7 @@ BYTES_PER_TOKEN = 4
 SPECIAL_TOKENS = 2
 
 MAX_RETRY_AFTER_SECONDS = 30
-UNMEASURED_TOKENS_PER_SECOND = 2000.0  # until the first batches are done; about one CPU core with a small model
+UNMEASURED_TOKENS_PER_SECOND = 2000.0  # of one worker until the first batch is done; a CPU core with a small model
 SMOOTHING = 0.2
 
 
@@ -29,17 +28,16 @@ def estimate_tokens(texts: Sequence[str], *, max_input_tokens: int) -> int:
 class Admission:
     """Counts tokens admitted and not yet answered. Used on the event loop only."""
 
-    def __init__(self, *, max_queue_tokens: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, max_queue_tokens: int, workers: int = 1) -> None:
         self._limit = max_queue_tokens
-        self._clock = clock
+        self._workers = workers
         self._rate = UNMEASURED_TOKENS_PER_SECOND
-        self._last: float | None = None
         self.tokens = 0
 
     def admit(self, tokens: int, *, always: bool = False) -> "Ticket":
         """A ticket to hold while the request is under way. Raises Overloaded with a time to wait, unless `always`."""
         if not always and self.tokens and self.tokens + tokens > self._limit:
-            wait = math.ceil((self.tokens + tokens - self._limit) / self._rate)
+            wait = math.ceil((self.tokens + tokens - self._limit) / (self._rate * self._workers))
             retry_after = max(1, min(wait, MAX_RETRY_AFTER_SECONDS))
             raise Overloaded(
                 f"The queue is full: {self.tokens} tokens wait, {self._limit} may. Retry in {retry_after} s, "

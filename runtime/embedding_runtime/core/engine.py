@@ -3,30 +3,19 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
 
 from embedding_model.resolved import Prompt, Serving
 from embedding_runtime.core.admission import Admission, estimate_tokens
 from embedding_runtime.core.jobs import Item, Job, Tokens, Vectors
 from embedding_runtime.core.queue import TokenQueue
 from embedding_runtime.core.telemetry import Telemetry
+from embedding_runtime.core.tokenizing import TokenizerThreads
 from embedding_runtime.core.vectors import finish
 from embedding_runtime.errors import DeadlineExceeded, InferenceFailed, InvalidRequest
 
-# Texts that one thread tokenises at a time: enough to be worth the hop, few enough to spread a large request.
-TOKENIZE_CHUNK = 64
-
 # Values (texts times dimensions) beyond which cutting and normalising leaves the event loop.
 INLINE_VALUES = 131_072
-
-
-class Tokenizer(Protocol):
-    @property
-    def max_tokens(self) -> int: ...
-
-    def encode(self, texts: Sequence[str], *, prompt: str = "") -> list[Tokens]: ...
 
 
 @dataclass(frozen=True)
@@ -44,13 +33,13 @@ class Engine:
     def __init__(
         self,
         *,
-        tokenizer: Tokenizer,
+        tokenizer: TokenizerThreads,
         serving: Serving,
         queue: TokenQueue,
         admission: Admission,
         telemetry: Telemetry,
         timeout_seconds: float,
-        threads: int,
+        max_inputs: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.queue = queue
@@ -60,8 +49,8 @@ class Engine:
         self._telemetry = telemetry
         self._timeout = timeout_seconds
         self._clock = clock
+        self._max_inputs = max_inputs
         self._loop = asyncio.get_running_loop()
-        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="tokenize")
 
     async def embed(
         self, texts: Sequence[str], *, prompt: Prompt | None, dimensions: int | None = None, ahead: bool = False
@@ -72,12 +61,17 @@ class Engine:
         queue and without a deadline, for how busy a pod is says nothing about its vectors. Cancelling it frees what has
         not been computed yet. Raises RequestError.
         """
+        if len(texts) > self._max_inputs:
+            raise InvalidRequest(
+                f"At most {self._max_inputs} inputs in one request, {len(texts)} came. Send them in several requests.",
+                param="input",
+            )
         estimate = estimate_tokens(texts, max_input_tokens=self._tokenizer.max_tokens)
         with self.admission.admit(estimate, always=ahead) as ticket:
             try:
                 async with asyncio.timeout(None if ahead else self._timeout):
                     started = self._clock()
-                    tokens = await self._tokenize(texts, prompt=prompt.text if prompt else "")
+                    tokens = await self._tokenizer.encode(texts, prompt=prompt.text if prompt else "")
                     total = sum(len(text.ids) for text in tokens)
                     ticket.correct(total)
                     queued = self._clock()
@@ -103,21 +97,7 @@ class Engine:
         return Embeddings(vectors=vectors, tokens=total, truncated=truncated)
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def _tokenize(self, texts: Sequence[str], *, prompt: str) -> list[Tokens]:
-        chunks = [texts[start : start + TOKENIZE_CHUNK] for start in range(0, len(texts), TOKENIZE_CHUNK)]
-        encoded = await asyncio.gather(
-            *(self._loop.run_in_executor(self._threads, self._encode, chunk, prompt) for chunk in chunks)
-        )
-        tokens = [text for chunk in encoded for text in chunk]
-        for index, text in enumerate(tokens):
-            if not text.ids:
-                raise InvalidRequest(f"Input {index} holds no token for this model; leave it out.", param="input")
-        return tokens
-
-    def _encode(self, texts: Sequence[str], prompt: str) -> list[Tokens]:
-        return self._tokenizer.encode(texts, prompt=prompt)
+        self._tokenizer.close()
 
     async def _compute(self, tokens: Sequence[Tokens], *, ahead: bool) -> Vectors:
         job = Job.create(tokens, loop=self._loop)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from embedding_model import ports
 from embedding_runtime.errors import BodyTooLarge, MethodNotAllowed, NotReady, RequestError, UnknownRoute
+from embedding_runtime.http.body import BodyBudget, read_body
 from embedding_runtime.http.dialect import Call, Dialect, Handler, Loaded
 from embedding_runtime.http.errors import INTERNAL, render
 from embedding_runtime.http.messages import (
@@ -15,7 +16,6 @@ from embedding_runtime.http.messages import (
     Response,
     Scope,
     Send,
-    read_body,
     run_while_connected,
 )
 from embedding_runtime.http.metrics import Metrics
@@ -50,6 +50,7 @@ class App:
         lifecycle: Lifecycle,
         metrics: Metrics,
         max_body_bytes: int,
+        max_buffered_bytes: int,
         dialects: Sequence[Dialect] = DIALECTS,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -58,6 +59,7 @@ class App:
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
+        self._bodies = BodyBudget(limit=max_buffered_bytes)
         self._clock = clock
         self._routes: Mapping[str, tuple[Dialect, Mapping[str, Handler]]] = {
             path: (dialect, methods) for dialect in dialects for path, methods in dialect.routes.items()
@@ -108,9 +110,10 @@ class App:
         prompt = state.get(GOLDEN_CASE)
         if scope["method"] != "POST":
             return await handler(Call(request=Request(scope), loaded=self.loaded, prompt=prompt))
-        body = await read_body(scope, receive=receive, limit=self._max_body_bytes)
-        call = Call(request=Request(scope, body), loaded=self.loaded, prompt=prompt)
-        return await run_while_connected(handler(call), receive=receive)
+        with self._bodies.hold(always=GOLDEN_CASE in state) as held:
+            body = await read_body(scope, receive=receive, limit=self._max_body_bytes, held=held)
+            call = Call(request=Request(scope, body), loaded=self.loaded, prompt=prompt)
+            return await run_while_connected(handler(call), receive=receive)
 
     def _headers(self, response: Response, *, close: bool) -> list[tuple[bytes, bytes]]:
         headers = [JSON, (b"content-length", str(len(response.body)).encode()), *response.headers]

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from embedding_runtime.errors import BodyTooLarge, InvalidRequest
+from embedding_runtime.errors import InvalidRequest
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -60,26 +60,6 @@ def find_header(scope: Scope, *, name: bytes) -> str | None:
     return None
 
 
-async def read_body(scope: Scope, *, receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises BodyTooLarge as soon as it is known to be longer than `limit` bytes, ClientGone."""
-    declared = find_header(scope, name=b"content-length")
-    if declared is not None and declared.isdigit() and int(declared) > limit:
-        raise _too_large(limit)
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        chunks.append(chunk)
-        if not message.get("more_body"):
-            return b"".join(chunks)
-
-
 async def run_while_connected(work: Coroutine[Any, Any, T], *, receive: Receive) -> T:
     """What `work` returns. A client that hangs up cancels it; then ClientGone is raised. The body must be read."""
     working = asyncio.current_task()
@@ -103,10 +83,6 @@ async def run_while_connected(work: Coroutine[Any, Any, T], *, receive: Receive)
         raise ClientGone from None
     finally:
         watcher.cancel()
-
-
-def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The body is larger than {limit} bytes. Send fewer inputs in one request.")
 
 
 def json_response(document: Any, *, status: int = 200, space_suffix: str = "", model: str = "") -> Response:

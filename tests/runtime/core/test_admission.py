@@ -52,5 +52,20 @@ def test_the_wait_follows_the_measured_rate_within_bounds() -> None:
     assert far.value.retry_after == 30
 
 
+def test_the_wait_is_shared_by_all_workers() -> None:
+    admission = Admission(max_queue_tokens=1000, workers=4)
+    for _ in range(100):
+        admission.measure(tokens=100, seconds=1)
+    with admission.admit(1000), pytest.raises(Overloaded) as refused:
+        admission.admit(1000)
+    assert refused.value.retry_after == 3
+
+
+def test_what_may_not_be_refused_is_still_counted() -> None:
+    admission = Admission(max_queue_tokens=10)
+    with admission.admit(10), admission.admit(5, always=True):
+        assert admission.tokens == 15
+
+
 def test_no_text_is_estimated_above_the_models_maximum() -> None:
     assert estimate_tokens(["x" * 100_000, "hello"], max_input_tokens=256) == 256 + 3

@@ -140,7 +140,7 @@ async def test_nothing_is_answered_before_the_golden_cases_are() -> None:
 
 async def test_space_and_revision_are_named_while_the_model_is_still_being_loaded() -> None:
     lifecycle = Lifecycle(failure_policy=FailurePolicy.BLOCK)
-    app = App(lifecycle=lifecycle, metrics=Metrics(), max_body_bytes=1000)
+    app = App(lifecycle=lifecycle, metrics=Metrics(), max_body_bytes=1000, max_buffered_bytes=1000)
     app.identity = SPACE, REVISION
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://runtime") as client:
         response = await client.post("/v1/embeddings", json={"model": "words", "input": "hello"})

@@ -1,14 +1,17 @@
 """OpenAI's embeddings route: what its clients send, and what they need back."""
 
+import asyncio
 import base64
 import json
+from collections.abc import AsyncIterator
 
 import numpy as np
 import orjson
 import pytest
-from runtime_under_test import REVISION, SPACE, app_under_test, settings
+from runtime_under_test import REVISION, SPACE, app_under_test, settings, until
 
 from embedding_runtime.backends.fake import FakeBackend
+from embedding_runtime.gate import ask_app
 
 
 async def test_a_string_and_a_list_are_answered_in_order_with_usage() -> None:
@@ -141,6 +144,50 @@ async def test_a_body_over_the_limit_is_a_413_that_closes_the_connection() -> No
         assert response.json()["error"]["code"] == "body_too_large"
 
 
+async def test_more_inputs_than_allowed_are_refused_whatever_their_size() -> None:
+    backend = FakeBackend()
+    async with app_under_test(backend) as runtime:
+        response = await runtime.embed(input=["a"] * 2049)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "input"
+    assert "At most 2048 inputs in one request, 2049 came" in response.json()["error"]["message"]
+    assert backend.batches == []
+
+
+async def test_bodies_beyond_the_budget_are_a_429_while_those_before_are_answered() -> None:
+    go = asyncio.Event()
+
+    async def slowly(text: str) -> AsyncIterator[bytes]:
+        body = json.dumps({"model": "words", "input": text}).encode()
+        yield body[:-10]
+        await go.wait()
+        yield body[-10:]
+
+    async with app_under_test(serve=settings(max_buffered_bytes=1000)) as runtime:
+        budget = runtime.app._bodies
+        alone = await runtime.embed(input="long " * 400)
+        assert (alone.status_code, budget.bytes) == (200, 0)
+        slow = asyncio.create_task(runtime.client.post("/v1/embeddings", content=slowly("slow " * 160)))
+        await until(lambda: budget.bytes > 800)
+        refused = await runtime.embed(input="other " * 50)
+        small = await runtime.embed(input="small")
+        go.set()
+        assert (await slow).status_code == 200
+        again = await runtime.embed(input="other " * 50)
+        assert budget.bytes == 0
+    assert (refused.status_code, small.status_code, again.status_code) == (429, 200, 200)
+    assert refused.headers["retry-after"] == "1"
+    assert "connection" not in refused.headers, "the body was read to its end, so the connection stays"
+
+
+async def test_a_golden_case_is_answered_while_bodies_fill_the_budget() -> None:
+    async with app_under_test(serve=settings(max_buffered_bytes=10)) as runtime:
+        with runtime.app._bodies.hold() as others:
+            others.add(10)
+            assert (await runtime.embed(input="hello")).status_code == 429
+            assert isinstance(await ask_app(runtime.app)("hello", None), list)
+
+
 async def test_every_response_names_space_and_revision_errors_too() -> None:
     async with app_under_test() as runtime:
         responses = [
@@ -234,7 +281,7 @@ async def test_full_is_429_with_a_time_to_wait_and_a_type_that_clients_retry() -
 
 async def test_an_unexpected_error_is_a_500_that_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
     async with app_under_test() as runtime:
-        runtime.app.loaded.engine._tokenizer = None
+        runtime.app.loaded.engine._tokenizer._tokenizer = None
         response = await runtime.embed(input="secret text")
     assert response.status_code == 500
     assert response.json()["error"]["type"] == "server_error"

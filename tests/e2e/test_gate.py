@@ -133,3 +133,21 @@ def test_an_earlier_generation_serves_on_while_a_new_one_fails_its_goldens(
     vector = decode_vector(answer.json()["data"][0]["embedding"])
     assert vector.shape == (384,)
     assert np.isfinite(vector).all()
+
+
+def test_under_warn_a_wrong_golden_serves_and_every_answer_says_so(
+    apply_model: Callable[..., Any],
+    live_cluster: LiveCluster,
+    namespace: str,
+    wait_condition: Callable[..., Mapping[str, Any]],
+    wait_ready: Callable[..., Mapping[str, Any]],
+    wrong: Mapping[str, Any],
+) -> None:
+    apply_model(verification={"goldens": [wrong], "failurePolicy": "Warn"})
+    wait_ready()
+    verified = wait_condition("Verified", "False", reason="GoldenMismatch")
+    assert "paris" in verified["message"]
+    address = live_cluster.must_get("service", "minilm", namespace=namespace)["spec"]["clusterIP"]
+    answer = httpx.post(f"http://{address}/v1/embeddings", json={"model": "minilm", "input": TEXT}, timeout=30)
+    assert answer.status_code == 200
+    assert answer.headers["x-embedding-verified"] == "false"

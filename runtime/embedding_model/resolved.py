@@ -136,11 +136,13 @@ class Inspection(Document):
     `max_input_tokens` counts special tokens. `normalize` is whether the model's own pipeline ends in L2 normalisation.
     `configuration` is the sha256 of those values of config.json that change the numbers and show in no other field
     (attention heads, activation, epsilon ...), so that the fingerprint of the space sees them.
+    `folder` holds config, weights and tokenizer where they are not in the model's root.
     """
 
     task: Task
     architecture: str
     family: str
+    folder: str | None = None
     pooling: Pooling
     include_prompt: bool = True
     normalize: bool

@@ -23,6 +23,12 @@ def read_files(folder: Path, *, manifest: Manifest, threads: int) -> Files:
         return {entry.path: data for entry, data in zip(_largest_first(manifest.files), contents, strict=True)}
 
 
+def files_in(files: Files, *, folder: str | None) -> Files:
+    """The files of one folder (None: of the root) under their names in it."""
+    prefix = f"{folder}/" if folder else ""
+    return {path.removeprefix(prefix): data for path, data in files.items() if path.startswith(prefix)}
+
+
 def _largest_first(entries: Iterable[FileEntry]) -> list[FileEntry]:
     return sorted(entries, key=lambda entry: -entry.size)
 

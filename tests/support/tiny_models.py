@@ -65,12 +65,47 @@ def modules(*types: str, library: str = "sentence_transformers.models") -> list[
     ]
 
 
+def tokenizer_settings(family: str = "bert", **changes: Any) -> dict[str, Any]:
+    """tokenizer.json as transformers saves it for the family by default, without its vocabulary."""
+    if family in ("bert", "distilbert", "mpnet"):
+        first, last, model = ("<s>", "</s>", "WordPiece") if family == "mpnet" else ("[CLS]", "[SEP]", "WordPiece")
+        normalizer = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True}
+        steps = {
+            "normalizer": {**normalizer, "strip_accents": None, "lowercase": True},
+            "pre_tokenizer": {"type": "BertPreTokenizer"},
+        }
+    else:
+        first, last, model = "<s>", "</s>", "BPE" if family == "roberta" else "Unigram"
+        byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+        metaspace = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True}
+        words = {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace]}
+        steps = {"normalizer": None, "pre_tokenizer": byte_level if model == "BPE" else words}
+    return {
+        "version": "1.0",
+        "added_tokens": [
+            {"id": id_, "content": token, "special": True, "normalized": False, "lstrip": False, "rstrip": False}
+            for id_, token in enumerate((first, last))
+        ],
+        **steps,
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [
+                {"SpecialToken": {"id": first, "type_id": 0}},
+                {"Sequence": {"id": "A", "type_id": 0}},
+                {"SpecialToken": {"id": last, "type_id": 0}},
+            ],
+        },
+        "model": {"type": model, "vocab": {}},
+        **changes,
+    }
+
+
 def tiny_embedder(family: str = "bert", **changes: bytes | None) -> dict[str, bytes]:
     """A mean-pooling, normalising embedder as sentence-transformers saves it; None removes a file."""
     files = {
         "config.json": json_file(encoder_config(family)),
         "model.safetensors": safetensors_file(tensor_shapes(family)),
-        "tokenizer.json": b"{}",
+        "tokenizer.json": json_file(tokenizer_settings(family)),
         "tokenizer_config.json": json_file({"model_max_length": 32}),
         "modules.json": json_file(modules("Transformer", "Pooling", "Normalize")),
         "sentence_bert_config.json": json_file({"max_seq_length": 16, "do_lower_case": False}),

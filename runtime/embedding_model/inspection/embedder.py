@@ -22,13 +22,14 @@ from embedding_model.inspection.pooling import read_pooling
 from embedding_model.inspection.prompts import read_prompts
 from embedding_model.inspection.sentence_config import check_library_config, read_sentence_config
 from embedding_model.inspection.tensors import Tensor, read_tensors
+from embedding_model.inspection.tokenizer import check_tokenizer
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Evidence, Inspection, Task, Weights
 from embedding_model.sources.selection import CONFIG_FILE, MODULES_FILE, select
 from embedding_model.sources.source import Source
+from embedding_model.tokenizer_files import TOKENIZER_CONFIG_FILE
 
 LIBRARY_CONFIG_FILE = "config_sentence_transformers.json"
-TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 
 
 def inspect(source: Source) -> Inspection:
@@ -61,6 +62,13 @@ def _assemble(
     check_library_config(library_config)
     sentence = read_sentence_config(source, folder=pipeline.transformer)
     tokenizer_config = read_optional_object(source, path=join(pipeline.transformer, TOKENIZER_CONFIG_FILE))
+    check_tokenizer(
+        source,
+        folder=pipeline.transformer,
+        family=encoder.family.model_type,
+        config=config,
+        tokenizer_config=tokenizer_config,
+    )
     card = read_card(source)
 
     pooling = read_pooling(
@@ -77,6 +85,7 @@ def _assemble(
         task=Task.EMBEDDING,
         architecture=encoder.family.architecture,
         family=encoder.family.model_type,
+        folder=pipeline.transformer or None,
         pooling=pooling.pooling,
         include_prompt=pooling.include_prompt,
         normalize=pipeline.normalize,

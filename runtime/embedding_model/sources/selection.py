@@ -66,7 +66,8 @@ def select_files(listed: Iterable[ListedFile], *, modules: Sequence[str] | None 
     selected = {MODULES_FILE} & paths
     for folder in ("", *folders):
         selected |= {path for path in _inside(paths, folder=folder) if _is_small(PurePosixPath(path).name)}
-        selected |= _weights(paths, folder=folder, required=folder == transformer)
+        if folder or folder == transformer:  # weights in the root beside a transformer in a folder are another model's
+            selected |= _weights(paths, folder=folder, required=folder == transformer)
     if not any(_joined(transformer, name) in paths for name in _TOKENIZERS):
         expected = ", ".join(sorted(_TOKENIZERS))
         raise Refusal(

@@ -5,7 +5,6 @@ tokens included.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 import orjson
@@ -15,14 +14,13 @@ from tokenizers.normalizers import Sequence as NormalizerSequence
 
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Serving, TruncationSide
+from embedding_model.tokenizer_files import (
+    TOKENIZER_CONFIG_FILE,
+    TOKENIZER_FILE,
+    choose_tokenizer_file,
+    read_vocabulary,
+)
 from embedding_runtime.core.jobs import Tokens
-
-TOKENIZER = "tokenizer.json"
-TOKENIZER_CONFIG = "tokenizer_config.json"
-VOCABULARY = "vocab.txt"
-
-# Families whose vocab.txt is WordPiece with BERT's special tokens.
-WORDPIECE_FAMILIES = frozenset({"bert", "distilbert", "electra"})
 
 
 class TextTokenizer:
@@ -64,48 +62,34 @@ class TextTokenizer:
 
 
 def load_tokenizer(files: Mapping[str, bytes | bytearray], *, serving: Serving, family: str) -> TextTokenizer:
-    """From tokenizer.json; from vocab.txt where the family's rules are known.
+    """From tokenizer.json; from vocab.txt where the family's rules are known. `files` are the transformer's own.
 
     Raises Refusal(MISSING_FILE) without either, Refusal(INVALID_FILE) when the file cannot be read.
     """
-    if data := files.get(TOKENIZER):
-        try:
-            backend = tokenizers.Tokenizer.from_str(bytes(data).decode())
-        except Exception as error:  # the library raises bare Exception for a malformed file
-            raise Refusal(
-                Reason.INVALID_FILE,
-                f"{TOKENIZER} is no tokenizer that the tokenizers library {tokenizers.__version__} can read: {error}",
-            ) from error
-    elif (data := files.get(VOCABULARY)) and family in WORDPIECE_FAMILIES:
-        backend = _build_wordpiece(bytes(data), options=_read_options(files))
-    else:
+    chosen = choose_tokenizer_file(files.keys(), family=family)
+    data = bytes(files[chosen])
+    if chosen != TOKENIZER_FILE:
+        return TextTokenizer(_build_wordpiece(data, options=_read_options(files)), serving=serving)
+    try:
+        backend = tokenizers.Tokenizer.from_str(data.decode())
+    except Exception as error:  # the library raises bare Exception for a malformed file
         raise Refusal(
-            Reason.MISSING_FILE,
-            f"The model has no {TOKENIZER}, and a tokenizer for {family} cannot be built from its other files. "
-            f"Save the model with a current transformers version, which writes {TOKENIZER}.",
-        )
+            Reason.INVALID_FILE,
+            f"{TOKENIZER_FILE} is no tokenizer that the tokenizers library {tokenizers.__version__} can read: {error}",
+        ) from error
     return TextTokenizer(backend, serving=serving)
 
 
-def is_tokenizer_file(path: str) -> bool:
-    return PurePosixPath(path).name in {TOKENIZER, TOKENIZER_CONFIG, VOCABULARY}
-
-
 def _read_options(files: Mapping[str, bytes | bytearray]) -> dict[str, Any]:
-    data = files.get(TOKENIZER_CONFIG)
+    data = files.get(TOKENIZER_CONFIG_FILE)
     options = orjson.loads(data) if data else {}
     return options if isinstance(options, dict) else {}
 
 
 def _build_wordpiece(vocabulary: bytes, *, options: Mapping[str, Any]) -> tokenizers.Tokenizer:
     """The pipeline of BERT's own tokenizer; defaults as in transformers' BertTokenizer."""
-    lines = vocabulary.decode().splitlines()
-    ids = {token: index for index, token in enumerate(lines)}
-    missing = [token for token in ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]") if token not in ids]
-    if missing:
-        raise Refusal(Reason.INVALID_FILE, f"{VOCABULARY} lacks the special tokens {', '.join(missing)}.")
     built = tokenizers.BertWordPieceTokenizer(
-        vocab=ids,
+        vocab=read_vocabulary(vocabulary),
         lowercase=bool(options.get("do_lower_case", True)),
         strip_accents=options.get("strip_accents"),
         handle_chinese_chars=bool(options.get("tokenize_chinese_chars", True)),

@@ -3,7 +3,15 @@
 from typing import Any
 
 import pytest
-from tiny_models import encoder_config, json_file, modules, safetensors_file, tensor_shapes, tiny_embedder
+from tiny_models import (
+    encoder_config,
+    json_file,
+    modules,
+    safetensors_file,
+    tensor_shapes,
+    tiny_embedder,
+    tokenizer_settings,
+)
 
 from embedding_model.inspection import inspect
 from embedding_model.resolved import Evidence, Inspection, Pooling, Prompt, Task, TruncationSide
@@ -137,6 +145,7 @@ def test_a_transformer_in_a_folder_of_its_own_is_read_from_there() -> None:
     found = inspect(MemorySource(files))
     assert (found.max_input_tokens, found.dimensions) == (16, 8)
     assert evidence(found, field="dimensions").file == "0_Transformer/model.safetensors"
+    assert (found.folder, look().folder) == ("0_Transformer", None)
 
 
 LONG = 1000000000000000019884624838656
@@ -192,7 +201,7 @@ def test_the_position_of_the_first_token_follows_the_padding_token() -> None:
 
 
 def test_the_truncation_of_tokenizer_json_does_not_count() -> None:
-    found = look(**{"tokenizer.json": json_file({"truncation": {"max_length": 5}})})
+    found = look(**{"tokenizer.json": json_file(tokenizer_settings(truncation={"max_length": 5}))})
     assert found.max_input_tokens == 16
 
 

@@ -84,6 +84,14 @@ def test_a_transformer_in_a_folder_of_its_own_is_found_with_and_without_modules_
     assert select_files(listed, modules=("0_Transformer", "1_Pooling")) == expected
 
 
+def test_weights_in_the_root_are_left_out_where_the_transformer_is_in_a_folder() -> None:
+    own = ("0_Transformer/config.json", "0_Transformer/tokenizer.json", "0_Transformer/model.safetensors")
+
+    selected = select_files(listing(*own, *BASE, "model.safetensors"), modules=("0_Transformer",))
+
+    assert [path for path in selected if path.endswith(".safetensors")] == ["0_Transformer/model.safetensors"]
+
+
 def test_sharded_weights_are_loaded_with_their_index() -> None:
     shards = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 

@@ -14,7 +14,7 @@ from embedding_runtime.architectures.bert import fits
 from embedding_runtime.backends.torch_backend import TorchBackend, load_backend
 from embedding_runtime.core.tokenizer import TextTokenizer, load_tokenizer
 from embedding_runtime.core.vectors import finish
-from embedding_runtime.files import read_files
+from embedding_runtime.files import files_in, read_files
 from embedding_runtime.served_model import resolve_folder
 from embedding_runtime.settings import Dtype
 
@@ -125,6 +125,7 @@ class Loaded:
 
         self.resolved: ResolvedModel = resolve_folder(folder)
         files = read_files(folder, manifest=self.resolved.manifest, threads=2)
+        files = files_in(files, folder=self.resolved.inspection.folder)
         self.serving = self.resolved.serving
         family = self.resolved.inspection.family
         self.tokenizer: TextTokenizer = load_tokenizer(files, serving=self.serving, family=family)
@@ -206,6 +207,7 @@ def test_a_vocabulary_alone_gives_the_same_tokens(tmp_path: Path) -> None:
     folder = save(tmp_path)
     whole = Loaded(folder).tokenizer.encode(TEXTS)
     (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
 
     assert [list(tokens.ids) for tokens in Loaded(folder).tokenizer.encode(TEXTS)] == [
         list(tokens.ids) for tokens in whole
@@ -235,6 +237,25 @@ def test_every_family_equals_the_reference_by_its_own_code_or_by_transformers(
 
     assert model.backend.path == implementation
     np.testing.assert_allclose(model.encode([*TEXTS, "a [PAD] inside"]), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_transformer_in_its_own_folder_is_served_and_not_the_one_in_the_root(
+    tmp_path: Path, reference: Callable[[Path], Any]
+) -> None:
+    own = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "sentence_bert_config.json")
+    folder, other = save(tmp_path / "model"), save(tmp_path / "other", mode="cls", family="roberta")
+    (folder / "0_Transformer").mkdir()
+    for name in own:
+        (folder / name).rename(folder / "0_Transformer" / name)
+        (folder / name).write_bytes((other / name).read_bytes())
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[0]["path"] = "0_Transformer"
+    (folder / "modules.json").write_text(json.dumps(modules))
+    model = Loaded(folder)
+
+    expected = reference(folder).encode(TEXTS, show_progress_bar=False)
+
+    np.testing.assert_allclose(model.encode(TEXTS), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("missing", ["pad_token_id", "layer_norm_eps", "hidden_act", "num_attention_heads"])

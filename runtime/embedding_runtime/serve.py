@@ -61,17 +61,21 @@ class Process:
             metrics=self._metrics,
             token_check=TokenCheck(settings.keys),
             cases=cases,
-            hung=lambda: self._opened.pool.hung() if self._opened else 0,
+            trouble=self._explain_trouble,
         )
         self._public = self._make_server(self._app)
         self._private = self._make_server(private.asgi)
-        self._metrics.observe(
-            "embedding_ready", help_text="1: the pod may take traffic.", value=lambda: self._lifecycle.ready
-        )
+        self._metrics.observe("embedding_ready", help_text="1: the pod may take traffic.", value=self._is_ready)
 
     def identify(self, resolved: ResolvedModel) -> None:
         """Name space and revision on every response, also while the model is being loaded."""
         self._app.identity = resolved.space, name_revision(resolved)
+
+    def _explain_trouble(self) -> str:
+        return self._opened.pool.explain_trouble() if self._opened else ""
+
+    def _is_ready(self) -> bool:
+        return self._lifecycle.ready and not self._explain_trouble()
 
     async def run(self, load: Load, *, listeners: Sequence[socket.socket]) -> int:
         """`listeners`: the public and the private port."""

@@ -1,7 +1,9 @@
 """Worker threads: each takes whole batches from the queue and computes them alone.
 
-A worker that raises is replaced, and its batch is tried once more; a second failure fails the requests in it. A batch
-that takes longer than `hang_seconds` counts as hung: nothing can stop a thread, so the process asks to be restarted.
+A worker that raises is replaced, and the texts of its batch are tried once more, each alone; a second failure fails the
+request. The replacement first computes a text that has worked before: where that fails too, the device is to blame and
+not the batch, and the worker is given up. A batch that takes longer than `hang_seconds` counts as hung. Nothing can
+stop a thread and nothing here can mend a device, so the process then asks to be restarted.
 """
 
 import logging
@@ -47,12 +49,15 @@ class WorkerPool:
         self._hang_seconds = hang_seconds
         self._clock = clock
         self._outcome: Outcome | None = None
+        self._known_good: Sequence[Tokens] = ()
         self._busy_since: dict[int, float] = {}
-        self._threads: list[threading.Thread] = []
+        self._lost = 0
+        self._lock = threading.Lock()
 
     def start(self, *, outcome: Outcome, warm_up: Sequence[Tokens]) -> None:
         """Start the workers; returns when each has computed `warm_up`, and raises what the first failure raised."""
         self._outcome = outcome
+        self._known_good = warm_up[:1]
         ready = threading.Barrier(self.count + 1)
         failures: list[Exception] = []
         for number in range(self.count):
@@ -65,15 +70,16 @@ class WorkerPool:
         """Close the queue; workers end once it is empty."""
         self._queue.close()
 
-    def hung(self) -> int:
-        """How many workers have been at one batch for too long."""
+    def explain_trouble(self) -> str:
+        """Why the process should be restarted, in words for a person; empty while all is well."""
         now = self._clock()
-        return sum(now - since > self._hang_seconds for since in list(self._busy_since.values()))
+        hung = sum(now - since > self._hang_seconds for since in list(self._busy_since.values()))
+        if hung:
+            return f"{hung} of {self.count} workers hang"
+        return f"{self._lost} of {self.count} workers are lost: the device does not compute" if self._lost else ""
 
-    def _spawn(self, number: int, *, first: Callable[[], bool] | None = None) -> None:
-        thread = threading.Thread(target=self._run, args=(number, first), name=f"worker-{number}", daemon=True)
-        self._threads.append(thread)
-        thread.start()
+    def _spawn(self, number: int, *, first: Callable[[], bool]) -> None:
+        threading.Thread(target=self._run, args=(number, first), name=f"worker-{number}", daemon=True).start()
 
     def _warm_up(self, batch: Sequence[Tokens], *, ready: threading.Barrier, failures: list[Exception]) -> bool:
         try:
@@ -84,10 +90,8 @@ class WorkerPool:
         ready.wait()
         return not failures
 
-    def _run(self, number: int, first: Callable[[], bool] | None) -> None:
-        if first is None:
-            self._backend.prepare_thread()
-        elif not first():
+    def _run(self, number: int, first: Callable[[], bool]) -> None:
+        if not first():
             return
         assert self._outcome is not None
         while items := self._queue.take():
@@ -116,5 +120,29 @@ class WorkerPool:
         if spent:
             self._outcome.failed(spent, error=error)
         self._outcome.replaced()
-        self._threads.remove(threading.current_thread())
-        self._spawn(number)
+        self._spawn(number, first=lambda: self._check(number))
+
+    def _check(self, number: int) -> bool:
+        """Whether a replacement can compute at all. The last worker that cannot fails everything that still comes."""
+        self._busy_since[number] = self._clock()
+        try:
+            self._backend.prepare_thread()
+            self._backend.embed(self._known_good)
+            return True
+        except Exception as error:
+            failure = error
+        finally:
+            del self._busy_since[number]
+        logger.error("worker %d cannot compute what it computed before and is given up", number, exc_info=failure)
+        with self._lock:
+            self._lost += 1
+            last = self._lost == self.count
+        if last:
+            self._fail_all(failure)
+        return False
+
+    def _fail_all(self, error: Exception) -> None:
+        """Until the process is restarted: an error at once, which clients may retry elsewhere, not a long wait."""
+        assert self._outcome is not None
+        while items := self._queue.take():
+            self._outcome.failed(items, error=error)

@@ -140,7 +140,7 @@ class Engine:
     def _fail(self, items: Sequence[Item], error: Exception) -> None:
         for job in {item.job for item in items}:
             failure = InferenceFailed(
-                f"The model failed on this request twice ({type(error).__name__}); the server's log has the details."
+                f"The model could not compute this request ({type(error).__name__}); the server's log has the details."
             )
             failure.__cause__ = error
             job.fail(failure)

@@ -25,7 +25,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class PrivatePort:
-    """Routes of a serving pod. `hung` says how many workers hang."""
+    """Routes of a serving pod. `trouble` says why its workers cannot go on, or nothing."""
 
     def __init__(
         self,
@@ -35,13 +35,13 @@ class PrivatePort:
         metrics: Metrics,
         token_check: TokenCheck,
         cases: CaseSet,
-        hung: Callable[[], int],
+        trouble: Callable[[], str],
     ) -> None:
         self._app = app
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._cases = cases
-        self._hung = hung
+        self._trouble = trouble
         guard = Guard(token_check)
         self.asgi = Starlette(
             routes=[
@@ -59,11 +59,12 @@ class PrivatePort:
         return _probe(good=self._lifecycle.loaded, detail=self._lifecycle.explain())
 
     async def _ready(self, request: Request) -> Response:
-        return _probe(good=self._lifecycle.ready, detail=self._lifecycle.explain())
+        trouble = self._trouble()
+        return _probe(good=self._lifecycle.ready and not trouble, detail=trouble or self._lifecycle.explain())
 
     async def _live(self, request: Request) -> Response:
-        hung = self._hung()
-        return _probe(good=hung == 0, detail=f"{hung} workers hang" if hung else "ok")
+        trouble = self._trouble()
+        return _probe(good=not trouble, detail=trouble or "ok")
 
     async def _scrape(self, request: Request) -> Response:
         return Response(self._metrics.render(), headers={"content-type": self._metrics.content_type})

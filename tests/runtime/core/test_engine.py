@@ -101,7 +101,7 @@ async def test_a_request_beyond_its_deadline_is_answered_so() -> None:
 
 
 class FailsFor:
-    """Raises while a batch holds a text of the given length, at most `times` times."""
+    """Raises while a batch holds a text of the given length, at most `times` times; always where that is negative."""
 
     def __init__(self, *, length: int, times: int) -> None:
         self.length, self.times = length, times
@@ -148,12 +148,74 @@ async def test_a_worker_that_hangs_is_seen(monkeypatch: pytest.MonkeyPatch) -> N
         now = opened.pool._clock()
         task = asyncio.create_task(opened.loaded.engine.embed(["slow"], prompt=None))
         await until(lambda: len(backend.batches) == 1)
-        assert opened.pool.hung() == 0
+        assert opened.pool.explain_trouble() == ""
         monkeypatch.setattr(opened.pool, "_clock", lambda: now + 61)
-        assert opened.pool.hung() == 1
+        assert opened.pool.explain_trouble() == "1 of 1 workers hang"
         gate.go.set()
         await task
-        await until(lambda: opened.pool.hung() == 0)
+        await until(lambda: not opened.pool.explain_trouble())
+
+
+async def test_a_text_that_makes_a_batch_fail_takes_no_other_request_with_it() -> None:
+    gate, fails = Gate(), FailsFor(length=3, times=-1)
+
+    def before(batch: Sequence[Tokens]) -> None:
+        gate(batch)
+        fails(batch)
+
+    backend = FakeBackend(before=before)
+    async with opened_model(backend, max_batch_tokens=256) as opened:
+        gate.shut.set()
+        engine = opened.loaded.engine
+        first = asyncio.create_task(engine.embed(["first"], prompt=None))
+        await until(lambda: len(backend.batches) == 1)
+        others = [asyncio.create_task(engine.embed([f"other {index}"], prompt=None)) for index in range(10)]
+        poison = asyncio.create_task(engine.embed(["three words here"], prompt=None))
+        await until(lambda: engine.queue.tokens == 23)
+        gate.go.set()
+        answers = await asyncio.gather(first, *others)
+        with pytest.raises(InferenceFailed):
+            await poison
+        assert opened.pool.explain_trouble() == ""
+
+    assert backend.batches[1] == [2] * 10 + [3]
+    assert len(answers) == 11
+
+
+class BreakingDevice(FakeBackend):
+    """Computes until it breaks, then never again. `prepares`: whether a thread can still be made ready for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken = threading.Event()
+        self.prepares = True
+
+    def prepare_thread(self) -> None:
+        if self.broken.is_set() and not self.prepares:
+            raise RuntimeError("the device is gone")
+
+    def embed(self, batch: Sequence[Tokens]) -> np.ndarray:
+        if self.broken.is_set():
+            raise RuntimeError("the device is gone")
+        return super().embed(batch)
+
+
+@pytest.mark.parametrize("prepares", [True, False])
+async def test_a_broken_device_is_seen_and_every_request_fails_at_once(prepares: bool) -> None:
+    device = BreakingDevice()
+    device.prepares = prepares
+    async with opened_model(device, workers=2) as opened:
+        engine = opened.loaded.engine
+        await engine.embed(["fine"], prompt=None)
+        assert opened.pool.explain_trouble() == ""
+        device.broken.set()
+        for _ in range(10):
+            with pytest.raises(InferenceFailed):
+                await engine.embed(["not any more"], prompt=None)
+        await until(lambda: opened.pool.explain_trouble().startswith("2 of 2 workers are lost"))
+        with pytest.raises(InferenceFailed):
+            await engine.embed(["nor now"], prompt=None)
+        assert engine.admission.tokens == engine.queue.tokens == 0
 
 
 class Poisoned(FakeBackend):

@@ -69,14 +69,14 @@ class NobodyChecked(TokenCheck):
 
 class PrivateUnderTest:
     def __init__(self, runtime: AppUnderTest, *, cases: Sequence[GoldenCase], token_check: TokenCheck | None = None):
-        self.hung = 0
+        self.trouble = ""
         self.port = PrivatePort(
             app=runtime.app,
             lifecycle=runtime.lifecycle,
             metrics=runtime.metrics,
             token_check=token_check or NobodyChecked(),
             cases=CaseSet(cases=tuple(cases)),
-            hung=lambda: self.hung,
+            trouble=lambda: self.trouble,
         )
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.port.asgi), base_url="http://private")
 
@@ -323,12 +323,14 @@ async def test_retire_closes_every_connection_after_its_response() -> None:
     assert (after.status_code, after.headers["connection"]) == (200, "close")
 
 
-async def test_liveness_is_red_while_a_worker_hangs() -> None:
+async def test_a_pod_whose_workers_cannot_go_on_is_neither_live_nor_ready() -> None:
     async with app_under_test() as runtime:
         private = PrivateUnderTest(runtime, cases=[])
         assert await private.status(ports.LIVE) == 200
-        private.hung = 1
-        assert await private.status(ports.LIVE) == 503
+        private.trouble = "1 of 1 workers hang"
+        live, ready = await private.client.get(ports.LIVE), await private.client.get(ports.READY)
+    assert (live.status_code, ready.status_code) == (503, 503)
+    assert live.json()["detail"] == ready.json()["detail"] == "1 of 1 workers hang"
 
 
 async def test_probes_and_metrics_are_open_and_everything_else_needs_the_token() -> None:

@@ -4,7 +4,9 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from embedding_model.refusal import Reason, Refusal, Unavailable
 from embedding_model.resolved import FileEntry, Origin, SourceKind
@@ -13,11 +15,20 @@ from embedding_model.sources.listing import Listed, check_listing, missing_file,
 _BLOCK = 4 * 1024 * 1024  # bytes; hashing is as fast as memory from 1 MiB on
 
 
+@dataclass(frozen=True)
+class _Stamp:
+    """By which a file that was written to is known: size in bytes, time of the last change in nanoseconds."""
+
+    size: int
+    modified: int
+
+
 class FolderSource:
     """The files below `path`. Names that begin with a dot (.git, .cache, a ConfigMap's ..data) are not listed.
 
     Links to files are followed while they stay inside the folder and refused (UnsafePath) when they leave it; links to
-    directories are not followed. The folder is expected not to change: a hash is computed once and kept.
+    directories are not followed. A hash is computed once and kept. A file that changes between two looks at it raises
+    Unavailable: what was inspected must be what is hashed, and a volume may still be being filled.
     """
 
     def __init__(self, path: Path, *, origin: Origin | None = None) -> None:
@@ -25,6 +36,8 @@ class FolderSource:
         self._origin = origin or Origin(kind=SourceKind.FOLDER, path=str(path))
         self._listing: tuple[Listed, ...] | None = None
         self._hashes: dict[str, FileEntry] = {}
+        self._seen: dict[str, _Stamp] = {}
+        self._read: dict[str, str] = {}  # sha256 of what was read whole
 
     @property
     def origin(self) -> Origin:
@@ -43,25 +56,45 @@ class FolderSource:
         size = self._listed(path).size
         if size > limit:
             raise too_large(path, size=size, limit=limit)
-        with _readable(path), (self._root / path).open("rb") as file:
+        with self._opened(path) as file:
             data = file.read(limit + 1)
         if len(data) > limit:
             raise too_large(path, size=len(data), limit=limit)
+        self._remember(path, sha256=hashlib.sha256(data).hexdigest())
         return data
 
     def read_range(self, path: str, *, start: int, length: int) -> bytes:
         self._listed(path)
-        with _readable(path), (self._root / path).open("rb") as file:
+        with self._opened(path) as file:
             file.seek(start)
             return file.read(length)
 
     def hash(self, path: str) -> FileEntry:
         self._listed(path)
         if path not in self._hashes:
-            with _readable(path):
-                size, digest = hash_file(self._root / path)
+            with self._opened(path) as file:
+                size, digest = _hash(file)
+            self._remember(path, sha256=digest)
             self._hashes[path] = FileEntry(path=path, size=size, sha256=digest)
         return self._hashes[path]
+
+    @contextmanager
+    def _opened(self, path: str) -> Iterator[BinaryIO]:
+        """The file, the same before and after as when it was listed and first opened."""
+        with _readable(path), (self._root / path).open("rb") as file:
+            self._check_stamp(path, file=file)
+            yield file
+            self._check_stamp(path, file=file)
+
+    def _check_stamp(self, path: str, *, file: BinaryIO) -> None:
+        found = os.fstat(file.fileno())
+        stamp = _Stamp(size=found.st_size, modified=found.st_mtime_ns)
+        if self._seen.setdefault(path, stamp) != stamp or stamp.size != self._listed(path).size:
+            raise _changed(path)
+
+    def _remember(self, path: str, *, sha256: str) -> None:
+        if self._read.setdefault(path, sha256) != sha256:
+            raise _changed(path)
 
     def _listed(self, path: str) -> Listed:
         for file in self.files():
@@ -91,13 +124,21 @@ class FolderSource:
 
 def hash_file(path: Path) -> tuple[int, str]:
     """Size in bytes and sha256 (64 hex digits) of a file's content. Raises OSError."""
+    with path.open("rb", buffering=0) as file:
+        return _hash(file)
+
+
+def _hash(file: BinaryIO) -> tuple[int, str]:
     digest = hashlib.sha256()
     size = 0
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-            size += len(block)
+    while block := file.read(_BLOCK):
+        digest.update(block)
+        size += len(block)
     return size, digest.hexdigest()
+
+
+def _changed(path: str) -> Unavailable:
+    return Unavailable(f"{path!r} changed while it was read; it is read again when nothing writes to the volume")
 
 
 def _raise(error: OSError) -> None:

@@ -1,13 +1,14 @@
 """A directory as a source, and the source that is a dict: the same answers to the same questions."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from small_model import LOADED, small_model_files, write_small_model
 
-from embedding_model.refusal import Reason, Refusal
+from embedding_model.refusal import Reason, Refusal, Unavailable
 from embedding_model.resolved import Origin, SourceKind
 from embedding_model.sources.folder import FolderSource
 from embedding_model.sources.manifest import build_manifest
@@ -121,6 +122,51 @@ def test_a_file_that_went_away_is_missing(folder: Path) -> None:
         source.read("config.json", limit=1000)
 
     assert refused.value.reason is Reason.MISSING_FILE
+
+
+def change_content(file: Path) -> None:
+    """Other bytes under the same size and time: only the content tells."""
+    stat, data = file.stat(), file.read_bytes()
+    file.write_bytes(data[::-1])
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def change_time(file: Path) -> None:
+    stat = file.stat()
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+
+
+def grow(file: Path) -> None:
+    file.write_bytes(file.read_bytes() + b" ")
+
+
+@pytest.mark.parametrize(
+    ("look", "change"),
+    [
+        pytest.param(lambda source: source.read("config.json", limit=1000), change_content, id="content"),
+        pytest.param(lambda source: source.read("config.json", limit=1000), grow, id="size"),
+        pytest.param(lambda source: source.read_range("config.json", start=0, length=5), change_time, id="time"),
+        pytest.param(lambda source: source.files(), grow, id="since it was listed"),
+    ],
+)
+def test_a_file_that_changes_between_inspecting_and_hashing_is_read_again_later(
+    look: Callable[[Source], object], change: Callable[[Path], None], folder: Path
+) -> None:
+    source = FolderSource(folder)
+    look(source)
+    change(folder / "config.json")
+
+    with pytest.raises(Unavailable, match=r"config\.json.*changed while it was read"):
+        source.hash("config.json")
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again_later(folder: Path) -> None:
+    source = FolderSource(folder)
+    source.read("config.json", limit=1000)
+    change_content(folder / "config.json")
+
+    with pytest.raises(Unavailable, match="changed while it was read"):
+        source.read("config.json", limit=1000)
 
 
 def test_the_origin_is_the_folder_unless_told_otherwise(folder: Path) -> None:

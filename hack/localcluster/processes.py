@@ -14,15 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from localcluster import layout
-from localcluster.errors import ClusterError
+from localcluster.errors import ClusterError, TookTooLong
 from localcluster.progress import Task, wait_until
 
 LOG_TAIL_LINES = 12
 STOP_GRACE_SECONDS = 10.0
-
-
-# Popen objects of what this command started: it outlives the command, which Popen takes for a mistake when collected.
-_STARTED: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,9 @@ def _record(name: str) -> dict[str, Any] | None:
         record: dict[str, Any] = json.loads((layout.PID_FILES / f"{name}.json").read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return record if start_time(record["pid"]) == record["started"] else None
+    # One that ended before it was noted has no start time, as every process has that is gone.
+    alive = record["started"] is not None and start_time(record["pid"]) == record["started"]
+    return record if alive else None
 
 
 def start(daemon: Daemon) -> bool:
@@ -84,20 +82,35 @@ def start(daemon: Daemon) -> bool:
     layout.PID_FILES.mkdir(parents=True, exist_ok=True)
     if daemon.log.exists():
         daemon.log.replace(daemon.log.with_suffix(".log.previous"))
-    with daemon.log.open("wb") as log:
-        process = subprocess.Popen(
-            list(daemon.command),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd="/",
-            env={**os.environ, **daemon.environment},
-            start_new_session=True,
-        )
-    _STARTED.append(process)
-    record = {"pid": process.pid, "started": start_time(process.pid), "since": int(time.time())}
+    pid = spawn(daemon.command, log=daemon.log, environment=daemon.environment)
+    record = {"pid": pid, "started": start_time(pid), "since": int(time.time())}
     (layout.PID_FILES / f"{daemon.name}.json").write_text(json.dumps(record))
     return True
+
+
+def spawn(command: Sequence[str], *, log: Path, environment: Mapping[str, str]) -> int:
+    """Start a process that outlives this one, in a session of its own and in /; answers its id.
+
+    ``environment`` is added to this process's own; output is appended to ``log``. A program that does not exist ends
+    with exit code 127 and a line in the log.
+    """
+    # Not subprocess.Popen: it takes a child that outlives it for a mistake and warns. env changes the folder, which
+    # posix_spawn cannot, and then becomes the program, with the same process id.
+    words = ["env", "--chdir=/", *command]
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    # Python ignores SIGPIPE, which a program that it starts would inherit.
+    return os.posix_spawnp(
+        words[0],
+        words,
+        {**os.environ, **environment},
+        file_actions=actions,
+        setsid=True,
+        setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
+    )
 
 
 def await_ready(daemon: Daemon, *, ready: Task, deadline_seconds: float) -> None:
@@ -114,7 +127,7 @@ def await_ready(daemon: Daemon, *, ready: Task, deadline_seconds: float) -> None
         if running_pid(daemon.name):
             return
         reason = f"{daemon.name} ended before it was ready"
-    except TimeoutError as error:
+    except TookTooLong as error:
         reason = str(error)
     raise ClusterError(f"{reason}. Its log {daemon.log} ends with:\n{tail(daemon.log)}")
 
@@ -149,7 +162,7 @@ def terminate(pids: Sequence[int], *, grace_seconds: float = STOP_GRACE_SECONDS)
         try:
             wait_until(lambda: not living(), what="end of processes", deadline_seconds=patience, interval_seconds=0.02)
             return
-        except TimeoutError:
+        except TookTooLong:
             continue
     raise ClusterError(
         f"processes {living()} do not end even on SIGKILL; they wait on the kernel: reboot to be rid of them"
@@ -159,16 +172,19 @@ def terminate(pids: Sequence[int], *, grace_seconds: float = STOP_GRACE_SECONDS)
 def run(command: Sequence[str], *, stdin: str | None = None, environment: Mapping[str, str] | None = None) -> str:
     """Run a command to its end and answer its standard output.
 
-    Raises ClusterError with the end of what it wrote when it fails.
+    Raises ClusterError with the end of what it wrote when it fails, or when the program is not installed.
     """
-    result = subprocess.run(
-        list(command),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **(environment or {})},
-    )
+    try:
+        result = subprocess.run(
+            list(command),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **(environment or {})},
+        )
+    except FileNotFoundError as error:
+        raise ClusterError(f"{command[0]} is not on this machine: install it, or put it on PATH") from error
     if result.returncode:
         output = "\n".join((result.stdout + result.stderr).splitlines()[-LOG_TAIL_LINES:])
         raise ClusterError(f"`{' '.join(command[:4])} ...` failed with exit code {result.returncode}:\n{output}")

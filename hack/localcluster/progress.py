@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
+from localcluster.errors import TookTooLong
+
 HEARTBEAT_SECONDS = 30.0
 
 
@@ -60,10 +62,10 @@ def run_side_by_side(*tasks: Task) -> None:
 def wait_until(condition: Task, *, what: str, deadline_seconds: float, interval_seconds: float = 0.1) -> None:
     """Call ``condition`` until it answers something true.
 
-    Raises TimeoutError, naming ``what``, when it has not within ``deadline_seconds``.
+    Raises TookTooLong, naming ``what``, when it has not within ``deadline_seconds``.
     """
     end = time.monotonic() + deadline_seconds
     while not condition():
         if time.monotonic() > end:
-            raise TimeoutError(f"{what}: not within {deadline_seconds:.0f} s")
+            raise TookTooLong(f"{what}: not within {deadline_seconds:.0f} s")
         time.sleep(interval_seconds)

@@ -1,5 +1,6 @@
 """Processes of the cluster: found again by another command, told from strangers, stopped for certain."""
 
+import json
 import os
 import signal
 import subprocess
@@ -14,11 +15,13 @@ from localcluster.errors import ClusterError
 from localcluster.processes import (
     Daemon,
     await_ready,
+    run,
     running_pid,
     running_since,
     start,
     start_time,
     stop,
+    succeeds,
     terminate,
 )
 from localcluster.progress import wait_until
@@ -118,6 +121,58 @@ def test_the_log_of_the_run_before_is_kept() -> None:
         wait_until(lambda: running_pid("python") is None, what="end", deadline_seconds=20)
     assert daemon.log.read_text() == "second\n"
     assert daemon.log.with_suffix(".log.previous").read_text() == "first\n"
+
+
+def test_a_daemon_that_ended_before_it_was_noted_does_not_run() -> None:
+    layout.PID_FILES.mkdir()
+    with subprocess.Popen(["true"]) as process:
+        wait_until(lambda: start_time(process.pid) is None, what="end of the process", deadline_seconds=5)
+        record = {"pid": process.pid, "started": start_time(process.pid), "since": 1}
+        (layout.PID_FILES / "early.json").write_text(json.dumps(record))
+        assert running_pid("early") is None
+    assert running_pid("early") is None
+    assert start(sleeper("early"))
+
+
+def test_a_command_that_starts_a_daemon_ends_without_a_warning(tmp_path: Path) -> None:
+    program = f"""if True:
+        from pathlib import Path
+        from localcluster import layout
+        from localcluster.processes import Daemon, start
+        layout.PID_FILES, layout.LOGS = Path({str(tmp_path / "pids")!r}), Path({str(tmp_path / "logs")!r})
+        start(Daemon("sleeper", ["sleep", "600"]))
+    """
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        env={**os.environ, "PYTHONPATH": str(layout.REPOSITORY / "hack")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert running_pid("sleeper")
+
+
+def test_a_daemon_works_in_the_root_folder_with_the_environment_it_asks_for() -> None:
+    code = "import os, signal; print(os.getcwd(), os.environ['WORD'], flush=True)"
+    daemon = Daemon("python", [sys.executable, "-c", code], environment={"WORD": "hello"})
+    start(daemon)
+    wait_until(lambda: daemon.log.read_text() == "/ hello\n", what="output", deadline_seconds=20)
+
+
+def test_a_daemon_whose_program_is_missing_is_reported() -> None:
+    daemon = Daemon("missing", ["/no/such/program"])
+    start(daemon)
+    with pytest.raises(ClusterError, match=r"(?s)missing ended before it was ready.*/no/such/program"):
+        await_ready(daemon, ready=lambda: False, deadline_seconds=20)
+
+
+def test_a_command_that_is_not_installed_is_named() -> None:
+    with pytest.raises(ClusterError, match="no-such-program is not on this machine"):
+        run(["no-such-program", "--version"])
+    assert not succeeds(["no-such-program"])
 
 
 def test_a_zombie_does_not_count_as_running() -> None:

@@ -23,6 +23,7 @@ CLUSTER=current  uses the current context of your kubeconfig and touches nothing
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; answers the exit code."""
+    _search_system_programs()
     parser = _parser()
     if arguments[:1] == ["hub"]:
         return _run_hub(arguments)
@@ -39,6 +40,13 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print(f"hack/cluster {options.command}: interrupted; run it again to go on", file=sys.stderr)
         return 130
+
+
+def _search_system_programs() -> None:
+    """Look for programs in the system administrator's folders too: `su` and some services leave them out of PATH."""
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    added = [folder for folder in ("/usr/local/sbin", "/usr/sbin", "/sbin") if folder not in folders]
+    os.environ["PATH"] = os.pathsep.join([*folders, *added])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,6 +13,7 @@ from localcluster.processes import run
 from localcluster.progress import step
 
 # Program that must be there, and the package that brings it.
+CONTROL_PLANE_PROGRAMS: Mapping[str, str] = {"ip": "iproute2"}
 NODE_PROGRAMS: Mapping[str, str] = {
     "containerd": "containerd",
     "ctr": "containerd",
@@ -20,23 +21,32 @@ NODE_PROGRAMS: Mapping[str, str] = {
     "/usr/lib/cni/bridge": "containernetworking-plugins",
     "nft": "nftables",
     "conntrack": "conntrack",
-    "ip": "iproute2",
+    **CONTROL_PLANE_PROGRAMS,
     "git": "git",
 }
 IMAGE_PROGRAMS: Mapping[str, str] = {"buildah": "buildah"}
 BASE_IMAGE_PROGRAMS: Mapping[str, str] = {"mmdebstrap": "mmdebstrap"}
+# Go, Python and containerd check servers against this file.
+CERTIFICATES: Mapping[str, str] = {"/etc/ssl/certs/ca-certificates.crt": "ca-certificates"}
+# Another package manager may be at work, as right after a machine's first boot: apt waits that long for its lock.
+_LOCK_TIMEOUT = ("-o", "DPkg::Lock::Timeout=120")
 
 
 def missing_packages(programs: Mapping[str, str]) -> list[str]:
     """Packages whose programs are not on this machine."""
-    search = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
     return sorted(
         {
             package
             for program, package in programs.items()
-            if not (Path(program).exists() if program.startswith("/") else shutil.which(program, path=search))
+            if not (Path(program).exists() if program.startswith("/") else shutil.which(program))
         }
     )
+
+
+def install_certificates() -> None:
+    """Install certificate authorities where they are missing. Other systems than Debian keep them in other places."""
+    if shutil.which("apt-get"):
+        install_missing(CERTIFICATES)
 
 
 def install_missing(programs: Mapping[str, str]) -> None:
@@ -58,5 +68,6 @@ def _install(packages: Sequence[str]) -> None:
         )
     with step(f"Debian packages: {' '.join(packages)}", usually="30 s"):
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-        run(["apt-get", "update", "-qq"], environment=quiet)
-        run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], environment=quiet)
+        run(["apt-get", *_LOCK_TIMEOUT, "update", "-qq"], environment=quiet)
+        install = ["install", "-y", "-qq", "--no-install-recommends", *packages]
+        run(["apt-get", *_LOCK_TIMEOUT, *install], environment=quiet)

@@ -29,6 +29,8 @@ BRIDGE = "embedop0"
 CNI_NETWORK = "embedding-operator"
 NODE_NAME = "local-node"
 GPUS = 2
+# Parent of all pods' cgroups.
+CGROUP = "embedding-operator"
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "embedding-operator"
@@ -39,7 +41,6 @@ BIN = CACHE / "bin"
 CONTAINERD_ROOT = CACHE / "containerd"
 REGISTRY_DATA = CACHE / "registry"
 BUILDAH_ROOT = CACHE / "buildah"
-BASE_IMAGE = CACHE / "base"
 # Images keep their digests over `down`, so what was built is remembered beside the registry, not in STATE.
 IMAGES_FILE = CACHE / "images.json"
 

@@ -43,11 +43,12 @@ class LocalMode:
             ):
                 say("the cluster is up")
                 return
-            run_side_by_side(
-                binaries.ensure, lambda: None if control_plane_only else debian.install_missing(debian.NODE_PROGRAMS)
-            )
-            _forget_earlier_boot()
+            debian.install_certificates()
+            programs = debian.CONTROL_PLANE_PROGRAMS if control_plane_only else debian.NODE_PROGRAMS
+            run_side_by_side(binaries.ensure, lambda: debian.install_missing(programs))
+            # Before anything is written: a machine that is refused stays as it was.
             _require_free_ports(wanted)
+            _forget_earlier_boot()
             network.up()
             with step("control plane", usually="8 s"):
                 controlplane.start_all()
@@ -69,6 +70,10 @@ class LocalMode:
 
     def down(self) -> None:
         """Stop everything and remove every trace but caches. Works on whatever is left of a cluster."""
+        if os.geteuid() != 0 and not layout.RUN.exists():
+            stop_hub()
+            say("there is no cluster")
+            return
         _require_machine()
         # In the order in which a build takes them.
         with exclusive("images"), exclusive("cluster"), step("taking the cluster down", usually="3 s"):
@@ -146,9 +151,9 @@ def _require_machine() -> None:
 
 def _require_free_ports(wanted: Sequence[str]) -> None:
     """Look at the ports of those parts that are about to start."""
-    for port, name in network.PORTS.items():
-        if name in wanted and running_pid(name) is None and (port == 2379 or network.has_address()):
-            network.require_free_port(port)
+    for listener in network.LISTENERS:
+        if listener.part in wanted and running_pid(listener.part) is None:
+            network.require_free_port(listener)
 
 
 def _forget_earlier_boot() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from localcluster import layout
@@ -15,14 +17,25 @@ from localcluster.processes import run, succeeds
 KERNEL_SETTINGS: Mapping[str, str] = {"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "1"}
 _SAVED_SETTINGS = layout.STATE / "kernel-settings.json"
 _NFT_TABLES = (("ip", "kube-proxy"), ("ip6", "kube-proxy"))
-# Port and what listens on it: each would fail with a line in a log that nobody reads.
-PORTS: Mapping[int, str] = {
-    2379: "etcd",
-    layout.API_PORT: "kube-apiserver",
-    10250: "kubelet",
-    layout.REGISTRY_PORT: "registry",
-    53: "coredns",
-}
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A part of the cluster, the address and the TCP port that it listens on."""
+
+    part: str
+    address: str
+    port: int
+
+
+# Each would fail with a line in a log that nobody reads. With 0.0.0.0 a program on any one address is in the way.
+LISTENERS = (
+    Listener("etcd", "127.0.0.1", 2379),
+    Listener("kube-apiserver", "0.0.0.0", layout.API_PORT),
+    Listener("kubelet", "0.0.0.0", 10250),
+    Listener("registry", layout.ADDRESS, layout.REGISTRY_PORT),
+    Listener("coredns", layout.ADDRESS, 53),
+)
 
 
 def up() -> None:
@@ -46,13 +59,14 @@ def up() -> None:
 
 
 def down() -> None:
-    """Remove address, bridge, routes and nft tables, and give the kernel settings back."""
+    """Remove address, bridge, routes and kube-proxy's tables, and give the kernel settings back."""
     succeeds(["ip", "link", "delete", layout.BRIDGE])
     succeeds(["ip", "route", "delete", layout.SERVICE_CIDR, "dev", "lo"])
-    for family, table in _NFT_TABLES:
-        succeeds(["nft", "delete", "table", family, table])
-    succeeds(["conntrack", "--delete", "--orig-dst", layout.SERVICE_CIDR])
-    succeeds(["conntrack", "--delete", "--orig-src", layout.CLUSTER_CIDR])
+    if _kube_proxy_has_run():
+        for family, table in _NFT_TABLES:
+            succeeds(["nft", "delete", "table", family, table])
+        succeeds(["conntrack", "--delete", "--orig-dst", layout.SERVICE_CIDR])
+        succeeds(["conntrack", "--delete", "--orig-src", layout.CLUSTER_CIDR])
     if has_address():
         run(["ip", "address", "delete", f"{layout.ADDRESS}/32", "dev", "lo"])
     if _SAVED_SETTINGS.exists():
@@ -61,20 +75,30 @@ def down() -> None:
         _SAVED_SETTINGS.unlink()
 
 
+def _kube_proxy_has_run() -> bool:
+    """Whether the tables are ours: every kube-proxy gives them this name, and two cannot run on one machine."""
+    return (layout.LOGS / "kube-proxy.log").exists()
+
+
 def has_address() -> bool:
-    """Whether this machine has the cluster's address."""
+    """Whether this machine has the cluster's address. Without iproute2, which adds it, it has not."""
+    if not shutil.which("ip"):
+        return False
     return f" {layout.ADDRESS}/32 " in run(["ip", "-oneline", "address", "show", "dev", "lo"])
 
 
-def require_free_port(port: int) -> None:
+def require_free_port(listener: Listener) -> None:
     """Raise ClusterError when a program that is not ours listens on a port that the cluster needs."""
+    if listener.address == layout.ADDRESS and not has_address():
+        return
+    port = listener.port
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # As the servers themselves do: connections that are only waiting out their time do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1" if port == 2379 else layout.ADDRESS, port))
+            probe.bind((listener.address, port))
         except OSError as error:
             raise ClusterError(
-                f"port {port}, which {PORTS[port]} needs, is taken by another program ({error.strerror}): "
+                f"port {port}, which {listener.part} needs, is taken by another program ({error.strerror}): "
                 f"`ss -ltnp 'sport = :{port}'` shows it. If it is another Kubernetes, use that with CLUSTER=current."
             ) from error

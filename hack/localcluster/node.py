@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-from localcluster import kubectl, layout
+from localcluster import cgroups, kubectl, layout
 from localcluster.binaries import binary
 from localcluster.errors import ClusterError
 from localcluster.processes import Daemon, await_ready, run, running_since, start, succeeds
@@ -14,7 +14,6 @@ from localcluster.progress import wait_until
 CONTAINERD_SECONDS = 30.0
 NODE_SECONDS = 90.0
 DAEMON_NAMES = ("containerd", "kubelet", "kube-proxy")
-KUBELET_HEALTH = "http://127.0.0.1:10248/healthz"
 
 _CONTAINERD_CONFIGURATION = """\
 version = 2
@@ -137,6 +136,8 @@ def kubelet() -> Daemon:
         "authorization": {"mode": "Webhook"},
         "containerRuntimeEndpoint": f"unix://{layout.CONTAINERD_SOCKET}",
         "cgroupDriver": "cgroupfs",
+        # `down` ends every process below it, so it must hold nobody else's pods.
+        "cgroupRoot": f"/{layout.CGROUP}",
         "failSwapOn": False,
         "failCgroupV1": False,
         "enforceNodeAllocatable": [],
@@ -190,6 +191,7 @@ def kube_proxy() -> Daemon:
 
 def start_node() -> None:
     """Start kubelet and kube-proxy and wait until the node is Ready and offers its GPUs."""
+    cgroups.create_roots()
     daemon = kubelet()
     start(daemon)
     start(kube_proxy())

@@ -1,6 +1,6 @@
 """Taking away what a cluster leaves behind: containers, mounts, network namespaces, cgroups.
 
-Everything is found by where it lies (our folders, our socket, the kubelet's cgroup), never by what this process
+Everything is found by where it lies (our folders, our socket, our cgroup), never by what this process
 remembers, so it works after a crash of any part, this program included.
 """
 
@@ -13,14 +13,11 @@ import shutil
 import signal
 from pathlib import Path
 
-from localcluster import layout, node
+from localcluster import cgroups, layout, node
 from localcluster.processes import running_pid, stop
 from localcluster.progress import wait_until
 
 _MNT_DETACH = 2
-_CGROUPS = Path("/sys/fs/cgroup")
-# The kubelet's own name for the cgroup of all pods, with the cgroupfs driver and no cgroup root.
-_POD_CGROUP = "kubepods"
 
 
 def shim_pids() -> list[int]:
@@ -42,29 +39,12 @@ def _command_lines() -> list[tuple[int, list[str]]]:
     return found
 
 
-def pod_cgroups() -> list[Path]:
-    """The pods' cgroup in each hierarchy (cgroup v1 has several, v2 one)."""
-    candidates = [_CGROUPS / _POD_CGROUP, *_CGROUPS.glob(f"*/{_POD_CGROUP}")]
-    # Below /sys/fs/cgroup some controllers are links to a common hierarchy.
-    return sorted({path.resolve() for path in candidates if path.is_dir()})
-
-
-def pod_pids() -> list[int]:
-    """Processes in the pods' cgroups."""
-    pids: set[int] = set()
-    for cgroup in pod_cgroups():
-        for file in cgroup.rglob("cgroup.procs"):
-            with contextlib.suppress(OSError):
-                pids.update(int(line) for line in file.read_text().split())
-    return sorted(pids)
-
-
 def kill_pods() -> None:
     """End every pod's processes and their shims. The kubelet must be stopped, or it starts them anew."""
 
     def gone() -> bool:
         # Shims first: one that lives would report the death of its container to nobody, and stay.
-        pids = [*shim_pids(), *pod_pids()]
+        pids = [*shim_pids(), *cgroups.pids()]
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -90,26 +70,13 @@ def mounts() -> list[str]:
     return found
 
 
-def remove_cgroups() -> None:
-    """Remove the pods' cgroups, the deepest first."""
-
-    def removed() -> bool:
-        for root in pod_cgroups():
-            for folder in [*sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True), root]:
-                # The kernel takes a moment to let go of a process that has ended.
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
-        return not pod_cgroups()
-
-    wait_until(removed, what="removal of the pods' cgroups", deadline_seconds=15)
-
-
 def clear_pods() -> None:
     """Bring the machine to the state before the first pod, whatever happened to it; pulled images stay.
 
     containerd and the kubelet must not run. The API's objects stay too: a kubelet that starts afterwards makes every
     pod's containers anew.
     """
+    containers = cgroups.of_containers()
     kill_pods()
     unmount_all()
     shutil.rmtree(layout.CONTAINERD_SOCKET.parent, ignore_errors=True)
@@ -119,8 +86,8 @@ def clear_pods() -> None:
     shutil.rmtree(layout.STATE / "cni", ignore_errors=True)
     _forget_networks()
     _remove_dead_shim_sockets()
+    cgroups.remove(containers)
     shutil.rmtree(layout.RUN / "runc", ignore_errors=True)
-    remove_cgroups()
 
 
 def _forget_containers() -> None:
@@ -157,7 +124,7 @@ def _remove_dead_shim_sockets() -> None:
 def pods_are_stale() -> bool:
     """Whether there are remains of pods that no running containerd looks after."""
     return running_pid("containerd") is None and bool(
-        shim_pids() or pod_pids() or mounts() or layout.CONTAINERD_SOCKET.parent.exists()
+        shim_pids() or cgroups.pids() or mounts() or layout.CONTAINERD_SOCKET.parent.exists()
     )
 
 

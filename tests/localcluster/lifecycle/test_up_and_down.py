@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from live_cluster import LiveCluster
 
-from localcluster import layout, network, teardown
+from localcluster import cgroups, layout, network, teardown
 from localcluster.local import PARTS
 from localcluster.processes import running_pid, start_time
 
@@ -132,7 +132,7 @@ def test_everything_killed_at_once_comes_back_with_its_objects_and_pods(
 ) -> None:
     deploy()
     pods = {pod["metadata"]["uid"] for pod in live_cluster.list("pod", namespace=namespace)}
-    kill(*(pid for pid in pids().values() if pid), *teardown.shim_pids(), *teardown.pod_pids())
+    kill(*(pid for pid in pids().values() if pid), *teardown.shim_pids(), *cgroups.pids())
     assert teardown.mounts(), "the crash left no mounts behind: it was none"
     cluster("up")
 
@@ -167,12 +167,12 @@ def test_down_leaves_nothing_behind_but_caches(
     if crash_first:
         kill(*(pid for pid in pids().values() if pid))
     images = json.loads(cluster("status", "-o", "json", "--no-disk").stdout)["images"]
-    started = [pid for pid in [*pids().values(), *teardown.shim_pids(), *teardown.pod_pids()] if pid]
+    started = [pid for pid in [*pids().values(), *teardown.shim_pids(), *cgroups.pids()] if pid]
     cluster("down")
     assert [pid for pid in started if start_time(pid)] == []
     assert teardown.shim_pids() == []
     assert teardown.mounts() == []
-    assert teardown.pod_cgroups() == []
+    assert cgroups.roots() == []
     assert not network.has_address()
     assert layout.BRIDGE not in subprocess.check_output(["ip", "-brief", "link"], text=True)
     assert "veth" not in subprocess.check_output(["ip", "-brief", "link"], text=True)
@@ -225,3 +225,4 @@ def test_a_port_that_another_program_holds_is_named(running: Mapping[str, Any]) 
         holder.kill()
     assert result.returncode == 1
     assert "port 2379, which etcd needs, is taken by another program" in result.stderr
+    assert not layout.STATE.exists(), "a machine that was refused did not stay as it was"

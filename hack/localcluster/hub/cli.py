@@ -8,11 +8,12 @@ hub gate ORG/NAME --gated --allow TOKEN;  hub token add TOKEN
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from localcluster import layout
+from localcluster.errors import ClusterError
 from localcluster.hub import daemon, demo_models
 from localcluster.hub.repository import GitFailed
 from localcluster.hub.state import Fault, FaultKind, Gate
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command: _Command = arguments.command
     try:
         return command(arguments)
-    except (daemon.DaemonFailed, demo_models.DownloadFailed, GitFailed, ValueError, OSError) as error:
+    except (ClusterError, demo_models.DownloadFailed, GitFailed, ValueError, OSError) as error:
         print(f"hub: {error}", file=sys.stderr)
         return 1
 
@@ -120,13 +121,13 @@ def _token_add(arguments: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hub", description="A Hugging Face hub on this machine.")
-    parser.add_argument("--state", type=Path, default=_default_state(), help="folder of repositories and settings")
+    parser.add_argument("--state", type=Path, default=layout.HUB_STATE, help="folder of repositories and settings")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     for name, command, text in (("start", _start, "serve in the background"), ("serve", _serve, "serve here")):
         serving = _add(commands, name, command, text)
-        serving.add_argument("--host", help=f"default: {daemon.CLUSTER_ADDRESS} where this machine has it, or loopback")
-        serving.add_argument("--port", type=int, default=daemon.DEFAULT_PORT)
+        serving.add_argument("--host", help=f"default: {layout.ADDRESS} where this machine has it, or loopback")
+        serving.add_argument("--port", type=int, default=layout.HUB_PORT)
     _add(commands, "stop", _stop, "end the background server")
     _add(commands, "status", _status, "what runs, which models it has, which faults are set")
     _add(commands, "url", _url, "the endpoint of the running hub")
@@ -166,10 +167,6 @@ def _add(
     parser = commands.add_parser(name, help=text, description=text)
     parser.set_defaults(command=command)
     return parser
-
-
-def _default_state() -> Path:
-    return Path(os.environ.get("EMBEDDING_OPERATOR_HUB_STATE") or demo_models.default_cache() / "hub")
 
 
 if __name__ == "__main__":

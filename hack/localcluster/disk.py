@@ -10,7 +10,6 @@ from localcluster import layout
 from localcluster.progress import say
 
 LOW_BYTES = 10_000_000_000
-LIMIT_BYTES = 25_000_000_000
 
 
 def _folders() -> dict[str, Path]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import io
 import tarfile
-import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
@@ -26,14 +26,12 @@ class Download:
     member: str | None = None
 
 
-def reachable(download: Download | None) -> bool:
+def reachable(download: Download) -> bool:
     """Whether the download's server answers within 5 s. A machine without a way out must not wait for each file."""
-    if download is None:
-        return False
     try:
         with urllib.request.urlopen(download.sums_url, timeout=PROBE_SECONDS):
             return True
-    except (urllib.error.URLError, OSError):
+    except (OSError, http.client.HTTPException):
         return False
 
 
@@ -45,8 +43,8 @@ def fetch(download: Download, target: Path) -> None:
     try:
         content = _read(download.url)
         sums = _read(download.sums_url).decode()
-    except (urllib.error.URLError, OSError) as error:
-        raise ClusterError(f"download of {download.url} failed: {error}. Run the command again to retry.") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise ClusterError(f"download of {download.url} failed: {error}.") from error
     name = PurePosixPath(urllib.parse.urlsplit(download.url).path).name
     expected = published_sum(sums, name=name)
     found = hashlib.sha256(content).hexdigest()

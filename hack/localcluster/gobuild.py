@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -32,12 +33,7 @@ def build(module: str, *, targets: Mapping[str, Path]) -> None:
 
     Raises ClusterError when Go is missing or the build fails.
     """
-    go = shutil.which("go", path=f"{os.environ.get('PATH', '')}:/usr/local/go/bin")
-    if not go:
-        raise ClusterError(
-            f"Go is needed to build {', '.join(targets)}, and it is not on PATH. Install Go 1.24 or newer, "
-            "or use CLUSTER=kind or CLUSTER=current."
-        )
+    go = _require_go(SOURCES / module, what=", ".join(targets))
     with tempfile.TemporaryDirectory(dir=layout.BIN, prefix=".build-") as folder:
         result = subprocess.run(
             [
@@ -55,6 +51,36 @@ def build(module: str, *, targets: Mapping[str, Path]) -> None:
             raise ClusterError(f"building {', '.join(targets)} from Go modules failed:\n{ending}")
         for name, target in targets.items():
             (Path(folder) / name).replace(target)
+
+
+def _require_go(module: Path, *, what: str) -> str:
+    """Path of a Go that can build the module.
+
+    Asked in the module's folder: a Go that is too old, but can fetch the one that go.mod names, does so there.
+    """
+    wanted = needed_version(module)
+    advice = f"Install Go {wanted} or newer, or use CLUSTER=kind or CLUSTER=current."
+    go = shutil.which("go", path=f"{os.environ.get('PATH', '')}:/usr/local/go/bin")
+    if not go:
+        raise ClusterError(f"Go is needed to build {what}, and it is not on PATH. {advice}")
+    asked = subprocess.run(
+        [go, "version"], cwd=module, env=_environment(go), capture_output=True, text=True, check=False
+    )
+    found = re.search(r"\bgo(\d[\d.]*)", asked.stdout)
+    if asked.returncode or not found or _numbers(found[1]) < _numbers(wanted):
+        said = (asked.stdout or asked.stderr).strip()
+        raise ClusterError(f"{go} is too old to build {what}: `go version` says {said!r}. {advice}")
+    return go
+
+
+def needed_version(module: Path) -> str:
+    """The Go version that the module's go.mod asks for."""
+    lines = (module / "go.mod").read_text().splitlines()
+    return next(line.split()[1] for line in lines if line.startswith("go "))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part)
 
 
 def _environment(go: str) -> dict[str, str]:

@@ -17,7 +17,6 @@ from localcluster.errors import ClusterError
 from localcluster.processes import run, succeeds
 from localcluster.progress import say, step
 
-TARGETS = ("operator", "runtime")
 _BUILD_USUALLY = {
     "operator": "20 s, 2 s when only code has changed",
     "runtime": "2 min, 3 s when only code has changed",
@@ -93,17 +92,22 @@ def _push(target: str) -> str:
 
 
 def build_arguments(target: str, *, base: str) -> list[str]:
-    """Arguments of `build` that buildah needs beside the name and the folder."""
+    """Arguments of `build` that buildah needs beside the name and the folder.
+
+    ``TORCH_INDEX`` in the environment is handed on: the package index that PyTorch comes from.
+    """
     # uv's own cache on this machine: what .venv was installed from is not downloaded again.
     cache = Path(os.environ.get("UV_CACHE_DIR") or layout.CACHE.parent / "uv")
     cache.mkdir(parents=True, exist_ok=True)
     mounted = [f"{path}:{path}:ro" for path in _MACHINE_SETTINGS if Path(path).exists()]
     volumes = [*mounted, f"{cache}:/var/cache/uv:rw"]
+    index = os.environ.get("TORCH_INDEX")
     return [
         *("--layers", "--target", target, "--file", str(layout.REPOSITORY / "Dockerfile")),
         *("--build-arg", f"BASE_IMAGE={base}", "--build-arg", "UV_NO_CACHE=false"),
         # No REVISION: a commit that changes nothing in the image would else give it another digest, and roll it out.
         *("--build-arg", f"VERSION={product_version()}"),
+        *(("--build-arg", f"TORCH_INDEX={index}") if index else ()),
         *(word for volume in volumes for word in ("--volume", volume)),
     ]
 

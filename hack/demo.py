@@ -19,6 +19,7 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
+from localmode import require_local_mode
 from release import OPERATOR_NAMESPACE, install
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,6 +31,7 @@ READY_TIMEOUT_SECONDS = 600
 
 
 def main() -> int:
+    require_local_mode("make demo")
     started = time.monotonic()
     try:
         show_embedding(bring_up())

@@ -31,22 +31,31 @@ class KindMode:
         """Create the cluster unless it is there. kind has no control plane without a node: the flag changes nothing."""
         kind, engine = _require_kind()
         with exclusive("cluster"):
-            if CLUSTER_NAME in run([kind, "get", "clusters"]).split():
-                say("the cluster is up")
-                return
             binaries.ensure_client_tool("kubectl")
-            _write_configuration()
-            with step(f"kind cluster on {engine}", usually="1 min, 3 min with its image to download"):
-                run(
-                    [
-                        *(kind, "create", "cluster", "--name", CLUSTER_NAME, "--wait", "120s"),
-                        *("--kubeconfig", str(_KUBECONFIG), "--config", str(_FOLDER / "kind.json")),
-                    ]
+            if CLUSTER_NAME not in run([kind, "get", "clusters"]).split():
+                _write_configuration()
+                with step(f"kind cluster on {engine}", usually="1 min, 3 min with its image to download"):
+                    run(
+                        [
+                            *(kind, "create", "cluster", "--name", CLUSTER_NAME, "--wait", "120s"),
+                            *("--kubeconfig", str(_KUBECONFIG), "--config", str(_FOLDER / "kind.json")),
+                        ]
+                    )
+            elif not _KUBECONFIG.exists():
+                # kind writes it last: the cluster is half of one, and its name is taken.
+                raise ClusterError(
+                    f"the kind cluster {CLUSTER_NAME} is incomplete: `CLUSTER=kind hack/cluster down`, then up"
                 )
+            self._offer_gpus()
+            say(f"the cluster is up: export KUBECONFIG={_KUBECONFIG}")
+
+    def _offer_gpus(self) -> None:
+        """Count GPUs on the node, unless an `up` before this one has."""
+        counted = self._kubectl("get", "node", NODE, "-o", r"jsonpath={.status.allocatable.nvidia\.com/gpu}")
+        if counted.strip() != str(layout.GPUS):
             self._kubectl(
                 *("patch", "node", NODE, "--subresource=status", "--type=json", "-p", json.dumps(gpu_patch()))
             )
-            say(f"the cluster is up: export KUBECONFIG={_KUBECONFIG}")
 
     def down(self) -> None:
         """Delete the cluster; the images stay with the engine."""

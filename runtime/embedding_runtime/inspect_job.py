@@ -26,6 +26,7 @@ from embedding_runtime.http.private import Guard, render_document
 from embedding_runtime.http.server import bind, make_server
 from embedding_runtime.http.token import TokenCheck
 from embedding_runtime.termination import report_failure
+from embedding_runtime.waiting import done_before, in_daemon_thread
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,10 @@ def inspect_folder(folder: Path) -> InspectionResult:
 
 
 async def serve_report(folder: Path, *, keys: Path | None, host: str, port: int) -> int:
-    """Inspect, and serve the report until SIGTERM; the exit status, 1 when the volume could not be read."""
+    """Inspect, and serve the report until SIGTERM; the exit status, 1 when the volume could not be read.
+
+    SIGTERM does not wait for the inspection: hashing a large volume may outlast any grace period.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -53,14 +57,17 @@ async def serve_report(folder: Path, *, keys: Path | None, host: str, port: int)
         _make_app(holder, keys=keys), keep_alive_seconds=KEEP_ALIVE_SECONDS, shutdown_seconds=SHUTDOWN_SECONDS
     )
     serving = asyncio.create_task(server.serve(sockets=[listener]))
+    inspecting = asyncio.create_task(_report(folder))
     try:
-        holder.report = await _report(folder)
-        logger.info("inspection: %s", holder.report.state)
-        await stop.wait()
+        if await done_before(stop, task=inspecting):
+            holder.report = inspecting.result()
+            logger.info("inspection: %s", holder.report.state)
+            await stop.wait()
         return 0
     except Unavailable as error:  # a volume that could not be read just now: a new pod tries again
         return report_failure(error)
     finally:
+        inspecting.cancel()
         server.should_exit = True
         await serving
 
@@ -72,7 +79,9 @@ class _Holder:
 
 async def _report(folder: Path) -> JobReport:
     try:
-        return JobReport(state=JobState.DONE, result=await asyncio.to_thread(inspect_folder, folder))
+        return JobReport(
+            state=JobState.DONE, result=await in_daemon_thread(lambda: inspect_folder(folder), name="inspect")
+        )
     except Refusal as refusal:
         return JobReport(state=JobState.REFUSED, refusal=refusal.document())
 

@@ -23,6 +23,7 @@ from embedding_runtime.opening import Load, Opened, open_model
 from embedding_runtime.served_model import name_revision, read_resolved
 from embedding_runtime.settings import ServeSettings
 from embedding_runtime.termination import report_failure
+from embedding_runtime.waiting import done_before
 
 logger = logging.getLogger(__name__)
 
@@ -88,8 +89,8 @@ class Process:
         logger.info("listening on port %d, private port %d", *ports)
         opening = asyncio.create_task(self._open(load))
         try:
-            if await _first(opening, stop=stop):
-                await _first(None, stop=stop)
+            if await done_before(stop, task=opening):
+                await stop.wait()
                 await self._drain(hurry)
             return 0
         except (Refusal, Unavailable) as error:
@@ -193,16 +194,3 @@ def _watch_signals() -> tuple[asyncio.Event, asyncio.Event]:
     loop.add_signal_handler(signal.SIGTERM, terminate)
     loop.add_signal_handler(signal.SIGINT, interrupt)
     return stop, hurry
-
-
-async def _first(task: "asyncio.Task[None] | None", *, stop: asyncio.Event) -> bool:
-    """Wait for the task or the stop. True when the task came first (or there is none); raises what it raised."""
-    stopped = asyncio.create_task(stop.wait())
-    try:
-        waiting: set[asyncio.Task[None] | asyncio.Task[bool]] = {stopped} if task is None else {stopped, task}
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if task is not None and task.done():
-            task.result()
-        return task is None or task.done()
-    finally:
-        stopped.cancel()

@@ -92,6 +92,23 @@ def test_the_job_serves_until_sigterm_and_only_to_the_operator(tmp_path: Path) -
         assert job.exit_status() == 0
 
 
+def test_sigterm_while_a_volume_is_hashed_ends_the_job_at_once(tmp_path: Path) -> None:
+    port = free_port()
+    script = (
+        "import sys, threading, uvloop\n"
+        "from pathlib import Path\n"
+        "from embedding_runtime import inspect_job\n"
+        "inspect_job.inspect_folder = lambda folder: threading.Event().wait()\n"
+        f"sys.exit(uvloop.run(inspect_job.serve_report(Path('/'), keys=None, host='127.0.0.1', port={port})))\n"
+    )
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-c", script], stderr=log)
+    with ServedProcess(process=process, port=0, private_port=port, log=tmp_path / "log") as job:
+        job.wait("/live")
+        job.terminate()
+        assert job.exit_status(seconds=30) == 0
+
+
 def test_inspect_prints_text_for_people_and_json_for_programs(tmp_path: Path) -> None:
     folder = write(tmp_path, tiny_embedder())
     text, document = run("inspect", str(folder)), run("inspect", str(folder), "-o", "json")

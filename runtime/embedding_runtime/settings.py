@@ -6,6 +6,8 @@ from pathlib import Path
 
 from embedding_model import ports
 
+ANY_ADDRESS = "::"  # every address, of IPv4 too; a pod may have either kind or both
+
 
 class Device(StrEnum):
     AUTO = "auto"  # cuda where torch finds a device, else cpu
@@ -56,7 +58,7 @@ class ServeSettings:
     # Bodies of all requests that are being received or answered. Beyond it 429; a request alone is never refused.
     max_buffered_bytes: int = 128 * 1024 * 1024
 
-    host: str = "0.0.0.0"
+    host: str = ANY_ADDRESS
     port: int = ports.HTTP_PORT
     private_port: int = ports.PRIVATE_PORT
     # After SIGTERM: time in which load balancers notice that the pod is not ready; requests are still accepted.

@@ -11,6 +11,7 @@ from embedding_model.inspection.report import render_inspection
 from embedding_model.refusal import Refusal, Unavailable
 from embedding_model.sources.folder import FolderSource
 from embedding_runtime.commands.flags import flag
+from embedding_runtime.settings import ANY_ADDRESS
 from embedding_runtime.termination import report_failure
 
 
@@ -19,7 +20,12 @@ from embedding_runtime.termination import report_failure
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--report", is_flag=True, help="Also hash every file, and serve the result on the private port.")
 @flag("--keys", type=click.Path(path_type=Path), help="Folder with issuer, jwks.json and subject: who may read it.")
-@flag("--host", default="0.0.0.0", show_default=True, help="Address to listen on, with --report.")
+@flag(
+    "--host",
+    default=ANY_ADDRESS,
+    show_default=True,
+    help="Address to listen on with --report; :: takes IPv4 too.",
+)
 @flag("--private-port", default=8081, show_default=True, type=click.IntRange(min=0, max=65535))
 def inspect(folder: Path, output: str, report: bool, keys: Path | None, host: str, private_port: int) -> None:
     """Say what the model in FOLDER is, and which of its files says so."""

@@ -68,7 +68,7 @@ def _setting(name: str, **attributes: Any) -> Callable[[F], F]:
 @_setting("--max-text-characters", type=COUNT, help="Characters that are read of one text.")
 @_setting("--max-body-bytes", type=COUNT, help="Largest request body; beyond it 413.")
 @_setting("--max-buffered-bytes", type=COUNT, help="Bodies of all requests under way; beyond it 429.")
-@_setting("--host", help="Address to listen on.")
+@_setting("--host", help="Address to listen on; :: is every address, of IPv4 too.")
 @_setting("--port", type=PORT, help="Public port. 0: any free one.")
 @_setting("--private-port", type=PORT, help="Port of probes, metrics and golden results. 0: any free one.")
 @_setting("--drain-seconds", type=SECONDS, help="Time after SIGTERM in which requests are still accepted.")

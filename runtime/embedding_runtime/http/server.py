@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import select
 import socket
@@ -11,9 +12,14 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from embedding_runtime.settings import ANY_ADDRESS
+
 logger = logging.getLogger(__name__)
 
 BACKLOG = 2048
+
+# What a kernel without IPv6 answers: none of its protocol, or none of its addresses.
+NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
 class CarefulProtocol(HttpToolsProtocol):
@@ -60,11 +66,27 @@ class Server(uvicorn.Server):
 
 
 def bind(host: str, *, port: int) -> socket.socket:
-    """A listening address; port 0 takes a free one. Raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """A listening address; port 0 takes a free one. `::` takes IPv4 too, and is 0.0.0.0 where there is no IPv6.
+
+    Raises OSError.
+    """
+    if ":" not in host:
+        return _bind(socket.AF_INET, host, port=port)
     try:
+        return _bind(socket.AF_INET6, host, port=port)
+    except OSError as error:
+        if host != ANY_ADDRESS or error.errno not in NO_IPV6:
+            raise
+        return _bind(socket.AF_INET, "0.0.0.0", port=port)
+
+
+def _bind(family: socket.AddressFamily, host: str, *, port: int) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family is socket.AF_INET6:
+            # Said in both cases: the default is the machine's (net.ipv6.bindv6only).
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != ANY_ADDRESS)
         listener.bind((host, port))
     except OSError:
         listener.close()

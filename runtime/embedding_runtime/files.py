@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from embedding_model.refusal import Reason, Refusal, Unavailable
+from embedding_model.refusal import Unavailable
 from embedding_model.resolved import FileEntry, Manifest
+from embedding_model.sources.manifest import locate, mismatch, not_there
 
 READ_BYTES = 4 * 1024 * 1024
 
@@ -34,10 +35,7 @@ def _largest_first(entries: Iterable[FileEntry]) -> list[FileEntry]:
 
 
 def _read_verified(folder: Path, *, entry: FileEntry) -> bytearray:
-    root = folder.resolve()
-    path = (root / entry.path).resolve()
-    if not path.is_relative_to(root):
-        raise Refusal(Reason.UNSAFE_PATH, f"{entry.path} leads out of the model's folder.")
+    path = locate(entry, folder=folder)
     data = bytearray(entry.size)
     digest = hashlib.sha256()
     try:
@@ -45,24 +43,13 @@ def _read_verified(folder: Path, *, entry: FileEntry) -> bytearray:
             read = _fill(file.readinto, data=data, update=digest.update)
             longer = bool(file.read(1))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise Refusal(
-            Reason.MISSING_FILE, f"{entry.path} is in the manifest but not in {folder}. Fetch the model again."
-        ) from error
+        raise not_there(entry, folder=folder) from error
     except OSError as error:
         raise Unavailable(f"{entry.path} could not be read: {error.strerror}.") from error
     if read != entry.size or longer:
-        found = "more" if longer else str(read)
-        raise Refusal(
-            Reason.HASH_MISMATCH,
-            f"{entry.path}: expected {entry.size} bytes with sha256 {entry.sha256}, found {found} bytes. "
-            "The file is not the one that was resolved; fetch it again.",
-        )
+        raise mismatch(entry, found="more bytes" if longer else f"{read} bytes")
     if digest.hexdigest() != entry.sha256:
-        raise Refusal(
-            Reason.HASH_MISMATCH,
-            f"{entry.path}: expected sha256 {entry.sha256}, found {digest.hexdigest()}. "
-            "The file is not the one that was resolved; fetch it again.",
-        )
+        raise mismatch(entry, found=f"sha256 {digest.hexdigest()}")
     return data
 
 

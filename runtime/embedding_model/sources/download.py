@@ -26,6 +26,7 @@ from embedding_model.sources.hub import resolve_url
 from embedding_model.sources.hub_client import HubClient
 from embedding_model.sources.hub_errors import Asked
 from embedding_model.sources.listing import check_path
+from embedding_model.sources.manifest import locate, mismatch, not_there
 from embedding_model.sources.retries import Failures, RetryPolicy, retrying
 
 if TYPE_CHECKING:
@@ -72,15 +73,19 @@ def fetch(
 
 
 def verify(*, manifest: Manifest, folder: Path) -> None:
-    """Hash every file of the manifest in `folder`. Refuses MissingFile and HashMismatch for the first that differs."""
+    """Hash every file of the manifest in `folder`, by the rules by which it is served.
+
+    Refuses MissingFile, UnsafePath and HashMismatch for the first that differs.
+    """
     for entry in manifest.files:
         check_path(entry.path)
         with _storage(folder):
-            found = _hash_existing(folder / entry.path)
+            path = locate(entry, folder=folder)
+            found = hash_file(path) if path.is_file() else None
         if found is None:
-            raise Refusal(Reason.MISSING_FILE, f"{entry.path} is not in the model's folder; fetch the model again")
+            raise not_there(entry, folder=folder)
         if found != (entry.size, entry.sha256):
-            raise _mismatch(entry, size=found[0], sha256=found[1])
+            raise mismatch(entry, found=_describe(*found))
 
 
 class _Download:
@@ -172,7 +177,7 @@ class _Download:
             size = file.tell()
         if (size, digest.hexdigest()) != (entry.size, entry.sha256):
             part.unlink()
-            raise _mismatch(entry, size=size, sha256=digest.hexdigest())
+            raise mismatch(entry, found=_describe(size, digest.hexdigest()))
 
     def _receive(self, entry: FileEntry, *, file: BinaryIO, digest: "_Hash", failures: Failures) -> "_Hash":
         offset = file.tell()
@@ -221,12 +226,8 @@ def _rank(error: BaseException) -> int:
     return 0 if isinstance(error, Refusal) else 2 if isinstance(error, _Stopped) else 1
 
 
-def _mismatch(entry: FileEntry, *, size: int, sha256: str) -> Refusal:
-    return Refusal(
-        Reason.HASH_MISMATCH,
-        f"{entry.path} is not the file that was resolved: expected sha256 {entry.sha256} ({entry.size} bytes), found"
-        f" sha256 {sha256} ({size} bytes)",
-    )
+def _describe(size: int, sha256: str) -> str:
+    return f"sha256 {sha256} ({size} bytes)"
 
 
 @contextmanager

@@ -377,3 +377,20 @@ def test_verify_names_the_first_file_that_differs(
     with pytest.raises(Refusal) as missing:
         verify(manifest=resolved.manifest, folder=target)
     assert missing.value.reason is Reason.MISSING_FILE
+
+
+def test_verify_follows_links_inside_the_folder_and_refuses_those_that_leave_it(
+    hub: Hub, resolved: ResolvedModel, target: Path, sleeper: Sleeper, tmp_path: Path
+) -> None:
+    download(hub, resolved, target, sleeper)
+    (target / "blobs").mkdir()
+    (target / "model.safetensors").rename(target / "blobs" / "1")
+    (target / "model.safetensors").symlink_to("blobs/1")
+    verify(manifest=resolved.manifest, folder=target)
+
+    (target / "blobs" / "1").rename(tmp_path / "outside")
+    (target / "model.safetensors").unlink()
+    (target / "model.safetensors").symlink_to(tmp_path / "outside")
+    with pytest.raises(Refusal) as refused:
+        verify(manifest=resolved.manifest, folder=target)
+    assert refused.value.reason is Reason.UNSAFE_PATH

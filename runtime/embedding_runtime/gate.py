@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from embedding_model.goldens.cases import CaseSet, GoldenCase, SimilarityCase
 from embedding_model.goldens.compare import compare_similarity, compare_vector, decode_vector
+from embedding_model.goldens.parse import parse_golden_file
 from embedding_model.ports import CaseResult
 from embedding_model.refusal import Reason, Refusal
 from embedding_runtime.http.app import GOLDEN_CASE, App
@@ -45,7 +46,7 @@ def read_case_set(path: Path) -> CaseSet:
 def parse_case_set(data: bytes) -> CaseSet:
     """Raises Refusal(INVALID_GOLDEN) that says where, without the user's text."""
     try:
-        return CaseSet.from_jsonl(data)
+        return parse_golden_file(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -11,9 +11,8 @@ from typing import Annotated, Literal, Self
 import orjson
 from pydantic import BaseModel, Discriminator
 
+from embedding_model.goldens.written import DecimalText
 from embedding_model.resolved import Document
-
-Decimal = str  # a decimal string; floats are not allowed in Kubernetes objects
 
 
 class VectorCase(Document):
@@ -24,7 +23,7 @@ class VectorCase(Document):
     input: str
     prompt: str | None = None
     vector: str
-    min_cosine_similarity: Decimal
+    min_cosine_similarity: DecimalText
 
 
 class SimilarityCase(Document):
@@ -35,8 +34,8 @@ class SimilarityCase(Document):
     a: str
     b: str
     prompt: str | None = None
-    expected: Decimal
-    tolerance: Decimal
+    expected: DecimalText
+    tolerance: DecimalText
 
 
 GoldenCase = Annotated[VectorCase | SimilarityCase, Discriminator("kind")]

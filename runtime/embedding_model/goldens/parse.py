@@ -24,27 +24,28 @@ from embedding_model.refusal import Reason, Refusal
 
 INLINE_FIELD = "verification.goldens"
 FILE_FIELD = "verification.goldensConfigMapRef"
+DEFAULT_MIN_COSINE_SIMILARITY = "0.999"  # the spec's default, for files that no spec goes with
 
 
 def parse_case(
     raw: Mapping[str, Any],
     *,
     min_cosine_similarity: str,
-    dimensions: int,
-    prompt_names: Collection[str],
+    dimensions: int | None,
+    prompt_names: Collection[str] | None,
     field: str = INLINE_FIELD,
 ) -> GoldenCase:
     """One written case, normalised.
 
-    `dimensions` is what the model serves, `prompt_names` the prompts in force; `field` is the spec field that a
-    refusal names. Raises Refusal(INVALID_GOLDEN).
+    `dimensions` is what the model serves, `prompt_names` the prompts in force; None where there is no model yet: such
+    a case fails when it is asked. `field` is the spec field that a refusal names. Raises Refusal(INVALID_GOLDEN).
     """
     label = _label(raw)
     try:
         written = WrittenCase.model_validate(raw)
     except ValidationError as error:
         _refuse(label, _summarise(error), field=field)
-    if written.prompt is not None and written.prompt not in prompt_names:
+    if written.prompt is not None and prompt_names is not None and written.prompt not in prompt_names:
         known = ", ".join(f'"{name}"' for name in prompt_names)
         _refuse(
             label,
@@ -78,8 +79,8 @@ def parse_cases(
     raws: Iterable[Mapping[str, Any]],
     *,
     min_cosine_similarity: str,
-    dimensions: int,
-    prompt_names: Collection[str],
+    dimensions: int | None,
+    prompt_names: Collection[str] | None,
     field: str = INLINE_FIELD,
 ) -> tuple[GoldenCase, ...]:
     """Every case of the spec's list, in its order. Raises Refusal(INVALID_GOLDEN), also for a repeated name."""
@@ -98,7 +99,7 @@ def parse_cases(
 
 
 def parse_jsonl(
-    data: bytes, *, min_cosine_similarity: str, dimensions: int, prompt_names: Collection[str]
+    data: bytes, *, min_cosine_similarity: str, dimensions: int | None, prompt_names: Collection[str] | None
 ) -> tuple[GoldenCase, ...]:
     """Every case of a `goldens.jsonl`: UTF-8, one JSON object a line, blank lines allowed.
 
@@ -110,6 +111,21 @@ def parse_jsonl(
         dimensions=dimensions,
         prompt_names=prompt_names,
         field=FILE_FIELD,
+    )
+
+
+def parse_golden_file(data: bytes) -> CaseSet:
+    """The cases of a file by itself: as people write them, with the default threshold, or as CaseSet.to_jsonl does.
+
+    Raises Refusal(INVALID_GOLDEN) for the written form, pydantic.ValidationError and orjson.JSONDecodeError for the
+    other, which each line's `kind` tells apart.
+    """
+    first = next((line for line in data.split(b"\n") if line.strip()), b"{}")
+    case = orjson.loads(first)
+    if isinstance(case, dict) and "kind" in case:
+        return CaseSet.from_jsonl(data)
+    return CaseSet(
+        cases=parse_jsonl(data, min_cosine_similarity=DEFAULT_MIN_COSINE_SIMILARITY, dimensions=None, prompt_names=None)
     )
 
 
@@ -135,16 +151,16 @@ def _read_lines(data: bytes) -> Iterable[Mapping[str, Any]]:
         yield value
 
 
-def _check_vector(text: str, *, dimensions: int, label: str, field: str) -> None:
+def _check_vector(text: str, *, dimensions: int | None, label: str, field: str) -> None:
     try:
         values = decode_vector(text)
     except ValueError as error:
         _refuse(
             label,
-            f"has a malformed vector: {error}; write the base64 of {dimensions} little-endian float32 values",
+            f"has a malformed vector: {error}; write the base64 of {dimensions or 'the'} little-endian float32 values",
             field=field,
         )
-    if len(values) != dimensions:
+    if dimensions is not None and len(values) != dimensions:
         _refuse(label, f"has a vector of {len(values)} values, but the model serves {dimensions}", field=field)
     bad = sum(not math.isfinite(value) for value in values)
     if bad:

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from embedding_model.goldens.cases import CaseSet, SimilarityCase, VectorCase
 from embedding_model.goldens.compare import encode_vector
-from embedding_model.goldens.parse import merge_cases, parse_case, parse_cases, parse_jsonl
+from embedding_model.goldens.parse import merge_cases, parse_case, parse_cases, parse_golden_file, parse_jsonl
 from embedding_model.refusal import Reason, Refusal
 
 SETTINGS: dict[str, Any] = {"min_cosine_similarity": "0.999", "dimensions": 2, "prompt_names": ("query",)}
@@ -163,3 +164,27 @@ def test_any_mapping_is_a_case_or_a_refusal(raw: dict[str, Any]) -> None:
 def test_any_bytes_are_cases_or_a_refusal(data: bytes) -> None:
     with contextlib.suppress(Refusal):  # anything else that is raised fails the test
         parse_jsonl(data, **SETTINGS)
+
+
+def test_a_file_by_itself_is_read_in_the_form_that_people_write() -> None:
+    lines = b"\n\n".join(json.dumps(case).encode() for case in (vector_form(prompt="any"), similarity_form()))
+
+    found = parse_golden_file(lines)
+
+    expected = parse_jsonl(lines, min_cosine_similarity="0.999", dimensions=2, prompt_names=("any",))
+    assert found == CaseSet(cases=expected)
+    assert parse_golden_file(b"\n" + found.to_jsonl()) == found
+
+
+def test_a_file_by_itself_is_refused_where_a_spec_would_be() -> None:
+    with pytest.raises(Refusal) as refused:
+        parse_golden_file(json.dumps(vector_form(vector="AAAA")).encode())
+    assert refused.value.reason is Reason.INVALID_GOLDEN
+    assert "SECRET" not in refused.value.message
+
+
+@pytest.mark.parametrize("threshold", ["abc", "NaN", "", "1e9", "0.5 "])
+def test_a_normalised_case_with_a_threshold_that_is_no_number_is_refused(threshold: str) -> None:
+    line = VectorCase(name="a", input="x", vector=VECTOR, min_cosine_similarity="0.9").to_json()
+    with pytest.raises(ValidationError):
+        parse_golden_file(line.replace(b'"0.9"', json.dumps(threshold).encode()))

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import threading
 from collections.abc import MutableMapping, Sequence
 from typing import Any
@@ -358,3 +359,9 @@ def test_a_malformed_set_is_refused_without_the_users_text() -> None:
         parse_case_set(b'{"kind": "vector", "name": "a", "input": "secret", "vector": 3}')
     assert refused.value.reason is Reason.INVALID_GOLDEN
     assert "secret" not in refused.value.message
+
+
+def test_golden_cases_are_read_in_the_documented_form() -> None:
+    similarity = {"a": "cat", "b": "dog", "expected": "0.5", "tolerance": "0.1"}
+    [case] = parse_case_set(json.dumps({"name": "pets", "similarity": similarity}).encode()).cases
+    assert case == SimilarityCase(name="pets", **similarity)

@@ -90,11 +90,11 @@ class _Imports:
         try:
             import embedding_runtime.backends.torch_backend  # noqa: F401
             from embedding_runtime.architectures.encoder import CONFIG, needs_transformers
-            from embedding_runtime.architectures.families import find_family, import_classes
+            from embedding_runtime.architectures.families import find_class, import_classes
 
             # Read here without its hash, only to know what to import; what is built is decided by the checked file.
             if needs_transformers(orjson.loads((folder / CONFIG).read_bytes())):
-                import_classes(find_family(family))
+                import_classes(find_class(family))
         except (OSError, ValueError, Refusal):
             pass  # a broken file is reported by the step that reads it for good
         except BaseException as error:

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from embedding_model.inspection.families import FAMILIES, Family
-
-_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I8": 1}
+from embedding_model.inspection.tensors import DTYPES
 
 # Small, all different, so that a mixed-up shape shows.
 SIZES = {
@@ -32,7 +31,7 @@ def safetensors_file(tensors: Mapping[str, Sequence[int]], *, dtype: str = "F32"
     end = 0
     for name, shape in tensors.items():
         kind = dtypes.get(name.replace(".", "__"), dtype)
-        begin, end = end, end + math.prod(shape) * _BYTES[kind]
+        begin, end = end, end + math.prod(shape) * DTYPES[kind]
         header[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [begin, end]}
     encoded = json.dumps(header).encode()
     return len(encoded).to_bytes(8, "little") + encoded + bytes(end)

@@ -6,10 +6,11 @@ from typing import Any, cast
 import orjson
 import torch
 
+from embedding_model.inspection.families import FAMILIES
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Inspection, Serving
 from embedding_runtime.architectures import bert
-from embedding_runtime.architectures.families import Family, find_family, import_classes
+from embedding_runtime.architectures.families import ModelClass, find_class, import_classes
 from embedding_runtime.architectures.pooling import pool
 from embedding_runtime.architectures.weights import assign, parameters_without_memory, read_tensors
 from embedding_runtime.core.jobs import Tokens
@@ -52,12 +53,12 @@ def load_encoder(
     files: Files, *, inspection: Inspection, serving: Serving, device: torch.device, dtype: torch.dtype
 ) -> Encoder:
     """Raises Refusal: UNSUPPORTED_ARCHITECTURE, MISSING_FILE, INVALID_FILE, INCOMPLETE_WEIGHTS, UNEXPECTED_WEIGHTS."""
-    family = find_family(inspection.family)
+    described = find_class(inspection.family)
     config = _read_config(files)
     native = bert.fits(config)
     with parameters_without_memory():
-        model = bert.BertEncoder(config) if native else _build_transformers(family, config=config)
-    assign(model, tensors=read_tensors(files), prefix=family.prefix, unused=family.unused)
+        model = bert.BertEncoder(config) if native else _build_transformers(described, config=config)
+    assign(model, tensors=read_tensors(files), family=FAMILIES[inspection.family])
     _check_width(model, serving=serving)
     model.eval()
     model.to(device=device, dtype=dtype)
@@ -91,10 +92,10 @@ def _read_config(files: Files) -> dict[str, Any]:
     return config
 
 
-def _build_transformers(family: Family, *, config: Mapping[str, Any]) -> torch.nn.Module:
-    config_class, model_class = import_classes(family)
+def _build_transformers(described: ModelClass, *, config: Mapping[str, Any]) -> torch.nn.Module:
+    config_class, model_class = import_classes(described)
     try:
-        return cast(torch.nn.Module, model_class(config_class.from_dict(dict(config)), **family.arguments))
+        return cast(torch.nn.Module, model_class(config_class.from_dict(dict(config)), **described.arguments))
     except (ValueError, TypeError, KeyError) as error:
         raise Refusal(
             Reason.INVALID_FILE, f"{CONFIG} does not describe a model that transformers can build: {error}"

@@ -1,22 +1,22 @@
 """safetensors in memory to tensors, and tensors into a model, with nothing missing and nothing left over."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import orjson
 import torch
 from torch import nn
 
+from embedding_model.inspection.families import Family, canonical_names
+from embedding_model.inspection.tensors import LENGTH_BYTES, parse_header, read_header_length
 from embedding_model.refusal import Reason, Refusal
 from embedding_runtime.files import Files
 
 SUFFIX = ".safetensors"
 INDEX = "model.safetensors.index.json"
-HEADER_LENGTH_BYTES = 8
 SHOWN_KEYS = 5
 
-# https://github.com/huggingface/safetensors#format; integer types occur as buffers of old checkpoints.
+# Of every type that inspection lets pass; integers occur as buffers of old checkpoints.
 _DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -26,6 +26,9 @@ _DTYPES = {
     "I32": torch.int32,
     "I16": torch.int16,
     "I8": torch.int8,
+    "U64": torch.uint64,
+    "U32": torch.uint32,
+    "U16": torch.uint16,
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
@@ -34,7 +37,8 @@ _DTYPES = {
 def read_tensors(files: Files) -> dict[str, torch.Tensor]:
     """All tensors of the model's own weight files (those in its root), as views on the bytes in `files`.
 
-    Raises Refusal(INVALID_FILE) for a malformed file or a tensor that occurs twice, MISSING_FILE without weights.
+    Raises Refusal: MISSING_FILE without weights, INVALID_FILE for a tensor that occurs twice and, as inspection does,
+    for a malformed file, INCOMPLETE_WEIGHTS, UNSUPPORTED_FORMAT, TOO_LARGE.
     """
     tensors: dict[str, torch.Tensor] = {}
     for path in _weight_files(files):
@@ -59,40 +63,27 @@ def _weight_files(files: Files) -> list[str]:
 
 
 def _parse(path: str, *, data: bytearray) -> Iterator[tuple[str, torch.Tensor]]:
-    try:
-        length = int.from_bytes(data[:HEADER_LENGTH_BYTES], "little")
-        if length > len(data) - HEADER_LENGTH_BYTES:
-            raise ValueError("the header is longer than the file")
-        header: dict[str, Any] = orjson.loads(memoryview(data)[HEADER_LENGTH_BYTES : HEADER_LENGTH_BYTES + length])
-        base = HEADER_LENGTH_BYTES + length
-        for name, entry in header.items():
-            if name != "__metadata__":
-                yield name, _view(data, entry=entry, base=base)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Refusal(Reason.INVALID_FILE, f"{path} is no well-formed safetensors file: {error}") from error
+    size = len(data)
+    length = read_header_length(bytes(data[:LENGTH_BYTES]), path=path, size=size)
+    base = LENGTH_BYTES + length
+    for stored, (start, _) in parse_header(bytes(data[LENGTH_BYTES:base]), path=path, length=length, size=size):
+        dtype, count = _DTYPES[stored.dtype], stored.parameters
+        if count == 0:
+            yield stored.name, torch.empty(stored.shape, dtype=dtype)
+        else:
+            yield (
+                stored.name,
+                torch.frombuffer(data, dtype=dtype, count=count, offset=base + start).reshape(stored.shape),
+            )
 
 
-def _view(data: bytearray, *, entry: Mapping[str, Any], base: int) -> torch.Tensor:
-    dtype, shape = _DTYPES[entry["dtype"]], entry["shape"]
-    start, end = entry["data_offsets"]
-    count = 1
-    for size in shape:
-        count *= size
-    if start < 0 or count * dtype.itemsize != end - start or base + end > len(data):
-        raise ValueError("a tensor's offsets do not fit its shape")
-    if count == 0:
-        return torch.empty(shape, dtype=dtype)
-    return torch.frombuffer(data, dtype=dtype, count=count, offset=base + start).reshape(shape)
-
-
-def assign(model: nn.Module, *, tensors: dict[str, torch.Tensor], prefix: str, unused: tuple[str, ...]) -> None:
-    """Put the tensors into the model in place of its parameters.
+def assign(model: nn.Module, *, tensors: dict[str, torch.Tensor], family: Family) -> None:
+    """Put the tensors into the model in place of its parameters, under the names that inspection knows them by.
 
     Raises Refusal: INCOMPLETE_WEIGHTS for a parameter without a tensor (it would be random), UNEXPECTED_WEIGHTS for a
     tensor that belongs nowhere, INVALID_FILE for a wrong shape.
     """
-    named = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-    named = {_modernise(name): tensor for name, tensor in named.items()}
+    named = {known: tensors[name] for name, known in canonical_names(tensors, family=family).items()}
     wanted = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     missing = sorted(wanted.keys() - named.keys())
     if missing:
@@ -100,7 +91,7 @@ def assign(model: nn.Module, *, tensors: dict[str, torch.Tensor], prefix: str, u
             Reason.INCOMPLETE_WEIGHTS,
             f"The weights lack {_list(missing)} of {type(model).__name__}; those layers would be random.",
         )
-    unexpected = sorted(name for name in named.keys() - wanted.keys() if not name.startswith(unused))
+    unexpected = sorted(name for name in named.keys() - wanted.keys() if not name.startswith(family.unused))
     if unexpected:
         raise Refusal(
             Reason.UNEXPECTED_WEIGHTS,
@@ -114,13 +105,6 @@ def assign(model: nn.Module, *, tensors: dict[str, torch.Tensor], prefix: str, u
                 Reason.INVALID_FILE, f"{name} should have the shape {list(shape)} by config.json; the file has {found}."
             )
     model.load_state_dict({name: named[name] for name in wanted}, strict=False, assign=True)
-
-
-def _modernise(name: str) -> str:
-    """Checkpoints converted from TensorFlow name LayerNorm's parameters gamma and beta."""
-    head, _, last = name.rpartition(".")
-    renamed = {"gamma": "weight", "beta": "bias"}.get(last) if head.endswith("LayerNorm") else None
-    return f"{head}.{renamed}" if renamed else name
 
 
 def _list(names: list[str]) -> str:

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tiny_models import safetensors_file, tensor_shapes, tiny_embedder
 
+from embedding_model.inspection.families import FAMILIES
+from embedding_model.inspection.tensors import DTYPES
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import ResolvedModel
 from embedding_runtime.architectures.encoder import load_encoder
@@ -155,8 +158,6 @@ def safetensors(header: bytes, *, length: int | None = None) -> bytearray:
         pytest.param(bytearray(), id="empty"),
         pytest.param(safetensors(b"{}", length=2**60), id="a header longer than the file"),
         pytest.param(safetensors(b"[]"), id="a header that is a list"),
-        pytest.param(safetensors(b'{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}'), id="no data"),
-        pytest.param(safetensors(b'{"a":{"dtype":"F99","shape":[0],"data_offsets":[0,0]}}'), id="an unknown type"),
         pytest.param(safetensors(b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[-4,0]}}'), id="a negative offset"),
         pytest.param(safetensors(b'{"a":3}'), id="an entry that is a number"),
     ],
@@ -165,6 +166,39 @@ def test_a_malformed_file_is_refused(data: bytearray) -> None:
     with pytest.raises(Refusal) as refused:
         read_tensors({"model.safetensors": data})
     assert refused.value.reason is Reason.INVALID_FILE
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (b'{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}', Reason.INCOMPLETE_WEIGHTS),
+        (b'{"a":{"dtype":"F99","shape":[0],"data_offsets":[0,0]}}', Reason.UNSUPPORTED_FORMAT),
+    ],
+    ids=["no data", "an unknown type"],
+)
+def test_a_file_that_does_not_hold_what_it_says_is_refused_as_inspection_does(header: bytes, reason: Reason) -> None:
+    with pytest.raises(Refusal) as refused:
+        read_tensors({"model.safetensors": safetensors(header)})
+    assert refused.value.reason is reason
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_type_that_inspection_lets_pass_is_read(dtype: str) -> None:
+    data = safetensors_file({"buffer": (3, 2)}, dtype=dtype)
+    assert read_tensors({"model.safetensors": bytearray(data)})["buffer"].shape == (3, 2)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_whatever_inspection_lets_pass_beside_the_weights_is_loaded(family: str, tmp_path: Path) -> None:
+    beside = {f"{name}{'weight' if name.endswith('.') else ''}": (3,) for name in FAMILIES[family].unused}
+    shapes = tensor_shapes(family, prefix=f"{FAMILIES[family].prefix}.") | beside
+    weights = safetensors_file(shapes, embeddings__position_ids="U16")
+    for path, data in tiny_embedder(family, **{"model.safetensors": weights}).items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+    resolved = resolve_folder(tmp_path)
+
+    load(resolved, read_files(tmp_path, manifest=resolved.manifest, threads=1))
 
 
 @pytest.mark.parametrize("index", [b"{", b"[]", b'{"weight_map": 3}'])

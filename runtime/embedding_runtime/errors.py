@@ -11,7 +11,8 @@ RequestError
 ├── NotReady            loading, gated by golden cases, or shutting down
 ├── DeadlineExceeded    waited longer than the request timeout
 └── InferenceFailed     the model could not answer
-    └── NonFiniteOutput the model answered NaN or infinity
+    ├── NonFiniteOutput the model answered NaN or infinity
+    └── UnknownToken    the tokenizer gave an id that the model's weights have no embedding for
 """
 
 
@@ -66,4 +67,8 @@ class InferenceFailed(RequestError):
 
 
 class NonFiniteOutput(InferenceFailed):
+    pass
+
+
+class UnknownToken(InferenceFailed):
     pass

@@ -41,6 +41,7 @@ async def open_model(settings: ServeSettings, *, load: Load, telemetry: Telemetr
             found.tokenizer,
             threads=count_cpus(),
             max_characters=settings.max_text_characters,
+            vocabulary_size=found.backend.vocabulary_size,
             side=found.model.serving.truncation_side,
         ),
         serving=found.model.serving,

@@ -26,6 +26,7 @@ from embedding_model.resolved import (
 from embedding_runtime.backends.fake import FakeBackend
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.core.telemetry import Silent
+from embedding_runtime.core.tokenizing import Tokenizer
 from embedding_runtime.http.app import App
 from embedding_runtime.http.metrics import Metrics
 from embedding_runtime.lifecycle import Lifecycle, Phase
@@ -87,14 +88,19 @@ def resolved_model(**serving: Any) -> ResolvedModel:
 
 
 def loader(
-    backend: FakeBackend, *, workers: int = 1, max_batch_tokens: int = 64, **serving: Any
+    backend: FakeBackend,
+    *,
+    workers: int = 1,
+    max_batch_tokens: int = 64,
+    tokenizer: Tokenizer | None = None,
+    **serving: Any,
 ) -> Callable[[ServeSettings], LoadedModel]:
     """Stands in for loading.load_model."""
 
     def load(settings: ServeSettings) -> LoadedModel:
         return LoadedModel(
             model=name_model(resolved_model(**serving), served_names=settings.served_names),
-            tokenizer=WordTokenizer(),
+            tokenizer=tokenizer or WordTokenizer(),
             backend=backend,
             workers=workers,
             max_batch_tokens=max_batch_tokens,

@@ -20,6 +20,10 @@ class Backend(Protocol):
     def path(self) -> str:
         """Which implementation computes, as /info shows it."""
 
+    @property
+    def vocabulary_size(self) -> int | None:
+        """How many token ids, from 0, the model knows; None: any."""
+
     def prepare_thread(self) -> None:
         """Called once in every worker thread before its first batch."""
 

@@ -15,8 +15,15 @@ class FakeBackend:
     dtype = "float32"
     path = "fake"
 
-    def __init__(self, *, dimensions: int = 8, before: Callable[[Sequence[Tokens]], None] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        dimensions: int = 8,
+        before: Callable[[Sequence[Tokens]], None] | None = None,
+        vocabulary_size: int | None = None,
+    ) -> None:
         self.dimensions = dimensions
+        self.vocabulary_size = vocabulary_size
         self.before = before
         self.batches: list[list[int]] = []  # lengths of each batch
         self._lock = threading.Lock()

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import cast
 
+import orjson
 import torch
 
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Inspection, Serving
-from embedding_runtime.architectures.encoder import Encoder, load_encoder
+from embedding_runtime.architectures.encoder import CONFIG, Encoder, load_encoder
 from embedding_runtime.core.jobs import Tokens, Vectors
 from embedding_runtime.files import Files
 from embedding_runtime.settings import Device, Dtype
@@ -18,11 +19,12 @@ _DTYPES = {Dtype.FLOAT32: torch.float32, Dtype.BFLOAT16: torch.bfloat16, Dtype.F
 class TorchBackend:
     """One encoder, shared by all workers: weights are read only."""
 
-    def __init__(self, encoder: Encoder, *, device: torch.device, dtype: Dtype) -> None:
+    def __init__(self, encoder: Encoder, *, device: torch.device, dtype: Dtype, vocabulary_size: int | None) -> None:
         self._encoder = encoder
         self.device = device.type
         self.dtype = dtype.value
         self.path = encoder.name
+        self.vocabulary_size = vocabulary_size
 
     def prepare_thread(self) -> None:
         # One thread per batch: threads that share each product wait for the slowest at a hundred barriers a batch.
@@ -58,4 +60,6 @@ def load_backend(
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
     encoder = load_encoder(files, inspection=inspection, serving=serving, device=device, dtype=_DTYPES[chosen])
-    return TorchBackend(encoder, device=device, dtype=chosen)
+    # The weights were checked against this number: the table of embeddings has as many rows.
+    vocabulary_size = orjson.loads(files[CONFIG]).get("vocab_size")
+    return TorchBackend(encoder, device=device, dtype=chosen, vocabulary_size=vocabulary_size)

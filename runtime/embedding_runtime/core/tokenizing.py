@@ -11,7 +11,7 @@ from typing import Protocol
 
 from embedding_model.resolved import TruncationSide
 from embedding_runtime.core.jobs import Tokens
-from embedding_runtime.errors import InvalidRequest
+from embedding_runtime.errors import InvalidRequest, UnknownToken
 
 # What one thread tokenises at a time: enough to be worth the hop, few enough to spread a large request.
 CHUNK_TEXTS = 64
@@ -32,12 +32,23 @@ class Tokenizer(Protocol):
 
 
 class TokenizerThreads:
-    """A tokenizer in `threads` threads, which reads at most `max_characters` of each text."""
+    """A tokenizer in `threads` threads. It reads at most `max_characters` of each text and gives ids below
+    `vocabulary_size`: one look-up beyond a table of embeddings breaks a CUDA device for the whole process.
+    """
 
-    def __init__(self, tokenizer: Tokenizer, *, threads: int, max_characters: int, side: TruncationSide) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        *,
+        threads: int,
+        max_characters: int,
+        side: TruncationSide,
+        vocabulary_size: int | None = None,
+    ) -> None:
         self._tokenizer = tokenizer
         self._max_characters = max(max_characters, CHARACTERS_PER_TOKEN * tokenizer.max_tokens)
         self._side = side
+        self._vocabulary_size = vocabulary_size
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="tokenize")
 
     @property
@@ -45,7 +56,10 @@ class TokenizerThreads:
         return self._tokenizer.max_tokens
 
     async def encode(self, texts: Sequence[str], *, prompt: str) -> list[Tokens]:
-        """Tokens of each text. Raises InvalidRequest for a text without any, and for one that cannot be cut safely."""
+        """Tokens of each text.
+
+        Raises InvalidRequest for a text without any and for one that cannot be cut safely, UnknownToken.
+        """
         loop = asyncio.get_running_loop()
         chunks = split(texts)
         encoded = await asyncio.gather(
@@ -68,7 +82,14 @@ class TokenizerThreads:
 
     def _encode(self, texts: Sequence[str], prompt: str) -> list[Tokens]:
         short = [cut(text, limit=self._max_characters, side=self._side) for text in texts]
-        return self._tokenizer.encode(short, prompt=prompt)
+        tokens = self._tokenizer.encode(short, prompt=prompt)
+        size = self._vocabulary_size
+        if size is not None and any(max(text.ids, default=0) >= size for text in tokens):
+            raise UnknownToken(
+                f"One of the inputs holds a token that the model has no embedding for: its tokenizer knows more than "
+                f"the {size} tokens of its weights, so the two do not belong together."
+            )
+        return tokens
 
 
 def split(texts: Sequence[str]) -> Iterator[Sequence[str]]:

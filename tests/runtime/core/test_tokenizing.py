@@ -1,20 +1,23 @@
 """Texts to tokens: long ones, many, and none."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runtime_under_test import WordTokenizer
+from runtime_under_test import WordTokenizer, app_under_test
 
 from embedding_model.resolved import TruncationSide
+from embedding_runtime.backends.fake import FakeBackend
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.core.tokenizer import load_tokenizer
 from embedding_runtime.core.tokenizing import CHUNK_CHARACTERS, CHUNK_TEXTS, Tokenizer, TokenizerThreads, cut, split
 from embedding_runtime.errors import InvalidRequest
+from embedding_runtime.loading import load_model
 from embedding_runtime.served_model import resolve_folder
+from embedding_runtime.settings import Device, ServeSettings
 
 
 @contextlib.contextmanager
@@ -93,6 +96,28 @@ def test_pieces_hold_every_text_once_and_in_order(lengths: list[int]) -> None:
 )
 def test_a_cut_falls_between_words_where_it_can(text: str, side: TruncationSide, left: str) -> None:
     assert cut(text, limit=8, side=side) == left
+
+
+class NumberTokenizer(WordTokenizer):
+    """Every word is its own id."""
+
+    def encode(self, texts: Sequence[str], *, prompt: str = "") -> list[Tokens]:
+        return [Tokens(ids=[int(word) if word.isdigit() else 0 for word in text.split()]) for text in texts]
+
+
+async def test_a_token_beyond_the_models_table_never_reaches_the_device() -> None:
+    backend = FakeBackend(vocabulary_size=100)
+    async with app_under_test(backend, tokenizer=NumberTokenizer()) as runtime:
+        known = await runtime.embed(input=["1 2 99", "0"])
+        unknown = await runtime.embed(input=["1 2", "3 100"])
+    assert (known.status_code, unknown.status_code) == (200, 500)
+    assert unknown.json()["error"]["code"] == "unknown_token"
+    assert unknown.headers["x-should-retry"] == "false"
+    assert sum(map(len, backend.batches)) == 2
+
+
+def test_a_real_models_table_is_known(minilm_folder: Path) -> None:
+    assert load_model(ServeSettings(model=minilm_folder, device=Device.CPU)).backend.vocabulary_size == 30522
 
 
 def test_a_cut_text_has_the_tokens_of_the_whole_one_in_a_real_tokenizer(minilm_folder: Path) -> None:

@@ -20,6 +20,17 @@ CONTAINER = {"name": "runtime", "image": "a:1", "args": ["serve", "--model", "/m
         pytest.param({"limits": {"memory": "1Gi"}}, {"limits": {"memory": "1024Mi"}}, id="the same binary quantity"),
         pytest.param({"limits": {"nvidia.com/gpu": "1"}}, {"limits": {"nvidia.com/gpu": 1}}, id="a count of devices"),
         pytest.param({"emptyDir": {"sizeLimit": "1Gi"}}, {"emptyDir": {"sizeLimit": "1024Mi"}}, id="a size limit"),
+        pytest.param({"tolerations": [{"key": "a"}]}, {"tolerations": [{"key": "a", "value": ""}]}, id="an empty text"),
+        pytest.param(
+            {"ports": [{"port": 9090, "protocol": "TCP"}, {"port": 80, "protocol": "TCP", "nodePort": 30000}]},
+            {"ports": [{"port": 80, "protocol": "TCP"}]},
+            id="a port that others add to a Service",
+        ),
+        pytest.param(
+            {"ports": [{"containerPort": 9, "protocol": "TCP"}, {"containerPort": 8080, "protocol": "TCP"}]},
+            {"ports": [{"containerPort": 8080}]},
+            id="a port that others add to a container",
+        ),
         pytest.param(
             {"containers": [{"name": "proxy"}, {**CONTAINER, "terminationMessagePath": "/dev/termination-log"}]},
             {"containers": [CONTAINER]},
@@ -42,6 +53,8 @@ def test_no_difference(live: Any, wanted: Any) -> None:
         pytest.param({"args": ["b", "a"]}, {"args": ["a", "b"]}, id="another order of arguments"),
         pytest.param({"containers": [{"name": "proxy"}]}, {"containers": [CONTAINER]}, id="our container is gone"),
         pytest.param({"tolerations": [{"key": "a"}]}, {"tolerations": []}, id="a list that should be empty"),
+        pytest.param({"value": "x"}, {"value": ""}, id="a text that should be empty"),
+        pytest.param({"ports": [{"port": 81}]}, {"ports": [{"port": 80}]}, id="another port"),
         pytest.param(None, {"a": 1}, id="nothing at all"),
     ],
 )

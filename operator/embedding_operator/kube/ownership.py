@@ -33,9 +33,9 @@ def owned_paths(applied: Any, *, field: str = "", path: Path = ()) -> Iterator[P
             yield path
         for key, value in applied.items():
             yield from owned_paths(value, field=key, path=(*path, key))
-    elif (keys := _item_keys(field, applied)) is not None:
+    elif (keys := find_list_keys(field, applied)) is not None:
         for item in applied:
-            yield from owned_paths(item, path=(*path, _identity(item, keys)))
+            yield from owned_paths(item, path=(*path, identify_item(item, keys)))
     else:
         yield path
 
@@ -47,7 +47,7 @@ def merge(live: Any, applied: Any, *, field: str = "") -> Any:
         for key, value in applied.items():
             merged[key] = merge(live.get(key), value, field=key)
         return merged
-    keys = _item_keys(field, applied)
+    keys = find_list_keys(field, applied)
     if keys is not None and isinstance(live, Sequence) and not isinstance(live, str):
         return _merge_items(live, applied, keys)
     return _copy(applied)
@@ -72,7 +72,7 @@ def _remove_in_item(live: list[Any], identity: tuple[object, ...], rest: Path) -
     kept = []
     for item in live:
         keys = tuple(str(key) for key in identity[1])  # type: ignore[attr-defined]
-        if _identity(item, keys) != identity:
+        if identify_item(item, keys) != identity:
             kept.append(item)
             continue
         # An item lives as long as it has a field that is not its key.
@@ -83,12 +83,12 @@ def _remove_in_item(live: list[Any], identity: tuple[object, ...], rest: Path) -
 
 
 def _merge_items(live: Sequence[Item], applied: Sequence[Item], keys: tuple[str, ...]) -> list[Any]:
-    rest = {_identity(item, keys): item for item in live}
-    merged = [merge(rest.pop(_identity(item, keys), None), item) for item in applied]
+    rest = {identify_item(item, keys): item for item in live}
+    merged = [merge(rest.pop(identify_item(item, keys), None), item) for item in applied]
     return merged + [_copy(item) for item in rest.values()]
 
 
-def _item_keys(field: str, value: Any) -> tuple[str, ...] | None:
+def find_list_keys(field: str, value: Any) -> tuple[str, ...] | None:
     """The keys of a map list's items, or None when the value is not one."""
     if not isinstance(value, list | tuple) or not all(isinstance(item, Mapping) for item in value):
         return None
@@ -98,7 +98,8 @@ def _item_keys(field: str, value: Any) -> tuple[str, ...] | None:
     return keys if keys and all(key in item for item in value for key in keys) else None
 
 
-def _identity(item: Item, keys: tuple[str, ...]) -> tuple[object, ...]:
+def identify_item(item: Item, keys: tuple[str, ...]) -> tuple[object, ...]:
+    """What sets this item of a map list apart from the others."""
     return ("item", keys, tuple(item.get(key, _PORT_DEFAULTS.get(key)) for key in keys))
 
 

@@ -9,22 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from embedding_operator.children.quantity import parse_quantity
+from embedding_operator.kube.ownership import find_list_keys, identify_item
 
-# Lists where others may add items, by the field that names an item (x-kubernetes-list-map-keys in the OpenAPI schema).
-_KEYED: Final[Mapping[str, str]] = {
-    "containers": "name",
-    "initContainers": "name",
-    "env": "name",
-    "volumes": "name",
-    "volumeMounts": "mountPath",
-    "imagePullSecrets": "name",
-    "ownerReferences": "uid",
-}
 _QUANTITIES: Final = frozenset({"requests", "limits", "sizeLimit"})
 
 
 def contains(live: Any, *, wanted: Any) -> bool:
-    """Whether everything in `wanted` is in `live`. Empty maps and lists and nulls equal absence."""
+    """Whether everything in `wanted` is in `live`. Empty maps, lists and texts and nulls equal absence."""
     return _contains(live, wanted, field="", quantity=False)
 
 
@@ -49,14 +40,14 @@ def _contains(live: Any, wanted: Any, *, field: str, quantity: bool) -> bool:
 
 
 def _list_contains(live: Sequence[Any], wanted: Sequence[Any], *, field: str) -> bool:
-    key = _KEYED.get(field)
-    if key is None:
+    keys = find_list_keys(field, wanted)
+    if keys is None:
         return len(live) == len(wanted) and all(
             _contains(theirs, ours, field="", quantity=False) for theirs, ours in zip(live, wanted, strict=True)
         )
-    present = {item.get(key): item for item in live if isinstance(item, Mapping)}
-    return all(_contains(present.get(item[key]), item, field="", quantity=False) for item in wanted)
+    present = {identify_item(item, keys): item for item in live if isinstance(item, Mapping)}
+    return all(_contains(present.get(identify_item(item, keys)), item, field="", quantity=False) for item in wanted)
 
 
 def _is_empty(value: Any) -> bool:
-    return value is None or (isinstance(value, Mapping | list | tuple) and len(value) == 0)
+    return value is None or (isinstance(value, Mapping | list | tuple | str) and len(value) == 0)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from embedding_operator.api.reasons import Reason
@@ -12,11 +13,14 @@ from embedding_operator.kube.gateway import (
     JOB,
     POD_DISRUPTION_BUDGET,
     SERVICE,
+    Conflict,
     Forbidden,
     Gateway,
+    GatewayError,
     Invalid,
     Kind,
     Object,
+    TooManyRequests,
 )
 from embedding_operator.observe.snapshot import Snapshot
 from embedding_operator.plan.build import Planned, describe_conflict, identify
@@ -29,26 +33,47 @@ KINDS: Final[Mapping[str, Kind]] = {
 FORBIDDEN_SECONDS: Final = 60.0  # permissions and quotas change rarely, and nothing tells us
 
 
-async def carry_out(gateway: Gateway, planned: Planned, *, snapshot: Snapshot) -> Verdict | None:
-    """What stopped the plan, for the status; None when all of it was written.
+@dataclass(frozen=True)
+class Written:
+    """`failure` stopped the plan, for the status. `error` is set when a retry may cure it by itself.
 
-    Raises GatewayError for what a retry may cure by itself (conflict, overload, no answer).
+    `writes_serving`: the spec of a Deployment or Service is another one now. An apply alone does not say so: where an
+    admission policy rewrites what we write, we apply again and again, and nothing changes.
     """
-    known = {identify(item) for item in snapshot.children.all()}
+
+    failure: Verdict | None = None
+    error: GatewayError | None = None
+    writes_serving: bool = False
+
+
+async def carry_out(gateway: Gateway, planned: Planned, *, snapshot: Snapshot) -> Written:
+    """Raises GatewayError for what the status need not speak of (conflict, overload, no answer)."""
+    live = {identify(item): item for item in snapshot.children.all()}
+    writes_serving = False
     for manifest in planned.plan.apply:
+        identity = identify(manifest)
         try:
-            if identify(manifest) not in known and await _is_taken(gateway, manifest, uid=snapshot.uid):
-                return describe_conflict(*identify(manifest))
-            await gateway.apply(manifest)
-        except Invalid as error:
-            return stalled(Reason.CHILD_REJECTED, f"{' '.join(identify(manifest))}: {error.message}")
-        except Forbidden as error:
-            return _describe_forbidden(manifest, message=error.message)
-        logger.info("applied %s %s of %s", *identify(manifest), snapshot.key)
+            if identity not in live and await _is_taken(gateway, manifest, uid=snapshot.uid):
+                return Written(describe_conflict(*identity), writes_serving=writes_serving)
+            answer = await gateway.apply(manifest)
+        except GatewayError as error:
+            failure = _describe_refusal(*identity, error=error)
+            if failure is None:
+                raise
+            return Written(failure, error if error.status >= 500 else None, writes_serving)
+        is_serving = manifest["kind"] in (DEPLOYMENT.kind, SERVICE.kind)
+        writes_serving |= is_serving and live.get(identity, {}).get("spec") != answer.get("spec")
+        logger.info("applied %s %s of %s", *identity, snapshot.key)
     for item in planned.plan.delete:
-        await gateway.delete(KINDS[item.kind], namespace=item.namespace, name=item.name, uid=item.uid)
+        try:
+            await gateway.delete(KINDS[item.kind], namespace=item.namespace, name=item.name, uid=item.uid)
+        except GatewayError as error:
+            failure = _describe_refusal(item.kind, item.name, error=error)
+            if failure is None or error.status >= 500:
+                raise
+            return Written(failure, writes_serving=writes_serving)
         logger.info("deleted %s %s of %s: %s", item.kind, item.name, snapshot.key, item.why)
-    return None
+    return Written(writes_serving=writes_serving)
 
 
 async def _is_taken(gateway: Gateway, manifest: Object, *, uid: str) -> bool:
@@ -61,8 +86,21 @@ async def _is_taken(gateway: Gateway, manifest: Object, *, uid: str) -> bool:
     return not any(owner.get("controller") and owner.get("uid") == uid for owner in owners)
 
 
-def _describe_forbidden(manifest: Object, *, message: str) -> Verdict:
-    kind, name = identify(manifest)
+def _describe_refusal(kind: str, name: str, *, error: GatewayError) -> Verdict | None:
+    """What the API server, or an admission webhook behind it, has against a write; None when it said nothing."""
+    if isinstance(error, Conflict | TooManyRequests) or error.status in (0, 401):
+        return None
+    if isinstance(error, Forbidden):
+        return _describe_forbidden(kind, name, message=error.message)
+    words = f"{kind} {name}: {error.message}"
+    if error.status >= 500:
+        return waiting(Reason.CHILD_REJECTED, words)
+    # A webhook denies with any 4xx, and its policy may change without our being told.
+    seconds = None if isinstance(error, Invalid) else FORBIDDEN_SECONDS
+    return stalled(Reason.CHILD_REJECTED, words, recheck_seconds=seconds)
+
+
+def _describe_forbidden(kind: str, name: str, *, message: str) -> Verdict:
     if "being terminated" in message:
         return waiting(Reason.TERMINATING, "the namespace is being deleted")
     reason = Reason.QUOTA_EXCEEDED if "exceeded quota" in message else Reason.API_FORBIDDEN

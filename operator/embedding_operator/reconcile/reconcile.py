@@ -8,12 +8,12 @@ from embedding_operator.api.status import EmbeddingModelStatus
 from embedding_operator.children.desired import desire
 from embedding_operator.children.profile import RenderSettings
 from embedding_operator.judge.judgement import Judgement, judge
-from embedding_operator.judge.verdict import RECHECK_SECONDS, State
+from embedding_operator.judge.verdict import State
 from embedding_operator.kube.gateway import EMBEDDING_MODEL, Gateway
 from embedding_operator.observe.facts import Facts, Key
 from embedding_operator.observe.observe import observe
 from embedding_operator.observe.snapshot import Snapshot
-from embedding_operator.plan.build import Planned, make_plan
+from embedding_operator.plan.build import make_plan
 from embedding_operator.reconcile.apply import carry_out
 from embedding_operator.reconcile.events import tell_changes
 from embedding_operator.reconcile.outcome import Done, Outcome, Stalled, Wait
@@ -58,29 +58,27 @@ async def reconcile(
     )
     planned = make_plan(snapshot, judgement=judgement, manifests=wanted.manifests)
     _ask_trials(judgement, facts=facts)
-    failure = await carry_out(gateway, planned, snapshot=snapshot)
+    written = await carry_out(gateway, planned, snapshot=snapshot)
     findings = Findings(
         judgement=judgement,
         replicas=snapshot.spec.replicas if snapshot.spec else 0,
-        failure=failure,
+        failure=written.failure,
         obstacle=planned.obstacle,
         problem=wanted.problem,
-        writes_serving=_writes_serving(planned),
+        writes_serving=written.writes_serving,
         update_available=wanted.update_available,
     )
     status = build_status(snapshot, judgement=judgement, conditions=summarise(findings, snapshot=snapshot))
     await _write_status(gateway, snapshot=snapshot, status=status, settings=settings)
-    return _conclude(findings, snapshot=snapshot)
+    if written.error is not None:
+        raise written.error
+    return _conclude(findings)
 
 
 def _ask_trials(judgement: Judgement, *, facts: Facts) -> None:
     if judgement.gate is not None and judgement.case_set is not None:
         for pod in judgement.gate.trial:
             facts.request_trial(pod.ref, case_set=judgement.case_set)
-
-
-def _writes_serving(planned: Planned) -> bool:
-    return any(item["kind"] in ("Deployment", "Service") for item in planned.plan.apply)
 
 
 async def _write_status(
@@ -98,13 +96,10 @@ async def _write_status(
         await tell_changes(gateway, snapshot=snapshot, after=status, instance=settings.identity)
 
 
-def _conclude(findings: Findings, *, snapshot: Snapshot) -> Outcome:
+def _conclude(findings: Findings) -> Outcome:
     cause = find_cause(findings)
     if cause is not None and cause.recheck_seconds is not None:
         return Wait(cause.recheck_seconds, cause.reason)
-    if snapshot.keys is None:
-        # Pods cannot check the operator's token before they have the keys.
-        return Wait(RECHECK_SECONDS, "the keys of the private port could not be read yet")
     if cause is not None and cause.state is State.STALLED:
         return Stalled(cause.reason)
     return Done()

@@ -53,7 +53,9 @@ def _generation(*, origin: Origin | None = None, goldens: bool = True) -> Genera
 
 def _render(spec: dict[str, Any], *, origin: Origin | None = None, goldens: bool = True) -> dict[str, Any]:
     body = deployment_body(_generation(origin=origin, goldens=goldens), spec=parse_spec(spec), settings=settings())
-    return deployment(OWNER, body=body, space=SPACE, replicas=2, inputs="cccccccccc", template="tiny-template-d")
+    return deployment(
+        OWNER, body=body, space=SPACE, replicas=2, inputs="cccccccccc", template="tiny-template-d", protects_pods=True
+    )
 
 
 def _pod(spec: dict[str, Any], **options: Any) -> dict[str, Any]:

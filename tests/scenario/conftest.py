@@ -1,7 +1,7 @@
 """A cluster in memory whose hub has one small model."""
 
 import pytest
-from model_samples import request_token, resolved
+from model_samples import COMMIT, request_token, resolved
 from simulated_cluster import SimulatedCluster
 
 
@@ -9,4 +9,5 @@ from simulated_cluster import SimulatedCluster
 def cluster() -> SimulatedCluster:
     made = SimulatedCluster()
     made.facts.resolutions[request_token()] = resolved()
+    made.facts.resolutions[request_token(revision=COMMIT)] = resolved(requested=COMMIT)
     return made

@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
-from model_samples import golden, hub_spec, request_token, resolved, verified_by
+from model_samples import COMMIT, golden, hub_spec, request_token, resolved, verified_by
 from simulated_cluster import SimulatedCluster
 
 from embedding_operator.kube.faults import (
@@ -58,6 +58,7 @@ async def _live(cluster: SimulatedCluster, gateway: FaultyGateway) -> None:
 def _new_cluster() -> SimulatedCluster:
     cluster = SimulatedCluster()
     cluster.facts.resolutions[request_token()] = resolved()
+    cluster.facts.resolutions[request_token(revision=COMMIT)] = resolved(requested=COMMIT)
     return cluster
 
 

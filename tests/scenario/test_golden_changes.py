@@ -122,6 +122,15 @@ async def test_goldens_of_a_config_map_count_and_are_read_anew(cluster: Simulate
     await cluster.settle()
     assert cluster.says("Stalled") == ("True", "GoldenMismatch")
     assert cluster.says("Available") == ("True", "PreviousGenerationServing")
+    assert isinstance(await cluster.reconcile(), Wait), "nobody tells us when the ConfigMap is corrected"
+
+    cluster.answers_trials = False
+    write(golden("bergen", first=4.0))
+    await cluster.settle()
+    assert cluster.says("Verified") == ("Unknown", "Verifying"), "what was said of other cases says nothing of these"
+    cluster.answers_trials = True
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
 
 
 async def test_a_golden_of_the_wrong_length_is_refused_by_name_and_nothing_that_serves_is_touched(

@@ -3,10 +3,12 @@
 import json
 
 import pytest
-from model_samples import hub_spec
+from model_samples import golden, hub_spec, verified_by
 from simulated_cluster import SimulatedCluster
 
+from embedding_model.ports import GoldensReport
 from embedding_operator.kube.gateway import DEPLOYMENT
+from embedding_operator.observe.facts import PodRef
 from embedding_operator.reconcile.outcome import Done, Stalled
 
 UNSCHEDULABLE = {
@@ -60,6 +62,91 @@ async def test_trouble_of_new_pods_leaves_the_old_ones_available(cluster: Simula
     assert cluster.ready_pods() == old
     assert cluster.says("Ready") == ("False", "InsufficientCapacity")
     assert cluster.says("Available") == ("True", "PreviousGenerationServing")
+
+
+async def test_a_correction_needs_no_spare_device_where_nothing_has_served(cluster: SimulatedCluster) -> None:
+    """One device: a pod gets it only while no other pod exists."""
+    cluster.trouble = lambda pod: (
+        UNSCHEDULABLE if cluster.pods()[0]["metadata"]["name"] != pod["metadata"]["name"] else None
+    )
+    cluster.wrong.add("paris")
+    cluster.create_model(hub_spec(verification=verified_by(golden("paris"))))
+    await cluster.settle()
+    assert cluster.ready_pods() == set()
+    cluster.edit_spec(lambda spec: spec.update(verification={}))
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_once_a_pod_was_ready_it_stays_until_another_one_is(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+
+    def rolling() -> object:
+        return cluster.all(DEPLOYMENT)[0]["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"]
+
+    assert rolling() == 0
+    cluster.trouble = lambda pod: {"phase": "Running"}
+    await cluster.settle()
+    assert (cluster.ready_pods(), rolling()) == (set(), 0)
+    cluster.edit_spec(lambda spec: spec.update(replicas=0))
+    await cluster.settle()
+    assert rolling() == "100%"
+
+
+EVICTED = {"phase": "Failed", "reason": "Evicted", "message": "the node was low on memory", "podIP": "10.0.0.1"}
+
+
+async def test_an_evicted_pod_that_lingers_is_neither_asked_nor_today_s_trouble(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    (pod,) = cluster.pods()
+    pod["metadata"] = {**pod["metadata"], "name": f"{pod['metadata']['name']}-gone", "uid": "gone"}
+    cluster.gateway.put({**pod, "status": EVICTED})
+    asked = _record_questions(cluster)
+    await cluster.reconcile()
+    assert [ref.ip for ref in asked if ref.name.endswith("-gone")] == [""]
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_a_generation_without_any_other_pod_says_that_its_pod_was_evicted(cluster: SimulatedCluster) -> None:
+    cluster.trouble = lambda pod: EVICTED
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    assert cluster.says("Reconciling") == ("True", "PodFailed")
+
+
+@pytest.mark.parametrize(
+    "owners",
+    [
+        [],
+        [{"kind": "ReplicaSet", "name": "other-5f", "uid": "x", "controller": True}],
+        [{"kind": "ReplicaSet", "name": "tiny-", "uid": "x", "controller": False}],
+        [{"kind": "Job", "name": "tiny-i0", "uid": "x", "controller": True}],
+    ],
+)
+async def test_a_pod_that_only_carries_our_labels_is_never_asked(cluster: SimulatedCluster, owners: list) -> None:  # type: ignore[type-arg]
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    (pod,) = cluster.pods()
+    pod["metadata"] = {**pod["metadata"], "name": "stranger", "uid": "stranger", "ownerReferences": owners}
+    cluster.gateway.put(pod)
+    asked = _record_questions(cluster)
+    await cluster.reconcile()
+    assert len(asked) == 1
+    assert "stranger" not in {ref.name for ref in asked}
+
+
+def _record_questions(cluster: SimulatedCluster) -> list[PodRef]:
+    asked: list[PodRef] = []
+    answer = cluster.facts.goldens
+
+    def ask(pod: PodRef) -> GoldensReport | None:
+        asked.append(pod)
+        return answer(pod)
+
+    cluster.facts.goldens = ask  # type: ignore[method-assign]
+    return asked
 
 
 async def test_pods_that_a_quota_refuses_are_reported_in_the_api_servers_words(cluster: SimulatedCluster) -> None:

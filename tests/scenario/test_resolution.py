@@ -1,9 +1,10 @@
 """What the source says, and what of it changes a model that exists already."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from model_samples import OTHER_COMMIT, golden, hub_spec, refused, request_token, resolved, verified_by
+from model_samples import COMMIT, OTHER_COMMIT, golden, hub_spec, refused, request_token, resolved, verified_by
 from simulated_cluster import SimulatedCluster
 
 from embedding_model.refusal import Reason
@@ -65,6 +66,48 @@ async def test_a_branch_that_moves_changes_nothing(cluster: SimulatedCluster) ->
     await cluster.settle()
     assert cluster.picture() == before
     assert cluster.facts.resolutions_requested == []
+
+
+async def test_a_lost_resolution_is_found_again_by_its_commit_not_by_its_branch(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    (lost,) = [item for item in cluster.all(CONFIG_MAP) if "-model-" in item["metadata"]["name"]]
+    cluster.facts.resolutions[request_token()] = resolved(revision=OTHER_COMMIT, seed="b")  # the branch has moved
+    cluster.gateway.remove(CONFIG_MAP, namespace="search", name=lost["metadata"]["name"])
+    await cluster.settle()
+    assert cluster.status()["model"]["revision"] == COMMIT
+    assert cluster.find(CONFIG_MAP, lost["metadata"]["name"])["data"] == lost["data"]  # type: ignore[index]
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_another_mirror_is_another_request_and_follows_its_branch(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    moved = resolved(revision=OTHER_COMMIT, seed="b")
+    origin = moved.origin.model_copy(update={"mirror": "corp"})
+    cluster.facts.resolutions[request_token(mirror="corp")] = replace(moved, origin=origin)
+    cluster.edit_spec(lambda spec: spec["model"]["huggingFace"].update(mirror="corp"))
+    await cluster.settle()
+    assert cluster.status()["model"]["revision"] == OTHER_COMMIT
+
+
+async def test_a_profile_that_the_chart_lost_neither_stalls_nor_freezes_what_serves(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec(runtime={"profile": "cuda"}))
+    await cluster.settle()
+    cluster.settings = replace(cluster.settings, profiles={"cpu": cluster.settings.profiles["cpu"]})
+    cluster.edit_spec(lambda spec: spec.update(replicas=3))
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    assert len(cluster.ready_pods()) == 3
+
+
+async def test_an_unknown_profile_does_not_keep_replicas_from_changing(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    cluster.edit_spec(lambda spec: spec.update(runtime={"profile": "tpu"}, replicas=2))
+    await cluster.settle()
+    assert cluster.says("Stalled") == ("True", "ProfileNotFound")
+    assert len(cluster.ready_pods()) == 2
 
 
 async def test_a_spec_edit_elsewhere_resolves_nothing_anew(cluster: SimulatedCluster) -> None:

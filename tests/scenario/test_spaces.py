@@ -108,6 +108,57 @@ async def test_a_generation_that_never_served_makes_way_at_once(cluster: Simulat
     assert cluster.says("Ready") == ("True", "Serving")
 
 
+async def test_a_serving_pod_that_is_unready_for_a_moment_during_a_rollout_keeps_the_service(
+    cluster: SimulatedCluster,
+) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    old, pods = cluster.selected_space(), cluster.ready_pods()
+    cluster.trouble = lambda pod: None if pod["metadata"]["name"] in pods else {"phase": "Pending"}
+    cluster.edit_spec(lambda spec: spec.update(resources={"limits": {"memory": "3Gi"}}))
+    await cluster.settle()
+    cluster.trouble = lambda pod: {"phase": "Running" if pod["metadata"]["name"] in pods else "Pending"}
+    cluster.step()
+    assert cluster.ready_pods() == set()
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}))
+    await cluster.settle()
+    assert cluster.selected_space() == old
+    assert cluster.replicas()[old] == 1
+
+
+async def test_a_generation_that_always_failed_has_not_served_because_it_was_scaled_to_nothing(
+    cluster: SimulatedCluster,
+) -> None:
+    """Both would get pods, and the failing one could hold the only device."""
+    cluster.wrong.add("paris")
+    cluster.create_model(hub_spec(verification=verified_by(golden("paris"))))
+    await cluster.settle()
+    failed = cluster.selected_space()
+    cluster.edit_spec(lambda spec: spec.update(replicas=0))
+    await cluster.settle()
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}, verification={}, replicas=1))
+    await cluster.reconcile()
+    assert cluster.selected_space() != failed
+    await cluster.settle()
+    assert cluster.replicas()[failed] == 0
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_while_nobody_knows_what_is_asked_for_a_space_that_comes_up_stays(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    old = cluster.selected_space()
+    cluster.trouble = lambda pod: None if pod["metadata"]["labels"][names.LABEL_SPACE] == old else {"phase": "Pending"}
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}))
+    await cluster.settle()
+    before = cluster.replicas()
+    assert sorted(before.values()) == [1, 1]
+    cluster.edit_spec(lambda spec: spec.update(model={}))
+    await cluster.settle()
+    assert cluster.says("Stalled") == ("True", "InvalidSpec")
+    assert cluster.replicas() == before
+
+
 async def test_a_service_deleted_in_the_middle_of_a_move_comes_back_where_pods_are_ready(
     cluster: SimulatedCluster,
 ) -> None:

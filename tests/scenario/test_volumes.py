@@ -2,7 +2,7 @@
 
 import pytest
 from model_samples import inspection, manifest, volume_spec
-from simulated_cluster import KEY, SimulatedCluster
+from simulated_cluster import KEY, SimulatedCluster, settings
 
 from embedding_model.ports import JobReport, JobState
 from embedding_model.refusal import Reason, RefusalDocument
@@ -104,6 +104,52 @@ async def test_a_refused_volume_stalls_and_is_read_again_after_a_while(cluster: 
     await _read(cluster, DONE)
     await cluster.settle()
     assert cluster.says("Ready") == ("True", "Serving")
+
+
+@pytest.mark.usefixtures("claim")
+async def test_a_job_that_cannot_start_is_replaced_by_a_corrected_one(cluster: SimulatedCluster) -> None:
+    cluster.trouble = lambda pod: {"phase": "Pending"}
+    cluster.create_model(volume_spec(pod={"nodeSelector": {"disk": "nowhere"}}))
+    await cluster.settle()
+    first = cluster.all(JOB)[0]["metadata"]["name"]
+    cluster.edit_spec(lambda spec: spec.pop("pod"))
+    await cluster.settle()
+    (job,) = cluster.all(JOB)
+    assert job["metadata"]["name"] != first
+    assert "nodeSelector" not in job["spec"]["template"]["spec"]
+
+
+@pytest.mark.usefixtures("claim")
+@pytest.mark.parametrize("report", [None, DONE, REFUSED])
+async def test_a_job_that_reads_or_has_answered_is_not_started_over(
+    cluster: SimulatedCluster, report: JobReport | None
+) -> None:
+    cluster.create_model(volume_spec())
+    await cluster.reconcile()
+    cluster.step()
+    first = cluster.all(JOB)[0]["metadata"]["uid"]
+    if report:
+        cluster.facts.job_reports[cluster.pods()[0]["metadata"]["uid"]] = report
+    cluster.settings = settings(image="runtime:2")
+    await cluster.reconcile()
+    assert [job["metadata"]["uid"] for job in cluster.all(JOB)] == [first]
+
+
+@pytest.mark.usefixtures("claim")
+@pytest.mark.parametrize("end", ["Failed", "Complete"])
+async def test_the_pause_after_a_job_counts_from_its_end(cluster: SimulatedCluster, end: str) -> None:
+    """A drain ends the pod well, so that the Job completes before anybody read its answer."""
+    cluster.create_model(volume_spec())
+    await cluster.reconcile()
+    job = cluster.all(JOB)[0]["metadata"]
+    cluster.pass_time(3600)
+    ended = {"conditions": [{"type": end, "status": "True", "lastTransitionTime": f"{cluster.now:%Y-%m-%dT%H:%M:%SZ}"}]}
+    cluster.gateway.edit(JOB, lambda item: item.update(status=ended), namespace=KEY.namespace, name=job["name"])
+    assert await cluster.reconcile() == Wait(60.0, "PodFailed")
+    cluster.pass_time(60)
+    await cluster.reconcile()
+    await cluster.reconcile()
+    assert cluster.all(JOB)[0]["metadata"]["uid"] != job["uid"]
 
 
 @pytest.mark.usefixtures("claim")

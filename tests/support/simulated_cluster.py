@@ -179,20 +179,30 @@ class SimulatedCluster:
     # Controllers.
 
     def _run_deployment(self, deployment: Mapping[str, Any]) -> None:
+        """As the Deployment controller does: first add new pods within maxSurge, then take old ones away, unready ones
+        first, within maxUnavailable."""
         digest, wanted = _hash_template(deployment), deployment["spec"]["replicas"]
+        rolling = deployment["spec"]["strategy"]["rollingUpdate"]
+        needed = 0 if rolling["maxUnavailable"] == "100%" else wanted - rolling["maxUnavailable"]
         pods = self._pods_of(deployment)
         new = [pod for pod in pods if pod["metadata"]["labels"][REVISION] == digest]
         old = [pod for pod in pods if pod not in new]
-        for pod in new[wanted:]:
+        for pod in pods if wanted == 0 else new[wanted:]:
             self._delete_pod(pod)
-        if wanted == 0 or len([pod for pod in new if _is_ready(pod)]) >= wanted:
-            for pod in old:
-                self._delete_pod(pod)
-        # Old pods that never became ready protect nobody: the real controller clears them away first, too.
-        for pod in [pod for pod in old if not _is_ready(pod)]:
+        kept = new[:wanted]
+        room = wanted + rolling["maxSurge"] - len(kept) - len(old)
+        taken = {pod["metadata"]["name"] for pod in kept}
+        free = [name for name in (f"{digest}-{number}" for number in range(wanted)) if not _ends_with(taken, name)]
+        added = free[: max(0, min(room, wanted - len(kept)))]
+        for suffix in added:
+            self._create_pod(deployment, labels={REVISION: digest}, suffix=suffix)
+        unready_new = len(added) + len([pod for pod in kept if not _is_ready(pod)])
+        removable = len(kept) + len(added) + len(old) - needed - unready_new
+        unready_old = [pod for pod in old if not _is_ready(pod)][: max(0, removable)]
+        spare = len([pod for pod in [*kept, *old] if _is_ready(pod)]) - needed
+        ready_old = [pod for pod in old if _is_ready(pod)][: max(0, min(spare, removable - len(unready_old)))]
+        for pod in [*unready_old, *ready_old]:
             self._delete_pod(pod)
-        for number in range(len(new), wanted):
-            self._create_pod(deployment, labels={REVISION: digest}, suffix=f"{digest}-{number}")
 
     def _run_job(self, job: Mapping[str, Any]) -> None:
         if not self._pods_of(job):
@@ -200,8 +210,10 @@ class SimulatedCluster:
 
     def _create_pod(self, owner: Mapping[str, Any], *, labels: Mapping[str, str], suffix: str) -> None:
         template, metadata = owner["spec"]["template"], owner["metadata"]
-        reference = {"kind": owner["kind"], "name": metadata["name"], "uid": metadata["uid"], "controller": True}
         name = f"{metadata['name']}-{suffix}"
+        # ReplicaSets are left out: a pod names one, and goes with its Deployment.
+        kind = "ReplicaSet" if owner["kind"] == "Deployment" else owner["kind"]
+        reference = {"kind": kind, "name": name, "uid": metadata["uid"], "controller": True}
         if self.find(POD, name) is None:
             self.gateway.put(
                 {
@@ -329,6 +341,10 @@ class SimulatedCluster:
     def _pods_of(self, owner: Mapping[str, Any]) -> list[dict[str, Any]]:
         uid = owner["metadata"]["uid"]
         return [pod for pod in self.pods() if pod["metadata"]["ownerReferences"][0]["uid"] == uid]
+
+
+def _ends_with(taken: set[str], suffix: str) -> bool:
+    return any(name.endswith(suffix) for name in taken)
 
 
 def _hash_template(deployment: Mapping[str, Any]) -> str:

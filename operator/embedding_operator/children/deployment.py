@@ -15,6 +15,13 @@ from embedding_operator.children.profile import RenderSettings
 from embedding_operator.children.service import server_selector
 
 DOWNLOAD_TIMEOUT_SECONDS: Final = 3600  # before startup: pulling the image and the model
+SURGING: Final[Mapping[str, Any]] = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+# Under SURGING the Deployment controller never takes an unready pod away for a new one, not even one that can never
+# become ready: where that pod holds the only device, a correction would wait for ever.
+REPLACING: Final[Mapping[str, Any]] = {
+    "type": "RollingUpdate",
+    "rollingUpdate": {"maxSurge": 1, "maxUnavailable": "100%"},
+}
 REVISION_HISTORY: Final = 2  # old ReplicaSets say what ran before; rolling back is the spec's business
 
 
@@ -22,7 +29,7 @@ def deployment_body(generation: Generation, *, spec: EmbeddingModelSpec, setting
     """Spec of a Deployment without replicas. Raises Unrenderable."""
     return {
         "selector": {"matchLabels": server_selector(generation.model, space=generation.resolved.space)},
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "strategy": SURGING,
         "progressDeadlineSeconds": DOWNLOAD_TIMEOUT_SECONDS + STARTUP_TIMEOUT_SECONDS,
         "revisionHistoryLimit": REVISION_HISTORY,
         "template": pod_template(generation, spec=spec, settings=settings),
@@ -30,9 +37,19 @@ def deployment_body(generation: Generation, *, spec: EmbeddingModelSpec, setting
 
 
 def deployment(
-    owner: Owner, *, body: Mapping[str, Any], space: str, replicas: int, inputs: str, template: str
+    owner: Owner,
+    *,
+    body: Mapping[str, Any],
+    space: str,
+    replicas: int,
+    inputs: str,
+    template: str,
+    protects_pods: bool,
 ) -> dict[str, Any]:
-    """`body` from a rendering or from the ConfigMap `template`; `inputs` is the hash that it was rendered from."""
+    """`body` from a rendering or from the ConfigMap `template`; `inputs` is the hash that it was rendered from.
+
+    `protects_pods`: old pods stay until new ones are ready. Like replicas, this is no part of what is stored.
+    """
     return build_child(
         owner,
         api_version="apps/v1",
@@ -41,5 +58,5 @@ def deployment(
         component=names.COMPONENT_SERVER,
         space=space,
         annotations={names.ANNOTATION_INPUTS: inputs, names.ANNOTATION_TEMPLATE: template},
-        spec={"replicas": replicas, **body},
+        spec={**body, "replicas": replicas, "strategy": SURGING if protects_pods else REPLACING},
     )

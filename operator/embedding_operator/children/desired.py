@@ -20,14 +20,14 @@ from embedding_operator.children.config_maps import (
     model_config_map,
     template_config_map,
 )
-from embedding_operator.children.deployment import deployment, deployment_body
+from embedding_operator.children.deployment import SURGING, deployment, deployment_body
 from embedding_operator.children.disruption_budget import MIN_REPLICAS, disruption_budget
 from embedding_operator.children.inspect_job import inspect_job
 from embedding_operator.children.metadata import Owner
 from embedding_operator.children.pod_template import Generation as Rendering
 from embedding_operator.children.profile import RenderSettings, Unrenderable
 from embedding_operator.children.service import service
-from embedding_operator.judge.generations import Generation, mounted_config_map
+from embedding_operator.judge.generations import Generation, list_config_maps, mounted_config_map
 from embedding_operator.judge.judgement import Judgement
 from embedding_operator.judge.pod_trouble import find_trouble
 from embedding_operator.judge.verdict import RECHECK_SECONDS, Verdict, stalled
@@ -68,7 +68,8 @@ def desire(snapshot: Snapshot, *, judgement: Judgement, settings: RenderSettings
         target = _Target(snapshot, judgement, settings, owner, templates, rolls_upgrades).build(stored)
     except Unrenderable as error:
         problem = stalled(error.reason, error.message, recheck_seconds=RECHECK_SECONDS)
-        target = Desired(manifests=_hold_target(owner, judgement=judgement, templates=templates), problem=problem)
+        held = _hold_target(owner, judgement=judgement, templates=templates, replicas=_scale_held(snapshot, judgement))
+        target = Desired(manifests=held, problem=problem)
     replicas = snapshot.spec.replicas if snapshot.spec else 1
     others = _restore_others(owner, judgement=judgement, templates=templates, replicas_asked=replicas)
     traffic = _direct_traffic(owner, snapshot=snapshot, judgement=judgement)
@@ -109,12 +110,6 @@ def read_templates(snapshot: Snapshot) -> Sequence[Template]:
     return sorted(found, key=lambda template: (template.created, template.name))
 
 
-def named_config_maps(body: Mapping[str, Any]) -> frozenset[str]:
-    """ConfigMaps that the pods of a Deployment's body mount."""
-    volumes = body["template"]["spec"].get("volumes") or ()
-    return frozenset(item["configMap"]["name"] for item in volumes if item.get("configMap"))
-
-
 @dataclass(frozen=True)
 class _Target:
     """Builds the generation that the spec asks for."""
@@ -130,7 +125,8 @@ class _Target:
         """`stored` are the documents that pods mount. Raises Unrenderable."""
         judgement, spec, request = self.judgement, self.snapshot.spec, self.snapshot.request
         jobs: list[Manifest] = []
-        if judgement.model.job and request and spec and not judgement.model.expired_job:
+        model = judgement.model
+        if model.job and request and spec and not (model.expired_job or model.kept_job):
             jobs.append(inspect_job(self.owner, request=request, spec=spec, settings=self.settings))
         resolved, target = judgement.model.resolved, judgement.target
         if resolved is None or target is None or spec is None:
@@ -159,16 +155,33 @@ class _Target:
             # A commit written where its branch stood gives another document, not other bytes: no reason to differ.
             in_force = mounted_config_map(template.body["template"]["spec"], volume="model-config")
             rendering = replace(rendering, model_config_map=in_force or rendering.model_config_map)
-        fresh = deployment_body(rendering, spec=spec, settings=self.settings)
+        fresh = self._render(rendering, spec=spec, template=template)
         is_newer = template is not None and fresh != template.body
         takes_newer = self.rolls_upgrades or _is_broken(target)
         body = fresh if template is None or (is_newer and takes_newer) else template.body
         config_map = template_config_map(self.owner, body=body, space=target.space, inputs=inputs)
         name = config_map["metadata"]["name"]
         wanted = deployment(
-            self.owner, body=body, space=target.space, replicas=spec.replicas, inputs=inputs, template=name
+            self.owner,
+            body=body,
+            space=target.space,
+            replicas=spec.replicas,
+            inputs=inputs,
+            template=name,
+            protects_pods=target.protects_pods(replicas=spec.replicas),
         )
         return Desired(manifests=[config_map, wanted], update_available=is_newer and not takes_newer)
+
+    def _render(
+        self, rendering: Rendering, *, spec: EmbeddingModelSpec, template: Template | None
+    ) -> Mapping[str, Any]:
+        """A rendering of today. A profile or mirror that the chart lost does not matter to a template in force."""
+        try:
+            return deployment_body(rendering, spec=spec, settings=self.settings)
+        except Unrenderable:
+            if template is None:
+                raise
+            return template.body
 
 
 def _is_broken(generation: Generation) -> bool:
@@ -186,21 +199,27 @@ def _choose_template(
         for template in templates
         if template.space == target.space
         and template.inputs == inputs
-        and named_config_maps(template.body) - {keys} <= known
+        and list_config_maps(template.body["template"]["spec"]) - {keys} <= known
     ]
     in_force = [template for template in usable if template.name == target.template]
-    return (in_force or usable or [None])[-1]  # type: ignore[list-item]
+    return next(reversed(in_force or usable), None)
 
 
 def _hold_target(
-    owner: Owner, *, judgement: Judgement, templates: Sequence[Template], replicas: int | None = None
+    owner: Owner, *, judgement: Judgement, templates: Sequence[Template], replicas: int
 ) -> Sequence[Manifest]:
-    """The target as it is: its template may not change now."""
-    target = judgement.target
-    if target is None:
+    """The target as it is but for its pods' number: its template may not change now."""
+    if judgement.target is None:
         return []
-    wanted = target.replicas if replicas is None else replicas
-    return _restore(owner, generation=target, templates=templates, replicas=wanted)
+    return _restore(owner, generation=judgement.target, templates=templates, replicas=replicas)
+
+
+def _scale_held(snapshot: Snapshot, judgement: Judgement) -> int:
+    """Pods of a target that cannot be rendered: as many as asked for where it serves, else those that it has."""
+    target = judgement.target
+    if target is None or snapshot.spec is None:
+        return 0
+    return snapshot.spec.replicas if target.space == judgement.traffic.selected else target.replicas
 
 
 def _restore_others(
@@ -227,7 +246,7 @@ def _restore(
     if stored is not None:
         body, inputs = stored.body, stored.inputs
     elif live is not None:
-        body = {key: value for key, value in live["spec"].items() if key != "replicas"}
+        body = {key: value for key, value in live["spec"].items() if key != "replicas"} | {"strategy": SURGING}
         inputs = generation.inputs or ""
     else:
         return []
@@ -235,7 +254,15 @@ def _restore(
     name = config_map["metadata"]["name"]
     return [
         config_map,
-        deployment(owner, body=body, space=generation.space, replicas=replicas, inputs=inputs, template=name),
+        deployment(
+            owner,
+            body=body,
+            space=generation.space,
+            replicas=replicas,
+            inputs=inputs,
+            template=name,
+            protects_pods=generation.protects_pods(replicas=replicas),
+        ),
     ]
 
 

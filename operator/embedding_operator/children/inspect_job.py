@@ -31,7 +31,7 @@ DEADLINE_SECONDS: Final = 3600
 def inspect_job(
     owner: Owner, *, request: ResolutionRequest, spec: EmbeddingModelSpec, settings: RenderSettings
 ) -> dict[str, Any]:
-    """Named by the request, so that asking again makes another. Raises Unrenderable."""
+    """Named by the request and its pod: asked again or corrected, it is another Job. Raises Unrenderable."""
     profile = choose_profile(settings, name=spec.runtime.profile)
     # Reading files needs no device, and must not wait for a node that has one free.
     pod: dict[str, Any] = {
@@ -63,7 +63,7 @@ def inspect_job(
         owner,
         api_version="batch/v1",
         kind="Job",
-        name=names.inspect_job_name(owner.name, inputs=request.token),
+        name=names.inspect_job_name(owner.name, inputs={"request": request.token, "pod": pod}),
         component=names.COMPONENT_INSPECT,
         annotations={names.ANNOTATION_REQUEST: request.token},
         spec={

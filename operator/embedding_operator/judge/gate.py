@@ -24,6 +24,21 @@ class Gate:
 
     `adopted`: the template may be rendered with the set that the spec asks for. `trial` are pods to be asked now.
     `reports` are the answers that the verdict rests on.
+
+        what is known of the wanted set      verdict                    adopted  blocks  trial
+        no cases at all                      Good NoGoldens             yes      no      -
+        changed, under Warn                  Waiting Verifying          yes      no      -
+        changed, nobody to try it            Waiting Verifying          yes      yes     -
+        changed, being tried                 Waiting Verifying          no       yes     pods
+        changed, a trial failed              Stalled GoldenMismatch     no       yes     -
+        changed, a trial passed              Waiting Verifying          yes      yes     -
+        mounted, not answered                Waiting Verifying          yes      Block   -
+        mounted, not answered, 0 replicas    Waiting ScaledToZero       yes      no      -
+        mounted, a pod failed                Stalled GoldenMismatch     yes      Block   -
+        mounted, passed and none failed      Good GoldensPassed         yes      Block   -
+
+    "Block": only under failurePolicy Block. `repeat_mismatch` makes Stalled GoldenMismatch of Waiting and leaves the
+    rest of the row as it is.
     """
 
     verdict: Verdict
@@ -89,7 +104,8 @@ def _judge_pods(target: Generation, *, case_set: CaseSet, inputs: str, policy: F
 def repeat_mismatch(gate: Gate, *, target: Generation, before: Condition | None) -> Gate:
     """`gate`, or what the status says of these cases already (`before`, the condition Verified of this generation).
 
-    A restarted operator asks again; until the answer comes nothing has changed.
+    A restarted operator asks again; until the answer comes nothing has changed. Only for cases that are all in the
+    spec: the generation says nothing of what a ConfigMap holds.
     """
     unanswered = bool(gate.trial) or any(is_started(pod) and pod.report is None for pod in target.pods)
     if (

@@ -5,16 +5,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from embedding_operator.api import names
+from embedding_operator.api.status import EmbeddingModelStatus
 from embedding_operator.observe.snapshot import Object, ObservedPod, Snapshot
 
 
 @dataclass(frozen=True)
 class Generation:
-    """`deployment` is None for a space whose Deployment does not exist (yet, or any more). `pods` are not ending."""
+    """`deployment` is None for a space whose Deployment does not exist (yet, or any more).
+
+    `pods` are neither ending nor ended; `ended` are those that were evicted or ran to their end and still linger.
+    `was_served`: the status says that the Service served this space.
+    """
 
     space: str
     deployment: Object | None
     pods: Sequence[ObservedPod] = ()
+    ended: Sequence[ObservedPod] = ()
+    was_served: bool = False
 
     @property
     def inputs(self) -> str | None:
@@ -55,11 +62,11 @@ class Generation:
 
     def updated_pods(self, inputs: str) -> Sequence[ObservedPod]:
         """Pods of a template that was rendered from these inputs."""
-        return [
-            pod
-            for pod in self.pods
-            if (pod.object["metadata"].get("annotations") or {}).get(names.ANNOTATION_INPUTS) == inputs
-        ]
+        return [pod for pod in self.pods if _has_inputs(pod, inputs)]
+
+    def updated_ended(self, inputs: str) -> Sequence[ObservedPod]:
+        """As `updated_pods`, of those that have ended."""
+        return [pod for pod in self.ended if _has_inputs(pod, inputs)]
 
     def is_rolled_out(self, *, replicas: int) -> bool:
         """Whether exactly `replicas` pods exist, all of the present template, all ready."""
@@ -70,9 +77,25 @@ class Generation:
 
     @property
     def has_served(self) -> bool:
-        """Whether a pod is ready, or a rollout was once complete (the Deployment controller keeps saying so)."""
-        progressing = find_condition(self.status, kind="Progressing")
-        return bool(self.ready_pods) or progressing.get("reason") == "NewReplicaSetAvailable"
+        """Whether there is traffic to protect, even while no pod is ready for a moment.
+
+        The Deployment's own status does not tell: Progressing says NewReplicaSetAvailable of a Deployment that was
+        scaled to 0 without ever having had a ready pod, and not of one that serves during a rollout.
+        """
+        return self.was_served or bool(self.ready_pods)
+
+    def protects_pods(self, *, replicas: int) -> bool:
+        """Whether a rollout must wait for new ready pods before it takes old ones away.
+
+        From the first ready pod on, until the generation is scaled to 0. The strategy of the live Deployment is the
+        record: a pod that is unready for a moment changes nothing.
+        """
+        if self.ready_pods:
+            return True
+        if self.deployment is None or replicas == 0:
+            return False
+        rolling = (self.deployment["spec"].get("strategy") or {}).get("rollingUpdate") or {}
+        return bool(rolling.get("maxUnavailable") == 0)
 
     def _annotation(self, name: str) -> str | None:
         return (self.deployment["metadata"].get("annotations") or {}).get(name) if self.deployment else None
@@ -81,15 +104,26 @@ class Generation:
 def read_generations(snapshot: Snapshot) -> Mapping[str, Generation]:
     """By space, for every space that a Deployment or a server pod exists of."""
     deployments = {_space(item): item for item in snapshot.children.deployments if _space(item)}
+    served = EmbeddingModelStatus.from_dict(snapshot.status).space
     pods: dict[str, list[ObservedPod]] = {}
     for pod in snapshot.pods:
         component = (pod.object["metadata"].get("labels") or {}).get(names.LABEL_COMPONENT)
         if component == names.COMPONENT_SERVER and not pod.object["metadata"].get("deletionTimestamp"):
             pods.setdefault(_space(pod.object), []).append(pod)
     return {
-        space: Generation(space=space, deployment=deployments.get(space), pods=tuple(pods.get(space, ())))
+        space: Generation(
+            space=space,
+            deployment=deployments.get(space),
+            pods=tuple(pod for pod in pods.get(space, ()) if not pod.has_ended),
+            ended=tuple(pod for pod in pods.get(space, ()) if pod.has_ended),
+            was_served=served is not None and served.fingerprint == space,
+        )
         for space in sorted(deployments.keys() | pods.keys())
     }
+
+
+def _has_inputs(pod: ObservedPod, inputs: str) -> bool:
+    return (pod.object["metadata"].get("annotations") or {}).get(names.ANNOTATION_INPUTS) == inputs
 
 
 def is_ready(pod: ObservedPod) -> bool:
@@ -112,6 +146,11 @@ def find_condition(status: Mapping[str, Any], *, kind: str) -> Mapping[str, Any]
 def pod_spec(deployment: Mapping[str, Any]) -> Mapping[str, Any]:
     spec: Mapping[str, Any] = deployment["spec"]["template"]["spec"]
     return spec
+
+
+def list_config_maps(spec: Mapping[str, Any]) -> frozenset[str]:
+    """Names of the ConfigMaps that a pod of this spec mounts."""
+    return frozenset(item["configMap"]["name"] for item in spec.get("volumes") or () if item.get("configMap"))
 
 
 def mounted_config_map(spec: Mapping[str, Any], *, volume: str) -> str | None:

@@ -1,7 +1,7 @@
 """All verdicts on one snapshot, in the order in which they depend on each other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from embedding_model.goldens.cases import CaseSet
 from embedding_operator.api.reasons import ConditionType
@@ -13,7 +13,7 @@ from embedding_operator.judge.inputs import hash_inputs
 from embedding_operator.judge.model import ModelJudgement, judge_model
 from embedding_operator.judge.rollout import judge_rollout
 from embedding_operator.judge.traffic import Traffic, judge_traffic
-from embedding_operator.judge.verdict import Verdict
+from embedding_operator.judge.verdict import RECHECK_SECONDS, State, Verdict
 from embedding_operator.observe.snapshot import Snapshot
 
 
@@ -66,7 +66,10 @@ def judge(snapshot: Snapshot) -> Judgement:
             policy=spec.verification.failure_policy,
             replicas=spec.replicas,
         )
-        gate = repeat_mismatch(gate, target=target, before=_find_verified(snapshot))
+        if snapshot.user_goldens is None:
+            gate = repeat_mismatch(gate, target=target, before=_find_verified(snapshot))
+        elif gate.verdict.state is State.STALLED:
+            gate = replace(gate, verdict=replace(gate.verdict, recheck_seconds=RECHECK_SECONDS))
     rollout = judge_rollout(target, inputs=inputs, replicas=spec.replicas)
     is_ready = rollout.is_good and gate is not None and not (gate.blocks and not gate.verdict.is_good)
     traffic = judge_traffic(

@@ -6,7 +6,7 @@ volume                              the answer of an inspection Job's pod
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from embedding_operator.judge.verdict import RECHECK_SECONDS, State, Verdict, go
 from embedding_operator.observe.facts import Refused, Resolved, Retrying
 from embedding_operator.observe.snapshot import Object, ObservedPod, Snapshot
 
-FAILED_JOB_SECONDS: Final = 60.0  # a Job that died is made again after so long
+FAILED_JOB_SECONDS: Final = 60.0  # a Job that ended without an answer is made again after so long
 REFUSED_JOB_SECONDS: Final = 300.0  # a volume that was refused is read again after so long: its files may be repaired
 
 
@@ -32,7 +32,8 @@ REFUSED_JOB_SECONDS: Final = 300.0  # a volume that was refused is read again af
 class ModelJudgement:
     """`verdict` becomes the condition Resolved. `resolved` and `request` are set once it is good.
 
-    `job`: a Job must read the volume. `expired_job` names one that has had its time and is made again.
+    `job`: a Job must read the volume. `expired_job` names one that has had its time and is made again, `kept_job` one
+    that reads or has answered: it stays, even where it would be rendered differently today.
     """
 
     verdict: Verdict
@@ -41,6 +42,7 @@ class ModelJudgement:
     evidence: tuple[Evidence, ...] = ()
     job: bool = False
     expired_job: str | None = None
+    kept_job: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class _Answer:
     verdict: Verdict
     found: Resolved | None = None
     expired_job: str | None = None
+    kept_job: str | None = None
 
 
 def judge_model(snapshot: Snapshot) -> ModelJudgement:
@@ -64,12 +67,10 @@ def judge_model(snapshot: Snapshot) -> ModelJudgement:
     if answer.found is not None:
         judged = _serve(answer.found, embedding=spec.embedding, request=request.token)
         # Until it is stored, the answer exists only in the Job's pod: the Job stays.
-        return judged if not from_volume else _keep_job(judged)
-    return ModelJudgement(verdict=answer.verdict, job=from_volume, expired_job=answer.expired_job)
-
-
-def _keep_job(judged: ModelJudgement) -> ModelJudgement:
-    return ModelJudgement(judged.verdict, judged.resolved, judged.request, judged.evidence, job=True)
+        return replace(judged, job=True, kept_job=answer.kept_job) if from_volume else judged
+    return ModelJudgement(
+        verdict=answer.verdict, job=from_volume, expired_job=answer.expired_job, kept_job=answer.kept_job
+    )
 
 
 def _serve(found: Resolved, *, embedding: EmbeddingSpec, request: str) -> ModelJudgement:
@@ -122,26 +123,57 @@ def _ask_resolver(snapshot: Snapshot) -> _Answer:
 
 def _ask_job(snapshot: Snapshot) -> _Answer:
     request = snapshot.request
-    job = next((item for item in snapshot.children.jobs if request and _answers(item, token=request.token)), None)
-    pod = _find_pod(snapshot, job=job) if job else None
-    if job is None or job["metadata"].get("deletionTimestamp"):
+    job = _find_job(snapshot)
+    if job is None:
         return _Answer(verdict=_repeat_refusal(snapshot) or _describe_reading(snapshot))
-    report = pod.job_report if pod else None
+    pod = _find_pod(snapshot, job=job)
+    name, report = job["metadata"]["name"], pod.job_report if pod else None
     if request and report and report.result is not None:
         found = Resolved(request.origin, report.result.manifest, report.result.inspection)
-        return _Answer(verdict=good(Reason.RESOLVED), found=found)
+        return _Answer(verdict=good(Reason.RESOLVED), found=found, kept_job=name)
     refusal = (report.refusal if report else None) or (read_refusal(pod.object) if pod else None)
     if refusal is not None:
         left = _seconds_left(job, now=snapshot.now, of=REFUSED_JOB_SECONDS)
-        expired = job["metadata"]["name"] if left <= 0 else None
         verdict = _refuse(_name_volume(snapshot, refusal=refusal), recheck_seconds=max(left, 1.0))
-        return _Answer(verdict=verdict, expired_job=expired)
-    if find_condition(job.get("status") or {}, kind="Failed").get("status") == "True":
-        return _judge_failed_job(snapshot, job=job, pod=pod)
+        if left <= 0:
+            return _Answer(verdict=verdict, expired_job=name)
+        return _Answer(verdict=verdict, kept_job=name)
+    if _find_end(job):
+        return _judge_ended_job(snapshot, job=job, pod=pod)
     trouble = find_trouble(pod.object) if pod else None
+    is_reading = pod is not None and (pod.object.get("status") or {}).get("phase") == "Running"
     return _Answer(
-        verdict=_claim_missing(snapshot) or trouble or _repeat_refusal(snapshot) or _describe_reading(snapshot)
+        verdict=_claim_missing(snapshot) or trouble or _repeat_refusal(snapshot) or _describe_reading(snapshot),
+        kept_job=name if is_reading else None,
     )
+
+
+def _find_job(snapshot: Snapshot) -> Object | None:
+    """The Job that answers this request: one that has answered before a newer one, which is a corrected one."""
+    token = snapshot.request.token if snapshot.request else None
+    jobs = [
+        item
+        for item in snapshot.children.jobs
+        if not item["metadata"].get("deletionTimestamp") and token and _answers(item, token=token)
+    ]
+    return max(jobs, key=lambda item: (_has_result(snapshot, item), *_age(item)), default=None)
+
+
+def _has_result(snapshot: Snapshot, job: Object) -> bool:
+    pod = _find_pod(snapshot, job=job)
+    return bool(pod and pod.job_report and pod.job_report.result)
+
+
+def _age(job: Object) -> tuple[str, str]:
+    return job["metadata"].get("creationTimestamp", ""), job["metadata"]["name"]
+
+
+def _find_end(job: Object) -> Mapping[str, Any]:
+    """The condition Failed or Complete. A Job never completes by itself: it serves its answer until it is deleted, so
+    a completed one was told to end, by a drain for example."""
+    status = job.get("status") or {}
+    ends = (find_condition(status, kind=kind) for kind in ("Failed", "Complete"))
+    return next((end for end in ends if end.get("status") == "True"), {})
 
 
 def _name_volume(snapshot: Snapshot, *, refusal: RefusalDocument) -> RefusalDocument:
@@ -152,11 +184,12 @@ def _name_volume(snapshot: Snapshot, *, refusal: RefusalDocument) -> RefusalDocu
     return refusal.model_copy(update={"message": f"claim {origin.claim}, path {origin.path}: {refusal.message}"})
 
 
-def _judge_failed_job(snapshot: Snapshot, *, job: Object, pod: ObservedPod | None) -> _Answer:
+def _judge_ended_job(snapshot: Snapshot, *, job: Object, pod: ObservedPod | None) -> _Answer:
+    """It ended, and nobody has its answer."""
     name = job["metadata"]["name"]
     left = _seconds_left(job, now=snapshot.now, of=FAILED_JOB_SECONDS)
     trouble = find_trouble(pod.object) if pod else None
-    words = find_condition(job.get("status") or {}, kind="Failed").get("message", "")
+    words = _find_end(job).get("message") or "it ended before its answer was read"
     reason, message = (trouble.reason, trouble.message) if trouble else (Reason.POD_FAILED, f"Job {name}: {words}")
     verdict = waiting(reason, f"{message}; it is made again", recheck_seconds=max(left, 1.0))
     return _Answer(verdict=verdict, expired_job=name if left <= 0 else None)
@@ -208,5 +241,10 @@ def _owner_uids(item: Mapping[str, Any]) -> list[str]:
 
 
 def _seconds_left(job: Object, *, now: datetime, of: float) -> float:
-    created = datetime.fromisoformat(job["metadata"]["creationTimestamp"])
-    return of - (now - created).total_seconds()
+    """Of a pause that starts when the Job ended; one that has answered and still runs counts from its creation.
+
+    Two clocks are compared: however far they are apart, no pause is longer than it should be.
+    """
+    began = _find_end(job).get("lastTransitionTime") or job["metadata"]["creationTimestamp"]
+    passed = (now - datetime.fromisoformat(began)).total_seconds()
+    return min(of, of - passed)

@@ -16,7 +16,9 @@ def judge_rollout(target: Generation, *, inputs: str, replicas: int) -> Verdict:
             return good(Reason.SCALED_TO_ZERO, "spec.replicas is 0: there are no pods")
         return good(Reason.SERVING, f"{replicas} of {replicas} pods are ready")
     pods = [pod for pod in target.updated_pods(inputs) if not is_ready(pod)]
-    troubles = [trouble for trouble in (find_trouble(pod.object) for pod in pods) if trouble]
+    # What ended long ago explains nothing once there is another pod.
+    speaking = pods or ([] if target.pods else target.updated_ended(inputs))
+    troubles = [trouble for trouble in (find_trouble(pod.object) for pod in speaking) if trouble]
     if troubles:
         return next((trouble for trouble in troubles if trouble.state is State.STALLED), troubles[0])
     refused = find_condition(target.status, kind="ReplicaFailure")

@@ -88,8 +88,10 @@ def _select(
 def _count_replicas(
     item: Generation, *, is_selected: bool, is_known: bool, listed: frozenset[str], replicas: int
 ) -> int:
+    if not is_known:
+        return item.replicas
     if is_selected:
-        return replicas if is_known else item.replicas
+        return replicas
     if any(pod.ref.name in listed for pod in item.pods):
         return item.replicas
     return 0

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -21,9 +22,14 @@ from embedding_operator.kube.gateway import (
     SERVICE,
     Gateway,
 )
-from embedding_operator.observe.facts import Facts, Key, PodRef, ResolutionRequest
-from embedding_operator.observe.snapshot import Children, Object, ObservedPod, Snapshot, UserGoldens
-from embedding_operator.observe.stored_model import find_stored_model, read_stored_models
+from embedding_operator.observe.facts import Facts, Key, PodRef, Resolution, ResolutionRequest, Resolved
+from embedding_operator.observe.snapshot import Children, Object, ObservedPod, Snapshot, UserGoldens, has_ended
+from embedding_operator.observe.stored_model import (
+    StoredModel,
+    find_lost_commit,
+    find_stored_model,
+    read_stored_models,
+)
 
 # Set by the EndpointSlice controller.
 LABEL_SERVICE_NAME: Final = "kubernetes.io/service-name"
@@ -50,6 +56,7 @@ async def observe(gateway: Gateway, key: Key, *, facts: Facts, now: datetime) ->
     models = read_stored_models(groups[2])
     request = _build_request(model, spec=spec)
     stored = find_stored_model(models, request=request) if request else None
+    jobs = frozenset(item["metadata"]["uid"] for item in groups[3])
     return Snapshot(
         key=key,
         now=now,
@@ -59,11 +66,13 @@ async def observe(gateway: Gateway, key: Key, *, facts: Facts, now: datetime) ->
         request=request,
         models=models,
         stored=stored,
-        resolution=_ask_resolution(facts, key=key, request=request) if request and not stored else None,
+        resolution=_ask_resolution(facts, key=key, request=request, models=models, status=model.get("status"))
+        if request and not stored
+        else None,
         children=Children(*groups),
         foreign=[item for item in strangers if not _is_leftover(item, name=key.name)],
         leftover=[item for item in strangers if _is_leftover(item, name=key.name)],
-        pods=[_read_pod(pod, key=key, facts=facts) for pod in _sort(pods)],
+        pods=[_read_pod(pod, key=key, facts=facts) for pod in _sort(pods) if _is_our_pod(pod, key=key, jobs=jobs)],
         endpoints=_sort(slices),
         user_goldens=await _read_user_goldens(gateway, key=key, spec=spec),
         claim_exists=await _look_for_claim(gateway, key=key, spec=spec),
@@ -94,11 +103,36 @@ def _build_origin(spec: EmbeddingModelSpec) -> Origin:
     return Origin(kind=SourceKind.PERSISTENT_VOLUME_CLAIM, claim=volume.claim_name, path=volume.path)
 
 
-def _ask_resolution(facts: Facts, *, key: Key, request: ResolutionRequest) -> Any:
+def _ask_resolution(
+    facts: Facts, *, key: Key, request: ResolutionRequest, models: Sequence[StoredModel], status: Any
+) -> Resolution | None:
     """Volumes are resolved by a Job, whose pod holds the answer."""
     if request.origin.kind is not SourceKind.HUGGING_FACE:
         return None
-    return facts.resolution(key, request=request)
+    commit = find_lost_commit(status, request=request, stored=models)
+    if commit is None:
+        return facts.resolution(key, request=request)
+    pinned = request.origin.model_copy(update={"requested": commit})
+    answer = facts.resolution(key, request=replace(request, origin=pinned))
+    if isinstance(answer, Resolved):
+        # As it was when the branch stood there: the same document, under the same name.
+        answer = replace(answer, origin=answer.origin.model_copy(update={"requested": request.origin.requested}))
+    return answer
+
+
+def _is_our_pod(pod: Object, *, key: Key, jobs: frozenset[str]) -> bool:
+    """Whether a ReplicaSet of our Deployment or one of our Jobs controls it: labels alone can be anybody's, and our
+    token goes to what we ask."""
+    labels = pod["metadata"].get("labels") or {}
+    deployment = names.deployment_name(key.name, fingerprint=labels.get(names.LABEL_SPACE, ""))
+    return any(
+        owner.get("controller")
+        and (
+            (owner.get("kind") == "ReplicaSet" and str(owner.get("name")).startswith(f"{deployment}-"))
+            or (owner.get("kind") == "Job" and owner.get("uid") in jobs)
+        )
+        for owner in _owners(pod)
+    )
 
 
 def _read_pod(pod: Object, *, key: Key, facts: Facts) -> ObservedPod:
@@ -108,7 +142,7 @@ def _read_pod(pod: Object, *, key: Key, facts: Facts) -> ObservedPod:
         key=key,
         name=pod["metadata"]["name"],
         uid=pod["metadata"]["uid"],
-        ip=status.get("podIP") or "",
+        ip="" if has_ended(pod) else status.get("podIP") or "",
         starts=sum(item.get("restartCount", 0) for item in started),
     )
     component = (pod["metadata"].get("labels") or {}).get(names.LABEL_COMPONENT)

@@ -33,6 +33,15 @@ class ObservedPod:
     def name(self) -> str:
         return self.ref.name
 
+    @property
+    def has_ended(self) -> bool:
+        """Evicted or run to its end: it serves nothing, and its address may be another pod's by now."""
+        return has_ended(self.object)
+
+
+def has_ended(pod: Object) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
+
 
 @dataclass(frozen=True)
 class Children:
@@ -96,5 +105,11 @@ class Snapshot:
 
     @property
     def status(self) -> Object:
+        """What we wrote last. Status is rebuilt from what is, with few exceptions: facts of the past that nothing else
+        records (which commit a branch was, that a space served, what a source or a pod answered before we restarted).
+
+        Reading those back is allowed because each of them only keeps things as they are until the world has answered
+        anew: an operator without a status (a restored backup) ends in the same state, a moment later.
+        """
         status: Object = self.model.get("status") or {}
         return status

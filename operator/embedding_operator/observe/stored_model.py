@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from embedding_model import ports
 from embedding_model.resolved import ResolvedModel
 from embedding_operator.api import names
+from embedding_operator.api.status import EmbeddingModelStatus
 from embedding_operator.observe.facts import ResolutionRequest
 
 logger = logging.getLogger(__name__)
@@ -61,3 +62,21 @@ def find_stored_model(stored: Sequence[StoredModel], *, request: ResolutionReque
         if model.request == request.token or (not asked and model.request.partition("@")[0] == key)
     ]
     return max(matching, key=lambda model: (model.request.partition("@")[2], model.created, model.name), default=None)
+
+
+def find_lost_commit(status: object, *, request: ResolutionRequest, stored: Sequence[StoredModel]) -> str | None:
+    """The commit that `request` was answered with, by a status whose ConfigMap is gone; None when it is a new request.
+
+    Asking for the branch again could follow it to where it is now, which nobody asked for.
+    """
+    before = EmbeddingModelStatus.from_dict(status)
+    model, origin = before.model, request.origin
+    if model is None or model.revision is None or before.last_handled_request != request.requested_at:
+        return None
+    if (model.source, model.requested) != (origin.repo, origin.requested):
+        return None
+    # A ConfigMap of this commit is there and answers something else: so it is the request that changed.
+    is_new = any(
+        (item.resolved.origin.repo, item.resolved.origin.revision) == (origin.repo, model.revision) for item in stored
+    )
+    return None if is_new else model.revision

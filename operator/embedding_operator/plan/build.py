@@ -23,9 +23,6 @@ class Planned:
     plan: Plan
     obstacle: Verdict | None = None
 
-    def changes(self, kind: str, *, name: str) -> bool:
-        return any(identify(item) == (kind, name) for item in self.plan.apply)
-
 
 def make_plan(snapshot: Snapshot, *, judgement: Judgement, manifests: Sequence[Manifest]) -> Planned:
     live = {identify(item): item for item in snapshot.children.all()}
@@ -81,7 +78,8 @@ def _plan_deletions(snapshot: Snapshot, *, judgement: Judgement, wanted: set[Ide
         for space, generation in judgement.generations.items()
         if space in expired and generation.deployment is not None
     ]
-    doomed += [(job, "it has done its work or had its time") for job in _unwanted(snapshot.children.jobs, wanted)]
+    kept = wanted | {("Job", judgement.model.kept_job or "")}
+    doomed += [(job, "it has done its work or had its time") for job in _unwanted(snapshot.children.jobs, kept)]
     if judgement.model.resolved is not None:
         budgets = _unwanted(snapshot.children.disruption_budgets, wanted)
         doomed += [(budget, "one replica needs no budget") for budget in budgets]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from embedding_operator.api import names
+from embedding_operator.judge.generations import list_config_maps, pod_spec
 from embedding_operator.judge.judgement import Judgement
 from embedding_operator.observe.snapshot import Object, Snapshot
 
@@ -37,12 +38,7 @@ def _is_settled(deployment: Object) -> bool:
 def _list_named(snapshot: Snapshot) -> Iterator[str]:
     for deployment in snapshot.children.deployments:
         yield (deployment["metadata"].get("annotations") or {}).get(names.ANNOTATION_TEMPLATE, "")
-        yield from _list_mounted(deployment["spec"]["template"]["spec"])
+        yield from list_config_maps(pod_spec(deployment))
     for pod in snapshot.pods:
-        yield from _list_mounted(pod.object.get("spec") or {})
-
-
-def _list_mounted(spec: Object) -> Iterator[str]:
-    for volume in spec.get("volumes") or ():
-        if volume.get("configMap"):
-            yield volume["configMap"]["name"]
+        if not pod.has_ended:
+            yield from list_config_maps(pod.object.get("spec") or {})

@@ -15,7 +15,7 @@ from embedding_operator.children.deployment import deployment, deployment_body
 from embedding_operator.children.disruption_budget import disruption_budget
 from embedding_operator.children.inspect_job import inspect_job
 from embedding_operator.children.metadata import Owner
-from embedding_operator.children.pod_template import Generation
+from embedding_operator.children.pod_template import Rendering
 from embedding_operator.children.profile import Unrenderable
 from embedding_operator.children.service import service
 from embedding_operator.judge.inputs import hash_inputs
@@ -26,7 +26,7 @@ SPACE = "sp1-" + "0123456789abcdef" * 2
 CLAIM = Origin(kind=SourceKind.PERSISTENT_VOLUME_CLAIM, claim="models", path="/tiny")
 
 
-def _generation(*, origin: Origin | None = None, goldens: bool = True) -> Generation:
+def _generation(*, origin: Origin | None = None, goldens: bool = True) -> Rendering:
     found = resolved()
     inspection = found.inspection
     serving = Serving(
@@ -42,7 +42,7 @@ def _generation(*, origin: Origin | None = None, goldens: bool = True) -> Genera
     document = ResolvedModel(
         origin=origin or found.origin, manifest=found.manifest, inspection=inspection, serving=serving, space=SPACE
     )
-    return Generation(
+    return Rendering(
         model="tiny",
         resolved=document,
         model_config_map="tiny-model-aaaaaaaaaa",

@@ -1,5 +1,6 @@
 """Editing the golden cases of a model that serves."""
 
+import orjson
 from model_samples import golden, hub_spec, request_token, verified_by
 from simulated_cluster import KEY, SimulatedCluster
 
@@ -90,8 +91,6 @@ async def test_a_pod_that_never_became_ready_is_tried_before_it_is_replaced(clus
 
 
 async def test_goldens_of_a_config_map_count_and_are_read_anew(cluster: SimulatedCluster) -> None:
-    import orjson
-
     def write(case: dict) -> None:  # type: ignore[type-arg]
         line = orjson.dumps(case).decode()
         body = {
@@ -133,6 +132,25 @@ async def test_goldens_of_a_config_map_count_and_are_read_anew(cluster: Simulate
     assert cluster.says("Ready") == ("True", "Serving")
 
 
+async def test_under_warn_a_mismatch_with_a_config_map_is_looked_at_again(cluster: SimulatedCluster) -> None:
+    line = orjson.dumps(golden("oslo")).decode() + "\n"
+    metadata = {"namespace": KEY.namespace, "name": "mine"}
+    cluster.gateway.put(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"goldens.jsonl": line}}
+    )
+    cluster.create_model(
+        hub_spec(verification={"goldensConfigMapRef": {"name": "mine"}, "failurePolicy": "Warn"}, replicas=0)
+    )
+    cluster.wrong.add("oslo")
+    await cluster.settle()
+    cluster.edit_spec(lambda spec: spec.update(replicas=1))
+    await cluster.settle()
+    opened = {"conditions": [{"type": "Ready", "status": "True"}]}
+    cluster.trouble = lambda pod: {**pod["status"], **opened}
+    assert await cluster.settle() == Wait(15.0, "GoldenMismatch")
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
 async def test_a_golden_of_the_wrong_length_is_refused_by_name_and_nothing_that_serves_is_touched(
     cluster: SimulatedCluster,
 ) -> None:
@@ -156,3 +174,28 @@ async def test_invalid_goldens_of_a_new_model_create_no_pod(cluster: SimulatedCl
     await cluster.settle()
     assert cluster.says("Ready") == ("True", "Serving")
     assert {request.token for request in cluster.facts.resolutions_requested} == {request_token()}
+
+
+async def test_pods_that_cannot_be_asked_for_long_are_named_with_the_reason(cluster: SimulatedCluster) -> None:
+    await _serve(cluster)
+    cluster.answers_trials = False
+    for pod in cluster.pods():
+        cluster.facts.unreachable_pods[pod["metadata"]["uid"]] = "no answer to POST /goldens (ConnectTimeout)"
+    cluster.edit_spec(lambda spec: spec.update(verification=verified_by(golden("rome", first=2.0))))
+    await cluster.settle()
+    message = cluster.condition("Verified")["message"]  # type: ignore[index]
+    assert all(word in message for word in ("ConnectTimeout", "NetworkPolicy", "8081"))
+
+
+async def test_a_trial_that_failed_stays_requested_so_that_what_failed_it_may_pass(cluster: SimulatedCluster) -> None:
+    await _serve(cluster)
+    cluster.wrong.add("berlin")
+    cluster.edit_spec(lambda spec: spec.update(verification=verified_by(golden("berlin", first=2.0))))
+    assert await cluster.settle() == Stalled("GoldenMismatch")
+    cluster.facts.trials_requested.clear()
+    await cluster.settle()
+    assert cluster.facts.trials_requested
+    cluster.wrong.clear()
+    cluster.facts.trial_reports.clear()
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")

@@ -33,6 +33,10 @@ ANNOTATION_INPUTS: Final = f"{GROUP}/inputs"  # on a Deployment: hash of what th
 ANNOTATION_APPLIED: Final = f"{GROUP}/applied"  # on every child: hash of the manifest that we applied last
 ANNOTATION_REQUEST: Final = f"{GROUP}/request"  # on a model ConfigMap or an inspect Job: what was asked (request key)
 
+CONTAINER_RUNTIME: Final = "runtime"
+CONTAINER_FETCH: Final = "fetch"  # init container of models from a hub
+CONTAINER_INSPECT: Final = "inspect"
+
 SERVICE_PORT: Final = 80
 SERVICE_PORT_NAME: Final = "http"
 PRIVATE_PORT_NAME: Final = "private"

@@ -2,6 +2,22 @@
 
 Its body (the spec without replicas) is kept word for word in a template ConfigMap; what runs is always applied from
 there, so that an operator upgrade changes no Deployment, and what was edited by hand comes back as it was.
+
+A Deployment carries three hashes, each as an annotation:
+
+    annotation  made in              of                                   says
+    inputs      judge/inputs         what the user asked for, the files   which template answers the spec; on pods, too
+    template    children/config_maps the stored body, in its ConfigMap's  what the Deployment must hold, word for word
+                                     name
+    applied     children/metadata    the whole manifest                   that the manifest is no longer what we applied
+
+    a change of                                       moves
+    golden cases, embedding, runtime, resources, pod  inputs, template, applied
+    the commit                                        inputs, template, applied; other files are another Deployment
+    replicas, or the strategy that follows them       applied
+    image or another chart value                      none; template and applied under upgradePolicy Rolling, and
+                                                      where pods never served and cannot start
+    what somebody edits by hand in the live object    none: comparing the live object finds it
 """
 
 from collections.abc import Mapping
@@ -10,7 +26,7 @@ from typing import Any, Final
 from embedding_operator.api import names
 from embedding_operator.api.spec import EmbeddingModelSpec
 from embedding_operator.children.metadata import Owner, build_child
-from embedding_operator.children.pod_template import STARTUP_TIMEOUT_SECONDS, Generation, pod_template
+from embedding_operator.children.pod_template import STARTUP_TIMEOUT_SECONDS, Rendering, pod_template
 from embedding_operator.children.profile import RenderSettings
 from embedding_operator.children.service import server_selector
 
@@ -25,14 +41,14 @@ REPLACING: Final[Mapping[str, Any]] = {
 REVISION_HISTORY: Final = 2  # old ReplicaSets say what ran before; rolling back is the spec's business
 
 
-def deployment_body(generation: Generation, *, spec: EmbeddingModelSpec, settings: RenderSettings) -> dict[str, Any]:
+def deployment_body(rendering: Rendering, *, spec: EmbeddingModelSpec, settings: RenderSettings) -> dict[str, Any]:
     """Spec of a Deployment without replicas. Raises Unrenderable."""
     return {
-        "selector": {"matchLabels": server_selector(generation.model, space=generation.resolved.space)},
+        "selector": {"matchLabels": server_selector(rendering.model, space=rendering.resolved.space)},
         "strategy": SURGING,
         "progressDeadlineSeconds": DOWNLOAD_TIMEOUT_SECONDS + STARTUP_TIMEOUT_SECONDS,
         "revisionHistoryLimit": REVISION_HISTORY,
-        "template": pod_template(generation, spec=spec, settings=settings),
+        "template": pod_template(rendering, spec=spec, settings=settings),
     }
 
 

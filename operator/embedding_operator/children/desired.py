@@ -24,7 +24,7 @@ from embedding_operator.children.deployment import SURGING, deployment, deployme
 from embedding_operator.children.disruption_budget import MIN_REPLICAS, disruption_budget
 from embedding_operator.children.inspect_job import inspect_job
 from embedding_operator.children.metadata import Owner
-from embedding_operator.children.pod_template import Generation as Rendering
+from embedding_operator.children.pod_template import Rendering
 from embedding_operator.children.profile import RenderSettings, Unrenderable
 from embedding_operator.children.service import service
 from embedding_operator.judge.generations import Generation, list_config_maps, mounted_config_map

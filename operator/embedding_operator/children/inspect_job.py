@@ -6,7 +6,6 @@ from embedding_operator.api import names
 from embedding_operator.api.spec import EmbeddingModelSpec
 from embedding_operator.children.metadata import Owner, build_child, child_labels
 from embedding_operator.children.pod_template import (
-    INSPECT_CONTAINER,
     KEYS_MOUNT,
     LAST_WORDS,
     MODEL_MOUNT,
@@ -40,7 +39,7 @@ def inspect_job(
         "activeDeadlineSeconds": DEADLINE_SECONDS,
         "containers": [
             {
-                "name": INSPECT_CONTAINER,
+                "name": names.CONTAINER_INSPECT,
                 "image": profile.image,
                 "imagePullPolicy": profile.image_pull_policy,
                 "args": ["inspect", model_folder(request.origin), "--report", "--keys", KEYS_MOUNT],

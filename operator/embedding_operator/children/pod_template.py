@@ -13,10 +13,6 @@ from embedding_operator.children.profile import Profile, RenderSettings, choose_
 from embedding_operator.children.resources import FETCH_RESOURCES, size_resources, volume_limit
 from embedding_operator.children.security import container_security, pod_security
 
-CONTAINER: Final = "runtime"
-FETCH_CONTAINER: Final = "fetch"
-INSPECT_CONTAINER: Final = "inspect"
-
 MODEL_MOUNT: Final = "/models"
 CONFIG_MOUNT: Final = "/etc/embedding/model"
 GOLDENS_MOUNT: Final = "/etc/embedding/goldens"
@@ -36,7 +32,7 @@ TMP_LIMIT: Final = "1Gi"
 
 
 @dataclass(frozen=True)
-class Generation:
+class Rendering:
     """What one rendering needs: the resolved model, and the names of the ConfigMaps that its pods mount."""
 
     model: str
@@ -46,25 +42,25 @@ class Generation:
     inputs: str
 
 
-def pod_template(generation: Generation, *, spec: EmbeddingModelSpec, settings: RenderSettings) -> dict[str, Any]:
+def pod_template(rendering: Rendering, *, spec: EmbeddingModelSpec, settings: RenderSettings) -> dict[str, Any]:
     """Pod template of a Deployment. Raises Unrenderable."""
     profile = choose_profile(settings, name=spec.runtime.profile)
-    resolved = generation.resolved
-    labels = child_labels(generation.model, component=names.COMPONENT_SERVER, space=resolved.space)
+    resolved = rendering.resolved
+    labels = child_labels(rendering.model, component=names.COMPONENT_SERVER, space=resolved.space)
     from_hub = resolved.origin.kind is SourceKind.HUGGING_FACE
     pod: dict[str, Any] = {
         **pod_basics(profile, settings=settings),
         "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "containers": [_runtime_container(generation, spec=spec, profile=profile)],
-        "volumes": _volumes(generation),
+        "containers": [_runtime_container(rendering, spec=spec, profile=profile)],
+        "volumes": _volumes(rendering),
     }
     if from_hub:
-        pod["initContainers"] = [_fetch_container(generation, profile=profile, settings=settings)]
+        pod["initContainers"] = [_fetch_container(rendering, profile=profile, settings=settings)]
     place_pod(pod, spec=spec, profile=profile)
     return {
         "metadata": {
             "labels": labels | {names.LABEL_TRAFFIC: names.TRAFFIC_ON},
-            "annotations": {names.ANNOTATION_INPUTS: generation.inputs},
+            "annotations": {names.ANNOTATION_INPUTS: rendering.inputs},
         },
         "spec": pod,
     }
@@ -133,21 +129,21 @@ def container_ports() -> list[dict[str, Any]]:
     ]
 
 
-def _runtime_container(generation: Generation, *, spec: EmbeddingModelSpec, profile: Profile) -> dict[str, Any]:
-    resolved = generation.resolved
+def _runtime_container(rendering: Rendering, *, spec: EmbeddingModelSpec, profile: Profile) -> dict[str, Any]:
+    resolved = rendering.resolved
     mounts = [
         mount("model", path=MODEL_MOUNT),
         mount("model-config", path=CONFIG_MOUNT),
         mount("keys", path=KEYS_MOUNT),
         mount("tmp", path="/tmp", read_only=False),  # noqa: S108 - an emptyDir
     ]
-    if generation.goldens_config_map:
+    if rendering.goldens_config_map:
         mounts.append(mount("goldens", path=GOLDENS_MOUNT))
     return {
-        "name": CONTAINER,
+        "name": names.CONTAINER_RUNTIME,
         "image": profile.image,
         "imagePullPolicy": profile.image_pull_policy,
-        "args": _serve_arguments(generation, spec=spec, profile=profile),
+        "args": _serve_arguments(rendering, spec=spec, profile=profile),
         "terminationMessagePolicy": LAST_WORDS,
         "env": environment(),
         "ports": container_ports(),
@@ -164,33 +160,33 @@ def _runtime_container(generation: Generation, *, spec: EmbeddingModelSpec, prof
     }
 
 
-def _serve_arguments(generation: Generation, *, spec: EmbeddingModelSpec, profile: Profile) -> list[str]:
-    folder = model_folder(generation.resolved.origin)
+def _serve_arguments(rendering: Rendering, *, spec: EmbeddingModelSpec, profile: Profile) -> list[str]:
+    folder = model_folder(rendering.resolved.origin)
     arguments = ["serve", "--model", folder, "--resolved", f"{CONFIG_MOUNT}/{ports.MODEL_FILE}"]
     arguments += ["--keys", KEYS_MOUNT, "--device", profile.device]
-    if generation.goldens_config_map:
+    if rendering.goldens_config_map:
         arguments += ["--goldens", f"{GOLDENS_MOUNT}/{ports.GOLDENS_FILE}"]
     arguments += ["--failure-policy", FailurePolicy(spec.verification.failure_policy).value]
-    for name in served_names(generation, spec=spec):
+    for name in served_names(rendering, spec=spec):
         arguments += ["--served-name", name]
     return arguments
 
 
-def served_names(generation: Generation, *, spec: EmbeddingModelSpec) -> Sequence[str]:
+def served_names(rendering: Rendering, *, spec: EmbeddingModelSpec) -> Sequence[str]:
     """NAME or NAME=PROMPT: the repository, the EmbeddingModel's own name, and the user's further ones.
 
     A name that the user lists is theirs: it then has the prompt they gave it.
     """
     listed = {item.name: item.prompt for item in spec.runtime.served_names}
-    own = [name for name in (generation.resolved.origin.repo, generation.model) if name and name not in listed]
+    own = [name for name in (rendering.resolved.origin.repo, rendering.model) if name and name not in listed]
     return [*own, *(f"{name}={prompt}" if prompt else name for name, prompt in listed.items())]
 
 
-def _fetch_container(generation: Generation, *, profile: Profile, settings: RenderSettings) -> dict[str, Any]:
-    endpoint = choose_endpoint(settings, mirror=generation.resolved.origin.mirror)
+def _fetch_container(rendering: Rendering, *, profile: Profile, settings: RenderSettings) -> dict[str, Any]:
+    endpoint = choose_endpoint(settings, mirror=rendering.resolved.origin.mirror)
     resolved = f"{CONFIG_MOUNT}/{ports.MODEL_FILE}"
     return {
-        "name": FETCH_CONTAINER,
+        "name": names.CONTAINER_FETCH,
         "image": profile.image,
         "imagePullPolicy": profile.image_pull_policy,
         "args": ["fetch", "--resolved", resolved, "--target", MODEL_MOUNT, "--endpoint", endpoint],
@@ -206,21 +202,21 @@ def _fetch_container(generation: Generation, *, profile: Profile, settings: Rend
     }
 
 
-def _volumes(generation: Generation) -> list[dict[str, Any]]:
-    origin = generation.resolved.origin
+def _volumes(rendering: Rendering) -> list[dict[str, Any]]:
+    origin = rendering.resolved.origin
     model = (
         claim_volume(str(origin.claim))
         if origin.kind is SourceKind.PERSISTENT_VOLUME_CLAIM
-        else {"name": "model", "emptyDir": {"sizeLimit": volume_limit(generation.resolved.manifest)}}
+        else {"name": "model", "emptyDir": {"sizeLimit": volume_limit(rendering.resolved.manifest)}}
     )
     volumes = [
         model,
-        {"name": "model-config", "configMap": {"name": generation.model_config_map}},
-        keys_volume(generation.model),
+        {"name": "model-config", "configMap": {"name": rendering.model_config_map}},
+        keys_volume(rendering.model),
         temporary_volume(),
     ]
-    if generation.goldens_config_map:
-        volumes.append({"name": "goldens", "configMap": {"name": generation.goldens_config_map}})
+    if rendering.goldens_config_map:
+        volumes.append({"name": "goldens", "configMap": {"name": rendering.goldens_config_map}})
     return volumes
 
 

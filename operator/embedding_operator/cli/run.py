@@ -79,14 +79,13 @@ def run(
 def _run(settings: Any, *, kubeconfig: Path | None) -> int:
     """Import the operator proper (kopf, the Kubernetes client) only once the flags are known to be right."""
     import asyncio
-    from datetime import UTC, datetime
 
     from embedding_operator.kube.connection import ConnectionSettingsError
     from embedding_operator.process import run_operator
     from embedding_operator.reconcile.reconcile import reconcile
 
     async def reconcile_key(key: Any, gateway: Any, facts: Any) -> Any:
-        return await reconcile(key, gateway=gateway, facts=facts, settings=settings, clock=lambda: datetime.now(UTC))
+        return await reconcile(key, gateway=gateway, facts=facts, settings=settings)
 
     try:
         return asyncio.run(run_operator(settings, reconcile=reconcile_key, kubeconfig=kubeconfig))

@@ -14,6 +14,7 @@ from embedding_operator.api.reasons import Reason
 from embedding_operator.api.spec import FailurePolicy
 from embedding_operator.api.status import Condition
 from embedding_operator.judge.generations import Generation, is_ready, is_started
+from embedding_operator.judge.silence import describe_silence
 from embedding_operator.judge.verdict import State, Verdict, good, stalled, waiting
 from embedding_operator.observe.snapshot import ObservedPod
 
@@ -30,7 +31,7 @@ class Gate:
         changed, under Warn                  Waiting Verifying          yes      no      -
         changed, nobody to try it            Waiting Verifying          yes      yes     -
         changed, being tried                 Waiting Verifying          no       yes     pods
-        changed, a trial failed              Stalled GoldenMismatch     no       yes     -
+        changed, a trial failed              Stalled GoldenMismatch     no       yes     pods
         changed, a trial passed              Waiting Verifying          yes      yes     -
         mounted, not answered                Waiting Verifying          yes      Block   -
         mounted, not answered, 0 replicas    Waiting ScaledToZero       yes      no      -
@@ -74,11 +75,12 @@ def _judge_trial(target: Generation, *, case_set: CaseSet) -> Gate:
         message = describe_failures(failed, case_set=case_set)
         serving = f"; {len(target.ready_pods)} ready pods go on with the cases before" if target.ready_pods else ""
         verdict = stalled(Reason.GOLDEN_MISMATCH, f"{message}{serving}. Correct the golden case or the spec")
-        return Gate(verdict=verdict, adopted=False, reports=failed)
+        return Gate(verdict=verdict, adopted=False, trial=pods, reports=failed)
     if any(report.state is GateState.PASSED for report in reports):
         verdict = _verifying("a running pod passed the changed golden cases; pods with these cases replace it")
         return Gate(verdict=verdict, reports=reports)
-    return Gate(verdict=_verifying("running pods are asked the changed golden cases"), adopted=False, trial=pods)
+    message = f"running pods are asked the changed golden cases{describe_silence(pods)}"
+    return Gate(verdict=_verifying(message), adopted=False, trial=pods)
 
 
 def _judge_pods(target: Generation, *, case_set: CaseSet, inputs: str, policy: FailurePolicy, replicas: int) -> Gate:
@@ -98,7 +100,8 @@ def _judge_pods(target: Generation, *, case_set: CaseSet, inputs: str, policy: F
         return Gate(verdict=good(Reason.GOLDENS_PASSED, message), blocks=blocks, reports=passed)
     if replicas == 0:
         return Gate(verdict=waiting(Reason.SCALED_TO_ZERO, "there is no pod to ask"), blocks=False)
-    return Gate(verdict=_verifying("pods have not answered the golden cases yet"), blocks=blocks)
+    message = f"pods have not answered the golden cases yet{describe_silence(pod for pod in pods if is_started(pod))}"
+    return Gate(verdict=_verifying(message), blocks=blocks)
 
 
 def repeat_mismatch(gate: Gate, *, target: Generation, before: Condition | None) -> Gate:

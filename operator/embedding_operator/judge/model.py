@@ -20,6 +20,7 @@ from embedding_operator.api.reasons import ConditionType, Reason
 from embedding_operator.api.status import EmbeddingModelStatus
 from embedding_operator.judge.generations import find_condition
 from embedding_operator.judge.pod_trouble import find_trouble, read_refusal
+from embedding_operator.judge.silence import describe_silence
 from embedding_operator.judge.verdict import RECHECK_SECONDS, State, Verdict, good, stalled, waiting
 from embedding_operator.observe.facts import Refused, Resolved, Retrying
 from embedding_operator.observe.snapshot import Object, ObservedPod, Snapshot
@@ -143,7 +144,10 @@ def _ask_job(snapshot: Snapshot) -> _Answer:
     trouble = find_trouble(pod.object) if pod else None
     is_reading = pod is not None and (pod.object.get("status") or {}).get("phase") == "Running"
     return _Answer(
-        verdict=_claim_missing(snapshot) or trouble or _repeat_refusal(snapshot) or _describe_reading(snapshot),
+        verdict=_claim_missing(snapshot)
+        or trouble
+        or _repeat_refusal(snapshot)
+        or _describe_reading(snapshot, pod=pod),
         kept_job=name if is_reading else None,
     )
 
@@ -205,8 +209,8 @@ def _claim_missing(snapshot: Snapshot) -> Verdict | None:
     return waiting(Reason.VOLUME_NOT_FOUND, message, recheck_seconds=RECHECK_SECONDS)
 
 
-def _describe_reading(snapshot: Snapshot) -> Verdict:
-    message = "a Job reads and hashes the files of the volume"
+def _describe_reading(snapshot: Snapshot, *, pod: ObservedPod | None = None) -> Verdict:
+    message = f"a Job reads and hashes the files of the volume{describe_silence([pod] if pod else [])}"
     return _claim_missing(snapshot) or waiting(Reason.INSPECTING_VOLUME, message)
 
 

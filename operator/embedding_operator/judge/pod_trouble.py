@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from embedding_model.refusal import Reason as RefusalReason
 from embedding_model.refusal import RefusalDocument
+from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
 from embedding_operator.judge.verdict import Verdict, stalled, waiting
 
@@ -16,7 +17,6 @@ IMAGE_REASONS: Final = frozenset(
     {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 )
 CONFIG_REASONS: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
-FETCH: Final = "fetch"
 LAST_WORDS: Final = 600  # characters of a container's last words that go into a condition
 
 
@@ -82,7 +82,7 @@ def _judge_end(pod: Object, *, container: str, ended: Object) -> Verdict:
             f"container {container} was killed: it needs more memory than its limit; raise spec.resources.limits.memory"
         )
         return waiting(Reason.OUT_OF_MEMORY, _describe_pod(pod, words))
-    reason = Reason.DOWNLOAD_FAILED if container == FETCH else Reason.CRASH_LOOPING
+    reason = Reason.DOWNLOAD_FAILED if container == names.CONTAINER_FETCH else Reason.CRASH_LOOPING
     words = (ended.get("message") or "").strip()[-LAST_WORDS:] or ended.get("reason") or "no last words"
     return waiting(reason, _describe_pod(pod, f"container {container} ended with {ended.get('exitCode')}: {words}"))
 

@@ -1,8 +1,9 @@
 """How far is the wanted generation, and what holds it up?"""
 
+from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
 from embedding_operator.judge.generations import Generation, find_condition, is_ready, is_started
-from embedding_operator.judge.pod_trouble import FETCH, find_trouble
+from embedding_operator.judge.pod_trouble import find_trouble
 from embedding_operator.judge.verdict import State, Verdict, good, waiting
 from embedding_operator.observe.snapshot import ObservedPod
 
@@ -44,4 +45,6 @@ def _describe_progress(target: Generation, *, pods: list[ObservedPod], replicas:
 
 def _is_fetching(pod: ObservedPod) -> bool:
     containers = (pod.object.get("status") or {}).get("initContainerStatuses") or ()
-    return any(item.get("name") == FETCH and "running" in (item.get("state") or {}) for item in containers)
+    return any(
+        item.get("name") == names.CONTAINER_FETCH and "running" in (item.get("state") or {}) for item in containers
+    )

@@ -17,7 +17,7 @@ from embedding_operator.plan.build import make_plan
 from embedding_operator.reconcile.apply import carry_out
 from embedding_operator.reconcile.events import tell_changes
 from embedding_operator.reconcile.outcome import Done, Outcome, Stalled, Wait
-from embedding_operator.reconcile.status import build_status, build_suspended_status
+from embedding_operator.reconcile.status_builder import build_status, build_suspended_status
 from embedding_operator.reconcile.summary import Findings, find_cause, summarise, summarise_suspended
 
 
@@ -97,9 +97,11 @@ async def _write_status(
 
 
 def _conclude(findings: Findings) -> Outcome:
-    cause = find_cause(findings)
-    if cause is not None and cause.recheck_seconds is not None:
-        return Wait(cause.recheck_seconds, cause.reason)
+    cause, gate = find_cause(findings), findings.judgement.gate
+    # Under failurePolicy Warn a mismatch is no cause, and may heal all the same.
+    waited_for = cause or (gate.verdict if gate else None)
+    if waited_for is not None and waited_for.recheck_seconds is not None:
+        return Wait(waited_for.recheck_seconds, waited_for.reason)
     if cause is not None and cause.state is State.STALLED:
         return Stalled(cause.reason)
     return Done()

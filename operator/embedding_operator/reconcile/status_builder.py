@@ -24,7 +24,6 @@ from embedding_operator.api.status import (
     shorten,
 )
 from embedding_operator.children.metadata import Owner
-from embedding_operator.children.pod_template import CONTAINER
 from embedding_operator.children.service import server_selector, service_url
 from embedding_operator.judge.gate import count_passed
 from embedding_operator.judge.generations import Generation, mounted_config_map, pod_spec
@@ -173,7 +172,12 @@ def _describe_pods(serving: Generation | None, *, before: EmbeddingModelStatus) 
         return before.pods
     reports = [pod.report for pod in serving.ready_pods if pod.report is not None]
     image = next(
-        (item.get("image") for item in pod_spec(serving.deployment)["containers"] if item["name"] == CONTAINER), None
+        (
+            item.get("image")
+            for item in pod_spec(serving.deployment)["containers"]
+            if item["name"] == names.CONTAINER_RUNTIME
+        ),
+        None,
     )
     same_image = before.pods is not None and before.pods.runtime_image == image
     return PodsStatus(

@@ -52,8 +52,8 @@ class Watches:
     credentials_seconds: float = CREDENTIALS_SECONDS
 
 
-async def watch(watches: Watches, *, stop: threading.Event, ready: threading.Event) -> None:
-    """Watch until `stop` is set; `ready` is set once kopf runs.
+async def watch(watches: Watches, *, stop: threading.Event) -> None:
+    """Watch until `stop` is set.
 
     Raises whatever ends kopf: a resource type that is gone (its CRD was deleted), refused credentials, repeated errors
     of the API server. The caller starts it anew.
@@ -65,7 +65,6 @@ async def watch(watches: Watches, *, stop: threading.Event, ready: threading.Eve
         namespaces=list(watches.namespaces),
         standalone=True,
         stop_flag=stop,
-        ready_flag=ready,
     )
 
 

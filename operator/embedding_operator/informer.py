@@ -10,11 +10,11 @@ import random
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
+from embedding_operator.clock import Clock, MonotonicClock, backoff
 from embedding_operator.kube.gateway import EMBEDDING_MODEL, Gateway, GatewayError
 from embedding_operator.observe.facts import Key
-from embedding_operator.workqueue import Clock, MonotonicClock, backoff
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,8 @@ FIRST_RESTART_SECONDS: Final = 1.0
 MAX_RESTART_SECONDS: Final = 30.0
 # As aiohttp's documentation of graceful shutdown advises.
 TLS_CLOSE_SECONDS: Final = 0.25
+# kopf gives its own tasks some ten seconds to end; a name that is looked up can hold a thread a while longer.
+END_SECONDS: Final = 30.0
 # Watches that lived this long were healthy: the next restart begins at the first delay again.
 HEALTHY_SECONDS: Final = 60.0
 
@@ -33,7 +35,11 @@ HEALTHY_SECONDS: Final = 60.0
 class Watch(Protocol):
     """Runs watches until `stop` is set, or raises."""
 
-    def __call__(self, *, stop: threading.Event, ready: threading.Event) -> Awaitable[None]: ...
+    def __call__(self, *, stop: threading.Event) -> Awaitable[None]: ...
+
+
+class WatchesHang(Exception):
+    """Watches that were told to end, or failed, have not ended: only a new process is rid of them."""
 
 
 class Informer:
@@ -44,23 +50,27 @@ class Informer:
         self._watch = watch
         self._clock = clock or MonotonicClock()
         self._stopping = False
+        self._unserved = False  # our CRD is gone: that is what ends, or has ended, the watches
         self._stop_watch = threading.Event()
 
     async def run(self) -> None:
+        """Watch, again and again.
+
+        Raises:
+            WatchesHang: the caller must end the process.
+        """
         failures = 0
         while not self._stopping:
             await self._wait_until_served()
-            started = self._clock.monotonic()
-            self._stop_watch = threading.Event()
-            checking = asyncio.create_task(self._stop_when_unserved(self._stop_watch), name="check that we are served")
-            try:
-                error = await self._watch_in_thread(self._stop_watch)
-            finally:
-                checking.cancel()
             if self._stopping:
                 return
-            if self._stop_watch.is_set():
-                continue  # our CRD is gone
+            started = self._clock.monotonic()
+            self._unserved = False
+            error = await self._watch_to_the_end()
+            if self._stopping:
+                return
+            if self._unserved:
+                continue
             failures = 1 if self._clock.monotonic() - started > HEALTHY_SECONDS else failures + 1
             seconds = backoff(failures, first=FIRST_RESTART_SECONDS, limit=MAX_RESTART_SECONDS)
             # No stack: what ends the watches is the API server's doing, and its words say it.
@@ -86,22 +96,40 @@ class Informer:
                 said = True
             await self._clock.sleep(WAIT_FOR_CRD_SECONDS)
 
-    async def _stop_when_unserved(self, stop: threading.Event) -> None:
-        while True:
+    async def _watch_to_the_end(self) -> BaseException | None:
+        """Run the watches until they end; what ended them, or None. Raises WatchesHang."""
+        stop = self._stop_watch = threading.Event()
+        ended = self._start_watch(stop)
+        supervising = asyncio.create_task(self._supervise(stop), name="supervise the watches")
+        try:
+            both: set[asyncio.Future[Any]] = {ended, supervising}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                supervising.result()
+            return await ended
+        finally:
+            supervising.cancel()
+
+    async def _supervise(self, stop: threading.Event) -> None:
+        """Stop the watches when our CRD is gone. Raises WatchesHang when they have not ended long after a stop."""
+        while not stop.is_set():
             await self._clock.sleep(SERVED_CHECK_SECONDS)
             with suppress(GatewayError):  # an API server that does not answer says nothing about our CRD
-                if not await _is_served(self._gateway):
+                if not stop.is_set() and not await _is_served(self._gateway):
+                    self._unserved = True
                     stop.set()
+        await self._clock.sleep(END_SECONDS)
+        raise WatchesHang(f"the watches have not ended within {END_SECONDS:.0f} s")
 
-    async def _watch_in_thread(self, stop: threading.Event) -> BaseException | None:
-        """Run the watches to their end; what ended them, or None."""
+    def _start_watch(self, stop: threading.Event) -> asyncio.Future[BaseException | None]:
+        """Run the watches in a thread; the future holds what ended them, or None."""
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[BaseException | None] = loop.create_future()
 
         def run() -> None:
             error: BaseException | None = None
             try:
-                asyncio.run(_run_to_its_end(self._watch(stop=stop, ready=threading.Event())))
+                asyncio.run(_run_to_its_end(self._watch(stop=stop), stop=stop))
             except BaseException as raised:
                 error = raised
             with suppress(RuntimeError):  # our loop is closed: the process is ending
@@ -109,7 +137,7 @@ class Informer:
 
         # A daemon: nothing that kopf waits for may keep a process alive that has lost its Lease.
         threading.Thread(target=run, name="informer", daemon=True).start()
-        return await ended
+        return ended
 
 
 async def list_keys(gateway: Gateway, *, namespaces: tuple[str, ...]) -> list[Key]:
@@ -155,10 +183,12 @@ async def _is_served(gateway: Gateway) -> bool:
     return any(resource.get("name") == EMBEDDING_MODEL.plural for resource in found.get("resources") or ())
 
 
-async def _run_to_its_end(watching: Awaitable[None]) -> None:
+async def _run_to_its_end(watching: Awaitable[None], *, stop: threading.Event) -> None:
     try:
         await watching
     finally:
+        # kopf waits for the event in threads of its loop, and the loop waits for its threads before it closes.
+        stop.set()
         # The TLS connections of cancelled watches close in the background of the loop, which ends with us.
         await asyncio.sleep(TLS_CLOSE_SECONDS)
 

@@ -12,8 +12,9 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
+from embedding_operator.clock import Clock, MonotonicClock, backoff
 from embedding_operator.kube.gateway import Conflict, GatewayError, TooManyRequests
 from embedding_operator.reconcile.outcome import Done, Outcome, Stalled, Wait
 
@@ -24,32 +25,6 @@ K = TypeVar("K", bound=Hashable)
 FIRST_BACKOFF_SECONDS: Final = 1.0
 # Five minutes: long enough that a broken API is not hammered, short enough that nobody has to restart the operator.
 MAX_BACKOFF_SECONDS: Final = 300.0
-
-
-class Clock(Protocol):
-    def monotonic(self) -> float:
-        """Seconds; only differences mean something."""
-
-    async def sleep(self, seconds: float) -> None: ...
-
-
-class MonotonicClock:
-    """The event loop's clock."""
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-
-def backoff(attempt: int, *, first: float, limit: float, jitter: Callable[[], float] = random.random) -> float:
-    """Seconds before retry number `attempt` (from 1): doubling from `first` to `limit`, and up to 20 % less by chance.
-
-    The jitter takes away and never adds, so that `limit` is a promise.
-    """
-    doubled = first * 2.0 ** min(attempt - 1, 30)
-    return min(doubled, limit) * (1.0 - 0.2 * jitter())
 
 
 @dataclass(frozen=True)
@@ -112,11 +87,6 @@ class WorkQueue(Generic[K]):
             self._due_at[key] = at
             heapq.heappush(self._delayed, (at, next(self._order), key))
             self._wake_timer.set()
-
-    def forget(self, key: K) -> None:
-        """Drop what is remembered of a key whose object is gone: failures and planned returns."""
-        self._failures.pop(key, None)
-        self._due_at.pop(key, None)
 
     @property
     def state(self) -> QueueState:

@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 import pytest
 from manual_clock import ManualClock, settle
 
+from embedding_operator.clock import backoff
 from embedding_operator.kube.gateway import Conflict, TooManyRequests, Unreachable
 from embedding_operator.reconcile.outcome import Done, Outcome, Stalled, Wait
-from embedding_operator.workqueue import WorkQueue, backoff
+from embedding_operator.workqueue import WorkQueue
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import Final
 import orjson
 
 from embedding_model.ports import KEYS_ISSUER, KEYS_JWKS, KEYS_SUBJECT, TOKEN_AUDIENCE
+from embedding_operator.clock import Clock, MonotonicClock, backoff
 from embedding_operator.kube.gateway import Gateway, GatewayError
-from embedding_operator.workqueue import Clock, MonotonicClock, backoff
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from embedding_model.sources.manifest import build_manifest
 from embedding_model.sources.memory import MemorySource
 from embedding_model.sources.selection import select
 from embedding_operator.observe.facts import InProgress, Key, Refused, ResolutionRequest, Resolved, Retrying
-from embedding_operator.resolve.resolver import ABANDONED_SECONDS, Resolver
+from embedding_operator.resolve.resolver import ABANDONED_SECONDS, MAX_RETRY_AFTER_SECONDS, SHARED_SECONDS, Resolver
 
 KEY, OTHER = Key("search", "a"), Key("search", "b")
 
@@ -130,11 +130,12 @@ async def test_an_unavailable_hub_is_asked_again_at_growing_intervals_and_the_mo
     ("error", "gaps"),
     [
         (Unavailable("busy", retry_after=90.0), [90, 90, 90]),
+        (Unavailable("busy", retry_after=86400.0), [MAX_RETRY_AFTER_SECONDS] * 3),
         (Unavailable("busy"), [10, 20, 40]),
         (Refusal(Reason.REPOSITORY_NOT_FOUND, "no such repository"), [10, 20, 40]),
     ],
 )
-async def test_retries_keep_their_distance(clock: ManualClock, error: Exception, gaps: list[int]) -> None:
+async def test_retries_keep_their_distance(clock: ManualClock, error: Exception, gaps: list[float]) -> None:
     hub, told = Hub(clock, script=[error] * 4), list[Key]()
     async with resolver_of(hub, clock=clock, told=told) as resolver:
         resolver.resolution(KEY, request=request_for())
@@ -188,3 +189,52 @@ async def test_a_request_that_nobody_asks_about_any_more_is_given_up(clock: Manu
         resolver.resolution(KEY, request=request_for())
         await clock.advance(ABANDONED_SECONDS * 3)
     assert ABANDONED_SECONDS - 300 < hub.times[-1] <= ABANDONED_SECONDS
+
+
+async def test_an_answer_is_forgotten_once_a_reconcile_has_stored_it(clock: ManualClock) -> None:
+    hub, told = Hub(clock), list[Key]()
+    async with resolver_of(hub, clock=clock, told=told) as resolver:
+        for _ in range(3):
+            with resolver.round_of(KEY):
+                resolver.resolution(KEY, request=request_for())
+            await settle()
+        assert len(hub.asked) == 1
+        with resolver.round_of(KEY):
+            pass  # it is stored, or the model was deleted
+        with resolver.round_of(KEY):
+            assert resolver.resolution(KEY, request=request_for()) == InProgress()
+        await settle()
+    assert len(hub.asked) == 2
+
+
+async def test_a_reconcile_that_failed_forgets_no_answer(clock: ManualClock) -> None:
+    hub, told = Hub(clock), list[Key]()
+    async with resolver_of(hub, clock=clock, told=told) as resolver:
+        resolver.resolution(KEY, request=request_for())
+        await settle()
+        with pytest.raises(RuntimeError), resolver.round_of(KEY):
+            raise RuntimeError("the API server is away")
+        assert isinstance(resolver.resolution(KEY, request=request_for()), Resolved)
+
+
+async def test_another_model_does_not_get_an_answer_from_long_before_it_asked(clock: ManualClock) -> None:
+    hub, told = Hub(clock), list[Key]()
+    async with resolver_of(hub, clock=clock, told=told) as resolver:
+        resolver.resolution(KEY, request=request_for())
+        await clock.advance(SHARED_SECONDS + 1)
+        assert isinstance(resolver.resolution(KEY, request=request_for()), Resolved)
+        assert resolver.resolution(OTHER, request=request_for()) == InProgress()
+        await settle()
+    assert len(hub.asked) == 2
+
+
+async def test_a_deleted_models_refused_repository_is_asked_no_more(clock: ManualClock) -> None:
+    hub, told = Hub(clock, script=[Refusal(Reason.REPOSITORY_NOT_FOUND, "none")] * 100), list[Key]()
+    async with resolver_of(hub, clock=clock, told=told) as resolver:
+        with resolver.round_of(KEY):
+            resolver.resolution(KEY, request=request_for())
+        await settle()
+        with resolver.round_of(KEY):
+            pass
+        await clock.advance(3000)
+    assert len(hub.asked) == 1

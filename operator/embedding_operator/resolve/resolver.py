@@ -4,18 +4,22 @@
                       -> Refused   -> asked again      10 s, 20 s, ... 5 min: a repository may appear, a gate may open
                       -> Retrying  -> asked again      the same, or as long as the hub says (Retry-After)
 
-Nothing is ever resolved anew while its answer is kept; a restart finds the answer in the ConfigMap and does not ask.
+An answer lives here only until a reconcile has stored it: `round_of` marks one reconcile, and a model whose round did
+not ask is no longer interested. So a model that is deleted and made again gets the branch as it is then. A restart
+finds the answer in the ConfigMap and does not ask.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 from embedding_model.refusal import Refusal, Unavailable
+from embedding_operator.clock import Clock, MonotonicClock, backoff
 from embedding_operator.observe.facts import (
     InProgress,
     Key,
@@ -25,13 +29,17 @@ from embedding_operator.observe.facts import (
     Resolved,
     Retrying,
 )
-from embedding_operator.workqueue import Clock, MonotonicClock, backoff
 
 logger = logging.getLogger(__name__)
 
 FIRST_RETRY_SECONDS: Final = 10.0
 MAX_RETRY_SECONDS: Final = 300.0
-# A request that no reconcile has asked about for this long belongs to a model that is gone: several resyncs.
+# The longest wait that a hub may ask for: a day would leave a model without its files long after the hub is well again.
+MAX_RETRY_AFTER_SECONDS: Final = 900.0
+# Another model joins an answer that is at most so old; a branch may have moved since.
+SHARED_SECONDS: Final = 60.0
+# A request that no reconcile has asked about for this long belongs to a model that went
+# while nobody watched: several resyncs.
 ABANDONED_SECONDS: Final = 3600.0
 
 
@@ -40,7 +48,8 @@ class _Entry:
     request: ResolutionRequest
     state: Resolution = field(default_factory=InProgress)
     keys: set[Key] = field(default_factory=set)
-    asked_at: float = 0.0
+    asked_at: float = 0.0  # by a reconcile
+    answered_at: float = 0.0
     task: asyncio.Task[None] | None = None
 
 
@@ -68,13 +77,28 @@ class Resolver:
         self._on_result = on_result
         self._entries: dict[str, _Entry] = {}
         self._token_of: dict[Key, str] = {}
+        self._asking: set[Key] = set()  # asked in the round under way
+
+    @contextmanager
+    def round_of(self, key: Key) -> Iterator[None]:
+        """One reconcile of `key`; when it ends without an error and has not asked, what `key` asked is forgotten."""
+        self._asking.discard(key)
+        yield
+        if key not in self._asking:
+            self._leave(key)
+        self._asking.discard(key)
 
     def resolution(self, key: Key, *, request: ResolutionRequest) -> Resolution:
         """What is known of the request now; starts asking when it is new. Never waits, never raises."""
-        self._leave_other_request(key, token=request.token)
+        self._asking.add(key)
+        if self._token_of.get(key) != request.token:
+            self._leave(key)
+        self._token_of[key] = request.token
         entry = self._entries.get(request.token)
+        if entry is not None and self._is_outdated(entry, key=key):
+            self._drop(entry)
+            entry = None
         if entry is None:
-            self._forget_abandoned()
             entry = _Entry(request=request)
             self._entries[request.token] = entry
             entry.task = asyncio.get_running_loop().create_task(self._pursue(entry), name=f"resolve for {key}")
@@ -89,17 +113,20 @@ class Resolver:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _leave_other_request(self, key: Key, *, token: str) -> None:
-        """A model whose spec now asks for something else is no longer interested in what it asked before."""
-        former = self._token_of.get(key)
-        self._token_of[key] = token
-        if former is None or former == token:
-            return
-        entry = self._entries.get(former)
+    def _leave(self, key: Key) -> None:
+        """The model's spec asks for something else now, its answer is stored, or the model is gone."""
+        entry = self._entries.get(self._token_of.pop(key, ""))
         if entry is not None:
             entry.keys.discard(key)
             if not entry.keys:
                 self._drop(entry)
+
+    def _is_outdated(self, entry: _Entry, *, key: Key) -> bool:
+        """Whether the answer is too old for a model that asks for the first time, or for any."""
+        if not isinstance(entry.state, Resolved):
+            return False
+        age = self._clock.monotonic() - entry.answered_at
+        return self._is_abandoned(entry) or (key not in entry.keys and age > SHARED_SECONDS)
 
     def _drop(self, entry: _Entry) -> None:
         self._entries.pop(entry.request.token, None)
@@ -116,7 +143,7 @@ class Resolver:
             if isinstance(state, Resolved):
                 return
             seconds = backoff(attempt, first=FIRST_RETRY_SECONDS, limit=MAX_RETRY_SECONDS, jitter=self._jitter)
-            await self._clock.sleep(max(seconds, retry_after or 0.0))
+            await self._clock.sleep(max(seconds, min(retry_after or 0.0, MAX_RETRY_AFTER_SECONDS)))
             if self._is_abandoned(entry):
                 self._abandon(entry)
                 return
@@ -148,6 +175,7 @@ class Resolver:
     def _set(self, entry: _Entry, state: Resolution) -> None:
         """Tell the models when there is something to see: the number of attempts is not."""
         before, entry.state = entry.state, state
+        entry.answered_at = self._clock.monotonic()
         if isinstance(before, Retrying) and isinstance(state, Retrying) and before.message == state.message:
             return
         if before != state:
@@ -156,12 +184,6 @@ class Resolver:
 
     def _is_abandoned(self, entry: _Entry) -> bool:
         return self._clock.monotonic() - entry.asked_at > ABANDONED_SECONDS
-
-    def _forget_abandoned(self) -> None:
-        """Answers are kept by no task; those of models that are gone leave when new requests come."""
-        for entry in list(self._entries.values()):
-            if isinstance(entry.state, Resolved) and self._is_abandoned(entry):
-                self._abandon(entry)
 
     def _abandon(self, entry: _Entry) -> None:
         self._entries.pop(entry.request.token, None)

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from embedding_operator.clock import Clock, MonotonicClock
 from embedding_operator.kube.gateway import LEASE, Conflict, Gateway, GatewayError, Object
 from embedding_operator.settings import LeaseSettings
-from embedding_operator.workqueue import Clock, MonotonicClock
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ class Elector:
         self._now = now
         self._jitter = jitter
         self._held: Object | None = None
+        self._may_hold = False  # a write that takes the Lease was sent, whatever came of it
         self._seen: _Sighting | None = None
         self._said: str | None = None
 
@@ -100,12 +101,15 @@ class Elector:
 
     async def release(self) -> None:
         """Give a Lease that we hold up, so that a standby takes over at once; failing to is no harm, only slower."""
-        with suppress(GatewayError, LeaseLost, TimeoutError):
+        if not self._may_hold:
+            return
+        with suppress(GatewayError, TimeoutError):
             async with asyncio.timeout(self._settings.renew_deadline):
-                held = self._held or await self._read_again()
-                spec = {**held["spec"], "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._timestamp()}
-                await self._gateway.replace({**held, "spec": spec})
-        self._held = None
+                held = self._held or await self._gateway.get(LEASE, namespace=self._namespace, name=self._settings.name)
+                if held is not None and held["spec"].get("holderIdentity") == self._identity:
+                    empty = {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._timestamp()}
+                    await self._gateway.replace({**held, "spec": {**held["spec"], **empty}})
+        self._held, self._may_hold = None, False
 
     @property
     def _where(self) -> str:
@@ -114,11 +118,13 @@ class Elector:
     async def _try_to_take(self) -> bool:
         live = await self._gateway.get(LEASE, namespace=self._namespace, name=self._settings.name)
         if live is None:
+            self._may_hold = True
             self._held = await self._gateway.create(self._manifest(transitions=0))
             return True
         spec = live.get("spec") or {}
         if not self._is_free(spec):
             return False
+        self._may_hold = True
         self._held = await self._gateway.replace(self._taken_over(live))
         return True
 

@@ -52,7 +52,9 @@ class _Leader:
     ask: ThreadedAsk
     resolver: Resolver
     auditor: Auditor | None
+    client: PodClient | None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    working: asyncio.Task[None] = field(init=False)
 
     def start(self, name: str, work: Awaitable[None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(_await(work))
@@ -115,6 +117,7 @@ async def _acquire(elector: Elector, *, stop: asyncio.Event) -> bool:
         return True
     acquiring.cancel()
     await asyncio.gather(acquiring, return_exceptions=True)
+    await elector.release()  # the write that was cancelled may have taken it
     return False
 
 
@@ -162,7 +165,7 @@ def _assemble(
     namespaces = tuple(settings.watch_namespaces)
 
     async def work(key: Key) -> Outcome:
-        with leader.auditor.round_of(key) if leader.auditor else nullcontext():
+        with leader.resolver.round_of(key), leader.auditor.round_of(key) if leader.auditor else nullcontext():
             return await reconcile(key, gateway, facts)
 
     queue: WorkQueue[Key] = WorkQueue(
@@ -170,7 +173,7 @@ def _assemble(
     )
     ask = ThreadedAsk(partial(resolve_from_hub, hub_endpoint=settings.hub_endpoint, mirrors=settings.mirrors))
     resolver = Resolver(ask, on_change=queue.add, on_result=metrics.record_resolution)
-    auditor = None
+    client, auditor = None, None
     if settings.pod_token_file is not None:
         client = PodClient(token_file=settings.pod_token_file)
         auditor = Auditor(client, on_change=queue.add, refresh_seconds=settings.audit_seconds)
@@ -179,8 +182,8 @@ def _assemble(
     facts = LiveFacts(resolver=resolver, auditor=auditor, key_data=key_data)
     watch = partial(handlers.watch, watches(on_key=lambda key: loop.call_soon_threadsafe(queue.add, key)))
     informer = Informer(gateway, watch=watch)
-    leader = _Leader(queue=queue, informer=informer, ask=ask, resolver=resolver, auditor=auditor)
-    leader.start("workqueue", queue.run())
+    leader = _Leader(queue=queue, informer=informer, ask=ask, resolver=resolver, auditor=auditor, client=client)
+    leader.working = leader.start("workqueue", queue.run())
     leader.start("informer", leader.informer.run())
     leader.start("key data", key_data.run())
     leader.start("key data changes", _enqueue_all(gateway, namespaces=namespaces, on=new_keys, queue=queue))
@@ -201,9 +204,10 @@ async def _stop(leader: _Leader, *, holding: asyncio.Task[None], settings: Setti
     """Let running reconciles end, renewing the Lease meanwhile; then cancel everything."""
     leader.informer.stop()
     leader.queue.stop()
-    working = next(task for task in leader.tasks if task.get_name() == "workqueue")
-    await asyncio.wait({working}, timeout=settings.shutdown_seconds)
-    if holding.done() and not holding.cancelled() and isinstance(holding.exception(), LeaseLost):
+    try:
+        await await_work(leader.working, holding=holding, seconds=settings.shutdown_seconds)
+    except LeaseLost as error:
+        logger.error("stopping at once: %s", error)
         _exit(EXIT_FAILED)
     for task in leader.tasks:
         task.cancel()
@@ -212,6 +216,19 @@ async def _stop(leader: _Leader, *, holding: asyncio.Task[None], settings: Setti
     leader.ask.close()
     if leader.auditor is not None:
         await leader.auditor.close()
+    if leader.client is not None:
+        await leader.client.close()
+
+
+async def await_work(working: asyncio.Task[None], *, holding: asyncio.Task[None], seconds: float) -> None:
+    """Until `working` has ended, or `seconds` have passed, or nobody holds the Lease any more.
+
+    Raises:
+        LeaseLost: another replica may write by now.
+    """
+    await asyncio.wait({working, holding}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    if holding.done() and not holding.cancelled() and isinstance(error := holding.exception(), LeaseLost):
+        raise error
 
 
 async def _enqueue_all(

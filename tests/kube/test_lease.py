@@ -7,7 +7,7 @@ import pytest
 from manual_clock import ManualClock, settle
 
 from embedding_operator.kube.faults import FaultyGateway, LoseAnswer, timeout
-from embedding_operator.kube.gateway import LEASE, Gateway
+from embedding_operator.kube.gateway import LEASE, Gateway, Object
 from embedding_operator.kube.memory import MemoryGateway
 from embedding_operator.lease import Elector, LeaseLost
 from embedding_operator.settings import LeaseSettings
@@ -155,3 +155,36 @@ async def test_a_candidate_keeps_trying_while_the_api_server_is_away(api: Memory
     await acquiring
     await settle()
     assert holder(api) == "a"
+
+
+class _SlowAnswers(MemoryGateway):
+    """A create is carried out, and its answer never comes."""
+
+    async def create(self, manifest: Object) -> Object:
+        await super().create(manifest)
+        return await asyncio.get_running_loop().create_future()
+
+
+async def test_a_candidate_that_is_cancelled_while_it_takes_the_lease_gives_it_up(clock: ManualClock) -> None:
+    api = _SlowAnswers()
+    cancelled = candidate(api, "a", clock=clock)
+    acquiring = asyncio.create_task(cancelled.acquire())
+    await settle()
+    assert holder(api) == "a"
+    acquiring.cancel()
+    await asyncio.gather(acquiring, return_exceptions=True)
+    await cancelled.release()
+    assert holder(api) == ""
+
+
+async def test_a_standby_that_ends_leaves_the_holders_lease_alone(api: MemoryGateway, clock: ManualClock) -> None:
+    await candidate(api, "a", clock=clock).acquire()
+    standby = candidate(api, "b", clock=clock)
+    acquiring = asyncio.create_task(standby.acquire())
+    await settle()
+    acquiring.cancel()
+    await asyncio.gather(acquiring, return_exceptions=True)
+    calls = len(api.calls)
+    await standby.release()
+    assert holder(api) == "a"
+    assert len(api.calls) == calls

@@ -35,5 +35,8 @@ class LiveFacts:
     def job_report(self, pod: PodRef) -> JobReport | None:
         return self.auditor.job_report(pod) if self.auditor else None
 
+    def unreachable(self, pod: PodRef) -> str | None:
+        return self.auditor.unreachable(pod) if self.auditor else None
+
     def keys(self) -> Mapping[str, str] | None:
         return self.key_data.data

@@ -1,8 +1,10 @@
 """Asking pods in the background: what is asked, how often, and when it stops."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -10,7 +12,13 @@ from manual_clock import ManualClock, settle
 
 from embedding_model.goldens.cases import CaseSet, SimilarityCase
 from embedding_model.ports import GateState, GoldensReport, JobReport, JobState
-from embedding_operator.audit.auditor import Auditor
+from embedding_operator.audit.auditor import (
+    FAILED_TRIAL_SECONDS,
+    PARALLEL,
+    PARALLEL_IN_NAMESPACE,
+    SILENT_SECONDS,
+    Auditor,
+)
 from embedding_operator.audit.client import PodUnreachable
 from embedding_operator.observe.facts import Key, PodRef
 
@@ -123,7 +131,7 @@ async def test_an_unreachable_pod_is_asked_ever_more_rarely_and_keeps_its_last_r
         await clock.advance(150)
         assert pods.asked["goldens 10.0.0.1"] - before == 13  # after 1, 2, 4 and 8 s, then every 15 s
         assert auditor.goldens(pod()) == report()
-    assert told == [KEY]
+    assert told == [KEY, KEY]  # of the report, and of the silence
 
 
 async def test_an_answer_of_an_earlier_start_says_nothing_about_this_one(clock: ManualClock, pods: Pods) -> None:
@@ -182,9 +190,11 @@ async def test_a_reconcile_that_failed_forgets_nothing(clock: ManualClock, pods:
         assert auditor.goldens(pod()) == report()
 
 
-async def test_a_trial_is_asked_once_and_kept_by_the_name_of_its_case_set(clock: ManualClock, pods: Pods) -> None:
+async def test_a_trial_that_passed_is_asked_once_and_kept_by_the_name_of_its_case_set(
+    clock: ManualClock, pods: Pods
+) -> None:
     told: list[Key] = []
-    answer = report(GateState.FAILED, case_set=CASES.name)
+    answer = report(case_set=CASES.name)
     async with auditor_of(pods, clock=clock, told=told) as auditor:
         auditor.request_trial(pod(), case_set=CASES)
         auditor.request_trial(pod(), case_set=CASES)
@@ -193,10 +203,120 @@ async def test_a_trial_is_asked_once_and_kept_by_the_name_of_its_case_set(clock:
         pods.trials["10.0.0.1"] = answer
         await clock.advance(5)
         auditor.request_trial(pod(), case_set=CASES)
-        await clock.advance(60)
+        await clock.advance(FAILED_TRIAL_SECONDS * 2)
         assert auditor.trials(pod()) == {CASES.name: answer}
     assert told == [KEY]
     assert pods.asked["trial 10.0.0.1"] == 2
+
+
+async def test_a_trial_that_failed_is_asked_again_and_heals(clock: ManualClock, pods: Pods) -> None:
+    told: list[Key] = []
+    pods.trials["10.0.0.1"] = report(GateState.FAILED, case_set=CASES.name)
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        auditor.request_trial(pod(), case_set=CASES)
+        await clock.advance(FAILED_TRIAL_SECONDS - 1)
+        assert pods.asked["trial 10.0.0.1"] == 1
+        pods.trials["10.0.0.1"] = report(case_set=CASES.name)
+        await clock.advance(2)
+        assert auditor.trials(pod())[CASES.name].state is GateState.PASSED
+    assert told == [KEY, KEY]
+
+
+async def test_a_trial_that_no_reconcile_requests_any_more_is_asked_no_more_and_keeps_its_answer(
+    clock: ManualClock, pods: Pods
+) -> None:
+    answer = pods.trials["10.0.0.1"] = report(GateState.FAILED, case_set=CASES.name)
+    async with auditor_of(pods, clock=clock, told=[]) as auditor:
+        with auditor.round_of(KEY):
+            auditor.request_trial(pod(), case_set=CASES)
+        await settle()
+        with auditor.round_of(KEY):
+            auditor.goldens(pod())
+        await clock.advance(FAILED_TRIAL_SECONDS * 3)
+        assert pods.asked["trial 10.0.0.1"] == 1
+        assert auditor.trials(pod()) == {CASES.name: answer}
+
+
+async def test_only_the_case_set_that_is_wanted_now_is_tried_and_kept(clock: ManualClock, pods: Pods) -> None:
+    pods.trials["10.0.0.1"] = report(GateState.FAILED, case_set=CASES.name)
+    corrected = CaseSet(cases=(CASES.cases[0].model_copy(update={"name": "corrected"}),))
+    async with auditor_of(pods, clock=clock, told=[]) as auditor:
+        auditor.request_trial(pod(), case_set=CASES)
+        await settle()
+        pods.trials["10.0.0.1"] = report(case_set=corrected.name)
+        auditor.request_trial(pod(), case_set=corrected)
+        await clock.advance(FAILED_TRIAL_SECONDS * 2)
+        assert list(auditor.trials(pod())) == [corrected.name]
+        assert pods.asked["trial 10.0.0.1"] == 2
+
+
+async def test_a_trial_of_a_process_that_is_gone_does_not_count(clock: ManualClock, pods: Pods) -> None:
+    pods.trials["10.0.0.1"] = report(GateState.FAILED, case_set=CASES.name)
+    pods.reports["10.0.0.1"] = report()
+    async with auditor_of(pods, clock=clock, told=[]) as auditor:
+        auditor.request_trial(pod(), case_set=CASES)
+        auditor.goldens(pod())
+        await settle()
+        assert auditor.trials(pod())
+        pods.reports["10.0.0.1"] = report().model_copy(update={"boot_id": "another"})
+        await clock.advance(15)
+        assert auditor.trials(pod()) == {}
+
+
+async def test_a_running_pod_that_stays_silent_is_told_of_once_with_the_reason(clock: ManualClock, pods: Pods) -> None:
+    told: list[Key] = []
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        auditor.goldens(pod())
+        await clock.advance(SILENT_SECONDS - 1)
+        assert auditor.unreachable(pod()) is None
+        assert told == []
+        await clock.advance(120)
+        assert auditor.unreachable(pod()) == "no answer"
+        assert told == [KEY]
+        pods.reports["10.0.0.1"] = report()
+        await clock.advance(15)
+        assert auditor.unreachable(pod()) is None
+
+
+async def test_a_pod_whose_container_does_not_run_yet_is_not_called_silent(clock: ManualClock, pods: Pods) -> None:
+    told: list[Key] = []
+    starting = replace(pod(), is_running=False)
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        auditor.goldens(starting)
+        await clock.advance(600)
+        assert told == []
+        auditor.goldens(pod())
+        await clock.advance(SILENT_SECONDS - 1)
+        assert auditor.unreachable(pod()) is None
+        await clock.advance(31)
+        assert auditor.unreachable(pod()) == "no answer"
+
+
+class SlowPods(Pods):
+    """Pods of the addresses 10.6.6.x take a connection and never answer."""
+
+    async def goldens(self, ip: str) -> GoldensReport:
+        if ip.startswith("10.6.6."):
+            self.asked[f"goldens {ip}"] += 1
+            await asyncio.get_running_loop().create_future()
+        return await super().goldens(ip)
+
+
+async def test_pods_that_never_answer_hold_up_neither_other_namespaces_nor_other_questions(clock: ManualClock) -> None:
+    pods, theirs = SlowPods(), Key("elsewhere", "slow")
+    pods.reports["10.0.0.1"] = report()
+    pods.trials["10.6.6.0"] = report(case_set=CASES.name)
+    slow = [pod(f"slow-{number}", key=theirs, ip=f"10.6.6.{number}") for number in range(PARALLEL * 2)]
+    async with auditor_of(pods, clock=clock, told=[]) as auditor:
+        for each in slow:
+            auditor.goldens(each)
+        await settle()
+        assert sum(pods.asked.values()) == PARALLEL_IN_NAMESPACE
+        auditor.goldens(pod())
+        auditor.request_trial(slow[0], case_set=CASES)
+        await settle()
+        assert auditor.goldens(pod()) == report()
+        assert CASES.name in auditor.trials(slow[0])
 
 
 async def test_a_jobs_pod_is_asked_until_its_report_is_final(clock: ManualClock, pods: Pods) -> None:

@@ -11,23 +11,37 @@ import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final, Protocol
+from weakref import WeakValueDictionary
 
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import GateState, GoldensReport, JobReport, JobState
 from embedding_operator.audit.client import PodUnreachable
+from embedding_operator.clock import Clock, MonotonicClock, backoff
 from embedding_operator.observe.facts import Key, PodRef
-from embedding_operator.workqueue import Clock, MonotonicClock, backoff
 
 logger = logging.getLogger(__name__)
 
 # A pod that starts is asked every second, so that its verdict is in the status within two.
 PENDING_SECONDS: Final = 1.0
 MAX_UNREACHABLE_SECONDS: Final = 15.0
-# Questions under way at the same time, over all pods.
+# A pod that cannot be asked for so long is reported: before, it may be starting, or the network may be slow.
+SILENT_SECONDS: Final = 30.0
+# A trial that failed is asked again this often: what failed it may have passed.
+FAILED_TRIAL_SECONDS: Final = 300.0
+# Questions of one kind under way at the same time, over all pods, and over those of one namespace: pods that answer
+# slowly, or not at all, hold up no other tenant, and a trial, which may take minutes, no other kind.
 PARALLEL: Final = 16
+PARALLEL_IN_NAMESPACE: Final = 4
 
 Ask = Callable[[], Awaitable[float | None]]
+
+
+class _Question(StrEnum):
+    GOLDENS = "goldens"
+    TRIAL = "trial"
+    RESULT = "result"
 
 
 class PodQuestions(Protocol):
@@ -39,14 +53,29 @@ class PodQuestions(Protocol):
 
 
 @dataclass
+class _Failure:
+    """A question that got no answer: since when, why the last time, and whether the model was told."""
+
+    since: float
+    words: str
+    is_told: bool = False
+
+
+@dataclass
 class _Pod:
-    """One start of one pod's container. `tasks` are the questions that are being pursued, by name."""
+    """One start of one pod's container. `tasks` are the questions that are being pursued.
+
+    `trial` answers the one case set that was asked for last, `wanted`; `trial_round` is the reconcile that did.
+    """
 
     ref: PodRef
     report: GoldensReport | None = None
-    trials: dict[str, GoldensReport] = field(default_factory=dict)
+    wanted: str | None = None
+    trial: GoldensReport | None = None
+    trial_round: int = 0
     job_report: JobReport | None = None
-    tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    tasks: dict[_Question, asyncio.Task[None]] = field(default_factory=dict)
+    failures: dict[_Question, _Failure] = field(default_factory=dict)
     round: int = 0
 
 
@@ -69,7 +98,8 @@ class Auditor:
         self._jitter = jitter
         self._pods: dict[tuple[str, int], _Pod] = {}
         self._rounds: dict[Key, int] = {}
-        self._slots = asyncio.Semaphore(PARALLEL)
+        self._slots = {question: asyncio.Semaphore(PARALLEL) for question in _Question}
+        self._slots_of: WeakValueDictionary[tuple[str, _Question], asyncio.Semaphore] = WeakValueDictionary()
 
     @contextmanager
     def round_of(self, key: Key) -> Iterator[None]:
@@ -81,6 +111,8 @@ class Auditor:
             if pod.ref.key == key:
                 if pod.round == self._rounds[key]:
                     mentioned = True
+                    if pod.trial_round != pod.round:
+                        self._drop_question(pod, _Question.TRIAL)
                 else:
                     self._forget(place)
         if not mentioned:
@@ -88,22 +120,31 @@ class Auditor:
 
     def goldens(self, pod: PodRef) -> GoldensReport | None:
         known = self._known(pod)
-        self._pursue(known, "goldens", lambda: self._ask_goldens(known))
+        self._pursue(known, _Question.GOLDENS, lambda: self._ask_goldens(known))
         return known.report
 
     def trials(self, pod: PodRef) -> Mapping[str, GoldensReport]:
-        return dict(self._known(pod).trials)
+        answer = self._known(pod).trial
+        return {answer.case_set: answer} if answer else {}
 
     def request_trial(self, pod: PodRef, *, case_set: CaseSet) -> None:
+        """Ask until it is answered. One that failed is asked again as long as every reconcile requests it."""
         known = self._known(pod)
-        if case_set.name not in known.trials:
-            self._pursue(known, f"trial {case_set.name}", lambda: self._ask_trial(known, case_set))
+        known.trial_round = known.round
+        if known.wanted != case_set.name:
+            self._drop_question(known, _Question.TRIAL)
+            known.wanted, known.trial = case_set.name, None
+        if known.trial is None or known.trial.state is GateState.FAILED:
+            self._pursue(known, _Question.TRIAL, lambda: self._ask_trial(known, case_set))
 
     def job_report(self, pod: PodRef) -> JobReport | None:
         known = self._known(pod)
         if known.job_report is None or known.job_report.state is JobState.RUNNING:
-            self._pursue(known, "result", lambda: self._ask_job(known))
+            self._pursue(known, _Question.RESULT, lambda: self._ask_job(known))
         return known.job_report
+
+    def unreachable(self, pod: PodRef) -> str | None:
+        return next((failure.words for failure in self._known(pod).failures.values() if failure.is_told), None)
 
     async def close(self) -> None:
         tasks = [task for pod in self._pods.values() for task in pod.tasks.values()]
@@ -117,6 +158,8 @@ class Auditor:
         pod = self._pods.get(place)
         if pod is None:
             pod = self._pods[place] = _Pod(ref=ref)
+        if ref.is_running and not pod.ref.is_running:
+            pod.failures.clear()  # it could not answer before
         pod.ref = ref
         pod.round = self._rounds.get(ref.key, 0)
         return pod
@@ -125,37 +168,72 @@ class Auditor:
         for task in self._pods.pop(place).tasks.values():
             task.cancel()
 
-    def _pursue(self, pod: _Pod, name: str, ask: Ask) -> None:
+    def _pursue(self, pod: _Pod, question: _Question, ask: Ask) -> None:
         """Start pursuing a question once the pod has an address; does nothing when it is pursued already."""
-        if pod.ref.ip and name not in pod.tasks:
+        if pod.ref.ip and question not in pod.tasks:
             loop = asyncio.get_running_loop()
-            pod.tasks[name] = loop.create_task(self._repeat(pod, name, ask), name=f"{name} of {pod.ref.name}")
+            pod.tasks[question] = loop.create_task(
+                self._repeat(pod, question, ask), name=f"{question} of {pod.ref.name}"
+            )
 
-    async def _repeat(self, pod: _Pod, name: str, ask: Ask) -> None:
+    def _drop_question(self, pod: _Pod, question: _Question) -> None:
+        pod.failures.pop(question, None)
+        if task := pod.tasks.pop(question, None):
+            task.cancel()
+
+    async def _repeat(self, pod: _Pod, question: _Question, ask: Ask) -> None:
         """Ask until the question is settled (None), waiting as long as the answer says; unreachable pods back off."""
-        failures = 0
+        attempts = 0
         while True:
             try:
-                async with self._slots:
+                async with self._slots_in(pod.ref.key.namespace, question), self._slots[question]:
                     seconds = await ask()
-                failures = 0
+                attempts = 0
+                self._note_answer(pod, question)
                 if seconds is None:
-                    pod.tasks.pop(name, None)
+                    pod.tasks.pop(question, None)
                     return
             except PodUnreachable as error:
-                failures += 1
-                seconds = backoff(failures, first=PENDING_SECONDS, limit=MAX_UNREACHABLE_SECONDS, jitter=self._jitter)
-                logger.debug("%s: pod %s: %s", pod.ref.key, pod.ref.name, error)
+                attempts += 1
+                seconds = backoff(attempts, first=PENDING_SECONDS, limit=MAX_UNREACHABLE_SECONDS, jitter=self._jitter)
+                self._note_failure(pod, question, words=str(error))
             except Exception as error:
-                failures += 1
+                attempts += 1
                 seconds = MAX_UNREACHABLE_SECONDS
                 logger.error("%s: unexpected error while asking pod %s", pod.ref.key, pod.ref.name, exc_info=error)
             await self._clock.sleep(seconds)
+
+    def _slots_in(self, namespace: str, question: _Question) -> asyncio.Semaphore:
+        """Kept as long as somebody waits for it or holds it."""
+        place = (namespace, question)
+        slots = self._slots_of.get(place)
+        if slots is None:
+            slots = self._slots_of[place] = asyncio.Semaphore(PARALLEL_IN_NAMESPACE)
+        return slots
+
+    def _note_answer(self, pod: _Pod, question: _Question) -> None:
+        failure = pod.failures.pop(question, None)
+        if failure is not None and failure.is_told:
+            self._on_change(pod.ref.key)
+
+    def _note_failure(self, pod: _Pod, question: _Question, *, words: str) -> None:
+        """Tell the model once, when a running pod has been silent for long."""
+        now = self._clock.monotonic()
+        failure = pod.failures.setdefault(question, _Failure(since=now, words=words))
+        failure.words = words
+        if not pod.ref.is_running or failure.is_told or now - failure.since < SILENT_SECONDS:
+            logger.debug("%s: pod %s: %s", pod.ref.key, pod.ref.name, words)
+            return
+        failure.is_told = True
+        logger.warning("%s: pod %s cannot be asked: %s", pod.ref.key, pod.ref.name, words)
+        self._on_change(pod.ref.key)
 
     async def _ask_goldens(self, pod: _Pod) -> float | None:
         report = await self._client.goldens(pod.ref.ip)
         if report != pod.report:
             pod.report = report
+            if pod.trial is not None and pod.trial.boot_id != report.boot_id:
+                pod.trial = None  # it is of a process that is gone
             self._on_change(pod.ref.key)
         return PENDING_SECONDS if report.state is GateState.PENDING else self._refresh_seconds
 
@@ -163,9 +241,10 @@ class Auditor:
         report = await self._client.trial(pod.ref.ip, case_set=case_set)
         if report.state is GateState.PENDING:
             return PENDING_SECONDS
-        pod.trials[case_set.name] = report
-        self._on_change(pod.ref.key)
-        return None
+        if report != pod.trial:
+            pod.trial = report
+            self._on_change(pod.ref.key)
+        return FAILED_TRIAL_SECONDS if report.state is GateState.FAILED else None
 
     async def _ask_job(self, pod: _Pod) -> float | None:
         report = await self._client.job_report(pod.ref.ip)

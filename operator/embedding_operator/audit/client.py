@@ -11,8 +11,9 @@ from embedding_model.ports import GOLDENS, PRIVATE_PORT, RESULT, GoldensReport, 
 from embedding_model.resolved import Document
 from embedding_operator.audit.token import TokenUnavailable, read_token
 
-# Answers are reports of a few hundred cases, or a manifest of some thousand files. More is not one of our pods.
-MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
+# A report on the largest case set (900 KiB), or a manifest of some thousand files. More is not one of our pods, and
+# many at a time must fit into the operator's memory.
+MAX_ANSWER_BYTES: Final = 2 * 1024 * 1024
 CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 10.0
 # A trial runs every case through the model; a large set on a busy CPU pod takes a while.

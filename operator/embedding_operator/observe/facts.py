@@ -83,7 +83,8 @@ Resolution = Resolved | Refused | Retrying | InProgress
 class PodRef:
     """One start of one pod's container: an answer of an earlier start says nothing about this one.
 
-    `ip` is empty until the pod has one. `starts` is the restart count of the main container.
+    `ip` is empty until the pod has one. `starts` is the restart count of the main container, `is_running` whether it
+    runs: one that does not cannot be expected to answer.
     """
 
     key: Key
@@ -91,6 +92,7 @@ class PodRef:
     uid: str
     ip: str
     starts: int
+    is_running: bool = True
 
 
 class Facts(Protocol):
@@ -106,10 +108,16 @@ class Facts(Protocol):
         """The answers to trials asked with `request_trial`, by the name of the case set."""
 
     def request_trial(self, pod: PodRef, *, case_set: CaseSet) -> None:
-        """Ask the pod these cases, without effect on its readiness; does nothing when asked already."""
+        """Ask the pod these cases, without effect on its readiness; does nothing when asked already.
+
+        A trial that failed is asked again from time to time, as long as every reconcile requests it.
+        """
 
     def job_report(self, pod: PodRef) -> JobReport | None:
         """What the pod of an inspection Job has to say; None when it has not answered yet."""
+
+    def unreachable(self, pod: PodRef) -> str | None:
+        """Why a running pod has not answered for half a minute, in words; None when it answers."""
 
     def keys(self) -> Mapping[str, str] | None:
         """Data of the ConfigMap `<name>-keys` (see embedding_model.ports); None until it could be read."""
@@ -123,6 +131,7 @@ class MemoryFacts:
     reports: dict[str, GoldensReport] = field(default_factory=dict)  # by pod uid
     trial_reports: dict[tuple[str, str], GoldensReport] = field(default_factory=dict)  # by pod uid and case set
     job_reports: dict[str, JobReport] = field(default_factory=dict)  # by pod uid
+    unreachable_pods: dict[str, str] = field(default_factory=dict)  # by pod uid
     key_data: Mapping[str, str] | None = None
     resolutions_requested: list[ResolutionRequest] = field(default_factory=list)
     trials_requested: dict[tuple[str, str], CaseSet] = field(default_factory=dict)
@@ -142,6 +151,9 @@ class MemoryFacts:
 
     def job_report(self, pod: PodRef) -> JobReport | None:
         return self.job_reports.get(pod.uid)
+
+    def unreachable(self, pod: PodRef) -> str | None:
+        return self.unreachable_pods.get(pod.uid)
 
     def keys(self) -> Mapping[str, str] | None:
         return self.key_data

@@ -144,11 +144,13 @@ def _read_pod(pod: Object, *, key: Key, facts: Facts) -> ObservedPod:
         uid=pod["metadata"]["uid"],
         ip="" if has_ended(pod) else status.get("podIP") or "",
         starts=sum(item.get("restartCount", 0) for item in started),
+        is_running=any("running" in (item.get("state") or {}) for item in started),
     )
     component = (pod["metadata"].get("labels") or {}).get(names.LABEL_COMPONENT)
     if component == names.COMPONENT_INSPECT:
-        return ObservedPod(object=pod, ref=ref, job_report=facts.job_report(ref))
-    return ObservedPod(object=pod, ref=ref, report=facts.goldens(ref), trials=facts.trials(ref))
+        return ObservedPod(object=pod, ref=ref, job_report=facts.job_report(ref), silence=facts.unreachable(ref))
+    report, trials = facts.goldens(ref), facts.trials(ref)
+    return ObservedPod(object=pod, ref=ref, report=report, trials=trials, silence=facts.unreachable(ref))
 
 
 async def _read_user_goldens(gateway: Gateway, *, key: Key, spec: EmbeddingModelSpec | None) -> UserGoldens | None:

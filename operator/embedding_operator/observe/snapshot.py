@@ -20,7 +20,8 @@ Object = Mapping[str, Any]
 class ObservedPod:
     """A pod, with what it answered on its private port.
 
-    `trials` holds the answers to trials by the name of the case set.
+    `trials` holds the answers to trials by the name of the case set. `silence`: why it has not answered for half a
+    minute, though it runs.
     """
 
     object: Object
@@ -28,6 +29,7 @@ class ObservedPod:
     report: GoldensReport | None = None
     trials: Mapping[str, GoldensReport] = field(default_factory=dict)
     job_report: JobReport | None = None
+    silence: str | None = None
 
     @property
     def name(self) -> str:

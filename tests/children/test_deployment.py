@@ -73,6 +73,18 @@ def test_every_manifest_is_valid_kubernetes(spec: dict[str, Any]) -> None:
         kubernetes_validate.validate(manifest, "1.34", strict=True)
 
 
+@pytest.mark.parametrize(("protects_pods", "unavailable"), [(True, 0), (False, "100%")])
+def test_only_pods_that_serve_hold_a_rollout_up_and_the_stored_body_knows_nothing_of_it(
+    protects_pods: bool, unavailable: object
+) -> None:
+    body = deployment_body(_generation(), spec=parse_spec(hub_spec()), settings=settings())
+    parts = {"space": SPACE, "replicas": 1, "inputs": "cccccccccc", "template": "tiny-template-d"}
+    manifest = deployment(OWNER, body=body, protects_pods=protects_pods, **parts)  # type: ignore[arg-type]
+    kubernetes_validate.validate(manifest, "1.34", strict=True)
+    assert manifest["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": unavailable}
+    assert body["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+
+
 def test_labels_names_and_selector_follow_the_contract() -> None:
     manifest = _render(hub_spec())
     assert manifest["metadata"]["name"] == "tiny-0123456789"

@@ -1,6 +1,7 @@
 """The path of a request through the core: admit, tokenise, queue, wait, cut and normalise."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -118,13 +119,17 @@ class Engine:
     # Called from worker threads (backends.workers.Outcome): one hop to the event loop per batch.
 
     def computed(self, items: Sequence[Item], *, vectors: Vectors, seconds: float) -> None:
-        self._loop.call_soon_threadsafe(self._deliver, items, vectors, seconds)
+        self._hand_over(lambda: self._deliver(items, vectors, seconds))
 
     def failed(self, items: Sequence[Item], *, error: Exception) -> None:
-        self._loop.call_soon_threadsafe(self._fail, items, error)
+        self._hand_over(lambda: self._fail(items, error))
 
     def replaced(self) -> None:
-        self._loop.call_soon_threadsafe(self._telemetry.worker_replaced)
+        self._hand_over(self._telemetry.worker_replaced)
+
+    def _hand_over(self, deliver: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: a batch outlived the process's drain
+            self._loop.call_soon_threadsafe(deliver)
 
     def _deliver(self, items: Sequence[Item], vectors: Vectors, seconds: float) -> None:
         rows: dict[Job, list[int]] = {}

@@ -7,11 +7,11 @@ from typing import Any
 
 import orjson
 import pytest
+from faulty_gateway import FaultyGateway, timeout
 from manual_clock import ManualClock, settle
 
 from embedding_model.ports import KEYS_ISSUER, KEYS_JWKS, KEYS_SUBJECT
 from embedding_operator.audit.token import JWKS_PATH, KeyData, TokenUnavailable, read_claims, read_token
-from embedding_operator.kube.faults import FaultyGateway, timeout
 from embedding_operator.kube.memory import MemoryGateway
 
 CLAIMS = {"iss": "https://issuer", "sub": "system:serviceaccount:ops:operator", "aud": ["embedding-runtime"]}

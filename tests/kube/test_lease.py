@@ -4,9 +4,9 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from faulty_gateway import FaultyGateway, LoseAnswer, timeout
 from manual_clock import ManualClock, settle
 
-from embedding_operator.kube.faults import FaultyGateway, LoseAnswer, timeout
 from embedding_operator.kube.gateway import LEASE, Gateway, Object
 from embedding_operator.kube.memory import MemoryGateway
 from embedding_operator.lease import Elector, LeaseLost

@@ -3,10 +3,10 @@
 import json
 
 import pytest
+from faulty_gateway import FaultyGateway, Refuse
 from model_samples import hub_spec, request_token, resolved
 from simulated_cluster import SimulatedCluster
 
-from embedding_operator.kube.faults import FaultyGateway, Refuse
 from embedding_operator.kube.gateway import EVENT, Forbidden, GatewayError, Invalid, Object, Unreachable
 from embedding_operator.kube.memory import MemoryGateway
 from embedding_operator.reconcile.outcome import Done, Stalled, Wait

@@ -5,10 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
-from model_samples import COMMIT, golden, hub_spec, request_token, resolved, verified_by
-from simulated_cluster import SimulatedCluster
-
-from embedding_operator.kube.faults import (
+from faulty_gateway import (
     Crash,
     CrashAfter,
     Fault,
@@ -19,6 +16,9 @@ from embedding_operator.kube.faults import (
     timeout,
     too_many_requests,
 )
+from model_samples import COMMIT, golden, hub_spec, request_token, resolved, verified_by
+from simulated_cluster import SimulatedCluster
+
 from embedding_operator.kube.gateway import GatewayError
 from embedding_operator.kube.memory import WRITES
 

@@ -171,7 +171,7 @@ def _assemble(
     queue: WorkQueue[Key] = WorkQueue(
         work, workers=settings.workers, timeout=settings.reconcile_timeout, on_outcome=metrics.record_reconcile
     )
-    ask = ThreadedAsk(partial(resolve_from_hub, hub_endpoint=settings.hub_endpoint, mirrors=settings.mirrors))
+    ask = ThreadedAsk(partial(resolve_from_hub, settings=settings))
     resolver = Resolver(ask, on_change=queue.add, on_result=metrics.record_resolution)
     client, auditor = None, None
     if settings.pod_token_file is not None:

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     REPOSITORY_NOT_FOUND = "RepositoryNotFound"
     REVISION_NOT_FOUND = "RevisionNotFound"
     ACCESS_DENIED = "AccessDenied"
+    MIRROR_NOT_FOUND = "MirrorNotFound"
     DEVICE_UNAVAILABLE = "DeviceUnavailable"
 
 

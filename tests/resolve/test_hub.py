@@ -1,6 +1,7 @@
 """Resolving from a real hub server: commit, files and type, or a refusal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,12 @@ from embedding_operator.observe.facts import ResolutionRequest
 from embedding_operator.resolve.hub import resolve_from_hub
 from localcluster.hub.server import running
 from localcluster.hub.store import Store
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    hub_endpoint: str
+    mirrors: Mapping[str, str] = field(default_factory=dict)
 
 
 @pytest.fixture
@@ -32,7 +39,7 @@ def request_for(repo: str, *, mirror: str | None = None) -> ResolutionRequest:
 
 
 def test_a_branch_resolves_to_its_commit_with_every_loaded_file(hub_url: str) -> None:
-    resolved = resolve_from_hub(request_for("acme/tiny"), hub_endpoint=hub_url, mirrors={})
+    resolved = resolve_from_hub(request_for("acme/tiny"), settings=Endpoints(hub_url))
     assert resolved.origin.requested == "main"
     assert resolved.origin.revision is not None
     assert len(resolved.origin.revision) == 40
@@ -43,7 +50,7 @@ def test_a_branch_resolves_to_its_commit_with_every_loaded_file(hub_url: str) ->
 
 def test_a_mirror_is_asked_instead_of_the_hub_and_kept_in_the_origin(hub_url: str) -> None:
     resolved = resolve_from_hub(
-        request_for("acme/tiny", mirror="corp"), hub_endpoint="http://127.0.0.1:9", mirrors={"corp": hub_url}
+        request_for("acme/tiny", mirror="corp"), settings=Endpoints("http://127.0.0.1:9", mirrors={"corp": hub_url})
     )
     assert resolved.origin.mirror == "corp"
 
@@ -52,14 +59,13 @@ def test_an_unknown_mirror_is_refused_with_the_known_names(hub_url: str) -> None
     with pytest.raises(Refusal, match="configured: corp, lab") as caught:
         resolve_from_hub(
             request_for("acme/tiny", mirror="crop"),
-            hub_endpoint=hub_url,
-            mirrors={"lab": "http://lab", "corp": "http://corp"},
+            settings=Endpoints(hub_url, mirrors={"lab": "http://lab", "corp": "http://corp"}),
         )
-    assert caught.value.reason is Reason.INVALID_OVERRIDE
+    assert caught.value.reason is Reason.MIRROR_NOT_FOUND
     assert caught.value.field == "model.huggingFace.mirror"
 
 
 def test_a_missing_repository_is_refused(hub_url: str) -> None:
     with pytest.raises(Refusal) as caught:
-        resolve_from_hub(request_for("acme/missing"), hub_endpoint=hub_url, mirrors={})
+        resolve_from_hub(request_for("acme/missing"), settings=Endpoints(hub_url))
     assert caught.value.reason is Reason.REPOSITORY_NOT_FOUND

@@ -97,7 +97,6 @@ class Reason(_Documented):
         "The ConfigMap of goldensConfigMapRef, or its key goldens.jsonl, does not exist.",
     )
     PROFILE_NOT_FOUND = "ProfileNotFound", "The runtime profile is none of those in the operator's Helm values."
-    MIRROR_NOT_FOUND = "MirrorNotFound", "The mirror is none of those in the operator's Helm values."
     CONFLICT = "Conflict", "An object with the name of a child exists and is not ours; it is never touched."
     CHILD_REJECTED = "ChildRejected", "The API server rejects a child as invalid; the message has its words."
 
@@ -125,6 +124,7 @@ REFUSALS: Final = MappingProxyType(
         RefusalReason.REPOSITORY_NOT_FOUND: "The hub knows no such repository, or hides it from anonymous requests.",
         RefusalReason.REVISION_NOT_FOUND: "The repository has no such branch, tag or commit.",
         RefusalReason.ACCESS_DENIED: "The repository is gated or private.",
+        RefusalReason.MIRROR_NOT_FOUND: "The mirror is none of those in the operator's Helm values.",
         RefusalReason.DEVICE_UNAVAILABLE: "The pod found no device of the kind that its profile promises.",
     }
 )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from embedding_model.refusal import Reason as RefusalReason
 from embedding_operator.api.reasons import Reason
 
 
@@ -25,11 +26,14 @@ class Profile(Protocol):
     def runtime_class(self) -> str: ...
 
 
-class RenderSettings(Protocol):
+class Endpoints(Protocol):
     @property
     def hub_endpoint(self) -> str: ...
     @property
     def mirrors(self) -> Mapping[str, str]: ...
+
+
+class RenderSettings(Endpoints, Protocol):
     @property
     def profiles(self) -> Mapping[str, Profile]: ...
     @property
@@ -41,7 +45,7 @@ class RenderSettings(Protocol):
 class Unrenderable(Exception):
     """The spec names something that the settings do not have. `message` lists what they have."""
 
-    def __init__(self, reason: Reason, message: str) -> None:
+    def __init__(self, reason: Reason | RefusalReason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
@@ -60,14 +64,17 @@ def choose_profile(settings: RenderSettings, *, name: str | None) -> Profile:
     return profile
 
 
-def choose_endpoint(settings: RenderSettings, *, mirror: str | None) -> str:
-    """URL of the hub, or of the mirror of that name. Raises Unrenderable."""
+def choose_endpoint(settings: Endpoints, *, mirror: str | None) -> str:
+    """URL of the hub, or of the mirror of that name. Raises Unrenderable.
+
+    Users name mirrors, never URLs: the operator must not fetch any.
+    """
     if mirror is None:
         return settings.hub_endpoint
     endpoint = settings.mirrors.get(mirror)
     if endpoint is None:
         raise Unrenderable(
-            Reason.MIRROR_NOT_FOUND,
+            RefusalReason.MIRROR_NOT_FOUND,
             f'mirror "{mirror}" is not configured (configured: {_list(settings.mirrors)}): write one of these into '
             "spec.model.huggingFace.mirror, or add it to the operator's Helm values",
         )

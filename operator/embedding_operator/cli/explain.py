@@ -143,7 +143,7 @@ def _resolve(request: "ResolutionRequest", *, settings: "Settings", folder: Path
 
     try:
         if folder is None:
-            return resolve_from_hub(request, hub_endpoint=settings.hub_endpoint, mirrors=settings.mirrors)
+            return resolve_from_hub(request, settings=settings)
         source = FolderSource(folder)
         # No commit is known for a folder; its content stands in for one, so that other files give another object.
         manifest = build_manifest(source, paths=select(source))

@@ -23,6 +23,9 @@ The CRD is one of the chart's templates: it is upgraded with the release, and `c
 EmbeddingModel with it, from `helm uninstall`. A CRD that was applied by hand is adopted with
 `--take-ownership --force-conflicts`.
 
+Install one release per cluster: the CRD and the cluster's roles belong to it, and two operators that serve the same
+namespaces would undo each other's work.
+
 There are no hooks and nothing is random: `helm template`, Argo CD and Flux render the same objects as `helm install`.
 
 ## Values

@@ -6,6 +6,7 @@ so that a report or a verdict can say which set it speaks of.
 
 import hashlib
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 import orjson
@@ -51,7 +52,7 @@ class CaseSet(BaseModel):
     def to_jsonl(self) -> bytes:
         return b"".join(case.to_json() + b"\n" for case in self.cases)
 
-    @property
+    @cached_property
     def name(self) -> str:
         return "cs-" + hashlib.sha256(self.to_jsonl()).hexdigest()[:10]
 

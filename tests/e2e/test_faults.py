@@ -4,6 +4,7 @@ import base64
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def test_a_missing_repository_is_named_and_heals_when_it_is_pushed(
     minilm_folder: Path,
     hub: LocalHub,
 ) -> None:
-    repo = f"acme/{namespace}"
+    repo = f"acme/{uuid4().hex}"  # the hub keeps what earlier runs pushed
     live_cluster.apply(embedding_model("minilm", namespace=namespace, repo=repo))
     found = wait_condition("Resolved", "False", reason="RepositoryNotFound")
     assert repo in found["message"]
@@ -52,7 +53,7 @@ def test_a_gated_repository_without_a_token_is_refused_and_heals_when_opened(
     minilm_folder: Path,
     hub: LocalHub,
 ) -> None:
-    repo = f"gated/{namespace}"
+    repo = f"gated/{uuid4().hex}"
     push(minilm_folder, repo)
     hub.run("gate", repo)
     live_cluster.apply(embedding_model("minilm", namespace=namespace, repo=repo))
@@ -157,7 +158,7 @@ def test_pooling_that_the_repository_declares_wrongly_is_refused(
     folder = tmp_path / "model"
     shutil.copytree(minilm_folder, folder)
     (folder / "1_Pooling" / "config.json").write_text('{"word_embedding_dimension": 384, "pooling_mode": "average"}')
-    repo = f"acme/{namespace}"
+    repo = f"acme/{uuid4().hex}"  # the hub keeps what earlier runs pushed
     push(folder, repo)
     live_cluster.apply(embedding_model("minilm", namespace=namespace, repo=repo))
     found = wait_condition("Resolved", "False")

@@ -81,7 +81,7 @@ def test_a_wrong_golden_on_a_serving_model_closes_no_pod(
     apply_model(verification={"goldens": [right]})
     wait_ready()
     before = server_pods(live_cluster, namespace=namespace)
-    address = live_cluster.must_get("service", "minilm", namespace=namespace)["spec"]["clusterIP"]
+    address = live_cluster.service_address("minilm", namespace=namespace)
 
     apply_model(verification={"goldens": [wrong]})
     wait_condition("Stalled", "True", reason="GoldenMismatch")
@@ -110,7 +110,7 @@ def test_an_earlier_generation_serves_on_while_a_new_one_fails_its_goldens(
 ) -> None:
     live_cluster.apply(embedding_model("minilm", namespace=namespace, verification={"goldens": [right]}))
     first = wait_ready()
-    address = live_cluster.must_get("service", "minilm", namespace=namespace)["spec"]["clusterIP"]
+    address = live_cluster.service_address("minilm", namespace=namespace)
 
     half = reference_vectors(minilm_folder, texts=["something else entirely"])[0][:128]
     live_cluster.apply(
@@ -147,7 +147,7 @@ def test_under_warn_a_wrong_golden_serves_and_every_answer_says_so(
     wait_ready()
     verified = wait_condition("Verified", "False", reason="GoldenMismatch")
     assert "paris" in verified["message"]
-    address = live_cluster.must_get("service", "minilm", namespace=namespace)["spec"]["clusterIP"]
+    address = live_cluster.service_address("minilm", namespace=namespace)
     answer = httpx.post(f"http://{address}/v1/embeddings", json={"model": "minilm", "input": TEXT}, timeout=30)
     assert answer.status_code == 200
     assert answer.headers["x-embedding-verified"] == "false"

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def send_requests(host: str, traffic: Traffic) -> None:
             response = connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
-            traffic.lose(f"{type(error).__name__}: {error}")
+            traffic.lose(f"{datetime.now(UTC):%H:%M:%S.%f} {type(error).__name__}: {error}")
             connection.close()
             continue
         if response.status != 200:
@@ -78,7 +79,7 @@ def test_forty_raw_clients_lose_nothing_during_a_rolling_restart(
 ) -> None:
     apply_model(replicas=2)
     wait_ready(seconds=300)
-    host = live_cluster.must_get("service", "minilm", namespace=namespace)["spec"]["clusterIP"]
+    host = live_cluster.service_address("minilm", namespace=namespace)
     before = pod_uids(live_cluster, namespace=namespace)
     with running_clients(host) as traffic:
         live_cluster.wait_for("traffic flows", lambda: traffic.answered > CLIENTS, seconds=60)
@@ -108,7 +109,7 @@ def test_other_dimensions_bring_up_a_second_deployment_and_every_answer_belongs_
 ) -> None:
     live_cluster.apply(embedding_model("minilm", namespace=namespace))
     first = wait_ready()["status"]["space"]["fingerprint"]
-    host = live_cluster.must_get("service", "minilm", namespace=namespace)["spec"]["clusterIP"]
+    host = live_cluster.service_address("minilm", namespace=namespace)
     seen_side_by_side = False
     with running_clients(host) as traffic:
         live_cluster.wait_for("traffic flows", lambda: traffic.answered > CLIENTS, seconds=60)

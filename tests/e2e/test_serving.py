@@ -29,8 +29,7 @@ def test_every_text_from_one_to_five_hundred_tokens_equals_sentence_transformers
     texts = texts_of_many_lengths(200)
     reference = reference_vectors(minilm_folder, texts=texts)
 
-    service = live_cluster.must_get("service", "minilm", namespace=namespace)
-    address = service["spec"]["clusterIP"]
+    address = live_cluster.service_address("minilm", namespace=namespace)
     with OpenAI(base_url=f"http://{address}/v1", api_key="none") as client:
         answer = client.embeddings.create(model="sentence-transformers/all-MiniLM-L6-v2", input=texts)
         alone = client.embeddings.create(model="minilm", input=texts[57])

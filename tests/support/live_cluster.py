@@ -1,6 +1,7 @@
 """The running cluster as tests see it: kubectl, waiting for conditions, the audit log."""
 
 import json
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -73,6 +74,20 @@ class LiveCluster:
                 return answer
             assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
             time.sleep(POLL_SECONDS)
+
+    def service_address(self, name: str, *, namespace: str) -> str:
+        """ClusterIP of a Service once this node routes to it: kube-proxy follows an EndpointSlice within a second."""
+        address = str(self.must_get("service", name, namespace=namespace)["spec"]["clusterIP"])
+
+        def accepts() -> bool:
+            try:
+                socket.create_connection((address, 80), timeout=5).close()
+            except OSError:
+                return False
+            return True
+
+        self.wait_for(f"{address} is routed", accepts, seconds=30)
+        return address
 
     def audit_events(self, *, since_offset: int = 0) -> Iterator[Object]:
         """Events of the API server's audit log from a byte offset on; an unfinished last line is left out."""

@@ -44,13 +44,13 @@ def main() -> int:
 
 def bring_up() -> Mapping[str, Any]:
     """Cluster, images, hub, operator, model; the cluster's status."""
-    say("a Kubernetes cluster on this machine (about 30 s; the first time its parts are built, about 10 min)")
-    subprocess.run([CLUSTER, "up"], check=True)
-    say("images of the operator and the runtime, and the model's hub (about 5 s; the first time about 5 min)")
+    say("a Kubernetes cluster on this machine (about 10 s; the first time its parts are built, about 10 min)")
+    say("side by side, the images of operator and runtime (about 5 s; the first time about 5 min)")
     with ThreadPoolExecutor() as pool:
-        hub = pool.submit(start_hub)
-        subprocess.run([CLUSTER, "build", "all"], check=True)
-        hub.result()
+        images = pool.submit(subprocess.run, [CLUSTER, "build", "all"], check=True)
+        subprocess.run([CLUSTER, "up"], check=True)
+        start_hub()
+        images.result()
     status: Mapping[str, Any] = json.loads(subprocess.check_output([CLUSTER, "status", "-o", "json"]))
     say("the operator, by Helm (about 10 s)")
     install(status)

@@ -1,7 +1,7 @@
 """The local cluster survives every crash, and leaves nothing behind.
 
-These tests kill the running cluster and take it down: what was deployed on it is gone afterwards. pytest runs them
-after the other end-to-end tests, because their folder comes after those in the alphabet; to run them alone:
+These tests kill the running cluster and take it down: what was deployed on it is gone afterwards. So they are a layer
+of their own, the last one, and left out where somebody's cluster runs. To run them alone:
 
     .venv/bin/pytest -m e2e tests/localcluster/lifecycle
 """

@@ -76,7 +76,12 @@ def test_a_kill_in_the_steady_state_restarts_no_pod_and_then_only_the_lease_is_w
     wait_ready: Callable[..., Mapping[str, Any]],
 ) -> None:
     apply_model()
-    ready = wait_ready()
+    wait_ready()
+    live_cluster.wait_for(
+        "the status has all that it will say",
+        lambda: says_all(live_cluster.must_get("embeddingmodel", "minilm", namespace=namespace)),
+    )
+    ready = live_cluster.must_get("embeddingmodel", "minilm", namespace=namespace)
     before = server_pods(live_cluster, namespace=namespace)
     kill_operator(live_cluster, namespace=operator)
 
@@ -99,6 +104,11 @@ def test_a_kill_in_the_steady_state_restarts_no_pod_and_then_only_the_lease_is_w
     assert server_pods(live_cluster, namespace=namespace) == before
     after = live_cluster.must_get("embeddingmodel", "minilm", namespace=namespace)
     assert after["metadata"]["resourceVersion"] == ready["metadata"]["resourceVersion"]
+
+
+def says_all(model: Object) -> bool:
+    """The device is what a pod reports of itself, some moments after it is ready: the last thing to be known."""
+    return bool(model["status"].get("pods", {}).get("device"))
 
 
 def kill_operator(cluster: LiveCluster, *, namespace: str) -> None:

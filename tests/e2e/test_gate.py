@@ -32,15 +32,6 @@ def ready_endpoints(cluster: LiveCluster, *, namespace: str, service: str = "min
     ]
 
 
-def server_pods(cluster: LiveCluster, *, namespace: str) -> dict[str, int]:
-    """Restart count of every server pod by uid."""
-    pods = cluster.list("pods", namespace=namespace, labels="embedding-operator.dev/component=server")
-    return {
-        pod["metadata"]["uid"]: sum(item["restartCount"] for item in pod["status"].get("containerStatuses", ()))
-        for pod in pods
-    }
-
-
 def test_a_pod_with_a_wrong_golden_never_becomes_ready_and_a_corrected_golden_heals_it(
     apply_model: Callable[..., Any],
     live_cluster: LiveCluster,
@@ -80,7 +71,7 @@ def test_a_wrong_golden_on_a_serving_model_closes_no_pod(
 ) -> None:
     apply_model(verification={"goldens": [right]})
     wait_ready()
-    before = server_pods(live_cluster, namespace=namespace)
+    before = live_cluster.server_pods(namespace=namespace)
     address = live_cluster.service_address("minilm", namespace=namespace)
 
     apply_model(verification={"goldens": [wrong]})
@@ -90,14 +81,14 @@ def test_a_wrong_golden_on_a_serving_model_closes_no_pod(
     verified = condition(model, "Verified")
     assert verified is not None
     assert verified["status"] == "False"
-    assert server_pods(live_cluster, namespace=namespace) == before
+    assert live_cluster.server_pods(namespace=namespace) == before
     assert len(ready_endpoints(live_cluster, namespace=namespace)) == 1
     answer = httpx.post(f"http://{address}/v1/embeddings", json={"model": "minilm", "input": TEXT}, timeout=30)
     assert answer.status_code == 200
 
     apply_model(verification={"goldens": [right]})
     wait_ready()
-    assert server_pods(live_cluster, namespace=namespace) == before, "the old case set is still the template's"
+    assert live_cluster.server_pods(namespace=namespace) == before, "the old case set is still the template's"
 
 
 def test_an_earlier_generation_serves_on_while_a_new_one_fails_its_goldens(

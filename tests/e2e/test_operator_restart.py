@@ -35,14 +35,6 @@ def operator_writes(cluster: LiveCluster, *, namespace: str, offset: int) -> Seq
     ]
 
 
-def server_pods(cluster: LiveCluster, *, namespace: str) -> dict[str, int]:
-    pods = cluster.list("pods", namespace=namespace, labels="embedding-operator.dev/component=server")
-    return {
-        pod["metadata"]["uid"]: sum(item["restartCount"] for item in pod["status"].get("containerStatuses", ()))
-        for pod in pods
-    }
-
-
 def test_killed_while_a_model_comes_up_the_operator_converges_and_restarts_no_pod(
     apply_model: Callable[..., Any],
     live_cluster: LiveCluster,
@@ -57,7 +49,7 @@ def test_killed_while_a_model_comes_up_the_operator_converges_and_restarts_no_po
     )
     kill_operator(live_cluster, namespace=operator)
     wait_ready()
-    before = server_pods(live_cluster, namespace=namespace)
+    before = live_cluster.server_pods(namespace=namespace)
     assert list(before.values()) == [0]
 
     kill_operator(live_cluster, namespace=operator)
@@ -82,7 +74,7 @@ def test_a_kill_in_the_steady_state_restarts_no_pod_and_then_only_the_lease_is_w
         lambda: says_all(live_cluster.must_get("embeddingmodel", "minilm", namespace=namespace)),
     )
     ready = live_cluster.must_get("embeddingmodel", "minilm", namespace=namespace)
-    before = server_pods(live_cluster, namespace=namespace)
+    before = live_cluster.server_pods(namespace=namespace)
     kill_operator(live_cluster, namespace=operator)
 
     offset = live_cluster.audit_offset()
@@ -101,7 +93,7 @@ def test_a_kill_in_the_steady_state_restarts_no_pod_and_then_only_the_lease_is_w
         if event["objectRef"]["resource"] != "leases" and event["objectRef"].get("namespace") in (namespace, operator)
     ]
     assert others == []
-    assert server_pods(live_cluster, namespace=namespace) == before
+    assert live_cluster.server_pods(namespace=namespace) == before
     after = live_cluster.must_get("embeddingmodel", "minilm", namespace=namespace)
     assert after["metadata"]["resourceVersion"] == ready["metadata"]["resourceVersion"]
 

@@ -52,13 +52,6 @@ CASES = [
         id="an image that the init container cannot pull",
     ),
     pytest.param(
-        _pod(containerStatuses=[_waiting("CreateContainerConfigError", message="subPath does not exist")]),
-        State.WAITING,
-        "MissingFile",
-        "subPath does not exist",
-        id="a folder that is not on the volume",
-    ),
-    pytest.param(
         _pod(containerStatuses=[_waiting("CrashLoopBackOff", ended={"exitCode": 1, "message": "boom"})]),
         State.WAITING,
         "CrashLooping",

@@ -89,6 +89,14 @@ class LiveCluster:
         self.wait_for(f"{address} is routed", accepts, seconds=30)
         return address
 
+    def server_pods(self, *, namespace: str) -> dict[str, int]:
+        """Restart count of every pod that serves a model, by uid."""
+        pods = self.list("pods", namespace=namespace, labels="embedding-operator.dev/component=server")
+        return {
+            pod["metadata"]["uid"]: sum(item["restartCount"] for item in pod["status"].get("containerStatuses", ()))
+            for pod in pods
+        }
+
     def audit_events(self, *, since_offset: int = 0) -> Iterator[Object]:
         """Events of the API server's audit log from a byte offset on; an unfinished last line is left out."""
         with self.audit_log.open("rb") as log:

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from embedding_model.refusal import Reason as RefusalReason
 from embedding_model.refusal import RefusalDocument
 from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
@@ -64,10 +63,8 @@ def _find_containers(pod: Object, *, status: Object) -> Iterator[Verdict]:
             words = held.get("message") or held["reason"]
             yield waiting(Reason.IMAGE_UNAVAILABLE, _describe_pod(pod, f"image {item.get('image', '')}: {words}"))
         elif held.get("reason") in CONFIG_REASONS:
-            message = held.get("message", "")
-            # The kubelet mounts a folder of a volume by subPath, and says so when there is no such folder.
-            reason = RefusalReason.MISSING_FILE if "subpath" in message.lower() else Reason.POD_FAILED
-            yield waiting(reason, _describe_pod(pod, f"container {name}: {held['reason']}: {message}"))
+            words = f"container {name}: {held['reason']}: {held.get('message', '')}"
+            yield waiting(Reason.POD_FAILED, _describe_pod(pod, words))
         ended = _last_end(item)
         if ended is not None:
             yield _judge_end(pod, container=name, ended=ended)

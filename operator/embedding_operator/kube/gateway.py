@@ -30,7 +30,6 @@ class Kind:
 
 EMBEDDING_MODEL = Kind("embedding-operator.dev/v1alpha1", "EmbeddingModel", "embeddingmodels")
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
-REPLICA_SET = Kind("apps/v1", "ReplicaSet", "replicasets")
 SERVICE = Kind("v1", "Service", "services")
 CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
 POD = Kind("v1", "Pod", "pods")
@@ -44,7 +43,6 @@ EVENT = Kind("events.k8s.io/v1", "Event", "events")
 KINDS: Sequence[Kind] = (
     EMBEDDING_MODEL,
     DEPLOYMENT,
-    REPLICA_SET,
     SERVICE,
     CONFIG_MAP,
     POD,

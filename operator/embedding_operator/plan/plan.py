@@ -24,7 +24,3 @@ class Plan:
 
     apply: Sequence[Manifest] = ()
     delete: Sequence[Delete] = ()
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.apply and not self.delete

@@ -64,9 +64,13 @@ def test_a_difference(live: Any, wanted: Any) -> None:
 
 _SCALARS = st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3)
 _KEYS = st.sampled_from(["a", "b", "args", "limits", "spec"])
-_JSON = st.recursive(
-    _SCALARS, lambda part: st.lists(part, max_size=3) | st.dictionaries(_KEYS, part, max_size=3), max_leaves=10
-)
+
+
+def _containers(part: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(part, max_size=3) | st.dictionaries(_KEYS, part, max_size=3)
+
+
+_JSON = st.recursive(_SCALARS, _containers, max_leaves=10)
 
 
 @given(_JSON)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from json_values import json_values
 from pydantic import ValidationError
 
 from embedding_model.goldens.cases import CaseSet, SimilarityCase, VectorCase
@@ -144,11 +145,6 @@ def test_a_broken_line_is_named_by_its_number(line: bytes, says: str) -> None:
 # Busy machines generate slowly; speed is not what these tests judge.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=8,
-)
 keys = st.sampled_from(["name", "input", "vector", "prompt", "similarity", "other"])
 
 

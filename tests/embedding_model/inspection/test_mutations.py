@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from json_values import json_values
 from tiny_models import encoder_config, json_file, modules, tiny_embedder
 
 from embedding_model.inspection import inspect
@@ -106,11 +107,6 @@ def test_no_single_value_of_config_json_changes_the_answer_in_silence(family: st
 
 
 paths = st.sampled_from(sorted(LEFT.keys() - {"tokenizer.json", "README.md", "model.safetensors"}))
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=8,
-)
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 

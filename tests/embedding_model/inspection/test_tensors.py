@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from json_values import json_values
 from tiny_models import safetensors_file
 
 from embedding_model.inspection.tensors import HEADER_LIMIT, Tensor, read_tensors
@@ -131,13 +132,6 @@ def test_a_header_that_claims_to_be_huge_is_not_read() -> None:
         read_tensors(source, files=[PATH])
     assert caught.value.reason is Reason.TOO_LARGE
     assert source.bytes_read == 8
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=8,
-)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -19,6 +19,7 @@ METRICS = "/metrics"
 GOLDENS = "/goldens"  # GET: GoldensReport of the mounted set; POST JSON lines: a trial, without effect on readiness
 RETIRE = "/retire"  # POST: from now on every response says Connection: close; 204
 RESULT = "/result"  # GET on a Job's pod: JobReport, until the Job is deleted
+PROGRESS = "/progress"  # GET on a pod that fetches: Progress
 
 TOKEN_AUDIENCE = "embedding-runtime"  # noqa: S105 - the name of an audience
 
@@ -72,6 +73,15 @@ class GoldensReport(Document):
     dtype: str
 
 
+class Progress(Document):
+    """How far a fetch is. Bytes are of the files as they are stored, whatever was there before included."""
+
+    files: int
+    files_done: int
+    bytes: int
+    bytes_done: int
+
+
 class JobState(StrEnum):
     RUNNING = "Running"
     DONE = "Done"
@@ -79,8 +89,9 @@ class JobState(StrEnum):
 
 
 class JobReport(Document):
-    """Exactly one of `result` and `refusal` once the state is Done or Refused."""
+    """Exactly one of `result` and `refusal` once the state is Done or Refused; `progress` while files are fetched."""
 
     state: JobState
+    progress: Progress | None = None
     result: InspectionResult | None = None
     refusal: RefusalDocument | None = None

@@ -35,6 +35,9 @@ class Reason(StrEnum):
     REVISION_NOT_FOUND = "RevisionNotFound"
     ACCESS_DENIED = "AccessDenied"
     MIRROR_NOT_FOUND = "MirrorNotFound"
+    IMAGE_NOT_FOUND = "ImageNotFound"
+    REGISTRY_NOT_ALLOWED = "RegistryNotAllowed"
+    CONVERSION_FAILED = "ConversionFailed"
     DEVICE_UNAVAILABLE = "DeviceUnavailable"
 
 

@@ -44,11 +44,15 @@ class Document(BaseModel):
 class SourceKind(StrEnum):
     HUGGING_FACE = "HuggingFace"
     PERSISTENT_VOLUME_CLAIM = "PersistentVolumeClaim"
+    IMAGE = "Image"
     FOLDER = "Folder"
 
 
 class Origin(Document):
-    """Where the files come from. For HuggingFace `requested` is a branch, tag or commit and `revision` a commit."""
+    """Where the files come from. For HuggingFace `requested` is a branch, tag or commit and `revision` a commit.
+
+    `image` is REGISTRY/REPOSITORY@sha256:DIGEST; `path` the folder on a claim or in an image.
+    """
 
     kind: SourceKind
     repo: str | None = None
@@ -56,11 +60,12 @@ class Origin(Document):
     revision: str | None = None
     mirror: str | None = None
     claim: str | None = None
+    image: str | None = None
     path: str | None = None
 
     def request_key(self) -> str:
         """What the user asked for, without what it resolved to: two equal keys share one resolution."""
-        asked = [self.kind, self.repo, self.requested, self.mirror, self.claim, self.path]
+        asked = [self.kind, self.repo, self.requested, self.mirror, self.claim, self.image, self.path]
         return hashlib.sha256(orjson.dumps(asked)).hexdigest()
 
 
@@ -72,13 +77,27 @@ class FileEntry(Document):
     sha256: Sha256
 
 
+class Conversion(Document):
+    """A pickle and the safetensors file made of it: `source` is what is fetched, `target` what is loaded."""
+
+    source: FileEntry
+    target: FileEntry
+
+
 class Manifest(Document):
-    """Every file of a model that is loaded, sorted by path."""
+    """Every file of a model that is loaded, sorted by path. The targets of `conversions` are among the files."""
 
     files: tuple[FileEntry, ...]
+    conversions: tuple[Conversion, ...] = ()
 
     def entry(self, path: str) -> FileEntry | None:
         return next((file for file in self.files if file.path == path), None)
+
+    def fetched(self) -> tuple[FileEntry, ...]:
+        """What the source holds: the files, with pickles in place of what they are converted to."""
+        made = {conversion.target.path for conversion in self.conversions}
+        kept = [file for file in self.files if file.path not in made]
+        return tuple(sorted([*kept, *(item.source for item in self.conversions)], key=lambda file: file.path))
 
 
 class Task(StrEnum):
@@ -99,14 +118,86 @@ class Pooling(StrEnum):
     LAST_TOKEN = "LastToken"  # noqa: S105 - a pooling mode, not a secret
 
 
-class TruncationSide(StrEnum):
+class Side(StrEnum):
+    """On which side of the tokens padding is put, or what is too long is cut."""
+
     RIGHT = "Right"
     LEFT = "Left"
+
+
+class Activation(StrEnum):
+    """What turns logits into scores or into probabilities of labels."""
+
+    IDENTITY = "Identity"
+    SIGMOID = "Sigmoid"
+    SOFTMAX = "Softmax"
+    TANH = "Tanh"
+
+
+class Declared(Document):
+    """What the user's spec says the model is: it settles doubts, and is refused where the files contradict it."""
+
+    task: Task | None = None
+    pooling: Pooling | None = None
 
 
 class Prompt(Document):
     name: str
     text: str
+
+
+class ModuleKind(StrEnum):
+    DENSE = "Dense"
+    LAYER_NORM = "LayerNorm"
+
+
+class HeadModule(Document):
+    """One of sentence-transformers' modules between pooling and normalisation, in the order in which they run.
+
+    `activation` is the name of a class of torch.nn, such as Tanh; None for LayerNorm.
+    """
+
+    kind: ModuleKind
+    folder: str
+    input_dimensions: int = Field(ge=1)
+    output_dimensions: int = Field(ge=1)
+    activation: str | None = None
+    bias: bool = True
+
+
+class ScoreRule(StrEnum):
+    """Where a reranker's score comes from."""
+
+    CLASSIFICATION_HEAD = "ClassificationHead"  # one logit, or the named label of two
+    TOKEN_LOGITS = "TokenLogits"  # noqa: S105 - of the last position: logit(true token) - logit(false token)
+
+
+class Scoring(Document):
+    """How a reranker makes one score of a query and a document.
+
+    `template` names one of the prompts that this project knows (never the model's own Jinja); None: the two texts as a
+    pair. `false_token` is None where the logit of the true token alone is the score. `label` is the one of two labels
+    that means "relevant".
+    """
+
+    rule: ScoreRule
+    template: str | None = None
+    true_token: str | None = None
+    false_token: str | None = None
+    true_token_id: int | None = None
+    false_token_id: int | None = None
+    label: str | None = None
+
+
+class SparseHead(Document):
+    """How token logits become one sparse vector over the vocabulary (SPLADE: max over log1p(relu(logits))).
+
+    `query_weights` is the file of a table that replaces the model for queries (inference-free models), if there is one.
+    """
+
+    pooling: Pooling
+    activation: str
+    query_weights: str | None = None
 
 
 class Evidence(Document):
@@ -132,8 +223,14 @@ class Weights(Document):
 class Inspection(Document):
     """What the model's own files say it is.
 
-    `dimensions` is the width of the final vector (after Dense modules, before any Matryoshka cut).
-    `max_input_tokens` counts special tokens. `normalize` is whether the model's own pipeline ends in L2 normalisation.
+    Embedding: `pooling`, `normalize` (whether the pipeline ends in L2 normalisation), `modules`, prompts and
+    `matryoshka_dimensions`. Reranking: `scoring` and `activation`. Classification: `labels` (by index) and
+    `activation`. Sparse: `sparse`. What does not belong to the task is None or empty.
+    `architecture` is the class that is loaded, `family` the name of its `inspection.families` entry.
+    `dimensions` is the width of the final vector (after Dense modules, before any Matryoshka cut; the vocabulary of a
+    sparse model). `max_input_tokens` counts special tokens; `positions` is how many the weights can number at most.
+    `end_token` is the token that the tokenizer puts behind every input and last-token pooling reads.
+    `avoid_dtypes` names dtypes that are known to give wrong numbers for this family.
     `configuration` is the sha256 of those values of config.json that change the numbers and show in no other field
     (attention heads, activation, epsilon ...), so that the fingerprint of the space sees them.
     `folder` holds config, weights and tokenizer where they are not in the model's root.
@@ -143,16 +240,26 @@ class Inspection(Document):
     architecture: str
     family: str
     folder: str | None = None
-    pooling: Pooling
+    pooling: Pooling | None = None
     include_prompt: bool = True
-    normalize: bool
-    dimensions: int = Field(ge=1)
+    normalize: bool | None = None
+    modules: tuple[HeadModule, ...] = ()
+    dimensions: int | None = Field(default=None, ge=1)
     matryoshka_dimensions: tuple[int, ...] = ()
     max_input_tokens: int = Field(ge=1)
-    truncation_side: TruncationSide = TruncationSide.RIGHT
+    positions: int = Field(ge=1)
+    truncation_side: Side = Side.RIGHT
+    padding_side: Side = Side.RIGHT
+    end_token: str | None = None
     lowercase: bool = False
     prompts: tuple[Prompt, ...] = ()
     default_prompt: str | None = None
+    labels: tuple[str, ...] = ()
+    activation: Activation | None = None
+    scoring: Scoring | None = None
+    sparse: SparseHead | None = None
+    avoid_dtypes: tuple[str, ...] = ()
+    licence: str | None = None
     configuration: Sha256 | None = None
     weights: Weights
     evidence: tuple[Evidence, ...] = ()
@@ -172,7 +279,7 @@ class Serving(Document):
     model_dimensions: int = Field(ge=1)
     max_input_tokens: int = Field(ge=1)
     lowercase: bool
-    truncation_side: TruncationSide = TruncationSide.RIGHT
+    truncation_side: Side = Side.RIGHT
     prompts: tuple[Prompt, ...] = ()
     default_prompt: str | None = None
 
@@ -191,7 +298,8 @@ class ResolvedModel(Document):
 
 
 class InspectionResult(Document):
-    """What an inspection Job hands over: the bytes and what they are; the operator adds overrides and fingerprint."""
+    """What a Job hands over: where from, which bytes and what they are; the operator adds overrides and fingerprint."""
 
+    origin: Origin
     manifest: Manifest
     inspection: Inspection

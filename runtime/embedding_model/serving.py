@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.resolved import Evidence, Inspection, Pooling, Prompt, Serving
+from embedding_model.resolved import Evidence, Inspection, Pooling, Prompt, Serving, Side
+from embedding_model.served import Embedder, require_served
 
 _SPEC = "spec"  # the `file` of evidence that the user wrote
 
@@ -21,6 +22,8 @@ class Overrides:
     pooling: Pooling | None = None
     normalize: bool | None = None
     dimensions: int | None = None
+    max_input_tokens: int | None = None
+    truncation: Side | None = None
     prompts: tuple[Prompt, ...] | None = None
     default_prompt: str | None = None
 
@@ -28,28 +31,29 @@ class Overrides:
 def apply_overrides(inspection: Inspection, *, overrides: Overrides) -> tuple[Serving, tuple[Evidence, ...]]:
     """The values that are served, and one Evidence for each override (`file` is "spec", `key` the spec field).
 
-    Raises Refusal(INVALID_OVERRIDE), `field` naming the spec field, for dimensions outside 1 to the model's own,
-    prompts with the same name, and a default prompt that does not exist.
+    Raises Refusal(INVALID_OVERRIDE), `field` naming the spec field, for dimensions outside 1 to the model's own, more
+    input tokens than the weights have positions, prompts with the same name, and a default prompt that does not exist;
+    Refusal(UNSUPPORTED_ARCHITECTURE) for what this version does not serve.
     """
+    embedder = require_served(inspection)
     prompts = _choose_prompts(inspection, overrides=overrides)
     serving = Serving(
         task=inspection.task,
-        pooling=inspection.pooling if overrides.pooling is None else overrides.pooling,
+        pooling=embedder.pooling if overrides.pooling is None else overrides.pooling,
         include_prompt=inspection.include_prompt,
-        normalize=inspection.normalize if overrides.normalize is None else overrides.normalize,
-        dimensions=_choose_dimensions(inspection, overrides=overrides),
-        model_dimensions=inspection.dimensions,
-        max_input_tokens=inspection.max_input_tokens,
+        normalize=embedder.normalize if overrides.normalize is None else overrides.normalize,
+        dimensions=_choose_dimensions(embedder.dimensions, overrides=overrides),
+        model_dimensions=embedder.dimensions,
+        max_input_tokens=_choose_max_input_tokens(inspection, overrides=overrides),
         lowercase=inspection.lowercase,
-        truncation_side=inspection.truncation_side,
+        truncation_side=inspection.truncation_side if overrides.truncation is None else overrides.truncation,
         prompts=prompts,
         default_prompt=_choose_default_prompt(inspection, overrides=overrides, prompts=prompts),
     )
-    return serving, _collect_evidence(inspection, overrides=overrides, serving=serving)
+    return serving, _collect_evidence(inspection, overrides=overrides, serving=serving, embedder=embedder)
 
 
-def _choose_dimensions(inspection: Inspection, *, overrides: Overrides) -> int:
-    own = inspection.dimensions
+def _choose_dimensions(own: int, *, overrides: Overrides) -> int:
     if overrides.dimensions is None:
         return own
     if not 1 <= overrides.dimensions <= own:
@@ -59,6 +63,19 @@ def _choose_dimensions(inspection: Inspection, *, overrides: Overrides) -> int:
             f"write a number from 1 to {own}, or leave it out",
         )
     return overrides.dimensions
+
+
+def _choose_max_input_tokens(inspection: Inspection, *, overrides: Overrides) -> int:
+    asked = overrides.max_input_tokens
+    if asked is None:
+        return inspection.max_input_tokens
+    if not 1 <= asked <= inspection.positions:
+        _refuse(
+            "embedding.maxInputTokens",
+            f"embedding.maxInputTokens is {asked}, but the weights have {inspection.positions} positions: write a "
+            f"number from 1 to {inspection.positions}, or leave it out for the model's own {inspection.max_input_tokens}",
+        )
+    return asked
 
 
 def _choose_prompts(inspection: Inspection, *, overrides: Overrides) -> tuple[Prompt, ...]:
@@ -100,7 +117,9 @@ def _choose_default_prompt(inspection: Inspection, *, overrides: Overrides, prom
     return own
 
 
-def _collect_evidence(inspection: Inspection, *, overrides: Overrides, serving: Serving) -> tuple[Evidence, ...]:
+def _collect_evidence(
+    inspection: Inspection, *, overrides: Overrides, serving: Serving, embedder: Embedder
+) -> tuple[Evidence, ...]:
     collected: list[Evidence] = []
 
     def record(field: str, *, value: str, own: str, note: str | None = None) -> None:
@@ -109,9 +128,9 @@ def _collect_evidence(inspection: Inspection, *, overrides: Overrides, serving: 
         collected.append(Evidence(field=field, value=value, file=_SPEC, key=key, note=note, overruled=overruled))
 
     if overrides.pooling is not None:
-        record("pooling", value=overrides.pooling, own=inspection.pooling)
+        record("pooling", value=overrides.pooling, own=embedder.pooling)
     if overrides.normalize is not None:
-        record("normalize", value=_word(overrides.normalize), own=_word(inspection.normalize))
+        record("normalize", value=_word(overrides.normalize), own=_word(embedder.normalize))
     if overrides.dimensions is not None:
         record(
             "dimensions",
@@ -119,6 +138,10 @@ def _collect_evidence(inspection: Inspection, *, overrides: Overrides, serving: 
             own=str(inspection.dimensions),
             note=_judge_cut(inspection, dimensions=overrides.dimensions),
         )
+    if overrides.max_input_tokens is not None:
+        record("maxInputTokens", value=str(overrides.max_input_tokens), own=str(inspection.max_input_tokens))
+    if overrides.truncation is not None:
+        record("truncationSide", value=overrides.truncation, own=inspection.truncation_side)
     if overrides.prompts is not None:
         record("prompts", value=_names(overrides.prompts), own=_names(inspection.prompts))
     if serving.default_prompt != inspection.default_prompt or overrides.default_prompt is not None:

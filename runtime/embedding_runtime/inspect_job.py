@@ -38,7 +38,9 @@ def inspect_folder(folder: Path) -> InspectionResult:
     """What the model is, and the hash of every file that would be loaded. Raises Refusal, Unavailable."""
     source = FolderSource(folder)
     inspection = inspect(source)  # first: what cannot be served is refused without hashing gigabytes
-    return InspectionResult(manifest=build_manifest(source, paths=select(source)), inspection=inspection)
+    return InspectionResult(
+        origin=source.origin, manifest=build_manifest(source, paths=select(source)), inspection=inspection
+    )
 
 
 async def serve_report(folder: Path, *, keys: Path | None, host: str, port: int) -> int:

@@ -1,7 +1,7 @@
 """Any JSON value, small.
 
-The extension is a named function: to print a lambda, hypothesis parses the file that it stands in, which can fail deep in a
-stack on CPython 3.11 (gh-106905), and then a test fails that should pass.
+The extension is a named function: to print a lambda, hypothesis parses the file that it stands in, which can fail deep
+in a stack on CPython 3.11 (gh-106905), and then a test fails that should pass.
 """
 
 from typing import Any

@@ -125,6 +125,9 @@ REFUSALS: Final = MappingProxyType(
         RefusalReason.REVISION_NOT_FOUND: "The repository has no such branch, tag or commit.",
         RefusalReason.ACCESS_DENIED: "The repository is gated or private.",
         RefusalReason.MIRROR_NOT_FOUND: "The mirror is none of those in the operator's Helm values.",
+        RefusalReason.IMAGE_NOT_FOUND: "The registry has no image of that digest, or the image has no such folder.",
+        RefusalReason.REGISTRY_NOT_ALLOWED: "The image's registry is none of those in the operator's Helm values.",
+        RefusalReason.CONVERSION_FAILED: "A pickle could not be converted, or gave other bytes than before.",
         RefusalReason.DEVICE_UNAVAILABLE: "The pod found no device of the kind that its profile promises.",
     }
 )

@@ -92,6 +92,7 @@ def _assemble(
         dimensions=encoder.hidden_size,
         matryoshka_dimensions=matryoshka,
         max_input_tokens=max_input_tokens,
+        positions=encoder.positions,
         truncation_side=truncation_side,
         lowercase=sentence.lowercase,
         prompts=prompts.prompts,

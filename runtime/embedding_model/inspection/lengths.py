@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from embedding_model.inspection.architecture import Encoder
 from embedding_model.inspection.documents import JsonObject
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.resolved import Evidence, TruncationSide
+from embedding_model.resolved import Evidence, Side
 
 _ABSURD = 1_000_000  # tokens; no encoder has a million positions, transformers writes 1e30 for "unlimited"
 _LEAST = 3  # [CLS], one token of text, [SEP]
@@ -60,12 +60,12 @@ def read_max_input_tokens(
     return winner.value, evidence
 
 
-def read_truncation_side(tokenizer_config: JsonObject) -> tuple[TruncationSide, Evidence]:
+def read_truncation_side(tokenizer_config: JsonObject) -> tuple[Side, Evidence]:
     """The side that is cut off. Raises Refusal(INVALID_FILE) for anything but left and right."""
     written = tokenizer_config.text("truncation_side")
     if written not in (None, "left", "right"):
         raise Refusal(Reason.INVALID_FILE, f"{tokenizer_config.path}: expected truncation_side to be left or right")
-    side = TruncationSide.LEFT if written == "left" else TruncationSide.RIGHT
+    side = Side.LEFT if written == "left" else Side.RIGHT
     note = "not there; transformers cuts on the right" if written is None else None
     return side, Evidence(
         field="truncationSide", value=side, file=tokenizer_config.path, key="truncation_side", note=note

@@ -26,7 +26,10 @@ def _summarise(inspection: Inspection) -> list[tuple[str, ...]]:
         ("Task", inspection.task),
         ("Architecture", f"{inspection.architecture} ({inspection.family})"),
         ("Weights", f"{_size(weights.bytes)} in {_count(weights.files, 'file')}, {weights.parameters:,} parameters"),
-        ("Pooling", inspection.pooling + ("" if inspection.include_prompt else ", without the prompt's tokens")),
+        (
+            "Pooling",
+            (inspection.pooling or "none") + ("" if inspection.include_prompt else ", without the prompt's tokens"),
+        ),
         ("Normalize", "yes" if inspection.normalize else "no"),
         ("Dimensions", str(inspection.dimensions)),
         ("Matryoshka", ", ".join(map(str, inspection.matryoshka_dimensions)) or "none declared"),

@@ -13,7 +13,7 @@ from tokenizers.normalizers import Lowercase, Normalizer
 from tokenizers.normalizers import Sequence as NormalizerSequence
 
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.resolved import Serving, TruncationSide
+from embedding_model.resolved import Serving, Side
 from embedding_model.tokenizer_files import (
     TOKENIZER_CONFIG_FILE,
     TOKENIZER_FILE,
@@ -36,7 +36,7 @@ class TextTokenizer:
         self._special_ids = frozenset(id_ for id_, token in specials.items() if token.special)
         backend.no_truncation()
         self._prompt_lengths = {prompt.text: self._measure(prompt.text) for prompt in serving.prompts}
-        side = "left" if serving.truncation_side is TruncationSide.LEFT else "right"
+        side = "left" if serving.truncation_side is Side.LEFT else "right"
         backend.enable_truncation(max_length=self._max_tokens, direction=side)
 
     @property

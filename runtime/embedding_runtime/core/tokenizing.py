@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from embedding_model.resolved import TruncationSide
+from embedding_model.resolved import Side
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.errors import InvalidRequest, UnknownToken
 
@@ -42,7 +42,7 @@ class TokenizerThreads:
         *,
         threads: int,
         max_characters: int,
-        side: TruncationSide,
+        side: Side,
         vocabulary_size: int | None = None,
     ) -> None:
         self._tokenizer = tokenizer
@@ -102,14 +102,14 @@ def split(texts: Sequence[str]) -> Iterator[Sequence[str]]:
             start, characters = end, 0
 
 
-def cut(text: str, *, limit: int, side: TruncationSide) -> str:
+def cut(text: str, *, limit: int, side: Side) -> str:
     """At most `limit` characters: the first, or the last where the model keeps those. Cut before a space if possible.
 
     Words are tokenised each by itself, so a cut before a space changes no token of the words that stay.
     """
     if len(text) <= limit:
         return text
-    if side is TruncationSide.LEFT:
+    if side is Side.LEFT:
         space = text.find(" ", len(text) - limit, len(text) - limit + LONGEST_WORD)
         return text[space if space >= 0 else len(text) - limit :]
     space = text.rfind(" ", max(0, limit - LONGEST_WORD), limit + 1)

@@ -14,7 +14,7 @@ from tiny_models import (
 )
 
 from embedding_model.inspection import inspect
-from embedding_model.resolved import Evidence, Inspection, Pooling, Prompt, Task, TruncationSide
+from embedding_model.resolved import Evidence, Inspection, Pooling, Prompt, Side, Task
 from embedding_model.sources.memory import MemorySource
 
 POOLING_FILE = "1_Pooling/config.json"
@@ -46,7 +46,7 @@ def test_a_plain_embedder_is_read_from_its_own_files() -> None:
     assert (found.task, found.architecture, found.family) == (Task.EMBEDDING, "BertModel", "bert")
     assert (found.pooling, found.include_prompt, found.normalize) == (Pooling.MEAN, True, True)
     assert (found.dimensions, found.matryoshka_dimensions) == (8, ())
-    assert (found.max_input_tokens, found.truncation_side, found.lowercase) == (16, TruncationSide.RIGHT, False)
+    assert (found.max_input_tokens, found.truncation_side, found.lowercase) == (16, Side.RIGHT, False)
     assert (found.prompts, found.default_prompt) == ((), None)
     assert (found.weights.format, found.weights.files) == ("safetensors", 1)
 

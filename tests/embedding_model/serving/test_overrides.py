@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.resolved import Evidence, Inspection, Pooling, Prompt, Task, TruncationSide, Weights
+from embedding_model.resolved import Evidence, Inspection, Pooling, Prompt, Side, Task, Weights
 from embedding_model.serving import Overrides, apply_overrides
 
 QUERY, DOCUMENT = Prompt(name="query", text="query: "), Prompt(name="document", text="")
@@ -18,7 +18,7 @@ MODEL = Inspection(
     normalize=True,
     dimensions=384,
     max_input_tokens=256,
-    truncation_side=TruncationSide.LEFT,
+    truncation_side=Side.LEFT,
     lowercase=True,
     prompts=(QUERY, DOCUMENT),
     default_prompt="query",
@@ -35,7 +35,7 @@ def test_without_overrides_the_model_is_served_as_its_files_say() -> None:
     assert evidence == ()
     assert (serving.dimensions, serving.model_dimensions, serving.max_input_tokens) == (384, 384, 256)
     assert (serving.pooling, serving.normalize, serving.include_prompt) == (Pooling.MEAN, True, False)
-    assert (serving.lowercase, serving.truncation_side) == (True, TruncationSide.LEFT)
+    assert (serving.lowercase, serving.truncation_side) == (True, Side.LEFT)
     assert (serving.prompts, serving.default_prompt) == ((QUERY, DOCUMENT), "query")
 
 

@@ -12,8 +12,8 @@ from embedding_model.resolved import (
     Pooling,
     Prompt,
     Serving,
+    Side,
     Task,
-    TruncationSide,
     Weights,
 )
 from embedding_model.serving import Overrides, apply_overrides
@@ -93,7 +93,7 @@ def test_a_fingerprint_never_changes(stored: str, computed: str) -> None:
         {"serving": {"dimensions": 383}},
         {"serving": {"max_input_tokens": 128}},
         {"serving": {"lowercase": True}},
-        {"serving": {"truncation_side": TruncationSide.LEFT}},
+        {"serving": {"truncation_side": Side.LEFT}},
         {"serving": {"prompts": PROMPTS}},
         {"serving": {"prompts": PROMPTS, "default_prompt": "query"}},
         {"serving": {"prompts": PROMPTS, "default_prompt": "document"}},

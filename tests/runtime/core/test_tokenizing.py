@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runtime_under_test import WordTokenizer, app_under_test
 
-from embedding_model.resolved import TruncationSide
+from embedding_model.resolved import Side
 from embedding_runtime.backends.fake import FakeBackend
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.core.tokenizer import load_tokenizer
@@ -22,7 +22,7 @@ from embedding_runtime.settings import Device, ServeSettings
 
 @contextlib.contextmanager
 def threads_of(tokenizer: Tokenizer, *, max_characters: int) -> Iterator[TokenizerThreads]:
-    threads = TokenizerThreads(tokenizer, threads=2, max_characters=max_characters, side=TruncationSide.RIGHT)
+    threads = TokenizerThreads(tokenizer, threads=2, max_characters=max_characters, side=Side.RIGHT)
     try:
         yield threads
     finally:
@@ -86,15 +86,15 @@ def test_pieces_hold_every_text_once_and_in_order(lengths: list[int]) -> None:
 @pytest.mark.parametrize(
     ("text", "side", "left"),
     [
-        pytest.param("short", TruncationSide.RIGHT, "short", id="short enough"),
-        pytest.param("one two three", TruncationSide.RIGHT, "one two", id="between words"),
-        pytest.param("one two three", TruncationSide.LEFT, " three", id="from the other side"),
-        pytest.param("onetwothree", TruncationSide.RIGHT, "onetwoth", id="no space"),
-        pytest.param("onetwothree", TruncationSide.LEFT, "twothree", id="no space, from the other side"),
-        pytest.param("one twos three", TruncationSide.RIGHT, "one twos", id="a word that just fits"),
+        pytest.param("short", Side.RIGHT, "short", id="short enough"),
+        pytest.param("one two three", Side.RIGHT, "one two", id="between words"),
+        pytest.param("one two three", Side.LEFT, " three", id="from the other side"),
+        pytest.param("onetwothree", Side.RIGHT, "onetwoth", id="no space"),
+        pytest.param("onetwothree", Side.LEFT, "twothree", id="no space, from the other side"),
+        pytest.param("one twos three", Side.RIGHT, "one twos", id="a word that just fits"),
     ],
 )
-def test_a_cut_falls_between_words_where_it_can(text: str, side: TruncationSide, left: str) -> None:
+def test_a_cut_falls_between_words_where_it_can(text: str, side: Side, left: str) -> None:
     assert cut(text, limit=8, side=side) == left
 
 
@@ -124,8 +124,6 @@ def test_a_cut_text_has_the_tokens_of_the_whole_one_in_a_real_tokenizer(minilm_f
     files = {path.name: path.read_bytes() for path in minilm_folder.iterdir() if path.suffix in {".json", ".txt"}}
     tokenizer = load_tokenizer(files, serving=resolve_folder(minilm_folder).serving, family="bert")
     text = "Überlange Wörter, 漢字 and unbelievably-long; sentences \n" * 2000
-    whole, *cuts = tokenizer.encode(
-        [text, *(cut(text, limit=limit, side=TruncationSide.RIGHT) for limit in range(8192, 8260))]
-    )
+    whole, *cuts = tokenizer.encode([text, *(cut(text, limit=limit, side=Side.RIGHT) for limit in range(8192, 8260))])
     assert whole.truncated
     assert all(tokens == whole for tokens in cuts)

@@ -73,7 +73,7 @@ def _choose_max_input_tokens(inspection: Inspection, *, overrides: Overrides) ->
         _refuse(
             "embedding.maxInputTokens",
             f"embedding.maxInputTokens is {asked}, but the weights have {inspection.positions} positions: write a "
-            f"number from 1 to {inspection.positions}, or leave it out for the model's own {inspection.max_input_tokens}",
+            f"number from 1 to {inspection.positions}, or nothing for its own {inspection.max_input_tokens}",
         )
     return asked
 

@@ -67,7 +67,7 @@ async def _render(spec: dict[str, Any]) -> list[dict[str, Any]]:
     if cluster.all(JOB):
         cluster.step()
         found = resolved()
-        result = InspectionResult(manifest=found.manifest, inspection=found.inspection)
+        result = InspectionResult(origin=found.origin, manifest=found.manifest, inspection=found.inspection)
         uid = cluster.pods()[0]["metadata"]["uid"]
         cluster.facts.job_reports[uid] = JobReport(state=JobState.DONE, result=result)
         await cluster.reconcile()

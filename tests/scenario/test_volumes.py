@@ -6,11 +6,14 @@ from simulated_cluster import KEY, SimulatedCluster, settings
 
 from embedding_model.ports import JobReport, JobState
 from embedding_model.refusal import Reason, RefusalDocument
-from embedding_model.resolved import InspectionResult
+from embedding_model.resolved import InspectionResult, Origin, SourceKind
 from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, JOB, PERSISTENT_VOLUME_CLAIM, POD
 from embedding_operator.reconcile.outcome import Wait
 
-DONE = JobReport(state=JobState.DONE, result=InspectionResult(manifest=manifest(), inspection=inspection()))
+CLAIM = Origin(kind=SourceKind.PERSISTENT_VOLUME_CLAIM, claim="models", path="/tiny")
+DONE = JobReport(
+    state=JobState.DONE, result=InspectionResult(origin=CLAIM, manifest=manifest(), inspection=inspection())
+)
 REFUSED = JobReport(
     state=JobState.REFUSED, refusal=RefusalDocument(reason=Reason.MISSING_FILE, message="config.json is missing")
 )

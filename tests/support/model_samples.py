@@ -39,6 +39,7 @@ def inspection() -> Inspection:
         normalize=True,
         dimensions=DIMENSIONS,
         max_input_tokens=256,
+        positions=512,
         prompts=(Prompt(name="query", text="query: "),),
         weights=Weights(bytes=900, files=1, parameters=225),
         evidence=(Evidence(field="pooling", value="Mean", file="1_Pooling/config.json"),),

@@ -64,6 +64,7 @@ def resolved_model(**serving: Any) -> ResolvedModel:
         normalize=True,
         dimensions=DIMENSIONS,
         max_input_tokens=512,
+        positions=512,
         prompts=PROMPTS,
         weights=Weights(bytes=4, files=1, parameters=1),
     )

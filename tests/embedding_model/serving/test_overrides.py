@@ -18,6 +18,7 @@ MODEL = Inspection(
     normalize=True,
     dimensions=384,
     max_input_tokens=256,
+    positions=512,
     truncation_side=Side.LEFT,
     lowercase=True,
     prompts=(QUERY, DOCUMENT),

@@ -77,6 +77,7 @@ def resolved_model(origin: Origin, *, manifest: Manifest) -> ResolvedModel:
         normalize=True,
         dimensions=64,
         max_input_tokens=128,
+        positions=512,
         weights=Weights(bytes=len(WEIGHTS), files=1, parameters=1),
     )
     serving = Serving(

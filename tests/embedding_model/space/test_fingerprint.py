@@ -30,6 +30,7 @@ INSPECTION = Inspection(
     normalize=True,
     dimensions=384,
     max_input_tokens=256,
+    positions=512,
     configuration="c" * 64,
     weights=Weights(bytes=100, files=1, parameters=25),
 )

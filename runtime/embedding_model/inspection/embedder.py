@@ -24,7 +24,7 @@ from embedding_model.inspection.sentence_config import check_library_config, rea
 from embedding_model.inspection.tensors import Tensor, read_tensors
 from embedding_model.inspection.tokenizer import check_tokenizer
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.resolved import Evidence, Inspection, Task, Weights
+from embedding_model.resolved import Declared, Evidence, Inspection, Task, Weights
 from embedding_model.sources.selection import CONFIG_FILE, MODULES_FILE, select
 from embedding_model.sources.source import Source
 from embedding_model.tokenizer_files import TOKENIZER_CONFIG_FILE
@@ -32,11 +32,19 @@ from embedding_model.tokenizer_files import TOKENIZER_CONFIG_FILE
 LIBRARY_CONFIG_FILE = "config_sentence_transformers.json"
 
 
-def inspect(source: Source) -> Inspection:
+def inspect(source: Source, *, declared: Declared | None = None) -> Inspection:
     """What the model is. Reads small files and the headers of safetensors files, never the weights.
 
-    Raises Refusal for whatever cannot be served or decided, and what the source raises (Unavailable).
+    `declared` settles what the files leave open. Raises Refusal for whatever cannot be served or decided, TASK_MISMATCH
+    where the files contradict what is declared, and what the source raises (Unavailable).
     """
+    declared = declared or Declared()
+    if declared.task not in (None, Task.EMBEDDING):
+        raise Refusal(
+            Reason.TASK_MISMATCH,
+            f"the task {declared.task} is declared, but only embedding models are understood so far",
+            field="task",
+        )
     selected = select(source)
     if MODULES_FILE not in selected:
         refuse_without_modules(source, selected=selected)

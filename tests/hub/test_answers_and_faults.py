@@ -142,3 +142,56 @@ def test_a_wrong_token_is_refused_even_for_a_public_model(hub: Hub, http: httpx.
 
     assert answer.status_code == 401
     assert answer.headers["x-error-message"] == "Invalid credentials in Authorization header"
+
+
+def test_a_cut_at_a_fraction_hits_the_one_range_that_holds_it(hub: Hub, http: httpx.Client) -> None:
+    hub.store.state.add_fault(Fault("*/model.safetensors", FaultKind.CUT, times=1, fraction=0.3))
+    place = len(WEIGHTS) * 3 // 10
+    url = http.head(resolve(hub, "model.safetensors")).headers["location"]
+
+    before = http.get(url, headers={"Range": f"bytes=0-{place - 1}"})
+    received: list[bytes] = []
+    with (
+        http.stream("GET", url, headers={"Range": f"bytes={place - 5}-"}) as answer,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        received.extend(answer.iter_raw())
+    after = http.get(url, headers={"Range": f"bytes={place}-"})
+
+    assert before.content + after.content == WEIGHTS
+    assert b"".join(received) == WEIGHTS[place - 5 : place]
+
+
+@pytest.mark.parametrize(("more", "expected"), [(3, CONFIG + b"\0\0\0"), (-4, CONFIG[:-4]), (None, CONFIG[:-1])])
+def test_a_file_of_the_wrong_size_ends_as_if_it_were_right(
+    hub: Hub, http: httpx.Client, more: int | None, expected: bytes
+) -> None:
+    hub.store.state.add_fault(Fault("*/config.json", FaultKind.WRONG_SIZE, value=more))
+
+    assert http.get(resolve(hub, "config.json")).content == expected
+    tail = http.get(resolve(hub, "config.json"), headers={"Range": "bytes=5-"})
+    assert tail.content == expected[5:]
+    assert tail.headers["content-range"] == f"bytes 5-{len(expected) - 1}/{len(expected)}"
+
+
+@pytest.mark.parametrize("kind", [FaultKind.STALL, FaultKind.HANG])
+def test_a_hub_that_falls_silent_keeps_the_connection(hub: Hub, http: httpx.Client, kind: FaultKind) -> None:
+    hub.store.state.add_fault(Fault("*/config.json", kind, times=1))
+
+    with pytest.raises(httpx.ReadTimeout):
+        http.get(resolve(hub, "config.json"), timeout=0.3)
+    assert http.get(resolve(hub, "config.json")).content == CONFIG
+
+
+def test_a_hub_without_ranges_sends_the_whole_file(hub: Hub, http: httpx.Client) -> None:
+    hub.store.state.add_fault(Fault("*/config.json", FaultKind.NO_RANGE))
+
+    answer = http.get(resolve(hub, "config.json"), headers={"Range": "bytes=3-"})
+
+    assert (answer.status_code, answer.content) == (200, CONFIG)
+
+
+@pytest.mark.parametrize(("kind", "fraction"), [(FaultKind.SLOW, 0.5), (FaultKind.CUT, 1.0), (FaultKind.FLIP, -0.1)])
+def test_a_fraction_that_means_nothing_is_refused(kind: FaultKind, fraction: float) -> None:
+    with pytest.raises(ValueError, match="a fraction is from 0 to below 1"):
+        Fault("*", kind, fraction=fraction)

@@ -90,7 +90,13 @@ def _demo_models(arguments: argparse.Namespace) -> int:
 
 
 def _fault_add(arguments: argparse.Namespace) -> int:
-    fault = Fault(arguments.path_glob, FaultKind(arguments.kind), value=arguments.value, times=arguments.times)
+    fault = Fault(
+        arguments.path_glob,
+        FaultKind(arguments.kind),
+        value=arguments.value,
+        times=arguments.times,
+        fraction=arguments.fraction,
+    )
     Store(arguments.state).state.add_fault(fault)
     return 0
 
@@ -155,9 +161,14 @@ def _parser() -> argparse.ArgumentParser:
     adding.add_argument("--path-glob", required=True, help="request paths; * matches slashes too")
     adding.add_argument("--kind", required=True, choices=[kind.value for kind in FaultKind])
     adding.add_argument("--times", type=int, help="default: until cleared")
-    adding.add_argument(
-        "--value", type=int, help="slow: bytes/s; cut: bytes sent; flip: offset; 429, 503: Retry-After in seconds"
+    place = adding.add_mutually_exclusive_group()
+    place.add_argument(
+        "--value",
+        type=int,
+        help="slow: bytes/s; cut, stall: bytes sent; flip: offset; size: bytes more or fewer; 429, 503: Retry-After in"
+        " seconds",
     )
+    place.add_argument("--fraction", type=float, help="cut, stall, flip: at this part of the whole file, 0 to 1")
     return parser
 
 

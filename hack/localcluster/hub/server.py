@@ -30,9 +30,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from localcluster.hub import answers, listings
-from localcluster.hub.content import Body, close_connection, send_body
+from localcluster.hub.content import Body, close_connection, send_body, stall
 from localcluster.hub.repository import Entry, Repository
-from localcluster.hub.state import FaultKind, Gate
+from localcluster.hub.state import Fault, FaultKind, Gate, Span
 from localcluster.hub.store import Store
 
 HEALTH = "/-/health"
@@ -60,7 +60,10 @@ class HubApp:
             return
         request = Request(scope, receive)
         path = unquote(request.scope["raw_path"].decode("ascii"))
-        fault = None if path == HEALTH else await asyncio.to_thread(self._store.state.take_fault, path, body=False)
+        fault = None if path == HEALTH else await asyncio.to_thread(self._store.state.take_fault, path, span=None)
+        if fault is not None and fault.kind is FaultKind.HANG:
+            await stall(receive=receive)
+            return
         if fault is not None and fault.kind is FaultKind.DOWN:
             await close_connection(receive=receive, send=send)
             return
@@ -78,16 +81,15 @@ class HubApp:
         await self._send_file(file, path=path, request=request, receive=receive, send=send)
 
     async def _send_file(self, file: File, *, path: str, request: Request, receive: Receive, send: Send) -> None:
-        head = request.method == "HEAD"
-        fault = (
-            None if head or path == HEALTH else await asyncio.to_thread(self._store.state.take_fault, path, body=True)
-        )
+        async def take_fault(span: Span) -> Fault | None:
+            return None if path == HEALTH else await asyncio.to_thread(self._store.state.take_fault, path, span=span)
+
         await send_body(
             file.body,
             headers=file.headers,
             range_header=request.headers.get("range"),
-            head=head,
-            fault=fault,
+            head=request.method == "HEAD",
+            take_fault=take_fault,
             receive=receive,
             send=send,
         )

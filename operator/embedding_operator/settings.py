@@ -1,6 +1,6 @@
 """Everything an administrator can set: the file settings.yaml (the chart renders it), flags and environment.
 
-The file carries what the cluster's administrator decides (hub, mirrors, runtime profiles); flags and
+The file carries what the cluster's administrator decides (hub, mirrors, registries, runtime profiles); flags and
 EMBEDDING_OPERATOR_* variables carry what differs per process (namespace, token, ports).
 """
 
@@ -9,12 +9,20 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Any, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import ValidationError
+
+from embedding_model.sources.access import Access
+from embedding_operator.settings_file import (
+    HubFile,
+    MirrorFile,
+    ProfileFile,
+    ProxyFile,
+    RegistryFile,
+    SettingsFile,
+)
 
 
 class SettingsError(Exception):
@@ -42,6 +50,14 @@ class RuntimeProfile:
 
 
 @dataclass(frozen=True)
+class Hub:
+    """`private`: only pods in the models' namespaces reach it, so that resolving takes a Job there."""
+
+    access: Access
+    private: bool = False
+
+
+@dataclass(frozen=True)
 class LeaseSettings:
     """Timing of the leader's Lease, in seconds; see lease.py for what each one bounds.
 
@@ -59,8 +75,12 @@ class LeaseSettings:
 class Settings:
     """One operator process. Durations are in seconds.
 
-    hub_endpoint       hub that models without a mirror come from; the pods use it too, so it must resolve for both
-    mirrors            name -> URL, for spec.model.huggingFace.mirror
+    hub                where models without a mirror come from; the pods use it too, so it must resolve for both
+    mirrors            name -> Hub, for spec.model.huggingFace.mirror
+    poll_seconds       how often a branch under updatePolicy Track is asked for (+-20 %)
+    registries         host[:port] -> Access, for spec.model.image; images of other registries are refused
+    image_volumes      whether the cluster mounts images as volumes (Kubernetes 1.35); else our fetcher pulls them
+    proxy              HTTP_PROXY, HTTPS_PROXY and NO_PROXY of pods that fetch
     profiles           name -> RuntimeProfile, for spec.runtime.profile
     default_profile    profile of models that name none
     image_pull_secrets names of Secrets that must exist in the models' namespaces
@@ -78,8 +98,12 @@ class Settings:
     audit_seconds      how often a pod's golden report is read again
     """
 
-    hub_endpoint: str = "https://huggingface.co"
-    mirrors: Mapping[str, str] = field(default_factory=dict)
+    hub: Hub = field(default_factory=lambda: Hub(Access(endpoint="https://huggingface.co")))
+    mirrors: Mapping[str, Hub] = field(default_factory=dict)
+    poll_seconds: float = 600.0
+    registries: Mapping[str, Access] = field(default_factory=dict)
+    image_volumes: bool = False
+    proxy: Mapping[str, str] = field(default_factory=dict)
     profiles: Mapping[str, RuntimeProfile] = field(default_factory=dict)
     default_profile: str = "cpu"
     image_pull_secrets: Sequence[str] = ()
@@ -101,6 +125,10 @@ class Settings:
         """The same settings with the flags of this process; None leaves a value as it is."""
         return replace(self, **{name: value for name, value in values.items() if value is not None})
 
+    def with_hub(self, endpoint: str | None) -> Self:
+        """The same settings with another hub; None leaves it as it is."""
+        return self if endpoint is None else replace(self, hub=Hub(Access(endpoint=endpoint)))
+
 
 def default_settings() -> Settings:
     """Settings without a file: the `cpu` profile with this version's image, for `explain` and for trying things out."""
@@ -121,80 +149,57 @@ def load_settings(path: Path) -> Settings:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(f"the settings file {path} is not valid YAML: {_where(error)}") from error
     try:
-        return _SettingsFile.model_validate(content if content is not None else {}).to_settings()
+        return _settings(SettingsFile.model_validate(content if content is not None else {}))
     except ValidationError as error:
         lines = [f"  {_key_of(problem['loc'])}: {problem['msg']}" for problem in error.errors(include_input=False)]
         raise SettingsError("\n".join([f"the settings file {path} cannot be used:", *lines])) from error
 
 
-def _check_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("expected an address such as https://huggingface.co")
-    if parts.username or parts.password:
-        raise ValueError("an address must not carry credentials: every reader of a pod could see them")
-    return url.rstrip("/")
+def _profile(file: ProfileFile) -> RuntimeProfile:
+    return RuntimeProfile(
+        image=file.image,
+        image_pull_policy=file.image_pull_policy,
+        device=file.device,
+        resources={str(key): dict(value) for key, value in file.resources.items()},
+        node_selector=file.node_selector,
+        tolerations=tuple(file.tolerations),
+        runtime_class=file.runtime_class_name,
+    )
 
 
-_Url = Annotated[str, AfterValidator(_check_url)]
-_Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$")]
+def _access(file: MirrorFile | HubFile) -> Access:
+    return Access(endpoint=file.endpoint, redirect_hosts=tuple(file.redirect_hosts), certificates=file.certificates)
 
 
-class _FileModel(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+def _registry(host: str, *, file: RegistryFile) -> Access:
+    return Access(
+        endpoint=file.endpoint or f"https://{host}",
+        redirect_hosts=tuple(file.redirect_hosts),
+        certificates=file.certificates,
+    )
 
 
-class _ProfileFile(_FileModel):
-    image: str = Field(min_length=1)
-    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    device: Literal["cpu", "cuda"] = "cpu"
-    resources: dict[Literal["requests", "limits"], dict[str, str]] = Field(default_factory=dict)
-    node_selector: dict[str, str] = Field(default_factory=dict)
-    tolerations: list[dict[str, Any]] = Field(default_factory=list)
-    runtime_class_name: str = ""
-
-    def to_profile(self) -> RuntimeProfile:
-        return RuntimeProfile(
-            image=self.image,
-            image_pull_policy=self.image_pull_policy,
-            device=self.device,
-            resources={str(key): dict(value) for key, value in self.resources.items()},
-            node_selector=self.node_selector,
-            tolerations=tuple(self.tolerations),
-            runtime_class=self.runtime_class_name,
-        )
+def _proxy(file: ProxyFile) -> Mapping[str, str]:
+    variables = {"HTTP_PROXY": file.http, "HTTPS_PROXY": file.https, "NO_PROXY": file.no_proxy}
+    return {name: value for name, value in variables.items() if value}
 
 
-class _SettingsFile(_FileModel):
-    hub_endpoint: _Url = "https://huggingface.co"
-    mirrors: dict[_Name, _Url] = Field(default_factory=dict)
-    profiles: dict[_Name, _ProfileFile] = Field(min_length=1)
-    default_profile: _Name = "cpu"
-    image_pull_secrets: list[_Name] = Field(default_factory=list)
-    upgrade_policy: UpgradePolicy = UpgradePolicy.KEEP
-    watch_namespaces: list[_Name] = Field(default_factory=list)
-    workers: int = Field(default=8, ge=1, le=64)
-    resync_seconds: float = Field(default=600.0, ge=10)
-
-    @model_validator(mode="after")
-    def _check_default_profile(self) -> Self:
-        if self.default_profile not in self.profiles:
-            known = ", ".join(sorted(self.profiles))
-            raise ValueError(f"defaultProfile: expected one of the profiles ({known}), found {self.default_profile}")
-        return self
-
-    def to_settings(self) -> Settings:
-        return Settings(
-            hub_endpoint=self.hub_endpoint,
-            mirrors=self.mirrors,
-            profiles={name: profile.to_profile() for name, profile in self.profiles.items()},
-            default_profile=self.default_profile,
-            image_pull_secrets=tuple(self.image_pull_secrets),
-            upgrade_policy=self.upgrade_policy,
-            watch_namespaces=tuple(self.watch_namespaces),
-            workers=self.workers,
-            resync_seconds=self.resync_seconds,
-        )
+def _settings(file: SettingsFile) -> Settings:
+    return Settings(
+        hub=Hub(access=_access(file.hub)),
+        mirrors={name: Hub(access=_access(item), private=item.private) for name, item in file.hub.mirrors.items()},
+        poll_seconds=file.hub.poll_seconds,
+        registries={host: _registry(host, file=item) for host, item in file.registries.items()},
+        image_volumes=file.image_volumes,
+        proxy=_proxy(file.proxy),
+        profiles={name: _profile(item) for name, item in file.profiles.items()},
+        default_profile=file.default_profile,
+        image_pull_secrets=tuple(file.image_pull_secrets),
+        upgrade_policy=UpgradePolicy(file.upgrade_policy),
+        watch_namespaces=tuple(file.watch_namespaces),
+        workers=file.workers,
+        resync_seconds=file.resync_seconds,
+    )
 
 
 def _key_of(location: Sequence[int | str]) -> str:

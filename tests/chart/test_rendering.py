@@ -11,8 +11,9 @@ import yaml
 from kubernetes_validate import validate
 from live_cluster import LiveCluster
 
+from embedding_model.sources.access import HUB_REDIRECT_HOSTS, Access
 from embedding_operator.api.crd import build_crd
-from embedding_operator.settings import Settings, UpgradePolicy, load_settings
+from embedding_operator.settings import Hub, Settings, UpgradePolicy, load_settings
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "embedding-operator"
 # Custom resources of the Prometheus operator: not in Kubernetes' own schemas.
@@ -114,7 +115,8 @@ def settings(pick: Callable[..., Any], tmp_path: Path) -> Callable[..., Settings
 
 def test_the_operator_reads_the_default_settings(settings: Callable[..., Settings]) -> None:
     found = settings()
-    assert found.hub_endpoint == "https://huggingface.co"
+    assert found.hub == Hub(Access(endpoint="https://huggingface.co", redirect_hosts=HUB_REDIRECT_HOSTS))
+    assert (found.mirrors, found.registries, found.image_volumes, found.proxy) == ({}, {}, False, {})
     assert found.default_profile == "cpu"
     assert {name: profile.device for name, profile in found.profiles.items()} == {"cpu": "cpu", "cuda": "cuda"}
     assert found.profiles["cuda"].resources["limits"]["nvidia.com/gpu"] == "1"
@@ -124,10 +126,13 @@ def test_the_operator_reads_the_default_settings(settings: Callable[..., Setting
 
 def test_the_operator_reads_every_setting_that_values_can_carry(settings: Callable[..., Settings]) -> None:
     found = settings("everything")
-    assert (found.hub_endpoint, found.mirrors) == (
-        "http://hub.example.org:8470",
-        {"corp": "https://mirror.example.org/hf"},
-    )
+    assert (found.hub.access.endpoint, found.poll_seconds) == ("http://hub.example.org:8470", 300)
+    assert found.mirrors["corp"].private
+    assert found.mirrors["corp"].access.endpoint == "https://mirror.example.org/hf"
+    assert found.mirrors["corp"].access.redirect_hosts == ("storage.example.org",)
+    assert found.registries["registry.example.org:5000"].endpoint == "http://registry.example.org:5000"
+    assert found.image_volumes
+    assert found.proxy == {"HTTPS_PROXY": "http://proxy.example.org:3128", "NO_PROXY": "example.org"}
     assert (found.workers, found.upgrade_policy, found.default_profile) == (16, UpgradePolicy.ROLLING, "cuda")
     assert found.image_pull_secrets == ("registry",)
     cuda = found.profiles["cuda"]
@@ -189,7 +194,7 @@ def test_optional_objects_are_absent_until_asked_for(render: Callable[..., Any])
 
 def test_the_network_policy_lets_the_operator_reach_api_server_hub_and_pods(pick: Callable[..., Any]) -> None:
     egress = pick("NetworkPolicy", case="everything")["spec"]["egress"]
-    assert [[port["port"] for port in rule["ports"]] for rule in egress] == [[53, 53], [443, 6443, 8470], [8081]]
+    assert [[port["port"] for port in rule["ports"]] for rule in egress] == [[53, 53], [443, 6443, 8470, 3128], [8081]]
 
 
 def test_pod_monitors_cover_the_operator_and_every_model(pick: Callable[..., Any]) -> None:

@@ -1,7 +1,6 @@
 """Resolving from a real hub server: commit, files and type, or a refusal."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,16 +8,18 @@ from tiny_models import tiny_embedder
 
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Origin, SourceKind
+from embedding_model.sources.access import Access
 from embedding_operator.observe.facts import ResolutionRequest
 from embedding_operator.resolve.hub import resolve_from_hub
+from embedding_operator.settings import Hub, Settings
 from localcluster.hub.server import running
 from localcluster.hub.store import Store
 
 
-@dataclass(frozen=True)
-class Endpoints:
-    hub_endpoint: str
-    mirrors: Mapping[str, str] = field(default_factory=dict)
+def endpoints(url: str, **mirrors: str) -> Settings:
+    return Settings(
+        hub=Hub(Access(endpoint=url)), mirrors={name: Hub(Access(endpoint=at)) for name, at in mirrors.items()}
+    )
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def request_for(repo: str, *, mirror: str | None = None) -> ResolutionRequest:
 
 
 def test_a_branch_resolves_to_its_commit_with_every_loaded_file(hub_url: str) -> None:
-    resolved = resolve_from_hub(request_for("acme/tiny"), settings=Endpoints(hub_url))
+    resolved = resolve_from_hub(request_for("acme/tiny"), settings=endpoints(hub_url))
     assert resolved.origin.requested == "main"
     assert resolved.origin.revision is not None
     assert len(resolved.origin.revision) == 40
@@ -50,7 +51,7 @@ def test_a_branch_resolves_to_its_commit_with_every_loaded_file(hub_url: str) ->
 
 def test_a_mirror_is_asked_instead_of_the_hub_and_kept_in_the_origin(hub_url: str) -> None:
     resolved = resolve_from_hub(
-        request_for("acme/tiny", mirror="corp"), settings=Endpoints("http://127.0.0.1:9", mirrors={"corp": hub_url})
+        request_for("acme/tiny", mirror="corp"), settings=endpoints("http://127.0.0.1:9", corp=hub_url)
     )
     assert resolved.origin.mirror == "corp"
 
@@ -59,7 +60,7 @@ def test_an_unknown_mirror_is_refused_with_the_known_names(hub_url: str) -> None
     with pytest.raises(Refusal, match="configured: corp, lab") as caught:
         resolve_from_hub(
             request_for("acme/tiny", mirror="crop"),
-            settings=Endpoints(hub_url, mirrors={"lab": "http://lab", "corp": "http://corp"}),
+            settings=endpoints(hub_url, lab="http://lab", corp="http://corp"),
         )
     assert caught.value.reason is Reason.MIRROR_NOT_FOUND
     assert caught.value.field == "model.huggingFace.mirror"
@@ -67,5 +68,5 @@ def test_an_unknown_mirror_is_refused_with_the_known_names(hub_url: str) -> None
 
 def test_a_missing_repository_is_refused(hub_url: str) -> None:
     with pytest.raises(Refusal) as caught:
-        resolve_from_hub(request_for("acme/missing"), settings=Endpoints(hub_url))
+        resolve_from_hub(request_for("acme/missing"), settings=endpoints(hub_url))
     assert caught.value.reason is Reason.REPOSITORY_NOT_FOUND

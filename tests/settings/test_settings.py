@@ -4,11 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from embedding_operator.settings import Settings, SettingsError, UpgradePolicy, default_settings, load_settings
+from embedding_model.sources.access import Access
+from embedding_operator.settings import Hub, Settings, SettingsError, UpgradePolicy, default_settings, load_settings
 
 FULL = """
-hubEndpoint: https://hub.example.internal/
-mirrors: {corp: "https://mirror.example.internal"}
+hub:
+  endpoint: https://hub.example.internal/
+  redirectHosts: [cdn.example.internal]
+  pollSeconds: 60
+  mirrors:
+    corp: {endpoint: "https://mirror.example.internal", private: true}
+registries:
+  registry.example.internal: {}
+  "10.0.0.1:5000": {endpoint: "http://10.0.0.1:5000", redirectHosts: ["*.storage.example.internal"]}
+imageVolumes: true
+proxy: {https: "http://proxy.example.internal:3128", noProxy: .internal}
 defaultProfile: cuda
 profiles:
   cpu: {image: "registry.example/runtime:1"}
@@ -36,8 +46,18 @@ def load(tmp_path: Path, text: str) -> Settings:
 
 def test_every_key_of_the_file_reaches_the_settings(tmp_path: Path) -> None:
     settings = load(tmp_path, FULL)
-    assert settings.hub_endpoint == "https://hub.example.internal"
-    assert settings.mirrors == {"corp": "https://mirror.example.internal"}
+    assert settings.hub == Hub(
+        Access(endpoint="https://hub.example.internal", redirect_hosts=("cdn.example.internal",))
+    )
+    assert settings.mirrors == {
+        "corp": Hub(Access(endpoint="https://mirror.example.internal", redirect_hosts=()), private=True)
+    }
+    assert settings.registries == {
+        "registry.example.internal": Access(endpoint="https://registry.example.internal", redirect_hosts=()),
+        "10.0.0.1:5000": Access(endpoint="http://10.0.0.1:5000", redirect_hosts=("*.storage.example.internal",)),
+    }
+    assert (settings.poll_seconds, settings.image_volumes) == (60, True)
+    assert settings.proxy == {"HTTPS_PROXY": "http://proxy.example.internal:3128", "NO_PROXY": ".internal"}
     assert settings.default_profile == "cuda"
     assert settings.image_pull_secrets == ("registry",)
     assert settings.upgrade_policy is UpgradePolicy.ROLLING
@@ -57,7 +77,10 @@ def test_every_key_of_the_file_reaches_the_settings(tmp_path: Path) -> None:
         ("profiles: {}", "profiles"),
         ("{}", "profiles"),
         ("profiles: {gpu: {image: a}}", r"defaultProfile: expected one of the profiles \(gpu\), found cpu"),
-        ("profiles: {cpu: {image: a}}\nhubEndpoint: huggingface.co", "hubEndpoint: .*expected an address"),
+        ("profiles: {cpu: {image: a}}\nhub: {endpoint: huggingface.co}", "hub.endpoint: .*expected an address"),
+        ("profiles: {cpu: {image: a}}\nhub: {certificates: nonsense}", "hub.certificates: .*PEM"),
+        ("profiles: {cpu: {image: a}}\nhub: {redirectHosts: ['*']}", "hub.redirectHosts.0"),
+        ("profiles: {cpu: {image: a}}\nregistries: {'https://r': {}}", "registries"),
         ("profiles: {cpu: {image: a}}\nworkers: 0", "workers"),
         ("profiles: {cpu: {image: a}}\nwrokers: 1", "wrokers"),
         ("profiles: {cpu: {image: a}}\nupgradePolicy: Never", "upgradePolicy"),
@@ -72,7 +95,7 @@ def test_a_mistake_names_the_key(tmp_path: Path, text: str, words: str) -> None:
 
 def test_an_address_with_credentials_is_refused_without_repeating_them(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="credentials") as caught:
-        load(tmp_path, "profiles: {cpu: {image: a}}\nmirrors: {corp: 'https://me:hunter2@mirror'}")
+        load(tmp_path, "profiles: {cpu: {image: a}}\nhub: {mirrors: {corp: {endpoint: 'https://me:hunter2@mirror'}}}")
     assert "hunter2" not in str(caught.value)
 
 

@@ -167,7 +167,7 @@ def operator_world(
     token = server.service_account_token(ACCOUNT, namespace=SYSTEM, audience="embedding-runtime")
     (folder / "pod-token").write_text(token)
     settings = {
-        "hubEndpoint": hub_url,
+        "hub": {"endpoint": hub_url},
         "profiles": {"cpu": {"image": "registry.example/runtime:1"}},
         "watchNamespaces": list(namespaces),
     }

@@ -13,6 +13,7 @@ from typing import Any
 
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import CaseResult, GateState, GoldensReport
+from embedding_model.sources.access import Access
 from embedding_operator.api import names
 from embedding_operator.kube.gateway import (
     CONFIG_MAP,
@@ -29,7 +30,7 @@ from embedding_operator.kube.memory import MemoryGateway
 from embedding_operator.observe.facts import Key, MemoryFacts
 from embedding_operator.reconcile.outcome import Outcome
 from embedding_operator.reconcile.reconcile import reconcile
-from embedding_operator.settings import RuntimeProfile, Settings, UpgradePolicy
+from embedding_operator.settings import Hub, RuntimeProfile, Settings, UpgradePolicy
 
 KEY = Key("search", "tiny")
 MAX_STEPS = 60
@@ -44,7 +45,7 @@ def settings(*, image: str = "runtime:1", policy: UpgradePolicy = UpgradePolicy.
         "cpu": RuntimeProfile(image=image, resources=resources),
         "cuda": RuntimeProfile(image=f"{image}-cuda", device="cuda", resources=resources),
     }
-    mirrors = {"corp": "https://mirror.example.internal"}
+    mirrors = {"corp": Hub(Access(endpoint="https://mirror.example.internal", redirect_hosts=()))}
     return Settings(profiles=profiles, mirrors=mirrors, upgrade_policy=policy, identity="test-operator")
 
 

@@ -1,6 +1,8 @@
 {{- define "embedding-operator.settings" -}}
-hubEndpoint: {{ .Values.hub.endpoint | quote }}
-mirrors: {{ .Values.hub.mirrors | toJson }}
+hub: {{ .Values.hub | toJson }}
+registries: {{ .Values.registries | toJson }}
+imageVolumes: {{ .Values.imageVolumes }}
+proxy: {{ .Values.proxy | toJson }}
 upgradePolicy: {{ .Values.runtime.upgradePolicy }}
 watchNamespaces: {{ .Values.watchNamespaces | toJson }}
 workers: {{ .Values.workers }}

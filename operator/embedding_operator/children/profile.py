@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from embedding_model.refusal import Reason as RefusalReason
+from embedding_model.sources.access import Access
 from embedding_operator.api.reasons import Reason
 
 
@@ -26,11 +27,20 @@ class Profile(Protocol):
     def runtime_class(self) -> str: ...
 
 
+class Hub(Protocol):
+    """How a hub is reached; a private one only from the models' namespaces."""
+
+    @property
+    def access(self) -> Access: ...
+    @property
+    def private(self) -> bool: ...
+
+
 class Endpoints(Protocol):
     @property
-    def hub_endpoint(self) -> str: ...
+    def hub(self) -> Hub: ...
     @property
-    def mirrors(self) -> Mapping[str, str]: ...
+    def mirrors(self) -> Mapping[str, Hub]: ...
 
 
 class RenderSettings(Endpoints, Protocol):
@@ -70,15 +80,15 @@ def choose_endpoint(settings: Endpoints, *, mirror: str | None) -> str:
     Users name mirrors, never URLs: the operator must not fetch any.
     """
     if mirror is None:
-        return settings.hub_endpoint
-    endpoint = settings.mirrors.get(mirror)
-    if endpoint is None:
+        return settings.hub.access.endpoint
+    hub = settings.mirrors.get(mirror)
+    if hub is None:
         raise Unrenderable(
             RefusalReason.MIRROR_NOT_FOUND,
             f'mirror "{mirror}" is not configured (configured: {_list(settings.mirrors)}): write one of these into '
             "spec.model.huggingFace.mirror, or add it to the operator's Helm values",
         )
-    return endpoint
+    return hub.access.endpoint
 
 
 def _list(names: Iterable[str]) -> str:

@@ -60,7 +60,7 @@ def explain(filename: Any, settings: Path | None, hub_endpoint: str | None, fold
         raise click.UsageError(str(error)) from error
     except yaml.YAMLError as error:
         raise click.UsageError(f"{filename.name} is not valid YAML: {error}") from error
-    loaded = loaded.with_process(hub_endpoint=hub_endpoint)
+    loaded = loaded.with_hub(hub_endpoint)
     outcome = asyncio.run(_explain(_read(documents), settings=loaded, folder=folder))
     if folder is not None:
         click.echo("the commit shown is made up from the content of the folder", err=True)

@@ -43,6 +43,7 @@ def inspect(source: str, hub_endpoint: str, output: str) -> None:
 
 def _inspect(source: str, *, hub_endpoint: str) -> "tuple[Origin, Manifest, Inspection]":
     from embedding_model.inspection import inspect as inspect_source
+    from embedding_model.sources.access import Access
     from embedding_model.sources.folder import FolderSource
     from embedding_model.sources.hub import HubSource
     from embedding_model.sources.manifest import build_manifest
@@ -55,7 +56,7 @@ def _inspect(source: str, *, hub_endpoint: str) -> "tuple[Origin, Manifest, Insp
         return local.origin, build_manifest(local, paths=select(local)), inspect_source(local)
     repo, _, revision = source.partition("@")
     try:
-        with HubSource.resolve(endpoint=hub_endpoint, repo=repo, revision=revision or "main") as remote:
+        with HubSource.resolve(access=Access(endpoint=hub_endpoint), repo=repo, revision=revision or "main") as remote:
             inspection = inspect_source(remote)
             return remote.origin, build_manifest(remote, paths=select(remote)), inspection
     except ValueError as error:

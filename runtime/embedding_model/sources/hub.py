@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from embedding_model.refusal import Reason, Refusal, Unavailable
 from embedding_model.resolved import FileEntry, Origin, Sha256, SourceKind
+from embedding_model.sources.access import Access
 from embedding_model.sources.hub_client import HubClient, quote_path, quote_revision
 from embedding_model.sources.hub_errors import Asked
 from embedding_model.sources.listing import (
@@ -22,22 +23,27 @@ from embedding_model.sources.listing import (
     too_large,
 )
 
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", re.ASCII)
 _REVISION = re.compile(r"[^\s\x00-\x20\x7f~^:?*\[\\]{1,255}")  # what git allows in a ref's name
 _LISTING_LIMIT = 64 * 1024 * 1024  # bytes; about 300,000 files
+_LISTING_SECONDS = 120.0
+_SLOWEST = 128 * 1024  # bytes per second of a file that is read whole; slower is as good as down
+_LARGEST = 1 << 50  # bytes of one file
 _SKIP_LIMIT = 64 * 1024 * 1024  # bytes read and dropped when a mirror ignores Range
 
 
 class _LargeFile(BaseModel):
     sha256: Sha256
-    size: int = Field(ge=0)
+    size: int = Field(ge=0, le=_LARGEST)
 
 
 class _Sibling(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     rfilename: str
-    size: int | None = Field(default=None, ge=0)
+    size: int | None = Field(default=None, ge=0, le=_LARGEST)
     blob_id: str | None = Field(default=None, alias="blobId", pattern=r"^[0-9a-f]{40}$")
     lfs: _LargeFile | None = None
 
@@ -70,23 +76,32 @@ class HubSource:
     def resolve(
         cls,
         *,
-        endpoint: str,
+        access: Access | None = None,
         repo: str,
         revision: str,
+        endpoint: str | None = None,
         token: str | None = None,
         mirror: str | None = None,
+        commit: str | None = None,
         client: httpx.Client | None = None,
     ) -> Self:
         """Ask which commit `revision` is and which files it has. One request.
 
-        `mirror` is only the mirror's name, kept in the origin; `endpoint` is its URL. Refuses RepositoryNotFound,
-        RevisionNotFound, AccessDenied, UnsafePath; raises Unavailable when the hub cannot be asked, ValueError for an
-        endpoint or token that cannot be used.
+        A revision is what the hub takes for one: a branch (also with slashes), a tag, a commit, the first digits of
+        one (the hub wants seven, and one commit that begins with them), or a full ref such as refs/pr/1. With `commit`
+        that commit's files are asked for and the revision is only kept as what was requested: for a commit that was
+        resolved before, whatever the branch is now.
+
+        `mirror` is only the mirror's name, kept in the origin. Refuses RepositoryNotFound, RevisionNotFound,
+        AccessDenied, UnsafePath, TooLarge; raises Unavailable when the hub cannot be asked, ValueError for an access
+        or a commit that cannot be used.
         """
-        _check_names(repo, revision=revision)
-        hub = HubClient(endpoint=endpoint, token=token, client=client)
+        check_names(repo, revision=revision)
+        if commit is not None and not COMMIT.fullmatch(commit):
+            raise ValueError("a commit has 40 hex digits")
+        hub = HubClient(access or Access(endpoint=endpoint or "", token=token), client=client)
         try:
-            found = _ask(hub, repo=repo, revision=revision)
+            found = _ask(hub, repo=repo, revision=commit or revision)
             origin = Origin(
                 kind=SourceKind.HUGGING_FACE, repo=repo, requested=revision, revision=found.sha, mirror=mirror
             )
@@ -106,8 +121,10 @@ class HubSource:
         file = self._listed(path)
         if file.size > limit:
             raise too_large(path, size=file.size, limit=limit)
-        with self._client.get(self._url(path), asked=self._asked(path), commit=self._commit) as response:
-            data = _read_body(response, limit=file.size + 1)
+        with self._client.get(
+            self._url(path), asked=self._asked(path), commit=self._commit, seconds=_time_for(file.size)
+        ) as response:
+            data = read_body(response, limit=file.size + 1)
         self._hashes[path] = _verified(file, data=data)
         return data
 
@@ -119,13 +136,17 @@ class HubSource:
             return b""
         wanted = {"range": f"bytes={start}-{start + length - 1}"}
         with self._client.get(
-            self._url(path), asked=self._asked(path), commit=self._commit, headers=wanted
+            self._url(path),
+            asked=self._asked(path),
+            commit=self._commit,
+            headers=wanted,
+            seconds=_time_for(max(length, min(start + length, _SKIP_LIMIT))),
         ) as response:
             if response.status_code != 206:
                 return self._skip(response, file=file, start=start, length=length)
             if not response.headers.get("content-range", "").startswith(f"bytes {start}-"):
                 raise Unavailable(f"hub {self._client.name} answered another range of {path} than was asked for")
-            data = _read_body(response, limit=length)
+            data = read_body(response, limit=length)
         if len(data) != length:
             raise Unavailable(f"hub {self._client.name} sent {len(data)} of {length} bytes of {path}")
         return data
@@ -154,7 +175,7 @@ class HubSource:
             raise Unavailable(
                 f"hub {self._client.name} ignores Range requests; a part of {file.path} cannot be read without it"
             )
-        return _read_body(response, limit=start + length)[start:]
+        return read_body(response, limit=start + length)[start:]
 
     def _listed(self, path: str) -> Listed:
         try:
@@ -174,7 +195,8 @@ def resolve_url(repo: str, *, commit: str, path: str) -> str:
     return f"{repo}/resolve/{quote_revision(commit)}/{quote_path(path)}"
 
 
-def _check_names(repo: str, *, revision: str) -> None:
+def check_names(repo: str, *, revision: str) -> None:
+    """Refuses (RepositoryNotFound, RevisionNotFound) what cannot be one, before it becomes part of a URL."""
     if not _REPO.fullmatch(repo) or ".." in repo or "--" in repo:
         raise Refusal(
             Reason.REPOSITORY_NOT_FOUND,
@@ -189,8 +211,8 @@ def _check_names(repo: str, *, revision: str) -> None:
 def _ask(hub: HubClient, *, repo: str, revision: str) -> _Revision:
     asked = Asked(hub=hub.name, repo=repo, revision=revision)
     url = f"api/models/{repo}/revision/{quote_revision(revision)}"
-    with hub.get(url, asked=asked, params={"blobs": "true"}) as response:
-        body = _read_body(response, limit=_LISTING_LIMIT + 1)
+    with hub.get(url, asked=asked, params={"blobs": "true"}, seconds=_LISTING_SECONDS) as response:
+        body = read_body(response, limit=_LISTING_LIMIT + 1)
     if len(body) > _LISTING_LIMIT:
         raise too_large("the file list", size=len(body), limit=_LISTING_LIMIT)
     try:
@@ -201,7 +223,7 @@ def _ask(hub: HubClient, *, repo: str, revision: str) -> _Revision:
             f"hub {hub.name} answered something that is not a model's file list (at {where or 'the top'}); is the"
             " endpoint a Hugging Face hub?"
         ) from error
-    if re.fullmatch(r"[0-9a-f]{40}", revision) and found.sha != revision:
+    if COMMIT.fullmatch(revision) and found.sha != revision:
         raise Refusal(
             Reason.HASH_MISMATCH, f"hub {hub.name} answered commit {found.sha} of {repo}; asked for {revision}"
         )
@@ -219,7 +241,7 @@ def _listed(sibling: _Sibling) -> Listed:
     return Listed(path=sibling.rfilename, size=sibling.size, blob_id=sibling.blob_id)
 
 
-def _read_body(response: httpx.Response, *, limit: int) -> bytes:
+def read_body(response: httpx.Response, *, limit: int) -> bytes:
     """At most `limit` bytes of the body."""
     data = bytearray()
     for chunk in response.iter_bytes():
@@ -227,6 +249,11 @@ def _read_body(response: httpx.Response, *, limit: int) -> bytes:
         if len(data) >= limit:
             break
     return bytes(data[:limit])
+
+
+def _time_for(size: int) -> float:
+    """Seconds that reading so many bytes may take."""
+    return 60.0 + size / _SLOWEST
 
 
 def _verified(file: Listed, *, data: bytes) -> FileEntry:

@@ -1,15 +1,11 @@
-"""HTTP to a hub: which redirects are followed, where the token goes, and what an error answer means.
+"""HTTP to a hub: where the token goes, which redirects are followed, and how long an answer may take.
 
-Redirects: to the endpoint's own origin, and to any other host over https, because that is how the hub hands large
-files to its content delivery network. Never to another host over plain http: an endpoint that could send the caller to
-http://169.254.169.254 would turn a download into a request inside the cluster. The token goes to the endpoint's origin
-and nowhere else.
-
-The process environment is honoured (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE): only whoever runs the process sets it, and
-clusters behind a proxy need it.
+The token goes to the endpoint's own origin, until an answer has led elsewhere, and nowhere else; `egress` says where an
+answer may lead, `transport` checks which addresses are connected to.
 """
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import quote
@@ -17,23 +13,40 @@ from urllib.parse import quote
 import httpx
 
 from embedding_model.refusal import Reason, Refusal, Unavailable
+from embedding_model.sources.access import Access
+from embedding_model.sources.deadline import deadline
+from embedding_model.sources.egress import Egress, origin_of, parse_endpoint
 from embedding_model.sources.hub_errors import Asked, error_of
+from embedding_model.sources.transport import open_client
 
 # at INFO httpx logs every URL, and the signed URL of a CDN is a credential
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
-_TIMEOUT = httpx.Timeout(30, connect=10)  # seconds; 30 without a single byte is a dead connection, not a slow one
+_ANSWER_SECONDS = 60.0  # until the body begins, redirects included; a hub that sends headers byte by byte ends here
 _MAX_REDIRECTS = 5  # a renamed repository, then the CDN, take two
 
 
 class HubClient:
-    """Requests below one endpoint. Thread-safe, as httpx.Client is. Raises ValueError for an unusable endpoint."""
+    """Requests below one endpoint. Thread-safe, as httpx.Client is.
 
-    def __init__(self, *, endpoint: str, token: str | None = None, client: httpx.Client | None = None) -> None:
-        self._base = _parse_endpoint(endpoint)
-        self._token = _check_token(token)
+    `client` replaces the one that `open_client` gives, with its guard; it is not closed with this one. Raises
+    ValueError for an access that cannot be used.
+    """
+
+    def __init__(
+        self,
+        access: Access | None = None,
+        *,
+        endpoint: str | None = None,
+        token: str | None = None,
+        client: httpx.Client | None = None,
+    ) -> None:
+        access = access or Access(endpoint=endpoint or "", token=token)
+        self._base = parse_endpoint(access.endpoint)
+        self._egress = Egress.of(access)
+        self._token = _check_token(access.token)
         self._owned = client is None
-        self._client = client or httpx.Client(timeout=_TIMEOUT)
+        self._client = client or open_client(access)
 
     @property
     def name(self) -> str:
@@ -53,19 +66,23 @@ class HubClient:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
         commit: str | None = None,
+        seconds: float | None = None,
     ) -> Iterator[httpx.Response]:
-        """A streamed answer of status 2xx.
+        """A streamed answer of status 2xx, or 304 where `headers` ask for it (If-None-Match).
 
         `path` is relative to the endpoint and already quoted. With `commit`, an answer that says it comes from another
-        commit (X-Repo-Commit) is refused. Raises Refusal or Unavailable as `error_of` says, and Unavailable for every
-        failure of the network, also one in the middle of the body.
+        commit (X-Repo-Commit) is refused. `seconds` bounds the whole answer, its body included; without it only the
+        time until the body begins is bounded. Raises Refusal or Unavailable as `error_of` says, and Unavailable for
+        every failure of the network, also one in the middle of the body.
         """
+        url = httpx.URL(f"{self._base}/{path}", params=params)
+        began = time.monotonic()
         try:
-            response = self._follow(
-                httpx.URL(f"{self._base}/{path}", params=params), headers=headers or {}, asked=asked, commit=commit
-            )
+            with deadline(_ANSWER_SECONDS if seconds is None else min(seconds, _ANSWER_SECONDS)):
+                response = self._follow(url, headers=headers or {}, asked=asked, commit=commit)
             try:
-                yield response
+                with deadline(None if seconds is None else seconds - (time.monotonic() - began)):
+                    yield response
             finally:
                 response.close()
         except httpx.TimeoutException as error:
@@ -76,13 +93,17 @@ class HubClient:
     def _follow(
         self, url: httpx.URL, *, headers: Mapping[str, str], asked: Asked, commit: str | None
     ) -> httpx.Response:
+        trusted = True  # no answer has led elsewhere so far
         for _ in range(_MAX_REDIRECTS + 1):
-            response = self._send(url, headers=headers)
+            trusted = trusted and origin_of(url) == self._egress.origin
+            response = self._send(url, headers=headers, trusted=trusted)
             try:
                 _check_commit(response, commit=commit, asked=asked)
                 if response.status_code >= 400:
-                    raise error_of(response.status_code, response.headers, asked=asked)
-                if response.is_success:
+                    raise error_of(
+                        response.status_code, response.headers, asked=asked, authenticated=self._token is not None
+                    )
+                if response.is_success or (response.status_code == 304 and "if-none-match" in headers):
                     return response
                 url = self._next_url(response)
             except BaseException:
@@ -91,10 +112,10 @@ class HubClient:
             response.close()
         raise Unavailable(f"hub {self.name} redirected more than {_MAX_REDIRECTS} times for {asked.repo}")
 
-    def _send(self, url: httpx.URL, *, headers: Mapping[str, str]) -> httpx.Response:
+    def _send(self, url: httpx.URL, *, headers: Mapping[str, str], trusted: bool) -> httpx.Response:
         # identity: sizes, ranges and hashes are of the file, not of a compressed form of it
         sent = {"accept-encoding": "identity", "user-agent": "embedding-operator", **headers}
-        if self._token is not None and _origin(url) == _origin(self._base):
+        if self._token is not None and trusted:
             sent["authorization"] = f"Bearer {self._token}"
         request = self._client.build_request("GET", url, headers=sent)
         return self._client.send(request, stream=True, follow_redirects=False, auth=None)
@@ -104,11 +125,7 @@ class HubClient:
         if not response.is_redirect or location is None:
             raise Unavailable(f"hub {self.name} answered {response.status_code}; expected 200, 206 or a redirect")
         target = response.url.join(location)  # httpx has refused what is not a URL while reading the answer
-        if _origin(target) != _origin(self._base) and target.scheme != "https":
-            raise Unavailable(
-                f"hub {self.name} redirected to {target.host!r} over {target.scheme!r}; only its own origin and other"
-                " hosts over https are followed"
-            )
+        self._egress.check_redirect(target, name=f"hub {self.name}")
         return target
 
 
@@ -122,28 +139,11 @@ def quote_revision(revision: str) -> str:
     return quote(revision, safe="")
 
 
-def _parse_endpoint(endpoint: str) -> httpx.URL:
-    try:
-        url = httpx.URL(endpoint.rstrip("/"))
-    except httpx.InvalidURL as error:
-        raise ValueError("the hub endpoint is not a URL; expected something like https://huggingface.co") from error
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
-        raise ValueError(
-            "the hub endpoint must be http(s)://host[:port][/path] without user, password, query or fragment"
-        )
-    return url
-
-
 def _check_token(token: str | None) -> str | None:
     # h11 would quote the whole header, token included, in its own message
     if token is not None and (not token or any(not 33 <= ord(character) <= 126 for character in token)):
         raise ValueError("the hub token is empty or holds a blank, a line break or another unprintable character")
     return token
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    default = {"http": 80, "https": 443}.get(url.scheme)
-    return (url.scheme, url.host.lower(), url.port or default)
 
 
 def _check_commit(response: httpx.Response, *, commit: str | None, asked: Asked) -> None:

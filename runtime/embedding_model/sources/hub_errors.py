@@ -13,6 +13,12 @@ from email.utils import parsedate_to_datetime
 
 from embedding_model.refusal import Reason, Refusal, Unavailable
 
+TOKEN_FIELD = "model.huggingFace.tokenSecretRef"  # noqa: S105 - a field's name, not a secret
+
+_GIVE_TOKEN = f"for one that needs a token set {TOKEN_FIELD}"
+_ACCEPT = "the account of the token that was given has not"
+_DENIED_TOKEN = "the token is unknown there, has ended, or may not read this repository; renew the Secret's token"  # noqa: S105
+_LONGEST_WAIT = 86_400.0  # seconds; what a hub asks beyond a day is no rate limit
 _RATE_LIMIT_RESET = re.compile(r"\bt=(\d+)")
 
 
@@ -26,8 +32,18 @@ class Asked:
     path: str | None = None
 
 
-def error_of(status: int, headers: Mapping[str, str], *, asked: Asked, now: datetime | None = None) -> Exception:
-    """The exception for an answer of status >= 400: a Refusal, or an Unavailable where a later try may succeed."""
+def error_of(
+    status: int,
+    headers: Mapping[str, str],
+    *,
+    asked: Asked,
+    authenticated: bool = False,
+    now: datetime | None = None,
+) -> Exception:
+    """The exception for an answer of status >= 400: a Refusal, or an Unavailable where a later try may succeed.
+
+    `authenticated` says whether a token was sent: it decides what the reader is told to do.
+    """
     code = headers.get("x-error-code", "")
     if status in (408, 425, 429) or status >= 500:
         return Unavailable(
@@ -37,13 +53,15 @@ def error_of(status: int, headers: Mapping[str, str], *, asked: Asked, now: date
         return Refusal(
             Reason.ACCESS_DENIED,
             f"{asked.repo} is gated on {asked.hub}: reading it needs a token of an account that has accepted its terms"
-            " there. The spec does not support tokens yet: serve the model from a volume, or from a mirror",
+            f" there; {_ACCEPT if authenticated else _GIVE_TOKEN}",
+            field=TOKEN_FIELD,
         )
     if status in (401, 403) and code != "RepoNotFound":
         return Refusal(
             Reason.ACCESS_DENIED,
-            f"hub {asked.hub} denied access to {_subject(asked)} ({status}): it is private, disabled, or needs a token,"
-            " and the spec does not support tokens yet; check the name, or serve the model from a volume or a mirror",
+            f"hub {asked.hub} denied access to {_subject(asked)} ({status}):"
+            f" {_DENIED_TOKEN if authenticated else f'it is private, disabled, or needs a token; {_GIVE_TOKEN}'}",
+            field=TOKEN_FIELD,
         )
     if code == "RevisionNotFound":
         return Refusal(
@@ -56,8 +74,10 @@ def error_of(status: int, headers: Mapping[str, str], *, asked: Asked, now: date
         return Refusal(Reason.HASH_MISMATCH, f"hub {asked.hub} has fewer bytes of {_subject(asked)} than it listed")
     return Refusal(
         Reason.REPOSITORY_NOT_FOUND,
-        f"hub {asked.hub} has no public model {asked.repo!r} (it answered {status}): check the name; a private"
-        " repository looks the same from outside",
+        f"hub {asked.hub} has no model {asked.repo!r} that {'this token' if authenticated else 'everybody'} may see (it"
+        f" answered {status}): check the name; a private repository looks the same"
+        f"{'' if authenticated else f', and {_GIVE_TOKEN}'}",
+        field="model.huggingFace.repo",
     )
 
 
@@ -70,13 +90,13 @@ def _retry_after(headers: Mapping[str, str], *, now: datetime | None) -> float |
     """Seconds to wait: Retry-After (RFC 9110 10.2.3, seconds or a date), else `t` of the hub's RateLimit header."""
     value = headers.get("retry-after", "").strip()
     if value.isdecimal():
-        return float(value)
+        return min(float(value), _LONGEST_WAIT)
     if value:
         try:
             until = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         until = until if until.tzinfo else until.replace(tzinfo=UTC)
-        return max(0.0, (until - (now or datetime.now(UTC))).total_seconds())
+        return min(max(0.0, (until - (now or datetime.now(UTC))).total_seconds()), _LONGEST_WAIT)
     reset = _RATE_LIMIT_RESET.search(headers.get("ratelimit", ""))
-    return float(reset.group(1)) if reset else None
+    return min(float(reset.group(1)), _LONGEST_WAIT) if reset else None

@@ -7,11 +7,14 @@ import hashlib
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from embedding_model.refusal import Reason, Refusal
 
 CONFIG_LIMIT = 10 * 1024 * 1024  # bytes; the largest real config files are a few hundred KiB
 TOKENIZER_LIMIT = 64 * 1024 * 1024  # bytes; multilingual tokenizer.json files reach 33 MiB
+_FILES_LIMIT = 100_000  # beyond what a hub recommends for one repository; a model has a few hundred at most
+_DEPTH_LIMIT = 32  # folders
 _PATH_LIMIT = 1024  # characters; Linux refuses more than 4096 bytes
 _SEGMENT_LIMIT = 255  # bytes; NAME_MAX of every usual file system
 
@@ -37,8 +40,12 @@ def check_path(path: str) -> None:
 
 
 def check_listing(listed: Iterable[Listed]) -> tuple[Listed, ...]:
-    """The listing sorted by path, every path checked; refuses two paths that could name one file."""
-    files = tuple(sorted(listed, key=lambda file: file.path))
+    """The listing sorted by path, every path checked; refuses two paths that could name one file, and too many."""
+    files = tuple(sorted(islice(listed, _FILES_LIMIT + 1), key=lambda file: file.path))
+    if len(files) > _FILES_LIMIT:
+        raise Refusal(
+            Reason.TOO_LARGE, f"the model lists more than {_FILES_LIMIT} files; serve a repository of one model"
+        )
     seen: dict[str, str] = {}
     for file in files:
         check_path(file.path)
@@ -70,6 +77,8 @@ def _complaint(path: str) -> str | None:
         return "is empty or absolute"
     if len(path) > _PATH_LIMIT or any(len(part.encode(errors="replace")) > _SEGMENT_LIMIT for part in path.split("/")):
         return "is too long"
+    if path.count("/") > _DEPTH_LIMIT:
+        return "is nested too deep"
     if "\\" in path:
         return "holds a backslash"
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in path):

@@ -1,6 +1,7 @@
 """A hub as a source: the commit is pinned once, and every byte that is read is the one that was listed."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,7 @@ from small_model import LOADED, small_model_files
 
 from embedding_model.refusal import Reason, Refusal, Unavailable
 from embedding_model.resolved import Origin, SourceKind
+from embedding_model.sources.access import Access
 from embedding_model.sources.hub import HubSource
 from embedding_model.sources.manifest import build_manifest
 from embedding_model.sources.selection import select
@@ -20,8 +22,20 @@ FILES = small_model_files()
 COMMIT = "1" * 40
 
 
-def resolve(hub: Hub, revision: str = "main", **options: str) -> HubSource:
-    return HubSource.resolve(endpoint=hub.url, repo=options.pop("repo", REPO), revision=revision, **options)
+SCRIPTED = Access(endpoint="https://hub.example")
+
+
+def resolve(
+    hub: Hub,
+    revision: str = "main",
+    *,
+    repo: str = REPO,
+    token: str | None = None,
+    mirror: str | None = None,
+    commit: str | None = None,
+) -> HubSource:
+    access = Access(endpoint=hub.url, token=token)
+    return HubSource.resolve(access=access, repo=repo, revision=revision, mirror=mirror, commit=commit)
 
 
 def test_a_branch_is_resolved_to_its_commit(hub: Hub) -> None:
@@ -34,13 +48,59 @@ def test_a_branch_is_resolved_to_its_commit(hub: Hub) -> None:
         )
 
 
-def test_a_branch_with_a_slash_and_a_commit_are_revisions_too(hub: Hub) -> None:
-    other = hub.push(seed=1, branch="feature/x")
+def test_a_known_commit_is_fetched_again_whatever_its_branch_is_now(hub: Hub) -> None:
+    hub.push(seed=1)
 
-    for revision in ("feature/x", other, "refs/heads/feature/x"):
-        with resolve(hub, revision) as source:
-            assert source.origin.revision == other
-            assert source.read("config.json", limit=1000) == small_model_files(seed=1)["config.json"]
+    with resolve(hub, "main", commit=hub.commit) as source:
+        assert (source.origin.requested, source.origin.revision) == ("main", hub.commit)
+        assert source.read("config.json", limit=1000) == FILES["config.json"]
+
+    with pytest.raises(ValueError, match="a commit has 40 hex digits"):
+        resolve(hub, "main", commit="main")
+
+
+def test_a_body_that_comes_too_slowly_ends_with_the_time_that_its_size_allows(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("embedding_model.sources.hub._LISTING_SECONDS", 0.5)
+    hub.store.state.add_fault(Fault("/api/models/*", FaultKind.SLOW, value=10))
+
+    with pytest.raises(Unavailable, match="did not answer in time"):
+        resolve(hub)
+
+
+def test_a_listing_of_absurd_sizes_is_not_accepted() -> None:
+    listed = [{"rfilename": "config.json", "size": 10**30, "blobId": COMMIT}]
+    liar = ScriptedHub(lambda request: httpx.Response(200, json={"sha": COMMIT, "siblings": listed}))
+
+    with pytest.raises(Unavailable, match=r"siblings\.0\.size"):
+        HubSource.resolve(access=SCRIPTED, repo=REPO, revision="main", client=liar.client)
+
+
+def test_a_listing_without_end_is_refused_after_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("embedding_model.sources.hub._LISTING_LIMIT", 100_000)
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 10_000
+            yield b" " * 10_000
+
+    liar = ScriptedHub(lambda request: httpx.Response(200, content=endless()))
+
+    with pytest.raises(Refusal) as refused:
+        HubSource.resolve(access=SCRIPTED, repo=REPO, revision="main", client=liar.client)
+    assert refused.value.reason is Reason.TOO_LARGE
+    assert sent <= 200_000
+
+
+def test_a_listing_nested_without_end_is_unavailable() -> None:
+    body = b'{"sha": ' + b"[" * 1_000_000
+    liar = ScriptedHub(lambda request: httpx.Response(200, content=body))
+
+    with pytest.raises(Unavailable):
+        HubSource.resolve(access=SCRIPTED, repo=REPO, revision="main", client=liar.client)
 
 
 def test_the_manifest_equals_the_files_that_were_pushed(hub: Hub) -> None:
@@ -131,7 +191,7 @@ def test_a_gated_repository_says_what_its_reader_must_do(hub: Hub) -> None:
         source.read("config.json", limit=1000)
     assert refused.value.reason is Reason.ACCESS_DENIED
     assert "accepted its terms" in refused.value.message
-    assert "does not support tokens yet" in refused.value.message
+    assert refused.value.field == "model.huggingFace.tokenSecretRef"
 
     with resolve(hub, token="hf_allowed") as source:
         assert source.read("config.json", limit=1000) == FILES["config.json"]
@@ -170,14 +230,14 @@ def test_a_hub_in_trouble_is_unavailable_and_recovers(hub: Hub, kind: FaultKind,
 
 def test_a_hub_that_nobody_serves_is_unavailable_and_named(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"hub 127\.0\.0\.1:9 could not be read: ConnectError"):
-        HubSource.resolve(endpoint="http://127.0.0.1:9", repo=REPO, revision="main")
+        HubSource.resolve(access=Access(endpoint="http://127.0.0.1:9"), repo=REPO, revision="main")
 
 
 def test_a_page_that_is_no_hub_is_unavailable() -> None:
     portal = ScriptedHub(lambda request: httpx.Response(200, text="<html>Please log in</html>"))
 
     with pytest.raises(Unavailable, match="is the endpoint a Hugging Face hub"):
-        HubSource.resolve(endpoint="https://hub.example", repo=REPO, revision="main", client=portal.client)
+        HubSource.resolve(access=SCRIPTED, repo=REPO, revision="main", client=portal.client)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +252,7 @@ def test_a_listing_with_an_unsafe_path_is_refused(sibling: dict[str, object]) ->
     liar = ScriptedHub(lambda request: httpx.Response(200, json={"sha": COMMIT, "siblings": [sibling]}))
 
     with pytest.raises(Refusal) as refused:
-        HubSource.resolve(endpoint="https://hub.example", repo=REPO, revision="main", client=liar.client)
+        HubSource.resolve(access=SCRIPTED, repo=REPO, revision="main", client=liar.client)
 
     assert refused.value.reason is Reason.UNSAFE_PATH
 
@@ -210,7 +270,7 @@ def test_a_listing_without_usable_hashes_is_not_accepted(sibling: dict[str, obje
     mirror = ScriptedHub(lambda request: httpx.Response(200, json={"sha": COMMIT, "siblings": [sibling]}))
 
     with pytest.raises(Unavailable):
-        HubSource.resolve(endpoint="https://hub.example", repo=REPO, revision="main", client=mirror.client)
+        HubSource.resolve(access=SCRIPTED, repo=REPO, revision="main", client=mirror.client)
 
 
 def test_a_hub_that_answers_for_another_commit_is_refused() -> None:
@@ -221,14 +281,14 @@ def test_a_hub_that_answers_for_another_commit_is_refused() -> None:
         return httpx.Response(200, content=b"{}", headers={"X-Repo-Commit": "2" * 40})
 
     hub = ScriptedHub(answer)
-    source = HubSource.resolve(endpoint="https://hub.example", repo=REPO, revision="main", client=hub.client)
+    source = HubSource.resolve(access=SCRIPTED, repo=REPO, revision="main", client=hub.client)
 
     with pytest.raises(Refusal, match="answered for commit") as refused:
         source.read("config.json", limit=100)
     assert refused.value.reason is Reason.HASH_MISMATCH
 
     with pytest.raises(Refusal, match="asked for"):
-        HubSource.resolve(endpoint="https://hub.example", repo=REPO, revision="3" * 40, client=hub.client)
+        HubSource.resolve(access=SCRIPTED, repo=REPO, revision="3" * 40, client=hub.client)
 
 
 def test_a_mirror_that_ignores_ranges_is_read_from_the_start() -> None:
@@ -241,6 +301,6 @@ def test_a_mirror_that_ignores_ranges_is_read_from_the_start() -> None:
         return httpx.Response(200, content=content)
 
     hub = ScriptedHub(answer)
-    source = HubSource.resolve(endpoint="https://hub.example", repo=REPO, revision="main", client=hub.client)
+    source = HubSource.resolve(access=SCRIPTED, repo=REPO, revision="main", client=hub.client)
 
     assert source.read_range("model.safetensors", start=8, length=4) == content[8:12]

@@ -1,5 +1,7 @@
 """Paths that come from a repository become file names, so they are checked first."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from embedding_model.refusal import Reason, Refusal
@@ -26,6 +28,7 @@ from embedding_model.sources.listing import Listed, check_listing, check_path
         "\udcff.json",
         "x" * 256,
         "x/" * 600 + "y",
+        "x/" * 33 + "y",
     ],
 )
 def test_a_path_that_could_leave_the_folder_or_confuse_a_reader_is_refused(path: str) -> None:
@@ -62,3 +65,18 @@ def test_a_listing_comes_back_sorted() -> None:
         "a/c",
         "b",
     ]
+
+
+def test_more_files_than_a_model_has_are_refused_without_listing_them_all() -> None:
+    taken = 0
+
+    def endless() -> Iterator[Listed]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield Listed(f"{taken}.json", 1)
+
+    with pytest.raises(Refusal) as refused:
+        check_listing(endless())
+    assert refused.value.reason is Reason.TOO_LARGE
+    assert taken < 200_000

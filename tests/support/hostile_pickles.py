@@ -24,7 +24,7 @@ def write_hostile(path: Path, *, code: str) -> Path:
 
 
 def attempts(expressions: dict[str, str]) -> str:
-    """Code that evaluates each expression and leaves in `sys.attempts` what came of it; call(NUMBER) is a system call."""
+    """Code that evaluates each expression and leaves in `sys.attempts` what came of it; `call` makes a system call."""
     return textwrap.dedent(
         f"""
         import ctypes, mmap, os, socket, subprocess, sys, threading

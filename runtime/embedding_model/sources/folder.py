@@ -73,7 +73,7 @@ class FolderSource:
         self._listed(path)
         if path not in self._hashes:
             with self._opened(path) as file:
-                size, digest = _hash(file)
+                size, digest = hash_stream(file)
             self._remember(path, sha256=digest)
             self._hashes[path] = FileEntry(path=path, size=size, sha256=digest)
         return self._hashes[path]
@@ -122,13 +122,8 @@ class FolderSource:
             yield Listed(path=path, size=target.stat().st_size)
 
 
-def hash_file(path: Path) -> tuple[int, str]:
-    """Size in bytes and sha256 (64 hex digits) of a file's content. Raises OSError."""
-    with path.open("rb", buffering=0) as file:
-        return _hash(file)
-
-
-def _hash(file: BinaryIO) -> tuple[int, str]:
+def hash_stream(file: BinaryIO) -> tuple[int, str]:
+    """Size in bytes and sha256 (64 hex digits) of what is left of an open file. Raises OSError."""
     digest = hashlib.sha256()
     size = 0
     while block := file.read(_BLOCK):

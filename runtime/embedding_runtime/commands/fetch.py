@@ -7,43 +7,129 @@ from pathlib import Path
 
 import click
 
+from embedding_model.cache.layout import CacheVerify
 from embedding_model.refusal import Refusal, Unavailable
-from embedding_model.sources.download import fetch as download
-from embedding_runtime.commands.flags import flag
+from embedding_model.sources.access import HUB_REDIRECT_HOSTS, Access
+from embedding_model.sources.download import CONNECTIONS
+from embedding_runtime.commands.flags import ValueOf, flag
+from embedding_runtime.fetching import FetchSettings, fetch_model
 from embedding_runtime.served_model import read_resolved
+from embedding_runtime.settings import ANY_ADDRESS
 from embedding_runtime.termination import report_failure
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+CERTIFICATES = "EMBEDDING_RUNTIME_CERTIFICATES"
 
 
 @click.command()
-@flag("--resolved", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Resolved model (JSON).")
-@flag("--target", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to fill.")
-@flag("--endpoint", default="https://huggingface.co", show_default=True, help="The hub to download from.")
+@flag("--resolved", required=True, type=FILE, help="Resolved model (JSON).")
+@flag("--target", type=FOLDER, help="Folder to fill.")
+@flag("--cache", type=FOLDER, help="Volume that pods share: the files go to its folder embedding-operator-v1.")
+@flag(
+    "--cache-verify",
+    type=ValueOf(CacheVerify),
+    default=CacheVerify.FULL,
+    show_default=True,
+    help="What is checked of files that are in the cache already: Full is their sha256, Quick their size.",
+)
+@flag("--folder", type=FOLDER, help="Where a model from a volume is mounted.")
+@flag("--work", type=FOLDER, help="Folder for pickles until they are converted.")
+@flag("--endpoint", default="https://huggingface.co", show_default=True, help="The hub, or the registry, to ask.")
+@flag(
+    "--redirect-host",
+    "redirect_hosts",
+    multiple=True,
+    default=HUB_REDIRECT_HOSTS,
+    show_default=True,
+    help="A host that the endpoint may redirect to; `*.` stands for any name below. Repeatable.",
+)
+@flag("--token-file", type=FILE, help="File with the hub's token. [default: the variable HF_TOKEN]")
+@flag("--pull-secret", type=FILE, help="File of registry credentials (.dockerconfigjson).")
 @flag(
     "--connections",
-    default=4,
+    default=CONNECTIONS,
     show_default=True,
     type=click.IntRange(min=1, max=32),
     help="Downloads at the same time.",
 )
-def fetch(resolved: Path, target: Path, endpoint: str, connections: int) -> None:
-    """Download the files of a resolved model at its commit, each checked against its hash.
+@flag("--keys", type=click.Path(path_type=Path), help="Folder of keys: with it progress is shown on the private port.")
+@flag("--host", default=ANY_ADDRESS, show_default=True, help="Address to listen on with --keys; :: takes IPv4 too.")
+@flag("--private-port", default=8081, show_default=True, type=click.IntRange(min=0, max=65535))
+def fetch(
+    resolved: Path,
+    target: Path | None,
+    cache: Path | None,
+    cache_verify: CacheVerify,
+    folder: Path | None,
+    work: Path | None,
+    endpoint: str,
+    redirect_hosts: tuple[str, ...],
+    token_file: Path | None,
+    pull_secret: Path | None,
+    connections: int,
+    keys: Path | None,
+    host: str,
+    private_port: int,
+) -> None:
+    """Fetch the files of a resolved model, each checked against its hash, into a folder or a shared cache.
 
-    Files that are there already and have the right hash are kept. A token for the hub is taken from HF_TOKEN.
+    Files that are there already and are right are kept; when all are, nobody is asked. A broken download goes on where
+    it stopped. Certificate authorities to trust are taken as PEM text from EMBEDDING_RUNTIME_CERTIFICATES, proxies from
+    HTTPS_PROXY and NO_PROXY.
     """
+    if (target is None) == (cache is None):
+        raise click.UsageError("give either --target or --cache")
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # one line a request, with the whole URL
+    for noisy in ("httpx", "uvicorn.error"):  # httpx: one line a request, with the whole URL
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+    import uvloop
+
+    from embedding_runtime.fetch_process import run_fetch
+
     try:
         model = read_resolved(resolved)
-        download(
-            resolved=model,
-            endpoint=endpoint,
+        settings = FetchSettings(
+            access=Access(
+                endpoint=endpoint,
+                redirect_hosts=redirect_hosts,
+                certificates=os.environ.get(CERTIFICATES) or None,
+                token=read_token(token_file),
+            ),
             target=target,
-            token=os.environ.get("HF_TOKEN") or None,
+            cache=cache,
+            cache_verify=cache_verify,
+            folder=folder,
+            work=work,
+            pull_secret=pull_secret,
             connections=connections,
+        )
+        status = uvloop.run(
+            run_fetch(
+                lambda meter: fetch_model(model, settings=settings, meter=meter),
+                keys=keys,
+                host=host,
+                port=private_port,
+            )
         )
     except (Refusal, Unavailable) as error:
         sys.exit(report_failure(error))
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    size = sum(file.size for file in model.manifest.files)
-    click.echo(f"{len(model.manifest.files)} files, {size} bytes, verified in {target}")
+    if status == 0:
+        size = sum(file.size for file in model.manifest.files)
+        click.echo(f"{len(model.manifest.files)} files, {size} bytes, verified in {target or cache}")
+    sys.exit(status)
+
+
+def read_token(file: Path | None) -> str | None:
+    """The token of a file, or of HF_TOKEN. Raises Unavailable when the file cannot be read, never with its content."""
+    if file is None:
+        return os.environ.get("HF_TOKEN") or None
+    try:
+        return file.read_text(encoding="ascii").strip() or None
+    except (OSError, ValueError) as error:
+        raise Unavailable(
+            f"the token file {file} cannot be read ({type(error).__name__}); it is mounted from a Secret's key"
+        ) from None

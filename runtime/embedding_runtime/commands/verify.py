@@ -8,7 +8,7 @@ import click
 
 from embedding_model.ports import CaseResult
 from embedding_model.refusal import Refusal, Unavailable
-from embedding_model.sources.download import verify as verify_files
+from embedding_model.sources.verification import verify as verify_files
 from embedding_runtime.commands.flags import flag
 from embedding_runtime.cpu import limit_library_threads
 from embedding_runtime.served_model import read_resolved

@@ -1,0 +1,65 @@
+"""What every writer to a volume needs: failures in words, free space, and files that survive a crash of the node."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from embedding_model.refusal import Unavailable
+
+SPARE_BYTES = 16 * 1024 * 1024  # kept free: what a file system needs beside the files
+
+
+@contextmanager
+def volume_errors(folder: Path) -> Iterator[None]:
+    """Failures of the volume as Unavailable, saying what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(f"the volume at {folder} cannot be used: {_explain(error)}") from error
+
+
+def free_bytes(folder: Path) -> int:
+    """What an unprivileged process can still write below the folder, which exists. Raises OSError."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+def allocated_bytes(path: Path) -> int:
+    """What a file, perhaps with holes, takes on its volume; 0 when there is none. Raises OSError."""
+    try:
+        return path.lstat().st_blocks * 512  # of 512 bytes on every file system (POSIX sys/stat.h, Linux stat(2))
+    except FileNotFoundError:
+        return 0
+
+
+def publish(part: Path, *, place: Path) -> None:
+    """Give a finished file its place, at once and for good: its bytes are on the disk before its name is. OSError."""
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(place)
+    sync_folder(place.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Write a folder's names to the disk, where the file system can (not every network file system does)."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _explain(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "it is full; give the pod more ephemeral storage, or the volume more room"
+    if error.errno == errno.EROFS:
+        return "it is read-only; mount it writable where models are fetched"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"user {os.getuid()} (group {os.getgid()}) may not write there; check the volume's owner and mode"
+    if error.errno == errno.EFBIG:
+        return "it, or a limit of the process, does not allow files of that size"
+    return error.strerror or type(error).__name__

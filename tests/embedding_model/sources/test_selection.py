@@ -8,7 +8,7 @@ from small_model import LOADED, small_model_files
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.sources.listing import Listed
 from embedding_model.sources.memory import MemorySource
-from embedding_model.sources.selection import module_folders, select, select_files
+from embedding_model.sources.selection import module_folders, router_folders, select, select_files
 
 BASE = ("config.json", "tokenizer.json", "tokenizer_config.json")
 
@@ -98,6 +98,149 @@ def test_sharded_weights_are_loaded_with_their_index() -> None:
     selected = select_files(listing(*BASE, *shards, "model.safetensors.index.json"))
 
     assert {*shards, "model.safetensors.index.json"} <= set(selected)
+
+
+INDEX = "model.safetensors.index.json"
+
+
+def with_index(index: object, *names: str, index_name: str = INDEX) -> MemorySource:
+    files = dict.fromkeys((*BASE, *names), b"{}")
+    return MemorySource({**files, index_name: json.dumps(index).encode()})
+
+
+def test_the_shards_are_those_that_the_index_names_whatever_their_names_are() -> None:
+    source = with_index(
+        {"weight_map": {"a": "part-1.safetensors", "b": "part-2.safetensors", "c": "part-1.safetensors"}},
+        "part-1.safetensors",
+        "part-2.safetensors",
+        "model-00001-of-00001.safetensors",
+    )
+
+    selected = select(source)
+
+    assert [path for path in selected if "safetensors" in path] == [INDEX, "part-1.safetensors", "part-2.safetensors"]
+
+
+def test_a_shard_that_the_index_names_and_nobody_has_is_missing_by_name() -> None:
+    with pytest.raises(Refusal, match=r"names 2 shards; missing gone\.safetensors") as refused:
+        select(with_index({"weight_map": {"a": "here.safetensors", "b": "gone.safetensors"}}, "here.safetensors"))
+    assert refused.value.reason is Reason.MISSING_FILE
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        pytest.param([], id="a list"),
+        pytest.param({"weight_map": {}}, id="empty"),
+        pytest.param({"weight_map": ["model.bin"]}, id="no map"),
+        pytest.param({"weight_map": {"a": 3}}, id="a number"),
+        pytest.param({"weight_map": {"a": ""}}, id="no name"),
+        pytest.param({"weight_map": {"a": "../other.safetensors"}}, id="another folder"),
+        pytest.param({"weight_map": {"a": "pytorch_model.bin"}}, id="a pickle"),
+        pytest.param({"weight_map": {"a": "modeling.py"}}, id="code"),
+    ],
+)
+def test_an_index_that_names_no_safetensors_beside_it_is_refused(index: object) -> None:
+    with pytest.raises(Refusal) as refused:
+        select(with_index(index, "pytorch_model.bin", "modeling.py"))
+    assert refused.value.reason is Reason.INVALID_FILE
+
+
+def test_with_conversion_pickles_take_the_place_of_missing_safetensors() -> None:
+    paths = (*BASE, "pytorch_model.bin", "2_Dense/config.json", "2_Dense/pytorch_model.bin", "modeling.py", "a.pt")
+
+    selected = select_files(listing(*paths), conversion=True)
+
+    assert selected == tuple(sorted((*BASE, "pytorch_model.bin", "2_Dense/config.json", "2_Dense/pytorch_model.bin")))
+
+
+def test_with_conversion_safetensors_are_still_loaded_where_they_are() -> None:
+    paths = (*BASE, "model.safetensors", "pytorch_model.bin", "2_Dense/config.json", "2_Dense/pytorch_model.bin")
+
+    selected = select_files(listing(*paths), conversion=True)
+
+    assert [path for path in selected if path.endswith((".bin", ".safetensors"))] == [
+        "2_Dense/pytorch_model.bin",
+        "model.safetensors",
+    ]
+
+
+def test_with_conversion_pickled_shards_are_selected_whole_with_their_index() -> None:
+    shards = ("pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin")
+    index = {"weight_map": {"a": shards[0], "b": shards[1]}}
+    name = "pytorch_model.bin.index.json"
+
+    assert {*shards, name} <= set(select(with_index(index, *shards, index_name=name), conversion=True))
+    assert {*shards, name} <= set(select_files(listing(*BASE, *shards, name), conversion=True))
+    with pytest.raises(Refusal, match="missing"):
+        select(with_index(index, shards[0], index_name=name), conversion=True)
+
+
+def test_pickles_of_other_names_are_not_converted() -> None:
+    with pytest.raises(Refusal, match=r"only pytorch_model\.bin") as refused:
+        select_files(listing(*BASE, "model.pt"), conversion=True)
+    assert refused.value.reason is Reason.PICKLE_ONLY
+    assert refused.value.field is None
+
+
+def test_the_refusal_of_a_pickle_names_the_field_that_allows_its_conversion() -> None:
+    with pytest.raises(Refusal, match=r"spec\.model\.conversion") as refused:
+        select_files(listing(*BASE, "pytorch_model.bin"))
+    assert refused.value.field == "model.conversion"
+
+
+def test_weights_of_other_names_are_no_weights() -> None:
+    assert select_files(listing(*BASE, "model.safetensors", "consolidated.safetensors")) == tuple(
+        sorted((*BASE, "model.safetensors"))
+    )
+    with pytest.raises(Refusal, match=r"consolidated\.safetensors.* is not a name that is loaded"):
+        select_files(listing(*BASE, "consolidated.safetensors"))
+
+
+def router(types: dict[str, str], *paths: str) -> MemorySource:
+    files = dict.fromkeys(paths, b"{}")
+    files["modules.json"] = json.dumps([{"path": "", "type": "sentence_transformers.models.Router"}]).encode()
+    files["router_config.json"] = json.dumps({"types": types, "structure": {}, "parameters": {}}).encode()
+    return MemorySource(files)
+
+
+def test_the_modules_of_a_router_are_loaded_from_their_own_folders() -> None:
+    table, model = "query_0_SparseStaticEmbedding", "document_0_MLMTransformer"
+    paths = (
+        f"{table}/config.json",
+        f"{table}/model.safetensors",
+        f"{table}/tokenizer.json",
+        f"{model}/config.json",
+        f"{model}/model.safetensors",
+        f"{model}/tokenizer.json",
+        "document_1_SpladePooling/config.json",
+    )
+    source = router(dict.fromkeys((table, model, "document_1_SpladePooling"), "a.Class"), *paths, "idf.json", "code.py")
+
+    assert select(source) == tuple(sorted((*paths, "modules.json", "router_config.json")))
+
+
+def test_a_router_whose_model_is_in_the_root_loads_it_from_there() -> None:
+    paths = (*BASE, "model.safetensors", "query_0_SparseStaticEmbedding/config.json")
+
+    selected = select(router({"": "a.MLMTransformer", "query_0_SparseStaticEmbedding": "a.Class"}, *paths))
+
+    assert selected == tuple(sorted((*paths, "modules.json", "router_config.json")))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"types": []}', '{"types": {}}'])
+def test_a_router_config_of_another_shape_is_refused(text: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        router_folders(text.encode(), path="router_config.json")
+    assert refused.value.reason is Reason.INVALID_FILE
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"weight_map":' * 50_000, '[{"path": "a"}' + ', {"path": "a"}' * 100])
+def test_hostile_nesting_and_length_are_refused(text: str) -> None:
+    for parse in (module_folders, lambda data: router_folders(data, path="router_config.json")):
+        with pytest.raises(Refusal) as refused:
+            parse(text.encode())
+        assert refused.value.reason is Reason.INVALID_FILE
 
 
 def test_a_single_file_is_preferred_to_shards_as_transformers_does() -> None:

@@ -1,0 +1,135 @@
+"""The files of a manifest out of an image's layers, found by their content.
+
+The manifest was made from this very image, so every file of it lies in some layer as a member of that size and sha256.
+Which layer, and under which name, does not matter: what has the hash is the file. So neither links nor whiteouts nor
+names from an archive mean anything here, and nothing but the manifest's own paths is ever written.
+"""
+
+import hashlib
+import os
+import shutil
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+from embedding_model.resolved import FileEntry
+from embedding_model.sources.destination import Destination
+from embedding_model.sources.progress import Meter
+from embedding_model.sources.registry.archive import Kind, read_members
+from embedding_model.sources.registry.blob import BlobStream, Budget, Decompressed, Readable, Stopped
+from embedding_model.sources.registry.documents import Layer
+from embedding_model.sources.registry.unpack import checked_as_read, write_all
+from embedding_model.sources.volume import volume_errors
+
+_READ = 1024 * 1024  # bytes
+
+
+class Wanted:
+    """The entries that are not in their place yet. Thread-safe. Sets `done` when there is none left."""
+
+    def __init__(
+        self, entries: Iterable[FileEntry], *, destination: Destination, meter: Meter, done: threading.Event
+    ) -> None:
+        self.done = done
+        self._destination = destination
+        self._meter = meter
+        self._lock = threading.Lock()
+        self._left = {entry.path: entry for entry in entries}
+        self._writing = {path: threading.Lock() for path in self._left}
+        self._parts: dict[str, Path] = {}
+
+    def left(self) -> list[FileEntry]:
+        with self._lock:
+            return list(self._left.values())
+
+    def offer(self, content: Readable, *, name: str, size: int) -> None:
+        """Take a file if it is one of them. `name` decides only which of several of one size is tried first."""
+        fitting = [entry for entry in self.left() if entry.size == size]
+        if not fitting:
+            return
+        entry = next((entry for entry in fitting if name.endswith(entry.path)), fitting[0])
+        # Another layer may hold a file of that size too: who comes second waits, and is mostly not needed any more.
+        with self._writing[entry.path]:
+            if entry in self.left():
+                self._write(content, entry=entry)
+
+    def _write(self, content: Readable, *, entry: FileEntry) -> None:
+        part = self._part(entry)
+        digest = hashlib.sha256()
+        written = 0
+        try:
+            with volume_errors(part.parent), _opened(part) as file:
+                while block := content.read(_READ):
+                    digest.update(block)
+                    write_all(file.fileno(), block)
+                    written += len(block)
+                    self._meter.add(len(block))
+            found = [item for item in self.left() if (item.size, item.sha256) == (written, digest.hexdigest())]
+            for item in found:
+                if item is found[0]:
+                    self._destination.commit(item, part=part)
+                    del self._parts[entry.path]
+                else:
+                    self._copy(found[0], to=item)
+                self._arrived(item)
+        finally:
+            self._meter.lose(written)
+
+    def _part(self, entry: FileEntry) -> Path:
+        """One name for all tries: a destination may hold a lock on it."""
+        if entry.path not in self._parts:
+            self._parts[entry.path] = self._destination.part(entry)
+        return self._parts[entry.path]
+
+    def _copy(self, entry: FileEntry, *, to: FileEntry) -> None:
+        """The same content under another path; in a cache it is there already."""
+        if not self._destination.has(to):
+            part = self._destination.part(to)
+            with volume_errors(part.parent):
+                shutil.copyfile(self._destination.locate(entry), part)
+            self._destination.commit(to, part=part)
+
+    def _arrived(self, entry: FileEntry) -> None:
+        with self._lock:
+            if self._left.pop(entry.path, None) is None:
+                return
+            if not self._left:
+                self.done.set()
+        self._meter.add(entry.size)
+        self._meter.finish()
+
+
+def _opened(part: Path) -> BinaryIO:
+    flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(part, flags, 0o666), "wb", buffering=0)
+
+
+def pick(layer: Layer, *, stream: BlobStream, wanted: Wanted, budget: Budget) -> None:
+    """Offer every file of the layer; ends early when nothing is wanted any more.
+
+    Refuses what `read_members` refuses, HashMismatch where the layer is read to its end.
+    """
+    if layer.file is not None:
+        if any(entry.sha256 == layer.blob.sha256 for entry in wanted.left()):
+            wanted.offer(_Whole(stream), name=layer.file, size=layer.blob.size)
+        return
+    source = Decompressed(stream, compression=layer.compression, budget=budget)
+
+    def read() -> None:
+        for member, content in read_members(source, budget=budget):
+            if member.kind is Kind.FILE:
+                wanted.offer(content, name="/".join(member.path), size=member.size)
+            if wanted.done.is_set():
+                raise Stopped
+
+    checked_as_read(stream, read)
+    stream.verify()
+
+
+class _Whole:
+    def __init__(self, stream: BlobStream) -> None:
+        self._stream = stream
+
+    def read(self, size: int, /) -> bytes:
+        return self._stream.read(size) or b""

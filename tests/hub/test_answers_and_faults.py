@@ -144,6 +144,19 @@ def test_a_wrong_token_is_refused_even_for_a_public_model(hub: Hub, http: httpx.
     assert answer.headers["x-error-message"] == "Invalid credentials in Authorization header"
 
 
+def test_an_unchanged_answer_is_not_sent_again(hub: Hub, http: httpx.Client) -> None:
+    url = f"/api/models/{REPO}/revision/main?expand=sha"
+    tag = http.get(url).headers["etag"]
+
+    unchanged = http.get(url, headers={"If-None-Match": tag})
+    hub.push(seed=1)
+    changed = http.get(url, headers={"If-None-Match": tag})
+
+    assert (unchanged.status_code, unchanged.content, unchanged.headers["etag"]) == (304, b"", tag)
+    assert changed.status_code == 200
+    assert changed.headers["etag"] != tag
+
+
 def test_a_cut_at_a_fraction_hits_the_one_range_that_holds_it(hub: Hub, http: httpx.Client) -> None:
     hub.store.state.add_fault(Fault("*/model.safetensors", FaultKind.CUT, times=1, fraction=0.3))
     place = len(WEIGHTS) * 3 // 10

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hub_in_process import Hub
 from small_model import write_small_model
 
 from localcluster.hub import cli, daemon
+from localcluster.hub.store import Store
 
 Run = Callable[..., int]
 
@@ -78,6 +80,50 @@ def test_starting_elsewhere_moves_the_hub(run: Run, state: Path) -> None:
     assert running.port == second
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{first}", trust_env=False)
+
+
+def test_a_hub_with_tls_is_trusted_by_its_authority_alone_and_hands_out_large_files_elsewhere(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port, cdn_port = free_port(), free_port()
+    assert run("start", "--host", "127.0.0.1", "--port", port, "--tls", "--cdn-port", cdn_port) == 0
+    url = capsys.readouterr().out.strip()
+    commit = push_small_model(run, tmp_path, capsys)
+    assert run("authority") == 0
+    trust = ssl.create_default_context(cafile=capsys.readouterr().out.strip())
+
+    assert url == f"https://127.0.0.1:{port}"
+    with httpx.Client(base_url=url, trust_env=False, verify=trust) as client:
+        assert client.get("/api/models/acme/small").json()["sha"] == commit
+        location = client.get(f"/acme/small/resolve/{commit}/model.safetensors").headers["location"]
+        assert location.startswith(f"https://127.0.0.1:{cdn_port}/lfs/")
+        assert client.get(location).status_code == 200
+    with httpx.Client(base_url=url, trust_env=False) as stranger, pytest.raises(httpx.ConnectError):
+        stranger.get("/api/models/acme/small")
+
+    assert start(run, port) == 0
+    assert capsys.readouterr().out.strip() == f"http://127.0.0.1:{port}"
+    assert run("authority") == 1
+
+
+def push_small_model(run: Run, folder: Path, capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    assert run("push", write_small_model(folder / "model"), "acme/small", *options) == 0
+    return capsys.readouterr().out.strip()
+
+
+def test_a_repository_is_forced_and_deleted_by_command(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], state: Path
+) -> None:
+    push_small_model(run, tmp_path, capsys)
+    forced = push_small_model(run, tmp_path, capsys, "--force", "--message", "Start anew")
+    repository = Store(state).find("acme/small")
+    assert repository is not None
+    assert repository.resolve("main") == forced
+    assert repository.commit(forced).title == "Start anew"
+
+    assert run("delete", "acme/small") == 0
+    assert run("delete", "acme/small") == 1
+    assert "there is no repository" in capsys.readouterr().err
 
 
 def test_a_killed_hub_leaves_nothing_that_hinders_the_next(run: Run, state: Path) -> None:

@@ -70,6 +70,27 @@ def test_a_branch_a_tag_a_commit_and_a_full_ref_name_revisions(hub: Hub, api: Hf
         assert Path(file).read_bytes() == small_model_files(seed=1)["config.json"]
 
 
+def test_short_commits_and_pull_requests_name_revisions_too(hub: Hub, api: HfApi) -> None:
+    proposed = hub.push(seed=1, branch="refs/pr/1")
+
+    assert api.model_info(REPO).sha == hub.commit
+    for revision in ("refs/pr/1", proposed[:7], proposed[:12], proposed[:39]):
+        assert api.model_info(REPO, revision=revision).sha == proposed
+    refs = api.list_repo_refs(REPO, include_pull_requests=True)
+    assert [(ref.ref, ref.target_commit) for ref in refs.pull_requests or ()] == [("refs/pr/1", proposed)]
+    assert [ref.name for ref in refs.branches] == ["main"]
+    for revision in (proposed[:6], "refs/pr/2"):
+        with pytest.raises(RevisionNotFoundError):
+            api.model_info(REPO, revision=revision)
+
+
+def test_only_the_commit_is_told_when_only_that_is_asked_for(hub: Hub, api: HfApi) -> None:
+    info = api.model_info(REPO, expand=["sha"])
+
+    assert info.sha == hub.commit
+    assert info.siblings is None
+
+
 def test_model_info_tells_sizes_and_hashes(hub: Hub, api: HfApi) -> None:
     siblings = {file.rfilename: file for file in api.model_info(REPO, files_metadata=True).siblings or ()}
     files = small_model_files()

@@ -61,3 +61,33 @@ def test_a_name_that_is_not_org_and_name_is_refused(store: Store, tmp_path: Path
     with pytest.raises(ValueError, match="is not ORG/NAME"):
         store.push(write_small_model(tmp_path / "model"), name)
     assert store.find(name) is None
+
+
+def test_a_forced_push_replaces_the_history_and_leaves_old_commits_readable(store: Store, tmp_path: Path) -> None:
+    folder = write_small_model(tmp_path / "model")
+    old = store.push(folder, "acme/small")
+    write_small_model(folder, seed=1)
+    forced = store.push(folder, "acme/small", force=True)
+
+    repository = store.find("acme/small")
+    assert repository is not None
+    assert repository.resolve("main") == forced != old
+    assert repository.resolve(old) == old
+    assert repository.resolve(f"{forced}~1") is None
+
+
+def test_a_deleted_repository_is_gone_for_every_process_and_can_be_pushed_anew(store: Store, tmp_path: Path) -> None:
+    folder = write_small_model(tmp_path / "model")
+    other = Store(store.path)
+    store.push(folder, "acme/small")
+    assert other.find("acme/small") is not None
+
+    assert store.delete("acme/small")
+
+    assert store.find("acme/small") is None
+    assert other.find("acme/small") is None
+    assert not store.delete("acme/small")
+    commit = store.push(folder, "acme/small")
+    repository = other.find("acme/small")
+    assert repository is not None
+    assert repository.resolve("main") == commit

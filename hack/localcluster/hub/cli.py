@@ -1,7 +1,9 @@
 """The command `hub`: a Hugging Face hub on this machine.
 
-hub start | stop | status | url
-hub push FOLDER ORG/NAME [--branch main]       prints the commit
+hub start [--tls] [--cdn-port PORT] | stop | status | url
+hub authority                                  prints the file of the authority that a hub with --tls is trusted by
+hub push FOLDER ORG/NAME [--branch main] [--force]       prints the commit
+hub delete ORG/NAME
 hub demo-models                                pushes the models of the demo
 hub fault add --path-glob '*/model.safetensors' --kind flip [--times 1]
 hub gate ORG/NAME --gated --allow TOKEN;  hub token add TOKEN
@@ -10,6 +12,7 @@ hub gate ORG/NAME --gated --allow TOKEN;  hub token add TOKEN
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from localcluster import layout
@@ -36,7 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _start(arguments: argparse.Namespace) -> int:
     host = arguments.host or daemon.default_host()
-    print(daemon.start(arguments.state, host=host, port=arguments.port).url)
+    running = daemon.start(
+        arguments.state, host=host, port=arguments.port, tls=arguments.tls, cdn_port=arguments.cdn_port
+    )
+    print(running.url)
     return 0
 
 
@@ -67,17 +73,47 @@ def _url(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _serve(arguments: argparse.Namespace) -> int:
-    from localcluster.hub.server import create_app, make_server  # starlette and uvicorn are needed here only
+def _authority(arguments: argparse.Namespace) -> int:
+    running = daemon.find(arguments.state)
+    if running is None or not running.tls:
+        raise ValueError("no hub with TLS runs; start one with: hub start --tls")
+    print(daemon.authority_file(arguments.state))
+    return 0
 
-    app = create_app(Store(arguments.state))
-    make_server(app, host=arguments.host or daemon.default_host(), port=arguments.port, log_level="info").run()
+
+def _serve(arguments: argparse.Namespace) -> int:
+    # starlette, uvicorn and cryptography are needed here only
+    from localcluster.hub.certificates import make_certificates
+    from localcluster.hub.server import create_app, make_server, running
+
+    store, host = Store(arguments.state), arguments.host or daemon.default_host()
+    certificates = None
+    if arguments.tls:
+        certificates = make_certificates(
+            daemon.authority_file(arguments.state).parent, hosts=dict.fromkeys((host, "127.0.0.1", "localhost"))
+        )
+    with ExitStack() as stack:
+        cdn_url = None
+        if arguments.cdn_port is not None:
+            cdn = running(store, host=host, port=arguments.cdn_port, certificates=certificates)
+            cdn_url = stack.enter_context(cdn)
+        app = create_app(store, cdn_url=cdn_url)
+        make_server(app, host=host, port=arguments.port, log_level="info", certificates=certificates).run()
     return 0
 
 
 def _push(arguments: argparse.Namespace) -> int:
     store = Store(arguments.state)
-    print(store.push(arguments.folder, arguments.repo, branch=arguments.branch, message=arguments.message))
+    commit = store.push(
+        arguments.folder, arguments.repo, branch=arguments.branch, message=arguments.message, force=arguments.force
+    )
+    print(commit)
+    return 0
+
+
+def _delete(arguments: argparse.Namespace) -> int:
+    if not Store(arguments.state).delete(arguments.repo):
+        raise ValueError(f"there is no repository {arguments.repo!r}")
     return 0
 
 
@@ -134,16 +170,22 @@ def _parser() -> argparse.ArgumentParser:
         serving = _add(commands, name, command, text)
         serving.add_argument("--host", help=f"default: {layout.ADDRESS} where this machine has it, or loopback")
         serving.add_argument("--port", type=int, default=layout.HUB_PORT)
+        serving.add_argument("--tls", action="store_true", help="https, by an authority of its own")
+        serving.add_argument("--cdn-port", type=int, help="hand out large files by redirect to this port")
     _add(commands, "stop", _stop, "end the background server")
     _add(commands, "status", _status, "what runs, which models it has, which faults are set")
     _add(commands, "url", _url, "the endpoint of the running hub")
+    _add(commands, "authority", _authority, "the file of the authority that a hub with --tls is trusted by")
     _add(commands, "demo-models", _demo_models, "fetch the models of the demo and push them")
 
     push = _add(commands, "push", _push, "make a branch equal to a folder; prints the commit")
     push.add_argument("folder", type=Path)
     push.add_argument("repo", metavar="ORG/NAME")
-    push.add_argument("--branch", default="main")
+    push.add_argument("--branch", default="main", help="or a full ref, as refs/pr/1")
     push.add_argument("--message", default="Upload model")
+    push.add_argument("--force", action="store_true", help="replace the branch's history")
+    deleting = _add(commands, "delete", _delete, "remove a repository")
+    deleting.add_argument("repo", metavar="ORG/NAME")
 
     gate = _add(commands, "gate", _gate, "make a repository gated (default) or private, or open it again")
     gate.add_argument("repo", metavar="ORG/NAME")

@@ -2,9 +2,10 @@
 
 import importlib.util
 import json
+import ssl
 import sys
 import urllib.request
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from localcluster import layout, network
@@ -17,13 +18,22 @@ _START_SECONDS = 20.0  # importing the server takes about one
 
 @dataclass(frozen=True)
 class Running:
+    """`cdn_port`, when given, is where large files are handed out."""
+
     pid: int
     host: str
     port: int
+    tls: bool = False
+    cdn_port: int | None = None
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
+
+
+def authority_file(state: Path) -> Path:
+    """PEM of the authority that a hub with TLS is trusted by."""
+    return state / "tls" / "authority.pem"
 
 
 def default_host() -> str:
@@ -41,14 +51,15 @@ def find(state: Path) -> Running | None:
     return running if b"localcluster.hub.cli" in command and str(state).encode() in command else None
 
 
-def start(state: Path, *, host: str, port: int) -> Running:
-    """Serve in the background; a hub that already serves there is left alone, one that serves elsewhere is moved.
+def start(state: Path, *, host: str, port: int, tls: bool = False, cdn_port: int | None = None) -> Running:
+    """Serve in the background; a hub that already serves so is left alone, one that serves otherwise is moved.
 
     Raises ClusterError when it does not come up.
     """
     present = find(state)
-    if present is not None and (present.host, present.port) == (host, port) and _answers(present):
-        return present
+    wanted = Running(pid=present.pid if present else 0, host=host, port=port, tls=tls, cdn_port=cdn_port)
+    if present == wanted and _answers(wanted, state=state):
+        return wanted
     if present is not None:
         stop(state)
     state.mkdir(parents=True, exist_ok=True)
@@ -64,12 +75,14 @@ def start(state: Path, *, host: str, port: int) -> Running:
         host,
         "--port",
         str(port),
+        *(["--tls"] if tls else []),
+        *(["--cdn-port", str(cdn_port)] if cdn_port is not None else []),
     ]
     package_root = str(layout.REPOSITORY / "hack")
     pid = spawn(command, log=log, environment={"PYTHONPATH": package_root})
-    running = Running(pid=pid, host=host, port=port)
+    running = replace(wanted, pid=pid)
     _pid_file(state).write_text(json.dumps(asdict(running)))
-    _wait_until_up(running, log=log)
+    _wait_until_up(running, state=state, log=log)
     return running
 
 
@@ -82,9 +95,9 @@ def stop(state: Path) -> bool:
     return running is not None
 
 
-def _wait_until_up(running: Running, *, log: Path) -> None:
+def _wait_until_up(running: Running, *, state: Path, log: Path) -> None:
     def up_or_ended() -> bool:
-        return _answers(running) or start_time(running.pid) is None
+        return _answers(running, state=state) or start_time(running.pid) is None
 
     try:
         wait_until(up_or_ended, what="the hub", deadline_seconds=_START_SECONDS)
@@ -94,11 +107,14 @@ def _wait_until_up(running: Running, *, log: Path) -> None:
         raise ClusterError(f"the hub did not come up on {running.url}; the end of {log}:\n{tail(log)}")
 
 
-def _answers(running: Running) -> bool:
+def _answers(running: Running, *, state: Path) -> bool:
     """Whether this very process answers, and not another server that took the port."""
     # the environment's proxy must not stand between this machine and itself
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
+        trust = ssl.create_default_context(cafile=authority_file(state) if running.tls else None)
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
+        )
         with opener.open(f"{running.url}/-/health", timeout=2) as response:
             return bool(response.read(32) == str(running.pid).encode())
     except OSError:

@@ -41,13 +41,16 @@ def below(entries: Iterable[Entry], *, folder: str, recursive: bool) -> list[Ent
     return [entry for entry in inside if recursive or "/" not in entry.path[len(prefix) :]]
 
 
-def refs(repository: Repository) -> dict[str, Any]:
-    """GET /api/models/{repo}/refs."""
-    groups: dict[str, list[dict[str, str]]] = {"branches": [], "converts": [], "tags": []}
+def refs(repository: Repository, *, pull_requests: bool) -> dict[str, Any]:
+    """GET /api/models/{repo}/refs[?include_prs=1]."""
+    prefixes = {"refs/heads/": "branches", "refs/tags/": "tags"} | (
+        {"refs/pr/": "pullRequests"} if pull_requests else {}
+    )
+    groups: dict[str, list[dict[str, str]]] = {group: [] for group in ("converts", *prefixes.values())}
     for name, commit in repository.refs().items():
-        group = "branches" if name.startswith("refs/heads/") else "tags" if name.startswith("refs/tags/") else None
-        if group is not None:
-            groups[group].append({"name": name.split("/", 2)[2], "ref": name, "targetCommit": commit})
+        for prefix, group in prefixes.items():
+            if name.startswith(prefix):
+                groups[group].append({"name": name.removeprefix(prefix), "ref": name, "targetCommit": commit})
     return groups
 
 

@@ -5,6 +5,7 @@ Everything is asked of the `git` command, so any git client can look at and chan
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -17,6 +18,8 @@ from pathlib import Path
 LARGE = 1024 * 1024  # bytes; the hub itself takes 10 MB, a smaller one lets small models exercise LFS
 _ALWAYS_LARGE = (".safetensors", ".bin", ".onnx", ".gguf", ".pt", ".h5")
 _POINTER_LIMIT = 1024  # bytes; the LFS specification's limit for a pointer file
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHORT_COMMIT = re.compile(r"[0-9a-f]{7,39}")
 _SKIPPED = (".git", ".cache")
 
 
@@ -64,28 +67,38 @@ class Repository:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._git("init", "--quiet", "--bare", "--initial-branch=main", str(self.path), inside=False)
 
-    def commit_folder(self, folder: Path, *, branch: str, message: str) -> str:
-        """Make the branch's tree equal to the folder. Returns its commit: the present one when nothing changed."""
-        parent = self.resolve(f"refs/heads/{branch}")
+    def commit_folder(self, folder: Path, *, branch: str, message: str, force: bool = False) -> str:
+        """Make the tree of the branch (or of a full ref, refs/pr/1) equal to the folder.
+
+        Returns its commit: the present one when nothing changed. With `force` the branch's history is replaced by one
+        new commit; the old commits stay readable by their ids, as they do on the hub.
+        """
+        ref = branch if branch.startswith("refs/") else f"refs/heads/{branch}"
+        present = self.resolve(ref)
         tree = self._write_tree(folder)
-        if parent is not None and self._git("rev-parse", f"{parent}^{{tree}}") == tree:
-            return parent
-        command = ["commit-tree", tree, "-m", message, *(["-p", parent] if parent else [])]
-        commit = self._git(*command)
+        if not force and present is not None and self._git("rev-parse", f"{present}^{{tree}}") == tree:
+            return present
+        parent = ["-p", present] if present is not None and not force else []
+        commit = self._git("commit-tree", tree, "-m", message, *parent)
         # the old value makes a concurrent push fail instead of being lost
-        self._git("update-ref", f"refs/heads/{branch}", commit, parent or "0" * 40)
+        self._git("update-ref", ref, commit, present or "0" * 40)
         return commit
 
-    def tag(self, name: str, *, commit: str) -> None:
-        self._git("tag", "--force", name, commit)
+    def delete(self) -> None:
+        shutil.rmtree(self.path)
+
+    def tag(self, name: str, *, commit: str, message: str | None = None) -> None:
+        """With a message an annotated tag: an object of its own that points to the commit."""
+        self._git("tag", "--force", *(["--message", message] if message else []), name, commit)
 
     def resolve(self, revision: str) -> str | None:
-        """The commit of a full commit id, a ref (`refs/...`), a branch or a tag."""
-        if len(revision) == 40 and all(character in "0123456789abcdef" for character in revision):
+        """The commit of a full commit id, a ref (`refs/...`), a branch, a tag, or the first digits of a commit id."""
+        if _COMMIT.fullmatch(revision) or revision.startswith("refs/"):
             return self._rev_parse(revision)
-        if revision.startswith("refs/"):
-            return self._rev_parse(revision)
-        return self._rev_parse(f"refs/heads/{revision}") or self._rev_parse(f"refs/tags/{revision}")
+        named = self._rev_parse(f"refs/heads/{revision}") or self._rev_parse(f"refs/tags/{revision}")
+        if named is None and _SHORT_COMMIT.fullmatch(revision):
+            return self._rev_parse(revision)  # None when several commits begin so
+        return named
 
     def refs(self) -> dict[str, str]:
         """Every branch and tag, by its full name, with its commit."""

@@ -3,7 +3,7 @@
 Paths are split before they are decoded, because the hub takes a revision as one segment (`refs%2Fpr%2F1`).
 
     GET  /api/models/{repo}                                 model info of main
-    GET  /api/models/{repo}/revision/{revision}[?blobs=true]
+    GET  /api/models/{repo}/revision/{revision}[?blobs=true, expand=KEY]
     GET  /api/models/{repo}/tree/{revision}[/{folder}][?recursive, expand, limit, cursor]
     POST /api/models/{repo}/paths-info/{revision}
     GET  /api/models/{repo}/refs
@@ -30,6 +30,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from localcluster.hub import answers, listings
+from localcluster.hub.certificates import Certificates
 from localcluster.hub.content import Body, close_connection, send_body, stall
 from localcluster.hub.repository import Entry, Repository
 from localcluster.hub.state import Fault, FaultKind, Gate, Span
@@ -74,6 +75,8 @@ class HubApp:
             answer = await asyncio.to_thread(self._answer, request, paths=paths)
         except answers.HubError as error:
             answer = error.response()
+        if isinstance(answer, Response) and answer.status_code == 200:
+            answer = _tagged(answer, wanted=request.headers.get("if-none-match"))
         if isinstance(answer, Response) and answer.status_code != 200:
             await answer(scope, receive, send)
             return
@@ -108,7 +111,9 @@ class HubApp:
             case "GET", ["api", "models", org, name, "revision", revision]:
                 return self._model(f"{org}/{name}", revision=revision, request=request, reader=reader)
             case "GET", ["api", "models", org, name, "refs"]:
-                return JSONResponse(listings.refs(self._open(f"{org}/{name}", reader=reader)[0]))
+                pull_requests = request.query_params.get("include_prs") == "1"
+                repository, _ = self._open(f"{org}/{name}", reader=reader)
+                return JSONResponse(listings.refs(repository, pull_requests=pull_requests))
             case "GET", ["api", "models", org, name, "tree", revision, *folder]:
                 return self._tree(f"{org}/{name}", revision, "/".join(folder), request=request, reader=reader)
             case "POST", ["api", "models", org, name, "paths-info", revision]:
@@ -123,7 +128,9 @@ class HubApp:
         repository, gate = self._open(repo, reader=reader)
         commit = _commit(repository, revision)
         blobs = request.query_params.get("blobs", "").lower() in ("true", "1")
-        return JSONResponse(listings.model_info(repository, repo=repo, commit=commit, gate=gate, blobs=blobs))
+        info = listings.model_info(repository, repo=repo, commit=commit, gate=gate, blobs=blobs)
+        expand = [*request.query_params.getlist("expand"), *request.query_params.getlist("expand[]")]
+        return JSONResponse({key: info[key] for key in ("_id", "id", *expand) if key in info} if expand else info)
 
     def _tree(self, repo: str, revision: str, folder: str, *, request: Request, reader: "Reader") -> Response:
         repository, _ = self._open(repo, reader=reader)
@@ -204,15 +211,22 @@ def create_app(store: Store, *, cdn_url: str | None = None) -> HubApp:
 
 
 @contextmanager
-def running(store: Store, *, host: str = "127.0.0.1", port: int = 0, cdn_url: str | None = None) -> Iterator[str]:
+def running(
+    store: Store,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    cdn_url: str | None = None,
+    certificates: Certificates | None = None,
+) -> Iterator[str]:
     """Serve the store from a thread of this process; gives the endpoint's URL."""
-    server = make_server(create_app(store, cdn_url=cdn_url), host=host, port=port)
+    server = make_server(create_app(store, cdn_url=cdn_url), host=host, port=port, certificates=certificates)
     listener = server.config.bind_socket()
     listener.listen()  # from here on a request waits for the thread instead of being refused
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="hub", daemon=True)
     thread.start()
     try:
-        yield f"http://{host}:{listener.getsockname()[1]}"
+        yield f"{'http' if certificates is None else 'https'}://{host}:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         server.force_exit = True
@@ -220,11 +234,30 @@ def running(store: Store, *, host: str = "127.0.0.1", port: int = 0, cdn_url: st
         listener.close()
 
 
-def make_server(app: HubApp, *, host: str, port: int, log_level: str = "warning") -> uvicorn.Server:
+def make_server(
+    app: HubApp, *, host: str, port: int, log_level: str = "warning", certificates: Certificates | None = None
+) -> uvicorn.Server:
     config = uvicorn.Config(
-        app, host=host, port=port, log_level=log_level, lifespan="off", server_header=False, timeout_keep_alive=60
+        app,
+        host=host,
+        port=port,
+        log_level=log_level,
+        lifespan="off",
+        server_header=False,
+        timeout_keep_alive=60,
+        ssl_certfile=certificates.chain if certificates else None,
+        ssl_keyfile=certificates.key if certificates else None,
     )
     return uvicorn.Server(config)
+
+
+def _tagged(response: Response, *, wanted: str | None) -> Response:
+    """The answer with the weak ETag that the hub's API gives, or 304 when the reader has it already."""
+    tag = f'W/"{hashlib.sha256(bytes(response.body)).hexdigest()[:32]}"'
+    if wanted == tag:
+        return Response(status_code=304, headers={"ETag": tag})
+    response.headers["ETag"] = tag
+    return response
 
 
 def _as_file(response: Response) -> File:

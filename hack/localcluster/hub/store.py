@@ -17,8 +17,12 @@ class Store:
         self.state = StateFile(path)
         self._repositories: dict[str, Repository] = {}
 
-    def push(self, folder: Path, repo: str, *, branch: str = "main", message: str = "Upload model") -> str:
-        """Make the branch equal to the folder and return its commit; an equal tree makes no new commit.
+    def push(
+        self, folder: Path, repo: str, *, branch: str = "main", message: str = "Upload model", force: bool = False
+    ) -> str:
+        """Make the branch (or full ref) equal to the folder and return its commit; an equal tree makes no new commit.
+
+        `force` replaces the branch's history by one new commit.
 
         Raises ValueError for a name that is not ORG/NAME or a folder that does not exist, GitFailed when git fails.
         """
@@ -28,7 +32,15 @@ class Store:
             raise ValueError(f"{folder} is not a folder")
         repository = self._repository(repo)
         repository.create()
-        return repository.commit_folder(folder, branch=branch, message=message)
+        return repository.commit_folder(folder, branch=branch, message=message, force=force)
+
+    def delete(self, repo: str) -> bool:
+        """Remove the repository with everything in it; False when there is none."""
+        repository = self.find(repo)
+        if repository is not None:
+            repository.delete()
+            del self._repositories[repo]  # what its object remembers of commits ends with it
+        return repository is not None
 
     def find(self, repo: str) -> Repository | None:
         """The repository, or None when there is none of that name."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from embedding_model.cache.layout import FILE_MODE, CacheLayout, CacheVerify, share_file
 from embedding_model.refusal import Reason, Refusal, Unavailable
 from embedding_model.resolved import FileEntry
-from embedding_model.sources.verification import hash_in_place
+from embedding_model.sources.reading import hash_in_place
 from embedding_model.sources.volume import free_bytes, publish, volume_errors
 
 

@@ -8,8 +8,9 @@ from embedding_model.resolved import FileEntry
 from embedding_model.sources.destination import Destination
 from embedding_model.sources.manifest import locate, not_there
 from embedding_model.sources.progress import Meter
+from embedding_model.sources.reading import open_regular
 from embedding_model.sources.stock import check_space, take_stock
-from embedding_model.sources.verification import differs, open_regular
+from embedding_model.sources.verification import differs
 from embedding_model.sources.volume import volume_errors
 
 _BLOCK = 4 * 1024 * 1024  # bytes

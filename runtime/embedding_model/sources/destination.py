@@ -11,7 +11,7 @@ from typing import Protocol
 from embedding_model.resolved import FileEntry
 from embedding_model.sources.listing import check_path
 from embedding_model.sources.manifest import locate, not_there
-from embedding_model.sources.verification import hash_in_place
+from embedding_model.sources.reading import hash_in_place
 from embedding_model.sources.volume import free_bytes, publish, volume_errors
 
 PARTIAL = ".partial"

@@ -10,9 +10,11 @@ from typing import BinaryIO
 
 from embedding_model.refusal import Reason, Refusal, Unavailable
 from embedding_model.resolved import FileEntry, Origin, SourceKind
+from embedding_model.sources.links import Links
 from embedding_model.sources.listing import Listed, check_listing, missing_file, too_large
+from embedding_model.sources.reading import hash_stream, open_regular
 
-_BLOCK = 4 * 1024 * 1024  # bytes; hashing is as fast as memory from 1 MiB on
+_MOST_NAMES = 100_000  # as many as git itself still handles well in one repository
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,15 @@ class _Stamp:
 class FolderSource:
     """The files below `path`. Names that begin with a dot (.git, .cache, a ConfigMap's ..data) are not listed.
 
-    Links to files are followed while they stay inside the folder and refused (UnsafePath) when they leave it; links to
-    directories are not followed. A hash is computed once and kept. A file that changes between two looks at it raises
-    Unavailable: what was inspected must be what is hashed, and a volume may still be being filled.
+    Links to files are followed while they stay inside the folder, or inside the hub cache that it is a snapshot of
+    (`links`), and refused (UnsafePath) when they lead further; links to directories are not followed. A hash is
+    computed once and kept. A file that changes between two looks at it raises Unavailable: what was inspected must be
+    what is hashed, and a volume may still be being filled.
     """
 
     def __init__(self, path: Path, *, origin: Origin | None = None) -> None:
         self._root = path
+        self._links = Links(path)
         self._origin = origin or Origin(kind=SourceKind.FOLDER, path=str(path))
         self._listing: tuple[Listed, ...] | None = None
         self._hashes: dict[str, FileEntry] = {}
@@ -81,7 +85,7 @@ class FolderSource:
     @contextmanager
     def _opened(self, path: str) -> Iterator[BinaryIO]:
         """The file, the same before and after as when it was listed and first opened."""
-        with _readable(path), (self._root / path).open("rb") as file:
+        with _readable(path), open_regular(self._follow(path)) as file:
             self._check_stamp(path, file=file)
             yield file
             self._check_stamp(path, file=file)
@@ -103,33 +107,32 @@ class FolderSource:
         raise missing_file(path)
 
     def _walk(self) -> Iterator[Listed]:
-        root = self._root.resolve()
-        for folder, folders, names in os.walk(root, onerror=_raise):
+        count = 0
+        for folder, folders, names in os.walk(self._links.root, onerror=_raise):
             folders[:] = [name for name in folders if not name.startswith(".")]
+            count += len(folders) + len(names)
+            if count > _MOST_NAMES:
+                raise Refusal(
+                    Reason.TOO_LARGE,
+                    f"{self._root} holds more than {_MOST_NAMES} files and folders; expected the folder of one model",
+                )
             for name in names:
                 if not name.startswith("."):
-                    yield from self._list_file(Path(folder) / name, root=root)
+                    yield from self._list_file((Path(folder) / name).relative_to(self._links.root).as_posix())
 
-    def _list_file(self, file: Path, *, root: Path) -> Iterator[Listed]:
-        path = file.relative_to(root).as_posix()
-        target = file.resolve()
-        if not target.is_relative_to(root):
+    def _list_file(self, path: str) -> Iterator[Listed]:
+        target = self._follow(path)
+        if target.is_file():
+            yield Listed(path=path, size=target.stat().st_size)
+
+    def _follow(self, path: str) -> Path:
+        target = self._links.follow(path)
+        if target is None:
             raise Refusal(
                 Reason.UNSAFE_PATH,
                 f"{path!r} is a link that leaves the model's folder; copy the files themselves into it (cp -rL)",
             )
-        if target.is_file():
-            yield Listed(path=path, size=target.stat().st_size)
-
-
-def hash_stream(file: BinaryIO) -> tuple[int, str]:
-    """Size in bytes and sha256 (64 hex digits) of what is left of an open file. Raises OSError."""
-    digest = hashlib.sha256()
-    size = 0
-    while block := file.read(_BLOCK):
-        digest.update(block)
-        size += len(block)
-    return size, digest.hexdigest()
+        return target
 
 
 def _changed(path: str) -> Unavailable:

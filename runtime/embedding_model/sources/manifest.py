@@ -5,6 +5,7 @@ from pathlib import Path
 
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import FileEntry, Manifest
+from embedding_model.sources.links import Links
 from embedding_model.sources.source import Source
 
 
@@ -17,10 +18,9 @@ def build_manifest(source: Source, *, paths: Iterable[str]) -> Manifest:
 
 
 def locate(entry: FileEntry, *, folder: Path) -> Path:
-    """The file of an entry. Links are followed inside the folder; Refusal(UNSAFE_PATH) for one that leaves it."""
-    root = folder.resolve()
-    path = (root / entry.path).resolve()
-    if not path.is_relative_to(root):
+    """The file of an entry. Links are followed as `links` allows; Refusal(UNSAFE_PATH) for one that leads further."""
+    path = Links(folder).follow(entry.path)
+    if path is None:
         raise Refusal(Reason.UNSAFE_PATH, f"{entry.path} leads out of the model's folder")
     return path
 

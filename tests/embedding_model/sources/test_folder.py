@@ -2,10 +2,13 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import huggingface_hub
 import pytest
+from hub_in_process import REPO, Hub
 from small_model import LOADED, small_model_files, write_small_model
 
 from embedding_model.refusal import Reason, Refusal, Unavailable
@@ -15,6 +18,7 @@ from embedding_model.sources.manifest import build_manifest
 from embedding_model.sources.memory import MemorySource
 from embedding_model.sources.selection import select
 from embedding_model.sources.source import Source
+from embedding_model.sources.verification import verify
 
 
 @pytest.fixture
@@ -105,6 +109,117 @@ def test_a_link_that_leaves_the_folder_is_refused(folder: Path, tmp_path: Path) 
 
     assert refused.value.reason is Reason.UNSAFE_PATH
     assert "'vocab.txt'" in refused.value.message
+
+
+@pytest.fixture
+def snapshot(folder: Path, tmp_path: Path) -> Path:
+    """The same model as huggingface_hub caches it: a folder of links to blobs."""
+    repository = tmp_path / "cache" / "models--acme--small"
+    commit = repository / "snapshots" / ("c" * 40)
+    for file in (file for file in folder.rglob("*") if file.is_file()):
+        place = commit / file.relative_to(folder)
+        blob = repository / "blobs" / hashlib.sha256(file.read_bytes()).hexdigest()
+        for parent in (place.parent, blob.parent):
+            parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, blob)
+        place.symlink_to(os.path.relpath(blob, place.parent))
+    return commit
+
+
+def test_a_snapshot_of_a_hub_cache_is_read_through_its_links(snapshot: Path) -> None:
+    source, plain = FolderSource(snapshot), MemorySource(small_model_files())
+
+    manifest = build_manifest(source, paths=select(source))
+
+    assert manifest == build_manifest(plain, paths=select(plain))
+    verify(manifest=manifest, folder=snapshot)
+
+
+def test_a_snapshot_made_by_huggingface_hub_itself_is_read(tmp_path: Path, hub: Hub) -> None:
+    snapshot = huggingface_hub.snapshot_download(
+        REPO, endpoint=hub.url, cache_dir=tmp_path / "hub-cache", revision=hub.commit, token=False
+    )
+
+    source, plain = FolderSource(Path(snapshot)), MemorySource(small_model_files())
+    assert (Path(snapshot) / "model.safetensors").is_symlink()
+    assert build_manifest(source, paths=select(source)) == build_manifest(plain, paths=select(plain))
+
+
+def test_files_that_repositories_of_one_hub_cache_share_are_read_where_the_cache_says_that_it_shares(
+    snapshot: Path,
+) -> None:
+    shared = snapshot.parents[2] / "blobs" / "ab"
+    shared.mkdir(parents=True)
+    blob = (snapshot / "config.json").resolve()
+    blob.rename(shared / "abcd")
+    blob.symlink_to(os.path.relpath(shared / "abcd", blob.parent))
+    with pytest.raises(Refusal) as refused:
+        FolderSource(snapshot).files()
+    assert refused.value.reason is Reason.UNSAFE_PATH
+
+    (shared.parent / ".huggingface-shared-blobs").write_text("1\n")
+
+    assert FolderSource(snapshot).read("config.json", limit=1000) == small_model_files()["config.json"]
+
+
+@pytest.mark.parametrize("leads_to", ["other repository", "outside", "itself"])
+def test_a_link_of_a_snapshot_that_leaves_its_repository_is_refused(snapshot: Path, leads_to: str) -> None:
+    target = {
+        "other repository": snapshot.parents[2] / "models--acme--other" / "blobs" / "secret",
+        "outside": snapshot.parents[3] / "secret",
+        "itself": snapshot / "vocab.txt",
+    }[leads_to]
+    if leads_to != "itself":
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text("x")
+    (snapshot / "vocab.txt").symlink_to(target)
+
+    with pytest.raises(Refusal, match=r"vocab\.txt") as refused:
+        FolderSource(snapshot).files()
+    assert refused.value.reason is Reason.UNSAFE_PATH
+
+
+def test_a_folder_that_only_looks_like_a_snapshot_gives_its_links_no_more_room(folder: Path, tmp_path: Path) -> None:
+    inner = tmp_path / "snapshots" / "main"
+    inner.parent.mkdir()
+    folder.rename(inner)
+    (tmp_path / "secret").write_text("x")
+    (inner / "vocab.txt").symlink_to(tmp_path / "secret")
+
+    with pytest.raises(Refusal) as refused:
+        FolderSource(inner).files()
+    assert refused.value.reason is Reason.UNSAFE_PATH
+
+
+def test_a_link_that_changes_its_mind_after_it_was_listed_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x" * len(small_model_files()["config.json"]))
+    source = FolderSource(folder)
+    source.files()
+    (folder / "config.json").unlink()
+    (folder / "config.json").symlink_to(tmp_path / "secret")
+
+    with pytest.raises(Refusal) as refused:
+        source.read("config.json", limit=1000)
+    assert refused.value.reason is Reason.UNSAFE_PATH
+
+
+def test_a_pipe_in_the_place_of_a_file_does_not_hold_the_reader(folder: Path) -> None:
+    source = FolderSource(folder)
+    source.files()
+    (folder / "config.json").unlink()
+    os.mkfifo(folder / "config.json")
+
+    with pytest.raises(Refusal) as refused:
+        source.hash("config.json")
+    assert refused.value.reason is Reason.MISSING_FILE
+
+
+def test_a_folder_with_more_files_than_any_model_has_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("embedding_model.sources.folder._MOST_NAMES", 5)
+
+    with pytest.raises(Refusal, match="the folder of one model") as refused:
+        FolderSource(folder).files()
+    assert refused.value.reason is Reason.TOO_LARGE
 
 
 def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:

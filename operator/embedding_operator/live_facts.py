@@ -1,14 +1,15 @@
-"""The facts of a running operator: the resolver's, the auditor's and the key data, behind one seam."""
+"""The facts of a running operator: the resolver's, the tracker's, the auditor's and the key data, behind one seam."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from embedding_model.goldens.cases import CaseSet
-from embedding_model.ports import GoldensReport, JobReport
+from embedding_model.ports import GoldensReport, JobReport, Progress
 from embedding_operator.audit.auditor import Auditor
 from embedding_operator.audit.token import KeyData
-from embedding_operator.observe.facts import Key, PodRef, Resolution, ResolutionRequest
+from embedding_operator.observe.facts import Head, Key, PodRef, Resolution, ResolutionRequest
 from embedding_operator.resolve.resolver import Resolver
+from embedding_operator.resolve.tracker import Tracker
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,18 @@ class LiveFacts:
     """Implements observe.facts.Facts. Without an auditor (no pod token) pods are never asked."""
 
     resolver: Resolver
+    tracker: Tracker
     auditor: Auditor | None
     key_data: KeyData
 
     def resolution(self, key: Key, *, request: ResolutionRequest) -> Resolution:
         return self.resolver.resolution(key, request=request)
+
+    def head(self, key: Key, *, request: ResolutionRequest, at_once: bool) -> Head | None:
+        return self.tracker.head(key, request=request, at_once=at_once)
+
+    def progress(self, pod: PodRef) -> Progress | None:
+        return self.auditor.progress(pod) if self.auditor else None
 
     def goldens(self, pod: PodRef) -> GoldensReport | None:
         return self.auditor.goldens(pod) if self.auditor else None

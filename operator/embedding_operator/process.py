@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from embedding_model.sources.polling import Polled
 from embedding_operator import handlers
 from embedding_operator.audit.auditor import Auditor
 from embedding_operator.audit.client import PodClient
@@ -27,11 +28,12 @@ from embedding_operator.kube.gateway import Gateway, GatewayError
 from embedding_operator.lease import Elector, LeaseLost
 from embedding_operator.live_facts import LiveFacts
 from embedding_operator.metrics import Metrics
-from embedding_operator.observe.facts import Facts, Key
+from embedding_operator.observe.facts import Facts, Key, ResolutionRequest, Resolved
 from embedding_operator.reconcile.outcome import Outcome
-from embedding_operator.resolve.hub import resolve_from_hub
+from embedding_operator.resolve.hub import poll_branch, resolve_from_hub
 from embedding_operator.resolve.resolver import Resolver
 from embedding_operator.resolve.threads import ThreadedAsk
+from embedding_operator.resolve.tracker import BranchQuestion, Tracker
 from embedding_operator.settings import Settings
 from embedding_operator.workqueue import WorkQueue
 
@@ -39,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
+POLLING_THREADS: Final = 4  # a hub that hangs must not hold up the branches of another
 
 Reconcile = Callable[[Key, Gateway, Facts], Awaitable[Outcome]]
 
@@ -49,8 +52,10 @@ class _Leader:
 
     queue: WorkQueue[Key]
     informer: Informer
-    ask: ThreadedAsk
+    ask: ThreadedAsk[ResolutionRequest, Resolved]
+    poll: ThreadedAsk[BranchQuestion, Polled]
     resolver: Resolver
+    tracker: Tracker
     auditor: Auditor | None
     client: PodClient | None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -165,7 +170,8 @@ def _assemble(
     namespaces = tuple(settings.watch_namespaces)
 
     async def work(key: Key) -> Outcome:
-        with leader.resolver.round_of(key), leader.auditor.round_of(key) if leader.auditor else nullcontext():
+        auditing = leader.auditor.round_of(key) if leader.auditor else nullcontext()
+        with leader.resolver.round_of(key), leader.tracker.round_of(key), auditing:
             return await reconcile(key, gateway, facts)
 
     queue: WorkQueue[Key] = WorkQueue(
@@ -173,16 +179,27 @@ def _assemble(
     )
     ask = ThreadedAsk(partial(resolve_from_hub, settings=settings))
     resolver = Resolver(ask, on_change=queue.add, on_result=metrics.record_resolution)
+    poll = ThreadedAsk(partial(poll_branch, settings=settings), threads=POLLING_THREADS)
+    tracker = Tracker(poll, on_change=queue.add, poll_seconds=settings.poll_seconds)
     client, auditor = None, None
     if settings.pod_token_file is not None:
         client = PodClient(token_file=settings.pod_token_file)
         auditor = Auditor(client, on_change=queue.add, refresh_seconds=settings.audit_seconds)
     new_keys = asyncio.Event()
     key_data = KeyData(gateway, token_file=settings.pod_token_file, on_change=new_keys.set)
-    facts = LiveFacts(resolver=resolver, auditor=auditor, key_data=key_data)
+    facts = LiveFacts(resolver=resolver, tracker=tracker, auditor=auditor, key_data=key_data)
     watch = partial(handlers.watch, watches(on_key=lambda key: loop.call_soon_threadsafe(queue.add, key)))
     informer = Informer(gateway, watch=watch)
-    leader = _Leader(queue=queue, informer=informer, ask=ask, resolver=resolver, auditor=auditor, client=client)
+    leader = _Leader(
+        queue=queue,
+        informer=informer,
+        ask=ask,
+        poll=poll,
+        resolver=resolver,
+        tracker=tracker,
+        auditor=auditor,
+        client=client,
+    )
     leader.working = leader.start("workqueue", queue.run())
     leader.start("informer", leader.informer.run())
     leader.start("key data", key_data.run())
@@ -213,7 +230,9 @@ async def _stop(leader: _Leader, *, holding: asyncio.Task[None], settings: Setti
         task.cancel()
     await asyncio.gather(*leader.tasks, return_exceptions=True)
     await leader.resolver.close()
+    await leader.tracker.close()
     leader.ask.close()
+    leader.poll.close()
     if leader.auditor is not None:
         await leader.auditor.close()
     if leader.client is not None:

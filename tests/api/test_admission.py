@@ -42,6 +42,18 @@ def volume(**fields: Any) -> Mapping[str, Any]:
     return {"model": {"persistentVolumeClaim": {"claimName": "models", **fields}}}
 
 
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+COMMIT = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
+
+
+def image(reference: str = f"registry.example.com/models/bge@{DIGEST}", **fields: Any) -> Mapping[str, Any]:
+    return {"model": {"image": {"reference": reference, **fields}}}
+
+
+def cache(claim: str = "model-cache", **fields: Any) -> Mapping[str, Any]:
+    return spec(cache={"persistentVolumeClaim": {"claimName": claim}, **fields})
+
+
 def spec(**parts: Any) -> Mapping[str, Any]:
     return {"model": HUB, **parts}
 
@@ -55,7 +67,7 @@ def similarity(**fields: Any) -> Mapping[str, Any]:
 
 
 ORG_NAME = "write the repository as ORG/NAME"
-ONE_SOURCE = "set exactly one source: either huggingFace or persistentVolumeClaim"
+ONE_SOURCE = "set exactly one source: either huggingFace, persistentVolumeClaim or image"
 REVISION = "write a branch, a tag or a commit"
 OBJECT_NAME = "write the name of an object in the same namespace"
 CONFIGURED = "write a name that the administrator configured"
@@ -78,6 +90,33 @@ REFUSED = {
     "a path that leaves the volume": Refused(
         volume(path="/models/../secrets"), "write the path without '.' and '..' parts", python=False
     ),
+    "a source and an image": Refused({"model": {**HUB, **image()["model"]}}, ONE_SOURCE),
+    "an image by tag": Refused(image("registry.example.com/models/bge:latest"), "never by a tag"),
+    "an image by tag and digest": Refused(image(f"registry.example.com/models/bge:v1@{DIGEST}"), "never by a tag"),
+    "an image without a registry": Refused(image(f"bge@{DIGEST}"), "write the image as REGISTRY/REPOSITORY@sha256"),
+    "an image with credentials": Refused(
+        image(f"user:secret@registry.example.com/bge@{DIGEST}"), "write the image as REGISTRY/REPOSITORY@sha256"
+    ),
+    "an image with a short digest": Refused(image("registry.example.com/bge@sha256:0123"), "with all 64 hex digits"),
+    "a path that leaves the image": Refused(
+        image(path="/a/../b"), "from the root of the volume or image", python=False
+    ),
+    "a commit that is tracked": Refused(
+        hub(revision=COMMIT, updatePolicy="Track"), "updatePolicy Track follows a branch", python=False
+    ),
+    "a branch that is tracked with a token": Refused(
+        hub(updatePolicy="Track", tokenSecretRef={"name": "hf-token"}),
+        "updatePolicy Track asks the hub without a token",
+    ),
+    "an unknown update policy": Refused(hub(updatePolicy="Latest"), "supported values"),
+    "a token from another namespace": Refused(hub(tokenSecretRef={"name": "other/hf-token"}), OBJECT_NAME),
+    "an unknown conversion": Refused({"model": {**HUB, "conversion": "Always"}}, "supported values"),
+    "an unknown task": Refused(spec(task="Chat"), "supported values"),
+    "a cache in another namespace": Refused(cache("other/cache"), OBJECT_NAME),
+    "an unknown check of the cache": Refused(cache(verify="Off"), "supported values"),
+    "a space that is no fingerprint": Refused(spec(space="sp1-abc"), "write a fingerprint as status.space shows it"),
+    "no input tokens": Refused(spec(embedding={"maxInputTokens": 0}), "greater than or equal to 1"),
+    "an unknown side": Refused(spec(embedding={"truncation": "Middle"}), "supported values"),
     "no dimensions at all": Refused(spec(embedding={"dimensions": 0}), "greater than or equal to 1"),
     "more dimensions than any model has": Refused(spec(embedding={"dimensions": 8193}), "less than or equal to 8192"),
     "an unknown pooling": Refused(spec(embedding={"pooling": "Average"}), "supported values"),
@@ -205,6 +244,19 @@ ACCEPTED = {
     "a commit of digits and one e, quoted": hub(revision="1234567890123456789012345678901234567e10"),
     "a branch with slashes": hub(revision="refs/pr/12"),
     "a mirror by name": hub(mirror="corp"),
+    "a branch that is tracked": hub(revision="main", updatePolicy="Track"),
+    "a commit that is pinned, with a token": hub(
+        revision=COMMIT, updatePolicy="Pin", tokenSecretRef={"name": "hf-token"}
+    ),
+    "an image": image(),
+    "an image of a registry with a port and a folder": image(
+        f"127.0.0.1:5000/a/b_c/d-e.f@{DIGEST}", path="/models/bge"
+    ),
+    "a cache": cache(verify="Quick"),
+    "a task, a conversion and an approved space": spec(
+        model={**HUB, "conversion": "Isolated"}, task="Reranking", space="sp1-" + "0123456789abcdef" * 2
+    ),
+    "a length and a side": spec(embedding={"maxInputTokens": 512, "truncation": "Left"}),
     "a volume's root": volume(),
     "a folder of a volume": volume(path="/models/bge-small-en-v1.5/"),
     "a hidden folder": volume(path="/.cache/..model"),

@@ -30,9 +30,9 @@ def test_quantities_are_text_however_they_were_written() -> None:
 
 def test_a_field_of_a_newer_api_is_refused_by_its_path() -> None:
     with pytest.raises(InvalidSpec) as error:
-        parse_spec({**LEAST, "embedding": {"truncation": "Left"}})
+        parse_spec({**LEAST, "embedding": {"quantization": "Int8"}})
     assert error.value.message == (
-        "spec.embedding.truncation: this operator does not know the field; remove it, or upgrade the operator"
+        "spec.embedding.quantization: this operator does not know the field; remove it, or upgrade the operator"
     )
 
 

@@ -12,10 +12,10 @@ from embedding_model.resolved import Origin, ResolvedModel, Serving, SourceKind
 from embedding_operator.api.spec import parse_spec
 from embedding_operator.children.deployment import deployment, deployment_body
 from embedding_operator.children.disruption_budget import disruption_budget
-from embedding_operator.children.inspect_job import inspect_job
 from embedding_operator.children.metadata import Owner
 from embedding_operator.children.pod_template import Rendering
 from embedding_operator.children.profile import Unrenderable
+from embedding_operator.children.resolve_job import resolve_job
 from embedding_operator.children.service import service
 from embedding_operator.judge.inputs import hash_inputs
 from embedding_operator.observe.facts import ResolutionRequest
@@ -66,7 +66,7 @@ def _pod(spec: dict[str, Any], **options: Any) -> dict[str, Any]:
 def test_every_manifest_is_valid_kubernetes(spec: dict[str, Any]) -> None:
     parsed = parse_spec(spec)
     origin = CLAIM if parsed.model.persistent_volume_claim else None
-    job = inspect_job(OWNER, request=ResolutionRequest(CLAIM), spec=parsed, settings=settings())
+    job = resolve_job(OWNER, request=ResolutionRequest(CLAIM), spec=parsed, settings=settings())
     budget = disruption_budget(OWNER, space=SPACE)
     for manifest in (_render(spec, origin=origin), job, budget, service(OWNER, space=SPACE)):
         kubernetes_validate.validate(manifest, "1.34", strict=True)
@@ -149,7 +149,11 @@ def test_a_model_of_the_hub_is_fetched_before_the_server_starts() -> None:
     pod = _pod(hub_spec())
     (fetch,) = pod["initContainers"]
     assert fetch["args"][:5] == ["fetch", "--resolved", "/etc/embedding/model/model.json", "--target", "/models"]
-    assert fetch["args"][5:] == ["--endpoint", "https://huggingface.co"]
+    assert fetch["args"][5:] == [
+        *("--endpoint", "https://huggingface.co"),
+        *("--redirect-host", "*.huggingface.co", "--redirect-host", "*.hf.co"),
+        *("--keys", "/etc/embedding/keys", "--private-port", "8081"),
+    ]
     writable = [item["name"] for item in fetch["volumeMounts"] if not item.get("readOnly")]
     assert writable == ["model", "tmp"]
     served = {item["name"]: item for item in pod["containers"][0]["volumeMounts"]}
@@ -158,7 +162,8 @@ def test_a_model_of_the_hub_is_fetched_before_the_server_starts() -> None:
 
 def test_a_mirror_is_an_endpoint_of_the_settings_and_an_unknown_one_is_refused() -> None:
     mirrored = resolved().origin.model_copy(update={"mirror": "corp"})
-    assert _pod(hub_spec(), origin=mirrored)["initContainers"][0]["args"][-1] == "https://mirror.example.internal"
+    arguments = _pod(hub_spec(), origin=mirrored)["initContainers"][0]["args"]
+    assert arguments[arguments.index("--endpoint") + 1] == "https://mirror.example.internal"
     with pytest.raises(Unrenderable, match="configured: corp") as error:
         _pod(hub_spec(), origin=mirrored.model_copy(update={"mirror": "gone"}))
     assert error.value.reason == "MirrorNotFound"
@@ -177,7 +182,7 @@ def test_a_volume_is_mounted_whole_and_read_only_and_the_folder_is_named(path: s
 
 
 def test_every_pod_satisfies_pod_security_restricted_and_holds_no_token() -> None:
-    job = inspect_job(OWNER, request=ResolutionRequest(CLAIM), spec=parse_spec(volume_spec()), settings=settings())
+    job = resolve_job(OWNER, request=ResolutionRequest(CLAIM), spec=parse_spec(volume_spec()), settings=settings())
     for pod in (_pod(hub_spec()), job["spec"]["template"]["spec"]):
         assert pod["automountServiceAccountToken"] is False
         assert pod["enableServiceLinks"] is False

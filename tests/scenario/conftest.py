@@ -9,5 +9,5 @@ from simulated_cluster import SimulatedCluster
 def cluster() -> SimulatedCluster:
     made = SimulatedCluster()
     made.facts.resolutions[request_token()] = resolved()
-    made.facts.resolutions[request_token(revision=COMMIT)] = resolved(requested=COMMIT)
+    made.facts.resolutions[request_token(commit=COMMIT)] = resolved()
     return made

@@ -58,7 +58,7 @@ async def _live(cluster: SimulatedCluster, gateway: FaultyGateway) -> None:
 def _new_cluster() -> SimulatedCluster:
     cluster = SimulatedCluster()
     cluster.facts.resolutions[request_token()] = resolved()
-    cluster.facts.resolutions[request_token(revision=COMMIT)] = resolved(requested=COMMIT)
+    cluster.facts.resolutions[request_token(commit=COMMIT)] = resolved()
     return cluster
 
 

@@ -163,13 +163,13 @@ async def test_events_tell_each_turn_once(cluster: SimulatedCluster) -> None:
 
 @pytest.mark.parametrize("name", ["a", "a" * 50])
 async def test_names_of_all_children_are_valid_for_every_valid_name(name: str) -> None:
-    from embedding_operator.api.names import deployment_name, inspect_job_name, template_configmap_name
+    from embedding_operator.api.names import deployment_name, job_name, template_configmap_name
 
     for child in (
         deployment_name(name, fingerprint="sp1-" + "f" * 32),
         template_configmap_name(name, content=b"x"),
-        inspect_job_name(name, inputs="x"),
+        job_name(name, component="inspect", inputs="x"),
     ):
         assert len(child) <= 253
     assert len(deployment_name(name, fingerprint="sp1-" + "f" * 32)) <= 63
-    assert len(inspect_job_name(name, inputs="x")) <= 63
+    assert len(job_name(name, component="inspect", inputs="x")) <= 63

@@ -47,7 +47,13 @@ async def test_a_volume_is_read_once_by_a_job_and_then_served_read_only(cluster:
     assert job["spec"]["backoffLimit"] == 0
     assert pod["restartPolicy"] == "Never"
     assert pod["activeDeadlineSeconds"] > 0
-    assert pod["containers"][0]["args"] == ["inspect", "/models/tiny", "--report", "--keys", "/etc/embedding/keys"]
+    assert pod["containers"][0]["args"] == [
+        "resolve",
+        *("--origin", '{"claim":"models","kind":"PersistentVolumeClaim","path":"/tiny"}'),
+        *("--declared", "{}", "--conversion", "Never"),
+        *("--keys", "/etc/embedding/keys"),
+        *("--folder", "/models/tiny"),
+    ]
     mounts = {item["name"]: item for item in pod["containers"][0]["volumeMounts"]}
     assert mounts["model"] == {"name": "model", "mountPath": "/models", "readOnly": True}
     await _read(cluster, DONE)

@@ -6,6 +6,7 @@ from typing import Any
 
 from embedding_model.refusal import Reason, RefusalDocument
 from embedding_model.resolved import (
+    Declared,
     Evidence,
     FileEntry,
     Inspection,
@@ -17,6 +18,7 @@ from embedding_model.resolved import (
     Task,
     Weights,
 )
+from embedding_operator.api.spec import ConversionPolicy
 from embedding_operator.observe.facts import Refused, ResolutionRequest, Resolved
 
 COMMIT = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
@@ -56,11 +58,21 @@ def refused(reason: Reason = Reason.REPOSITORY_NOT_FOUND, message: str = "no rep
 
 
 def request_token(
-    *, revision: str = "main", requested_at: str | None = None, mirror: str | None = None, repo: str = REPO
+    *,
+    revision: str = "main",
+    requested_at: str | None = None,
+    mirror: str | None = None,
+    repo: str = REPO,
+    commit: str | None = None,
+    declared: Declared | None = None,
+    conversion: ConversionPolicy = ConversionPolicy.NEVER,
 ) -> str:
-    """Token of the request that `hub_spec` makes."""
-    origin = Origin(kind=SourceKind.HUGGING_FACE, repo=repo, requested=revision, mirror=mirror)
-    return ResolutionRequest(origin=origin, requested_at=requested_at).token
+    """What the resolver is asked by the request that `hub_spec` makes; `commit`: where it is known."""
+    origin = Origin(kind=SourceKind.HUGGING_FACE, repo=repo, requested=revision, revision=commit, mirror=mirror)
+    request = ResolutionRequest(
+        origin=origin, requested_at=requested_at, declared=declared or Declared(), conversion=conversion
+    )
+    return request.question
 
 
 def hub_spec(**parts: Any) -> dict[str, Any]:

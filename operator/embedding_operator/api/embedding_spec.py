@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from embedding_operator.api.fields import MAX_DIMENSIONS, PromptName, SpecModel
+from embedding_operator.api.fields import MAX_DIMENSIONS, MAX_POSITIONS, PromptName, SpecModel
 from embedding_operator.api.rules import ListMap, Rule, with_rules
 
 
@@ -27,6 +27,14 @@ class Normalization(StrEnum):
     AUTO = "Auto"
     ENABLED = "Enabled"
     DISABLED = "Disabled"
+
+
+class Truncation(StrEnum):
+    """AUTO: what the model's files say. The others are `embedding_model.resolved.Side`."""
+
+    AUTO = "Auto"
+    RIGHT = "Right"
+    LEFT = "Left"
 
 
 class PromptSpec(SpecModel):
@@ -92,3 +100,23 @@ class EmbeddingSpec(SpecModel):
             )
         ),
     ] = PoolingMode.AUTO
+    max_input_tokens: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=MAX_POSITIONS,
+            description=(
+                "Longest input in tokens, special tokens included; what is longer is cut. At most the positions that "
+                "the weights have. Unset: as the model's files say."
+            ),
+        ),
+    ] = None
+    truncation: Annotated[
+        Truncation,
+        Field(
+            description=(
+                "On which side an input that is too long is cut. Auto: as the model's files say. Right or Left "
+                "overrides."
+            )
+        ),
+    ] = Truncation.AUTO

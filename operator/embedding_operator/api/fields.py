@@ -8,6 +8,7 @@ from pydantic.alias_generators import to_camel
 from embedding_operator.api.rules import INT_OR_STRING, Pattern
 
 MAX_DIMENSIONS: Final = 8192  # twice the widest vector of the open models known today
+MAX_POSITIONS: Final = 2**24  # far above the longest context of the open models known today
 
 DNS_LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 DNS_SUBDOMAIN: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
@@ -61,3 +62,15 @@ class SpecModel(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class SecretReference(SpecModel):
+    """A Secret of the same namespace."""
+
+    name: Annotated[ObjectName, Field(description="Name of the Secret, in the same namespace.")]
+
+
+class ClaimReference(SpecModel):
+    """A PersistentVolumeClaim of the same namespace."""
+
+    claim_name: Annotated[ObjectName, Field(description="Name of the PersistentVolumeClaim, in the same namespace.")]

@@ -21,21 +21,27 @@ LABEL_TRAFFIC: Final = (
 TRAFFIC_ON: Final = "on"
 
 COMPONENT_SERVER: Final = "server"  # Deployment, its pods, Service
-COMPONENT_INSPECT: Final = "inspect"  # Job that inspects a volume
+COMPONENT_INSPECT: Final = "inspect"  # Job that resolves and inspects a source
+COMPONENT_CONVERT: Final = "convert"  # Job that converts a pickle
 COMPONENT_MODEL: Final = "model"  # ConfigMap of a resolved model
 COMPONENT_GOLDENS: Final = "goldens"  # ConfigMap of a case set
 COMPONENT_TEMPLATE: Final = "template"  # ConfigMap of a rendered Deployment template
 COMPONENT_KEYS: Final = "keys"  # ConfigMap for the offline token check
+JOB_COMPONENTS: Final = frozenset({COMPONENT_INSPECT, COMPONENT_CONVERT})
 
 ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/requestedAt"  # set by the user: resolve and verify anew
 ANNOTATION_TEMPLATE: Final = f"{GROUP}/template"  # on a Deployment: name of its template ConfigMap
 ANNOTATION_INPUTS: Final = f"{GROUP}/inputs"  # on a Deployment: hash of what the template was rendered from
 ANNOTATION_APPLIED: Final = f"{GROUP}/applied"  # on every child: hash of the manifest that we applied last
-ANNOTATION_REQUEST: Final = f"{GROUP}/request"  # on a model ConfigMap or an inspect Job: what was asked (request key)
+ANNOTATION_REQUEST: Final = f"{GROUP}/request"  # on a model ConfigMap or a Job: what was asked (ResolutionRequest)
+ANNOTATION_FOLLOWED: Final = f"{GROUP}/followed"  # on a model ConfigMap: when updatePolicy Track came to its commit
 
 CONTAINER_RUNTIME: Final = "runtime"
-CONTAINER_FETCH: Final = "fetch"  # init container of models from a hub
-CONTAINER_INSPECT: Final = "inspect"
+CONTAINER_FETCH: Final = "fetch"  # init container of models that are not mounted as they are
+CONTAINER_INSPECT: Final = "inspect"  # of a Job
+
+VOLUME_TOKEN: Final = "token"  # noqa: S105 - a volume
+TOKEN_KEY: Final = "HF_TOKEN"  # noqa: S105 - the key of a Secret
 
 SERVICE_PORT: Final = 80
 SERVICE_PORT_NAME: Final = "http"
@@ -73,5 +79,5 @@ def keys_configmap_name(model: str) -> str:
     return f"{model}-keys"
 
 
-def inspect_job_name(model: str, *, inputs: object) -> str:
-    return f"{model}-i{hash10(inputs)}"
+def job_name(model: str, *, component: str, inputs: object) -> str:
+    return f"{model}-{component[0]}{hash10(inputs)}"

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from embedding_operator.api.fields import ObjectName, Quantity, SpecModel
+from embedding_operator.api.fields import Quantity, SecretReference, SpecModel
 from embedding_operator.api.rules import ListMap, Pattern, Rule, with_rules
 
 LABEL_VALUE: Final = r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?"
@@ -94,12 +94,6 @@ class Toleration(SpecModel):
     ] = None
 
 
-class SecretReference(SpecModel):
-    """A Secret of the same namespace."""
-
-    name: Annotated[ObjectName, Field(description="Name of the Secret, in the same namespace.")]
-
-
 class PodSpec(SpecModel):
     """Where the pods run. Placement only."""
 
@@ -114,7 +108,10 @@ class PodSpec(SpecModel):
         tuple[SecretReference, ...],
         Field(
             max_length=8,
-            description="Secrets of the same namespace that the kubelet pulls the runtime image with.",
+            description=(
+                "Secrets of the same namespace that the kubelet pulls the runtime image with, and that the image of "
+                "spec.model.image is pulled with."
+            ),
         ),
         ListMap(),
     ] = ()

@@ -55,6 +55,7 @@ class Reason(_Documented):
     # At work
     RESOLVING = "Resolving", "The source is being asked for its commit, its files and what they say."
     INSPECTING_VOLUME = "InspectingVolume", "A Job reads and hashes the files of the volume."
+    CONVERTING = "Converting", "A Job converts weights that exist only as pickle, in isolation."
     PROGRESSING = "Progressing", "Children are being created, or pods are starting."
     DOWNLOADING = "Downloading", "Pods fetch and verify the model's files."
     VERIFYING = "Verifying", "Pods have loaded the model and answer the golden cases."
@@ -77,6 +78,10 @@ class Reason(_Documented):
         "The scheduler places a pod nowhere for another cause, such as selectors or taints, in its words.",
     )
     VOLUME_NOT_FOUND = "VolumeNotFound", "The PersistentVolumeClaim does not exist in the namespace, or is not bound."
+    SECRET_NOT_FOUND = (
+        "SecretNotFound",
+        "A pod that mounts a Secret of the spec does not start, as when the Secret or its key does not exist.",
+    )
     QUOTA_EXCEEDED = "QuotaExceeded", "A quota, a limit range or an admission rule of the namespace refuses pods."
     IMAGE_UNAVAILABLE = "ImageUnavailable", "The runtime image cannot be pulled; the message has the kubelet's words."
     DOWNLOAD_FAILED = "DownloadFailed", "A pod could not fetch the model's files; it tries again."
@@ -95,6 +100,11 @@ class Reason(_Documented):
     GOLDENS_CONFIG_MAP_NOT_FOUND = (
         "GoldensConfigMapNotFound",
         "The ConfigMap of goldensConfigMapRef, or its key goldens.jsonl, does not exist.",
+    )
+    SPACE_CHANGE_NOT_APPROVED = (
+        "SpaceChangeNotApproved",
+        "What is asked for, or the commit that a tracked branch moved to, gives another vector space than the approved "
+        "one; the message names both. Nothing moves until spec.space names the new one.",
     )
     PROFILE_NOT_FOUND = "ProfileNotFound", "The runtime profile is none of those in the operator's Helm values."
     CONFLICT = "Conflict", "An object with the name of a child exists and is not ours; it is never touched."

@@ -6,22 +6,30 @@ field would look like drift for ever.
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from embedding_operator.api.embedding_spec import EmbeddingSpec, Normalization, PoolingMode, PromptSpec
-from embedding_operator.api.fields import ConfigName, PromptName, SpecModel
+from embedding_operator.api.cache_spec import CacheSpec, CacheVerification
+from embedding_operator.api.embedding_spec import EmbeddingSpec, Normalization, PoolingMode, PromptSpec, Truncation
+from embedding_operator.api.fields import ClaimReference, ConfigName, PromptName, SecretReference, SpecModel
 from embedding_operator.api.pod_spec import (
     PodSpec,
     ResourcesSpec,
-    SecretReference,
     TaintEffect,
     Toleration,
     TolerationOperator,
 )
 from embedding_operator.api.rules import ListMap, Pattern, Rule, with_rules
-from embedding_operator.api.source_spec import HuggingFaceSource, ModelSource, VolumeSource
+from embedding_operator.api.source_spec import (
+    ConversionPolicy,
+    HuggingFaceSource,
+    ImageSource,
+    ModelSource,
+    UpdatePolicy,
+    VolumeSource,
+)
 from embedding_operator.api.verification_spec import (
     VECTOR_BYTES,
     ConfigMapReference,
@@ -32,12 +40,17 @@ from embedding_operator.api.verification_spec import (
 )
 
 __all__ = [
+    "CacheSpec",
+    "CacheVerification",
+    "ClaimReference",
     "ConfigMapReference",
+    "ConversionPolicy",
     "EmbeddingModelSpec",
     "EmbeddingSpec",
     "FailurePolicy",
     "GoldenSpec",
     "HuggingFaceSource",
+    "ImageSource",
     "InvalidSpec",
     "ModelSource",
     "Normalization",
@@ -50,12 +63,25 @@ __all__ = [
     "ServedName",
     "SimilaritySpec",
     "TaintEffect",
+    "TaskChoice",
     "Toleration",
     "TolerationOperator",
+    "Truncation",
+    "UpdatePolicy",
     "VerificationSpec",
     "VolumeSource",
     "parse_spec",
 ]
+
+
+class TaskChoice(StrEnum):
+    """AUTO: what the model's files say. The others are `embedding_model.resolved.Task`."""
+
+    AUTO = "Auto"
+    EMBEDDING = "Embedding"
+    RERANKING = "Reranking"
+    CLASSIFICATION = "Classification"
+    SPARSE = "Sparse"
 
 
 class ServedName(SpecModel):
@@ -126,10 +152,34 @@ class EmbeddingModelSpec(SpecModel):
     )
 
     model: Annotated[ModelSource, Field(description="Where the model's files come from: exactly one source.")]
+    task: Annotated[
+        TaskChoice,
+        Field(
+            description=(
+                "What the model is for. Auto: as the model's files say. Another value settles a doubt, and is refused "
+                "where the files contradict it."
+            )
+        ),
+    ] = TaskChoice.AUTO
     embedding: Annotated[
         EmbeddingSpec,
         Field(description="What defines the vector space. Anything unset comes from the model's own files."),
     ] = EmbeddingSpec()
+    space: Annotated[
+        str | None,
+        Field(
+            max_length=36,
+            description=(
+                "The only vector space that the Service may move to: status.space shows fingerprints. A model that "
+                "gives another one is not served, and reported with the reason SpaceChangeNotApproved. Unset: a "
+                "change of the spec may change the space."
+            ),
+        ),
+        Pattern(
+            "sp1-[0-9a-f]{32}",
+            "write a fingerprint as status.space shows it: sp1- and 32 hex digits",
+        ),
+    ] = None
     verification: Annotated[
         VerificationSpec, Field(description="What a pod must answer before it may take traffic.")
     ] = VerificationSpec()
@@ -138,6 +188,10 @@ class EmbeddingModelSpec(SpecModel):
         ResourcesSpec,
         Field(description="Resources of each serving pod. Unset: the profile's, sized by the model's weights."),
     ] = ResourcesSpec()
+    cache: Annotated[
+        CacheSpec | None,
+        Field(description="A volume that keeps the model's files between pods. Unset: each pod fetches its own."),
+    ] = None
     pod: Annotated[PodSpec, Field(description="Where the pods run. Placement only.")] = PodSpec()
     replicas: Annotated[
         int,

@@ -119,13 +119,25 @@ class EvidenceStatus(StatusModel):
     ] = None
 
 
+class PromptStatus(StatusModel):
+    """A text put before the input, by name."""
+
+    name: Annotated[str, Cut(63), Field(description="Name by which requests choose it.")]
+    text: Annotated[str, Cut(1024), Field(description="The text, cut where it is long.")]
+
+
 class ModelStatus(StatusModel):
     """What the model is and which bytes it is."""
 
     task: Annotated[str | None, Cut(63), Field(description="What the model is for.")] = None
     architecture: Annotated[str | None, Cut(253), Field(description="Class name in the model's config.")] = None
-    source: Annotated[str | None, Cut(1500), Field(description="Repository, or pvc/CLAIM:PATH.")] = None
-    revision: Annotated[str | None, Cut(255), Field(description="Commit that every replica loads.")] = None
+    family: Annotated[str | None, Cut(63), Field(description="Name of the family of architectures.")] = None
+    source: Annotated[
+        str | None, Cut(2048), Field(description="Repository, pvc/CLAIM:PATH, or image/REFERENCE:PATH.")
+    ] = None
+    revision: Annotated[
+        str | None, Cut(255), Field(description="Commit, or digest of the image, that every replica loads.")
+    ] = None
     short_revision: Annotated[
         str | None, Cut(63), Field(description="First 12 characters of the revision, or of the manifest's hash.")
     ] = None
@@ -140,6 +152,29 @@ class ModelStatus(StatusModel):
     max_input_tokens: Annotated[
         int | None, Field(ge=1, description="Longest input in tokens, special tokens included.")
     ] = None
+    matryoshka_dimensions: Annotated[
+        tuple[int, ...] | None, Cut(32), Field(description="Sizes that the model's vectors may be cut to.")
+    ] = None
+    truncation_side: Annotated[
+        str | None, Cut(63), Field(description="On which side an input that is too long is cut.")
+    ] = None
+    padding_side: Annotated[str | None, Cut(63), Field(description="On which side short inputs are padded.")] = None
+    end_token: Annotated[
+        str | None,
+        Cut(255),
+        Field(description="Token that the tokenizer puts behind every input, where pooling reads."),
+    ] = None
+    prompts: Annotated[tuple[PromptStatus, ...] | None, Cut(64), Field(description="Prompts by name, as served.")] = (
+        None
+    )
+    default_prompt: Annotated[str | None, Cut(63), Field(description="Prompt of requests that choose none.")] = None
+    labels: Annotated[
+        tuple[Annotated[str, Cut(253)], ...] | None, Cut(128), Field(description="Labels of a classifier, by index.")
+    ] = None
+    activation: Annotated[str | None, Cut(63), Field(description="What turns logits into scores or probabilities.")] = (
+        None
+    )
+    licence: Annotated[str | None, Cut(253), Field(description="Licence that the model card names.")] = None
     evidence: Annotated[
         tuple[EvidenceStatus, ...] | None,
         Cut(64),
@@ -153,7 +188,9 @@ class SpaceStatus(StatusModel):
     fingerprint: Annotated[
         str | None, Cut(63), Field(description="Space that the Service serves, sp1- and 32 hex digits.")
     ] = None
-    pending: Annotated[str | None, Cut(63), Field(description="Space that is coming up and not yet served.")] = None
+    pending: Annotated[
+        str | None, Cut(63), Field(description="Space that is coming up, or waits for approval in spec.space.")
+    ] = None
 
 
 class VerificationSource(StrEnum):

@@ -16,8 +16,9 @@ from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
 from embedding_model.goldens.cases import CaseSet
-from embedding_model.ports import GateState, GoldensReport, JobReport, JobState
+from embedding_model.ports import GateState, GoldensReport, JobReport, JobState, Progress
 from embedding_operator.audit.client import PodUnreachable
+from embedding_operator.audit.progress_board import HOLD_SECONDS, ProgressBoard
 from embedding_operator.clock import Clock, MonotonicClock, backoff
 from embedding_operator.observe.facts import Key, PodRef
 
@@ -42,6 +43,7 @@ class _Question(StrEnum):
     GOLDENS = "goldens"
     TRIAL = "trial"
     RESULT = "result"
+    PROGRESS = "progress"
 
 
 class PodQuestions(Protocol):
@@ -50,6 +52,7 @@ class PodQuestions(Protocol):
     async def goldens(self, ip: str) -> GoldensReport: ...
     async def trial(self, ip: str, *, case_set: CaseSet) -> GoldensReport: ...
     async def job_report(self, ip: str) -> JobReport: ...
+    async def progress(self, ip: str) -> Progress: ...
 
 
 @dataclass
@@ -66,6 +69,7 @@ class _Pod:
     """One start of one pod's container. `tasks` are the questions that are being pursued.
 
     `trial` answers the one case set that was asked for last, `wanted`; `trial_round` is the reconcile that did.
+    `progress_round` is the last reconcile that asked how far its fetch is.
     """
 
     ref: PodRef
@@ -73,6 +77,7 @@ class _Pod:
     wanted: str | None = None
     trial: GoldensReport | None = None
     trial_round: int = 0
+    progress_round: int = 0
     job_report: JobReport | None = None
     tasks: dict[_Question, asyncio.Task[None]] = field(default_factory=dict)
     failures: dict[_Question, _Failure] = field(default_factory=dict)
@@ -98,6 +103,7 @@ class Auditor:
         self._jitter = jitter
         self._pods: dict[tuple[str, int], _Pod] = {}
         self._rounds: dict[Key, int] = {}
+        self._board = ProgressBoard(clock=self._clock)
         self._slots = {question: asyncio.Semaphore(PARALLEL) for question in _Question}
         self._slots_of: WeakValueDictionary[tuple[str, _Question], asyncio.Semaphore] = WeakValueDictionary()
 
@@ -113,10 +119,13 @@ class Auditor:
                     mentioned = True
                     if pod.trial_round != pod.round:
                         self._drop_question(pod, _Question.TRIAL)
+                    if pod.progress_round != pod.round:
+                        self._drop_question(pod, _Question.PROGRESS)
                 else:
                     self._forget(place)
         if not mentioned:
             del self._rounds[key]
+            self._board.forget(key)
 
     def goldens(self, pod: PodRef) -> GoldensReport | None:
         known = self._known(pod)
@@ -141,7 +150,16 @@ class Auditor:
         known = self._known(pod)
         if known.job_report is None or known.job_report.state is JobState.RUNNING:
             self._pursue(known, _Question.RESULT, lambda: self._ask_job(known))
-        return known.job_report
+        if known.job_report is None or known.job_report.progress is None:
+            return known.job_report
+        return known.job_report.model_copy(update={"progress": self._board.read(pod.key, pod.uid)})
+
+    def progress(self, pod: PodRef) -> Progress | None:
+        """How far its fetch is, as long as every reconcile asks."""
+        known = self._known(pod)
+        known.progress_round = known.round
+        self._pursue(known, _Question.PROGRESS, lambda: self._ask_progress(known))
+        return self._board.read(pod.key, pod.uid)
 
     def unreachable(self, pod: PodRef) -> str | None:
         return next((failure.words for failure in self._known(pod).failures.values() if failure.is_told), None)
@@ -165,7 +183,9 @@ class Auditor:
         return pod
 
     def _forget(self, place: tuple[str, int]) -> None:
-        for task in self._pods.pop(place).tasks.values():
+        pod = self._pods.pop(place)
+        self._board.drop(pod.ref.key, pod.ref.uid)
+        for task in pod.tasks.values():
             task.cancel()
 
     def _pursue(self, pod: _Pod, question: _Question, ask: Ask) -> None:
@@ -248,7 +268,18 @@ class Auditor:
 
     async def _ask_job(self, pod: _Pod) -> float | None:
         report = await self._client.job_report(pod.ref.ip)
-        if report != pod.job_report:
-            pod.job_report = report
+        before, pod.job_report = pod.job_report, report
+        is_shown = report.progress is not None and self._board.post(pod.ref.key, pod.ref.uid, progress=report.progress)
+        if is_shown or before is None or _without_progress(report) != _without_progress(before):
             self._on_change(pod.ref.key)
         return PENDING_SECONDS if report.state is JobState.RUNNING else None
+
+    async def _ask_progress(self, pod: _Pod) -> float | None:
+        progress = await self._client.progress(pod.ref.ip)
+        if self._board.post(pod.ref.key, pod.ref.uid, progress=progress):
+            self._on_change(pod.ref.key)
+        return HOLD_SECONDS
+
+
+def _without_progress(report: JobReport) -> JobReport:
+    return report.model_copy(update={"progress": None})

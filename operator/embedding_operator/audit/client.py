@@ -7,7 +7,7 @@ import httpx
 from pydantic import ValidationError
 
 from embedding_model.goldens.cases import CaseSet
-from embedding_model.ports import GOLDENS, PRIVATE_PORT, RESULT, GoldensReport, JobReport
+from embedding_model.ports import GOLDENS, PRIVATE_PORT, PROGRESS, RESULT, GoldensReport, JobReport, Progress
 from embedding_model.resolved import Document
 from embedding_operator.audit.token import TokenUnavailable, read_token
 
@@ -54,8 +54,12 @@ class PodClient:
         return report
 
     async def job_report(self, ip: str) -> JobReport:
-        """What an inspection Job's pod found. Raises PodUnreachable."""
+        """What a Job's pod found. Raises PodUnreachable."""
         return await self._ask(JobReport, "GET", ip, path=RESULT)
+
+    async def progress(self, ip: str) -> Progress:
+        """How far the fetch of a pod is. Raises PodUnreachable."""
+        return await self._ask(Progress, "GET", ip, path=PROGRESS)
 
     async def _ask(
         self,

@@ -14,15 +14,19 @@ from embedding_operator.children.metadata import Owner, build_child
 TEMPLATE_FILE = "deployment.json"
 
 
-def model_config_map(owner: Owner, *, resolved: ResolvedModel, request: str) -> dict[str, Any]:
-    """`request` is the token of the request that led to this model: restarts find the resolution by it."""
+def model_config_map(owner: Owner, *, resolved: ResolvedModel, request: str, followed: str = "") -> dict[str, Any]:
+    """`request` is the token of the request that led to this model: restarts find the resolution by it. `followed`:
+    when a tracked branch came to this commit."""
     content = resolved.to_json()
+    annotations = {names.ANNOTATION_REQUEST: request}
+    if followed:
+        annotations[names.ANNOTATION_FOLLOWED] = followed
     return _immutable(
         owner,
         name=names.model_configmap_name(owner.name, content=content),
         component=names.COMPONENT_MODEL,
         space=resolved.space,
-        annotations={names.ANNOTATION_REQUEST: request},
+        annotations=annotations,
         data={ports.MODEL_FILE: content.decode()},
     )
 

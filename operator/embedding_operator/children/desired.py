@@ -22,10 +22,10 @@ from embedding_operator.children.config_maps import (
 )
 from embedding_operator.children.deployment import SURGING, deployment, deployment_body
 from embedding_operator.children.disruption_budget import MIN_REPLICAS, disruption_budget
-from embedding_operator.children.inspect_job import inspect_job
 from embedding_operator.children.metadata import Owner
 from embedding_operator.children.pod_template import Rendering
 from embedding_operator.children.profile import RenderSettings, Unrenderable
+from embedding_operator.children.resolve_job import resolve_job
 from embedding_operator.children.service import service
 from embedding_operator.judge.generations import Generation, list_config_maps, mounted_config_map
 from embedding_operator.judge.judgement import Judgement
@@ -82,7 +82,10 @@ def _store_documents(owner: Owner, *, snapshot: Snapshot, judgement: Judgement) 
     if snapshot.keys:
         yield keys_config_map(owner, data=snapshot.keys)
     if judgement.model.resolved is not None:
-        yield model_config_map(owner, resolved=judgement.model.resolved, request=judgement.model.request or "")
+        model = judgement.model
+        yield model_config_map(
+            owner, resolved=judgement.model.resolved, request=model.request or "", followed=model.followed
+        )
     if judgement.case_set is not None and judgement.gate is not None and judgement.gate.adopted:
         yield goldens_config_map(owner, case_set=judgement.case_set)
 
@@ -123,11 +126,13 @@ class _Target:
 
     def build(self, stored: Sequence[Manifest]) -> Desired:
         """`stored` are the documents that pods mount. Raises Unrenderable."""
-        judgement, spec, request = self.judgement, self.snapshot.spec, self.snapshot.request
+        judgement, spec, job = self.judgement, self.snapshot.spec, self.judgement.model.job
         jobs: list[Manifest] = []
-        model = judgement.model
-        if model.job and request and spec and not (model.expired_job or model.kept_job):
-            jobs.append(inspect_job(self.owner, request=request, spec=spec, settings=self.settings))
+        if job is not None and spec and not (job.expired or job.kept):
+            component = names.COMPONENT_CONVERT if job.converts else names.COMPONENT_INSPECT
+            jobs.append(
+                resolve_job(self.owner, request=job.request, spec=spec, settings=self.settings, component=component)
+            )
         resolved, target = judgement.model.resolved, judgement.target
         if resolved is None or target is None or spec is None:
             return Desired(manifests=jobs)

@@ -5,18 +5,32 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from embedding_model import ports
-from embedding_model.resolved import Origin, ResolvedModel, SourceKind
+from embedding_model.resolved import ResolvedModel, SourceKind
 from embedding_operator.api import names
 from embedding_operator.api.spec import EmbeddingModelSpec, FailurePolicy
 from embedding_operator.children.metadata import child_labels
-from embedding_operator.children.profile import Profile, RenderSettings, choose_endpoint, choose_profile
-from embedding_operator.children.resources import FETCH_RESOURCES, size_resources, volume_limit
+from embedding_operator.children.mounts import (
+    CACHE_MOUNT,
+    CONFIG_MOUNT,
+    GOLDENS_MOUNT,
+    KEYS_MOUNT,
+    MODEL_MOUNT,
+    SOURCE_MOUNT,
+    TMP_MOUNT,
+    WORK_MOUNT,
+    cache_volume,
+    empty_volume,
+    folder_below,
+    keys_volume,
+    mount,
+    mounted_volume,
+    temporary_mount,
+    temporary_volume,
+)
+from embedding_operator.children.profile import Profile, RenderSettings, choose_profile
+from embedding_operator.children.reach import Reach, is_mounted, reach_source
+from embedding_operator.children.resources import size_fetch, size_resources, volume_limit, work_limit
 from embedding_operator.children.security import container_security, pod_security
-
-MODEL_MOUNT: Final = "/models"
-CONFIG_MOUNT: Final = "/etc/embedding/model"
-GOLDENS_MOUNT: Final = "/etc/embedding/goldens"
-KEYS_MOUNT: Final = "/etc/embedding/keys"
 
 # A container that dies without leaving a refusal is still heard: the end of its log becomes its message.
 LAST_WORDS: Final = "FallbackToLogsOnError"
@@ -28,7 +42,6 @@ READY_FAILURES: Final = 3  # a pod that closes itself leaves within three second
 LIVE_PERIOD_SECONDS: Final = 10
 LIVE_FAILURES: Final = 6  # a busy device is not a dead one: a minute of silence is
 GRACE_SECONDS: Final = 60  # the drain, and the longest accepted request after it
-TMP_LIMIT: Final = "1Gi"
 
 
 @dataclass(frozen=True)
@@ -42,20 +55,51 @@ class Rendering:
     inputs: str
 
 
+@dataclass(frozen=True)
+class Layout:
+    """Where the files of a generation's pods come from, and where the server reads them.
+
+        source          conversions   cache    fetch container   files are read from
+        claim, image*   none          any      none              the mounted folder, read-only
+        any other       none          unset    downloads         an emptyDir
+        any             any           set      downloads         the cache, by their hashes
+        claim, image*   some          unset    converts          an emptyDir; the source is mounted beside it
+
+    * an image that the kubelet mounts (settings.image_volumes)
+    """
+
+    is_mounted: bool
+    fetches: bool
+    cache: str | None
+
+    @property
+    def needs_folder(self) -> bool:
+        """Whether fetched files go into a folder of the pod's own."""
+        return self.fetches and self.cache is None
+
+
+def lay_out(resolved: ResolvedModel, *, spec: EmbeddingModelSpec, settings: RenderSettings) -> Layout:
+    mounted = is_mounted(resolved.origin, settings=settings)
+    fetches = bool(resolved.manifest.conversions) or not mounted
+    claim = spec.cache.persistent_volume_claim.claim_name if spec.cache and fetches else None
+    return Layout(is_mounted=mounted, fetches=fetches, cache=claim)
+
+
 def pod_template(rendering: Rendering, *, spec: EmbeddingModelSpec, settings: RenderSettings) -> dict[str, Any]:
     """Pod template of a Deployment. Raises Unrenderable."""
     profile = choose_profile(settings, name=spec.runtime.profile)
     resolved = rendering.resolved
     labels = child_labels(rendering.model, component=names.COMPONENT_SERVER, space=resolved.space)
-    from_hub = resolved.origin.kind is SourceKind.HUGGING_FACE
+    layout = lay_out(resolved, spec=spec, settings=settings)
+    reach = reach_source(resolved.origin, spec=spec, settings=settings)
     pod: dict[str, Any] = {
-        **pod_basics(profile, settings=settings),
+        **pod_basics(profile, settings=settings, has_cache=layout.cache is not None),
         "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "containers": [_runtime_container(rendering, spec=spec, profile=profile)],
-        "volumes": _volumes(rendering),
+        "containers": [_runtime_container(rendering, spec=spec, profile=profile, layout=layout)],
+        "volumes": [*_volumes(rendering, layout=layout), *reach.volumes],
     }
-    if from_hub:
-        pod["initContainers"] = [_fetch_container(rendering, profile=profile, settings=settings)]
+    if layout.fetches:
+        pod["initContainers"] = [_fetch_container(rendering, profile=profile, layout=layout, reach=reach)]
     place_pod(pod, spec=spec, profile=profile)
     return {
         "metadata": {
@@ -66,12 +110,12 @@ def pod_template(rendering: Rendering, *, spec: EmbeddingModelSpec, settings: Re
     }
 
 
-def pod_basics(profile: Profile, *, settings: RenderSettings) -> dict[str, Any]:
+def pod_basics(profile: Profile, *, settings: RenderSettings, has_cache: bool = False) -> dict[str, Any]:
     """What every pod of ours has. No API token, no service environment: a model's pod needs neither."""
     basics: dict[str, Any] = {
         "enableServiceLinks": False,
         "automountServiceAccountToken": False,
-        "securityContext": pod_security(),
+        "securityContext": pod_security(has_cache=has_cache),
     }
     if settings.image_pull_secrets:
         basics["imagePullSecrets"] = [{"name": name} for name in settings.image_pull_secrets]
@@ -94,32 +138,9 @@ def place_pod(pod: dict[str, Any], *, spec: EmbeddingModelSpec, profile: Profile
         pod["imagePullSecrets"] = _distinct(secrets)
 
 
-def claim_volume(claim: str) -> dict[str, Any]:
-    """The whole claim, without a subPath: the kubelet would create a missing one, and the volume is the user's."""
-    return {"name": "model", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
-
-
-def model_folder(origin: Origin) -> str:
-    """Where the model's files are in the container."""
-    folder = (origin.path or "/").strip("/") if origin.kind is SourceKind.PERSISTENT_VOLUME_CLAIM else ""
-    return f"{MODEL_MOUNT}/{folder}" if folder else MODEL_MOUNT
-
-
-def keys_volume(model: str) -> dict[str, Any]:
-    return {"name": "keys", "configMap": {"name": names.keys_configmap_name(model), "optional": True}}
-
-
-def temporary_volume() -> dict[str, Any]:
-    return {"name": "tmp", "emptyDir": {"sizeLimit": TMP_LIMIT}}
-
-
-def mount(name: str, *, path: str, read_only: bool = True) -> dict[str, Any]:
-    return {"name": name, "mountPath": path, "readOnly": True} if read_only else {"name": name, "mountPath": path}
-
-
 def environment() -> list[dict[str, str]]:
     """Libraries must never look for files elsewhere, nor write where the root is read-only."""
-    return [{"name": "HF_HUB_OFFLINE", "value": "1"}, {"name": "HOME", "value": "/tmp"}]  # noqa: S108 - a mount
+    return [{"name": "HF_HUB_OFFLINE", "value": "1"}, {"name": "HOME", "value": TMP_MOUNT}]
 
 
 def container_ports() -> list[dict[str, Any]]:
@@ -129,13 +150,15 @@ def container_ports() -> list[dict[str, Any]]:
     ]
 
 
-def _runtime_container(rendering: Rendering, *, spec: EmbeddingModelSpec, profile: Profile) -> dict[str, Any]:
+def _runtime_container(
+    rendering: Rendering, *, spec: EmbeddingModelSpec, profile: Profile, layout: Layout
+) -> dict[str, Any]:
     resolved = rendering.resolved
     mounts = [
-        mount("model", path=MODEL_MOUNT),
+        mount("cache", path=CACHE_MOUNT) if layout.cache else mount("model", path=MODEL_MOUNT),
         mount("model-config", path=CONFIG_MOUNT),
         mount("keys", path=KEYS_MOUNT),
-        mount("tmp", path="/tmp", read_only=False),  # noqa: S108 - an emptyDir
+        temporary_mount(),
     ]
     if rendering.goldens_config_map:
         mounts.append(mount("goldens", path=GOLDENS_MOUNT))
@@ -143,7 +166,7 @@ def _runtime_container(rendering: Rendering, *, spec: EmbeddingModelSpec, profil
         "name": names.CONTAINER_RUNTIME,
         "image": profile.image,
         "imagePullPolicy": profile.image_pull_policy,
-        "args": _serve_arguments(rendering, spec=spec, profile=profile),
+        "args": _serve_arguments(rendering, spec=spec, profile=profile, layout=layout),
         "terminationMessagePolicy": LAST_WORDS,
         "env": environment(),
         "ports": container_ports(),
@@ -160,9 +183,13 @@ def _runtime_container(rendering: Rendering, *, spec: EmbeddingModelSpec, profil
     }
 
 
-def _serve_arguments(rendering: Rendering, *, spec: EmbeddingModelSpec, profile: Profile) -> list[str]:
-    folder = model_folder(rendering.resolved.origin)
-    arguments = ["serve", "--model", folder, "--resolved", f"{CONFIG_MOUNT}/{ports.MODEL_FILE}"]
+def _serve_arguments(rendering: Rendering, *, spec: EmbeddingModelSpec, profile: Profile, layout: Layout) -> list[str]:
+    origin = rendering.resolved.origin
+    if layout.cache and spec.cache:
+        files = ["--cache", CACHE_MOUNT, "--cache-verify", spec.cache.verify.value]
+    else:
+        files = ["--model", MODEL_MOUNT if layout.fetches else folder_below(MODEL_MOUNT, origin=origin)]
+    arguments = ["serve", *files, "--resolved", f"{CONFIG_MOUNT}/{ports.MODEL_FILE}"]
     arguments += ["--keys", KEYS_MOUNT, "--device", profile.device]
     if rendering.goldens_config_map:
         arguments += ["--goldens", f"{GOLDENS_MOUNT}/{ports.GOLDENS_FILE}"]
@@ -182,35 +209,57 @@ def served_names(rendering: Rendering, *, spec: EmbeddingModelSpec) -> Sequence[
     return [*own, *(f"{name}={prompt}" if prompt else name for name, prompt in listed.items())]
 
 
-def _fetch_container(rendering: Rendering, *, profile: Profile, settings: RenderSettings) -> dict[str, Any]:
-    endpoint = choose_endpoint(settings, mirror=rendering.resolved.origin.mirror)
-    resolved = f"{CONFIG_MOUNT}/{ports.MODEL_FILE}"
+def _fetch_container(rendering: Rendering, *, profile: Profile, layout: Layout, reach: Reach) -> dict[str, Any]:
+    """The private port shows its progress; no port is named, so that no scraper takes it for a server."""
+    resolved = rendering.resolved
+    target = ["--cache", CACHE_MOUNT] if layout.cache else ["--target", MODEL_MOUNT]
+    arguments = ["fetch", "--resolved", f"{CONFIG_MOUNT}/{ports.MODEL_FILE}", *target]
+    mounts = [
+        mount("cache", path=CACHE_MOUNT, read_only=False)
+        if layout.cache
+        else mount("model", path=MODEL_MOUNT, read_only=False),
+        mount("model-config", path=CONFIG_MOUNT),
+        mount("keys", path=KEYS_MOUNT),
+        temporary_mount(),
+        *reach.mounts,
+    ]
+    if layout.is_mounted:
+        arguments += ["--folder", folder_below(SOURCE_MOUNT, origin=resolved.origin)]
+        mounts.append(mount("source", path=SOURCE_MOUNT))
+    if _needs_work(rendering, layout=layout):
+        arguments += ["--work", WORK_MOUNT]
+        mounts.append(mount("work", path=WORK_MOUNT, read_only=False))
     return {
         "name": names.CONTAINER_FETCH,
         "image": profile.image,
         "imagePullPolicy": profile.image_pull_policy,
-        "args": ["fetch", "--resolved", resolved, "--target", MODEL_MOUNT, "--endpoint", endpoint],
+        "args": [*arguments, *reach.arguments, "--keys", KEYS_MOUNT, "--private-port", str(ports.PRIVATE_PORT)],
         "terminationMessagePolicy": LAST_WORDS,
-        "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108 - an emptyDir
-        "resources": FETCH_RESOURCES,
+        "env": [{"name": "HOME", "value": TMP_MOUNT}, *reach.environment],
+        "resources": size_fetch(resolved.manifest),
         "securityContext": container_security(),
-        "volumeMounts": [
-            mount("model", path=MODEL_MOUNT, read_only=False),
-            mount("model-config", path=CONFIG_MOUNT),
-            mount("tmp", path="/tmp", read_only=False),  # noqa: S108 - an emptyDir
-        ],
+        "volumeMounts": mounts,
     }
 
 
-def _volumes(rendering: Rendering) -> list[dict[str, Any]]:
-    origin = rendering.resolved.origin
-    model = (
-        claim_volume(str(origin.claim))
-        if origin.kind is SourceKind.PERSISTENT_VOLUME_CLAIM
-        else {"name": "model", "emptyDir": {"sizeLimit": volume_limit(rendering.resolved.manifest)}}
-    )
-    volumes = [
-        model,
+def _needs_work(rendering: Rendering, *, layout: Layout) -> bool:
+    """Whether more is fetched than is kept: pickles, or layers of an image."""
+    resolved = rendering.resolved
+    return layout.fetches and (bool(resolved.manifest.conversions) or resolved.origin.kind is SourceKind.IMAGE)
+
+
+def _volumes(rendering: Rendering, *, layout: Layout) -> list[dict[str, Any]]:
+    origin, manifest = rendering.resolved.origin, rendering.resolved.manifest
+    volumes = []
+    if layout.is_mounted:
+        volumes.append(mounted_volume("source" if layout.fetches else "model", origin=origin))
+    if layout.needs_folder:
+        volumes.append(empty_volume("model", limit=volume_limit(manifest)))
+    if layout.cache:
+        volumes.append(cache_volume(layout.cache))
+    if _needs_work(rendering, layout=layout):
+        volumes.append(empty_volume("work", limit=work_limit(manifest)))
+    volumes += [
         {"name": "model-config", "configMap": {"name": rendering.model_config_map}},
         keys_volume(rendering.model),
         temporary_volume(),

@@ -45,6 +45,12 @@ class Endpoints(Protocol):
 
 class RenderSettings(Endpoints, Protocol):
     @property
+    def registries(self) -> Mapping[str, Access]: ...
+    @property
+    def image_volumes(self) -> bool: ...
+    @property
+    def proxy(self) -> Mapping[str, str]: ...
+    @property
     def profiles(self) -> Mapping[str, Profile]: ...
     @property
     def default_profile(self) -> str: ...
@@ -74,13 +80,13 @@ def choose_profile(settings: RenderSettings, *, name: str | None) -> Profile:
     return profile
 
 
-def choose_endpoint(settings: Endpoints, *, mirror: str | None) -> str:
-    """URL of the hub, or of the mirror of that name. Raises Unrenderable.
+def choose_hub(settings: Endpoints, *, mirror: str | None) -> Hub:
+    """The hub, or the mirror of that name. Raises Unrenderable.
 
     Users name mirrors, never URLs: the operator must not fetch any.
     """
     if mirror is None:
-        return settings.hub.access.endpoint
+        return settings.hub
     hub = settings.mirrors.get(mirror)
     if hub is None:
         raise Unrenderable(
@@ -88,7 +94,23 @@ def choose_endpoint(settings: Endpoints, *, mirror: str | None) -> str:
             f'mirror "{mirror}" is not configured (configured: {_list(settings.mirrors)}): write one of these into '
             "spec.model.huggingFace.mirror, or add it to the operator's Helm values",
         )
-    return hub.access.endpoint
+    return hub
+
+
+def choose_registry(settings: RenderSettings, *, reference: str) -> Access | None:
+    """How the registry of an image is reached. Raises Unrenderable for one that is not configured.
+
+    None: the kubelet mounts images as volumes, and the administrator restricts no registry.
+    """
+    host = reference.partition("/")[0]
+    access = settings.registries.get(host)
+    if access is None and (settings.registries or not settings.image_volumes):
+        raise Unrenderable(
+            RefusalReason.REGISTRY_NOT_ALLOWED,
+            f'registry "{host}" is not configured (configured: {_list(settings.registries)}): use an image of one of '
+            "these in spec.model.image.reference, or add it to the operator's Helm values",
+        )
+    return access
 
 
 def _list(names: Iterable[str]) -> str:

@@ -41,9 +41,24 @@ def size_resources(asked: Resources, *, profile: Resources, weights: Weights) ->
     return sized
 
 
+def size_fetch(manifest: Manifest) -> dict[str, dict[str, str]]:
+    """Resources of the container that fetches. A conversion holds the largest pickle, as read and as written."""
+    if not manifest.conversions:
+        return FETCH_RESOURCES
+    largest = max(item.source.size for item in manifest.conversions)
+    limits = {name: _grow(amount, by=largest * LOAD_FACTOR) for name, amount in FETCH_RESOURCES["limits"].items()}
+    return {**FETCH_RESOURCES, "limits": limits}
+
+
 def volume_limit(manifest: Manifest) -> str:
     """Size limit of the folder that a pod downloads the model into."""
     return format_mebibytes(sum(file.size for file in manifest.files) + VOLUME_MARGIN)
+
+
+def work_limit(manifest: Manifest) -> str:
+    """Size limit of the folder for what is fetched and not kept: pickles, and what they become until it is in place."""
+    converted = sum(item.source.size + item.target.size for item in manifest.conversions)
+    return format_mebibytes(converted + VOLUME_MARGIN)
 
 
 def _grow(amount: Any, *, by: int) -> str:

@@ -14,8 +14,14 @@ from embedding_operator.api.spec import EmbeddingModelSpec
 
 def hash_inputs(spec: EmbeddingModelSpec, *, resolved: ResolvedModel, case_set: CaseSet | None) -> str:
     """Ten hex digits. Fields at their default are left out, so that a newer operator's new fields change nothing."""
+    hub = spec.model.hugging_face
+    since_first = {
+        "token": hub.token_secret_ref.name if hub and hub.token_secret_ref else None,
+        "cache": _dump(spec.cache) if spec.cache else None,
+    }
     return hash10(
         {
+            **{name: value for name, value in since_first.items() if value is not None},
             "origin": _describe_origin(resolved.origin),
             "manifest": resolved.manifest.digest(),
             "embedding": _dump(spec.embedding),

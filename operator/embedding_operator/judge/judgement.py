@@ -10,8 +10,9 @@ from embedding_operator.judge.case_set import CaseSetJudgement, judge_case_set
 from embedding_operator.judge.gate import Gate, judge_gate, repeat_mismatch
 from embedding_operator.judge.generations import Generation, read_generations
 from embedding_operator.judge.inputs import hash_inputs
-from embedding_operator.judge.model import ModelJudgement, judge_model
+from embedding_operator.judge.model import ModelJudgement
 from embedding_operator.judge.rollout import judge_rollout
+from embedding_operator.judge.tracking import judge_model
 from embedding_operator.judge.traffic import Traffic, judge_traffic
 from embedding_operator.judge.verdict import RECHECK_SECONDS, State, Verdict
 from embedding_operator.observe.snapshot import Snapshot
@@ -19,7 +20,8 @@ from embedding_operator.observe.snapshot import Snapshot
 
 @dataclass(frozen=True)
 class Judgement:
-    """`generations` are those that exist; `target` is the one that the spec asks for, None while that is not known.
+    """`generations` are those that exist; `target` is the one that the spec asks for, None while that is not known, or
+    not approved.
 
     `inputs`, `gate` and `rollout` speak of the target. `case_set` is None without cases, and without a known model.
     """
@@ -47,10 +49,15 @@ def judge(snapshot: Snapshot) -> Judgement:
     model = judge_model(snapshot)
     generations = read_generations(snapshot)
     spec, resolved = snapshot.spec, model.resolved
-    if spec is None or resolved is None:
+    if spec is None or resolved is None or model.held is not None:
         replicas = spec.replicas if spec else 0
         traffic = judge_traffic(
-            snapshot, generations=generations, target=None, is_target_ready=False, replicas=replicas
+            snapshot,
+            generations=generations,
+            target=None,
+            is_target_ready=False,
+            replicas=replicas,
+            scales_selected=model.held is not None,
         )
         return Judgement(model=model, generations=generations, traffic=traffic)
     target = generations.get(resolved.space) or Generation(space=resolved.space, deployment=None)
@@ -70,7 +77,7 @@ def judge(snapshot: Snapshot) -> Judgement:
             gate = repeat_mismatch(gate, target=target, before=_find_verified(snapshot))
         elif gate.verdict.state is State.STALLED:
             gate = replace(gate, verdict=replace(gate.verdict, recheck_seconds=RECHECK_SECONDS))
-    rollout = judge_rollout(target, inputs=inputs, replicas=spec.replicas)
+    rollout = judge_rollout(target, inputs=inputs, replicas=spec.replicas, now=snapshot.now)
     is_ready = rollout.is_good and gate is not None and not (gate.blocks and not gate.verdict.is_good)
     traffic = judge_traffic(
         snapshot, generations=generations, target=resolved.space, is_target_ready=is_ready, replicas=spec.replicas

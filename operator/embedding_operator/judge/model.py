@@ -1,60 +1,64 @@
 """Is the model resolved, and what is served of it?
 
-stored in one of our ConfigMaps     taken from there, whatever the hub says today
+stored in one of our ConfigMaps     taken from there, whatever the hub says today; but for a tracked branch
 hub                                 the resolver's answer
-volume                              the answer of an inspection Job's pod
+claim, image, private hub           the answer of a Job's pod
+pickle only, conversion: Isolated   the same, once the resolver has found that out
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
+from embedding_model.refusal import Reason as RefusalReason
 from embedding_model.refusal import Refusal, RefusalDocument
-from embedding_model.resolved import Evidence, Pooling, Prompt, ResolvedModel, SourceKind
+from embedding_model.resolved import Evidence, Pooling, Prompt, ResolvedModel, Side, SourceKind
 from embedding_model.serving import Overrides, apply_overrides
 from embedding_model.space import fingerprint
-from embedding_operator.api import names
-from embedding_operator.api.embedding_spec import EmbeddingSpec, Normalization, PoolingMode
+from embedding_operator.api.embedding_spec import EmbeddingSpec, Normalization, PoolingMode, Truncation
 from embedding_operator.api.reasons import ConditionType, Reason
+from embedding_operator.api.spec import ConversionPolicy
 from embedding_operator.api.status import EmbeddingModelStatus
-from embedding_operator.judge.generations import find_condition
-from embedding_operator.judge.pod_trouble import find_trouble, read_refusal
-from embedding_operator.judge.silence import describe_silence
-from embedding_operator.judge.verdict import RECHECK_SECONDS, State, Verdict, good, stalled, waiting
-from embedding_operator.observe.facts import Refused, Resolved, Retrying
-from embedding_operator.observe.snapshot import Object, ObservedPod, Snapshot
+from embedding_operator.judge.resolution_job import JobWish, ask_job, find_job
+from embedding_operator.judge.verdict import State, Verdict, good, stalled, waiting
+from embedding_operator.observe.facts import Refused, Resolution, ResolutionRequest, Resolved, Retrying
+from embedding_operator.observe.snapshot import Snapshot
 
-FAILED_JOB_SECONDS: Final = 60.0  # a Job that ended without an answer is made again after so long
-REFUSED_JOB_SECONDS: Final = 300.0  # a volume that was refused is read again after so long: its files may be repaired
+# The status says these of a source that has to be asked again after a restart; what Jobs' pods say is read at once.
+_REPEATED: Final = frozenset({Reason.HUB_UNAVAILABLE})
 
 
 @dataclass(frozen=True)
 class ModelJudgement:
-    """`verdict` becomes the condition Resolved. `resolved` and `request` are set once it is good.
+    """`verdict` becomes the condition Resolved. `resolved` and `request` are set once it is good; `followed` as well
+    where a tracked branch led to it. `job`: a Job that must answer, or whose answer is not stored yet.
 
-    `job`: a Job must read the volume. `expired_job` names one that has had its time and is made again, `kept_job` one
-    that reads or has answered: it stays, even where it would be rendered differently today.
+    `held`: `resolved` gives a vector space that spec.space does not approve, so that nothing moves to it.
+    `news`: the branch moved to a commit that is not followed; `resolved` is the one before, and stays.
+    `pending`: the fingerprint that either of them is about.
     """
 
     verdict: Verdict
     resolved: ResolvedModel | None = None
     request: str | None = None
+    followed: str = ""
     evidence: tuple[Evidence, ...] = ()
-    job: bool = False
-    expired_job: str | None = None
-    kept_job: str | None = None
+    job: JobWish | None = None
+    held: Verdict | None = None
+    news: Verdict | None = None
+    pending: str | None = None
 
 
 @dataclass(frozen=True)
-class _Answer:
+class Answer:
+    """What a source says; `found` when it can be served as far as its files go."""
+
     verdict: Verdict
     found: Resolved | None = None
-    expired_job: str | None = None
-    kept_job: str | None = None
+    job: JobWish | None = None
 
 
-def judge_model(snapshot: Snapshot) -> ModelJudgement:
+def judge_source(snapshot: Snapshot) -> ModelJudgement:
+    """Without a look at where a tracked branch stands now: see `judge.tracking`."""
     spec, request = snapshot.spec, snapshot.request
     if spec is None or request is None:
         message = snapshot.spec_error or "spec cannot be read"
@@ -62,19 +66,18 @@ def judge_model(snapshot: Snapshot) -> ModelJudgement:
     if snapshot.stored is not None:
         stored = snapshot.stored
         found = Resolved(stored.resolved.origin, stored.resolved.manifest, stored.resolved.inspection)
-        return _serve(found, embedding=spec.embedding, request=stored.request)
-    from_volume = request.origin.kind is SourceKind.PERSISTENT_VOLUME_CLAIM
-    answer = _ask_job(snapshot) if from_volume else _ask_resolver(snapshot)
-    if answer.found is not None:
-        judged = _serve(answer.found, embedding=spec.embedding, request=request.token)
-        # Until it is stored, the answer exists only in the Job's pod: the Job stays.
-        return replace(judged, job=True, kept_job=answer.kept_job) if from_volume else judged
-    return ModelJudgement(
-        verdict=answer.verdict, job=from_volume, expired_job=answer.expired_job, kept_job=answer.kept_job
-    )
+        judged = serve(found, embedding=spec.embedding, request=stored.request)
+        return approve(replace(judged, followed=stored.followed), space=spec.space)
+    answer = find_answer(snapshot, request=request, resolution=snapshot.resolution)
+    if answer.found is None:
+        return ModelJudgement(verdict=answer.verdict, job=answer.job)
+    judged = serve(answer.found, embedding=spec.embedding, request=request.token)
+    # Until it is stored, the answer may exist only in a Job's pod: the Job stays.
+    return approve(replace(judged, job=answer.job), space=spec.space)
 
 
-def _serve(found: Resolved, *, embedding: EmbeddingSpec, request: str) -> ModelJudgement:
+def serve(found: Resolved, *, embedding: EmbeddingSpec, request: str) -> ModelJudgement:
+    """The model with the spec's overrides applied."""
     try:
         serving, evidence = apply_overrides(found.inspection, overrides=_read_overrides(embedding))
         space = fingerprint(manifest=found.manifest, inspection=found.inspection, serving=serving)
@@ -87,131 +90,79 @@ def _serve(found: Resolved, *, embedding: EmbeddingSpec, request: str) -> ModelJ
     return ModelJudgement(verdict=verdict, resolved=resolved, request=request, evidence=evidence)
 
 
+def approve(judged: ModelJudgement, *, space: str | None) -> ModelJudgement:
+    """With spec.space set, no other space is served, nor moved to."""
+    if judged.resolved is None or space is None or judged.resolved.space == space:
+        return judged
+    found = judged.resolved.space
+    message = (
+        f"what is asked for gives vector space {found}, and spec.space approves {space} alone: nothing moves. Write "
+        f"{found} into spec.space to approve it, or take the change back"
+    )
+    return replace(judged, held=stalled(Reason.SPACE_CHANGE_NOT_APPROVED, message), pending=found)
+
+
+def find_answer(snapshot: Snapshot, *, request: ResolutionRequest, resolution: Resolution | None) -> Answer:
+    """`resolution` is the resolver's answer to `request`, where the resolver is asked at all."""
+    if request.origin.kind is not SourceKind.HUGGING_FACE or snapshot.is_private:
+        return _ask_job(snapshot, request=request, converts=False)
+    if request.conversion is ConversionPolicy.ISOLATED:
+        is_unanswered = not isinstance(resolution, Resolved | Refused)
+        # A restarted operator asks the hub again: the Job that it had made meanwhile goes on.
+        if _is_pickle_only(resolution) or (is_unanswered and find_job(snapshot, request=request)):
+            return _ask_job(snapshot, request=request, converts=True)
+    return _read_resolution(snapshot, resolution=resolution)
+
+
+def _is_pickle_only(resolution: Resolution | None) -> bool:
+    return isinstance(resolution, Refused) and resolution.refusal.reason is RefusalReason.PICKLE_ONLY
+
+
+def _ask_job(snapshot: Snapshot, *, request: ResolutionRequest, converts: bool) -> Answer:
+    answer = ask_job(snapshot, request=request, converts=converts)
+    verdict = (_repeat_refusal(snapshot) if answer.is_silent else None) or answer.verdict
+    return Answer(verdict, found=answer.found, job=answer.wish)
+
+
+def _read_resolution(snapshot: Snapshot, *, resolution: Resolution | None) -> Answer:
+    match resolution:
+        case Resolved() as found:
+            return Answer(good(Reason.RESOLVED), found=found)
+        case Refused(refusal=document):
+            return Answer(_refuse(document))
+        case Retrying(message=message):
+            return Answer(waiting(Reason.HUB_UNAVAILABLE, message))
+        case _:
+            asking = waiting(Reason.RESOLVING, "asking the hub for the commit, its files and what they say")
+            return Answer(_repeat_refusal(snapshot) or asking)
+
+
 def _read_overrides(embedding: EmbeddingSpec) -> Overrides:
     prompts = embedding.prompts
     return Overrides(
         pooling=None if embedding.pooling is PoolingMode.AUTO else Pooling(embedding.pooling.value),
         normalize=None if embedding.normalize is Normalization.AUTO else embedding.normalize is Normalization.ENABLED,
         dimensions=embedding.dimensions,
+        max_input_tokens=embedding.max_input_tokens,
+        truncation=None if embedding.truncation is Truncation.AUTO else Side(embedding.truncation.value),
         prompts=None if prompts is None else tuple(Prompt(name=item.name, text=item.text) for item in prompts),
         default_prompt=embedding.default_prompt,
     )
 
 
 def _describe(resolved: ResolvedModel) -> str:
-    origin = resolved.origin
-    if origin.kind is SourceKind.HUGGING_FACE:
-        return f"{origin.repo}@{origin.requested} is commit {origin.revision}"
-    return f"claim {origin.claim}, path {origin.path}: {len(resolved.manifest.files)} files hashed"
-
-
-def _refuse(document: RefusalDocument, *, recheck_seconds: float | None = None) -> Verdict:
-    return stalled(document.reason, document.message, recheck_seconds=recheck_seconds)
-
-
-def _ask_resolver(snapshot: Snapshot) -> _Answer:
-    match snapshot.resolution:
-        case Resolved() as found:
-            return _Answer(verdict=good(Reason.RESOLVED), found=found)
-        case Refused(refusal=document):
-            return _Answer(verdict=_refuse(document))
-        case Retrying(message=message):
-            return _Answer(verdict=waiting(Reason.HUB_UNAVAILABLE, message))
+    origin, files = resolved.origin, len(resolved.manifest.files)
+    match origin.kind:
+        case SourceKind.HUGGING_FACE:
+            return f"{origin.repo}@{origin.requested} is commit {origin.revision}"
+        case SourceKind.IMAGE:
+            return f"image {origin.image}, path {origin.path}: {files} files hashed"
         case _:
-            asking = waiting(Reason.RESOLVING, "asking the hub for the commit, its files and what they say")
-            return _Answer(verdict=_repeat_refusal(snapshot) or asking)
+            return f"claim {origin.claim}, path {origin.path}: {files} files hashed"
 
 
-def _ask_job(snapshot: Snapshot) -> _Answer:
-    request = snapshot.request
-    job = _find_job(snapshot)
-    if job is None:
-        return _Answer(verdict=_repeat_refusal(snapshot) or _describe_reading(snapshot))
-    pod = _find_pod(snapshot, job=job)
-    name, report = job["metadata"]["name"], pod.job_report if pod else None
-    if request and report and report.result is not None:
-        found = Resolved(request.origin, report.result.manifest, report.result.inspection)
-        return _Answer(verdict=good(Reason.RESOLVED), found=found, kept_job=name)
-    refusal = (report.refusal if report else None) or (read_refusal(pod.object) if pod else None)
-    if refusal is not None:
-        left = _seconds_left(job, now=snapshot.now, of=REFUSED_JOB_SECONDS)
-        verdict = _refuse(_name_volume(snapshot, refusal=refusal), recheck_seconds=max(left, 1.0))
-        if left <= 0:
-            return _Answer(verdict=verdict, expired_job=name)
-        return _Answer(verdict=verdict, kept_job=name)
-    if _find_end(job):
-        return _judge_ended_job(snapshot, job=job, pod=pod)
-    trouble = find_trouble(pod.object) if pod else None
-    is_reading = pod is not None and (pod.object.get("status") or {}).get("phase") == "Running"
-    return _Answer(
-        verdict=_claim_missing(snapshot)
-        or trouble
-        or _repeat_refusal(snapshot)
-        or _describe_reading(snapshot, pod=pod),
-        kept_job=name if is_reading else None,
-    )
-
-
-def _find_job(snapshot: Snapshot) -> Object | None:
-    """The Job that answers this request: one that has answered before a newer one, which is a corrected one."""
-    token = snapshot.request.token if snapshot.request else None
-    jobs = [
-        item
-        for item in snapshot.children.jobs
-        if not item["metadata"].get("deletionTimestamp") and token and _answers(item, token=token)
-    ]
-    return max(jobs, key=lambda item: (_has_result(snapshot, item), *_age(item)), default=None)
-
-
-def _has_result(snapshot: Snapshot, job: Object) -> bool:
-    pod = _find_pod(snapshot, job=job)
-    return bool(pod and pod.job_report and pod.job_report.result)
-
-
-def _age(job: Object) -> tuple[str, str]:
-    return job["metadata"].get("creationTimestamp", ""), job["metadata"]["name"]
-
-
-def _find_end(job: Object) -> Mapping[str, Any]:
-    """The condition Failed or Complete. A Job never completes by itself: it serves its answer until it is deleted, so
-    a completed one was told to end, by a drain for example."""
-    status = job.get("status") or {}
-    ends = (find_condition(status, kind=kind) for kind in ("Failed", "Complete"))
-    return next((end for end in ends if end.get("status") == "True"), {})
-
-
-def _name_volume(snapshot: Snapshot, *, refusal: RefusalDocument) -> RefusalDocument:
-    """The Job knows the folder only by where it is mounted; the user knows claim and path."""
-    if snapshot.request is None:
-        return refusal
-    origin = snapshot.request.origin
-    return refusal.model_copy(update={"message": f"claim {origin.claim}, path {origin.path}: {refusal.message}"})
-
-
-def _judge_ended_job(snapshot: Snapshot, *, job: Object, pod: ObservedPod | None) -> _Answer:
-    """It ended, and nobody has its answer."""
-    name = job["metadata"]["name"]
-    left = _seconds_left(job, now=snapshot.now, of=FAILED_JOB_SECONDS)
-    trouble = find_trouble(pod.object) if pod else None
-    words = _find_end(job).get("message") or "it ended before its answer was read"
-    reason, message = (trouble.reason, trouble.message) if trouble else (Reason.POD_FAILED, f"Job {name}: {words}")
-    verdict = waiting(reason, f"{message}; it is made again", recheck_seconds=max(left, 1.0))
-    return _Answer(verdict=verdict, expired_job=name if left <= 0 else None)
-
-
-def _claim_missing(snapshot: Snapshot) -> Verdict | None:
-    if snapshot.claim_exists is not False or snapshot.request is None:
-        return None
-    message = (
-        f'PersistentVolumeClaim "{snapshot.request.origin.claim}" does not exist in namespace '
-        f'"{snapshot.key.namespace}": create it, or correct spec.model.persistentVolumeClaim.claimName'
-    )
-    return waiting(Reason.VOLUME_NOT_FOUND, message, recheck_seconds=RECHECK_SECONDS)
-
-
-def _describe_reading(snapshot: Snapshot, *, pod: ObservedPod | None = None) -> Verdict:
-    message = f"a Job reads and hashes the files of the volume{describe_silence([pod] if pod else [])}"
-    return _claim_missing(snapshot) or waiting(Reason.INSPECTING_VOLUME, message)
+def _refuse(document: RefusalDocument) -> Verdict:
+    return stalled(document.reason, document.message)
 
 
 def _repeat_refusal(snapshot: Snapshot) -> Verdict | None:
@@ -224,31 +175,5 @@ def _repeat_refusal(snapshot: Snapshot) -> Verdict | None:
     if condition is None or condition.status != "False":
         return None
     if is_stalled is None:
-        # A volume's trouble is read from its Job's pod, at once; only the hub has to be asked.
-        is_hub = condition.reason == Reason.HUB_UNAVAILABLE
-        return waiting(condition.reason, condition.message) if is_hub else None
+        return waiting(condition.reason, condition.message) if condition.reason in _REPEATED else None
     return Verdict(State.STALLED, condition.reason, condition.message)
-
-
-def _answers(job: Object, *, token: str) -> bool:
-    return (job["metadata"].get("annotations") or {}).get(names.ANNOTATION_REQUEST) == token
-
-
-def _find_pod(snapshot: Snapshot, *, job: Object) -> ObservedPod | None:
-    uid = job["metadata"]["uid"]
-    pods = [pod for pod in snapshot.pods if uid in _owner_uids(pod.object)]
-    return pods[-1] if pods else None
-
-
-def _owner_uids(item: Mapping[str, Any]) -> list[str]:
-    return [owner.get("uid", "") for owner in item["metadata"].get("ownerReferences") or ()]
-
-
-def _seconds_left(job: Object, *, now: datetime, of: float) -> float:
-    """Of a pause that starts when the Job ended; one that has answered and still runs counts from its creation.
-
-    Two clocks are compared: however far they are apart, no pause is longer than it should be.
-    """
-    began = _find_end(job).get("lastTransitionTime") or job["metadata"]["creationTimestamp"]
-    passed = (now - datetime.fromisoformat(began)).total_seconds()
-    return min(of, of - passed)

@@ -1,6 +1,7 @@
 """What keeps a pod from serving, in the words of the scheduler, the kubelet or the container itself."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -8,7 +9,7 @@ from pydantic import ValidationError
 from embedding_model.refusal import RefusalDocument
 from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
-from embedding_operator.judge.verdict import Verdict, stalled, waiting
+from embedding_operator.judge.verdict import RECHECK_SECONDS, Verdict, stalled, waiting
 
 Object = Mapping[str, Any]
 
@@ -19,14 +20,25 @@ CONFIG_REASONS: Final = frozenset({"CreateContainerConfigError", "CreateContaine
 LAST_WORDS: Final = 600  # characters of a container's last words that go into a condition
 
 
-def find_trouble(pod: Object) -> Verdict | None:
-    """The first cause that keeps this pod from starting; None while it simply starts, or runs."""
+# Mounting a Secret that exists takes a second or two.
+MOUNT_SECONDS: Final = 15.0
+
+
+def find_trouble(pod: Object, *, now: datetime | None = None) -> Verdict | None:
+    """The first cause that keeps this pod from starting; None while it simply starts, or runs.
+
+    With `now`, also a Secret that seems to be missing.
+    """
     status = pod.get("status") or {}
     if status.get("phase") == "Failed" and status.get("reason"):
         return waiting(
             Reason.POD_FAILED, _describe_pod(pod, f"{status['reason']}: {status.get('message', '')}".strip())
         )
-    causes = (*_find_placement(pod, status=status), *_find_containers(pod, status=status))
+    causes = (
+        *_find_placement(pod, status=status),
+        *_find_containers(pod, status=status),
+        *(_find_secret(pod, status=status, now=now) if now else ()),
+    )
     return next(iter(causes), None)
 
 
@@ -68,6 +80,29 @@ def _find_containers(pod: Object, *, status: Object) -> Iterator[Verdict]:
         ended = _last_end(item)
         if ended is not None:
             yield _judge_end(pod, container=name, ended=ended)
+
+
+def _find_secret(pod: Object, *, status: Object, now: datetime) -> Iterator[Verdict]:
+    """A volume of a Secret that does not exist keeps the pod without a sandbox.
+
+    The kubelet's words are in an event of the pod, and the operator reads neither events nor Secrets.
+    """
+    secrets = [item["secret"] for item in (pod.get("spec") or {}).get("volumes") or () if item.get("secret")]
+    conditions = {item.get("type"): item for item in status.get("conditions") or ()}
+    scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("PodReadyToStartContainers", {})
+    since = scheduled.get("lastTransitionTime")
+    if not secrets or scheduled.get("status") != "True" or ready.get("status") != "False" or not since:
+        return
+    waited = (now - datetime.fromisoformat(since)).total_seconds()
+    keys = ", ".join(
+        f'{" and ".join(item["key"] for item in secret.get("items") or ())} of Secret "{secret["secretName"]}"'
+        for secret in secrets
+    )
+    words = (
+        f"its volumes are not mounted: it needs the key {keys}. Create the Secret with this key, or correct the spec"
+    )
+    if waited >= MOUNT_SECONDS:
+        yield waiting(Reason.SECRET_NOT_FOUND, _describe_pod(pod, words), recheck_seconds=RECHECK_SECONDS)
 
 
 def _judge_end(pod: Object, *, container: str, ended: Object) -> Verdict:

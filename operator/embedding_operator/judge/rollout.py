@@ -1,14 +1,16 @@
 """How far is the wanted generation, and what holds it up?"""
 
-from embedding_operator.api import names
+from datetime import datetime
+
 from embedding_operator.api.reasons import Reason
 from embedding_operator.judge.generations import Generation, find_condition, is_ready, is_started
 from embedding_operator.judge.pod_trouble import find_trouble
+from embedding_operator.judge.progress import describe_progress
 from embedding_operator.judge.verdict import State, Verdict, good, waiting
-from embedding_operator.observe.snapshot import ObservedPod
+from embedding_operator.observe.snapshot import ObservedPod, is_fetching
 
 
-def judge_rollout(target: Generation, *, inputs: str, replicas: int) -> Verdict:
+def judge_rollout(target: Generation, *, inputs: str, replicas: int, now: datetime) -> Verdict:
     """Good when exactly the pods that are asked for exist, of the wanted template, ready."""
     if target.deployment is None or target.inputs != inputs:
         return waiting(Reason.PROGRESSING, "the Deployment is being written")
@@ -19,7 +21,7 @@ def judge_rollout(target: Generation, *, inputs: str, replicas: int) -> Verdict:
     pods = [pod for pod in target.updated_pods(inputs) if not is_ready(pod)]
     # What ended long ago explains nothing once there is another pod.
     speaking = pods or ([] if target.pods else target.updated_ended(inputs))
-    troubles = [trouble for trouble in (find_trouble(pod.object) for pod in speaking) if trouble]
+    troubles = [trouble for trouble in (find_trouble(pod.object, now=now) for pod in speaking) if trouble]
     if troubles:
         return next((trouble for trouble in troubles if trouble.state is State.STALLED), troubles[0])
     refused = find_condition(target.status, kind="ReplicaFailure")
@@ -36,15 +38,10 @@ def _describe_progress(target: Generation, *, pods: list[ObservedPod], replicas:
         return waiting(Reason.PROGRESSING, f"{counts}; the rollout makes no progress: {progressing.get('message', '')}")
     if ready and not pods:
         return waiting(Reason.ROLLING_OUT, f"{counts}; pods are being added, replaced or taken away")
-    if any(_is_fetching(pod) for pod in pods):
-        return waiting(Reason.DOWNLOADING, f"{counts}; pods fetch and verify the model's files")
+    fetching = [pod for pod in pods if is_fetching(pod.object)]
+    if fetching:
+        progress = describe_progress(pod.progress for pod in fetching)
+        return waiting(Reason.DOWNLOADING, f"{counts}; pods fetch and verify the model's files{progress}")
     if any(is_started(pod) for pod in pods):
         return waiting(Reason.VERIFYING, f"{counts}; pods have loaded the model and are not ready yet")
     return waiting(Reason.ROLLING_OUT if ready else Reason.PROGRESSING, f"{counts}; pods are starting")
-
-
-def _is_fetching(pod: ObservedPod) -> bool:
-    containers = (pod.object.get("status") or {}).get("initContainerStatuses") or ()
-    return any(
-        item.get("name") == names.CONTAINER_FETCH and "running" in (item.get("state") or {}) for item in containers
-    )

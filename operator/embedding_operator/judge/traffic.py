@@ -37,15 +37,23 @@ def judge_traffic(
     target: str | None,
     is_target_ready: bool,
     replicas: int,
+    scales_selected: bool = False,
 ) -> Traffic:
-    """`target` is the space that the spec asks for, None while that is not known: then everything stays."""
+    """`target` is the space that the spec asks for, None while that is not known: then everything stays.
+
+    `scales_selected`: but for the number of pods of what serves, because it may be long until something else does.
+    """
     live = read_selected_space(snapshot)
     selected = _select(live, generations=generations, target=target, is_target_ready=is_target_ready)
     listed = _list_pods(snapshot)
     others = {space: item for space, item in generations.items() if space != target and item.deployment is not None}
     wanted = {
         space: _count_replicas(
-            item, is_selected=space == selected, is_known=target is not None, listed=listed, replicas=replicas
+            item,
+            is_selected=space == selected,
+            is_known=target is not None or (scales_selected and space == selected),
+            listed=listed,
+            replicas=replicas,
         )
         for space, item in others.items()
     }

@@ -8,14 +8,16 @@ puts `key` back on the work queue when the answer changes. "Could not reach" is 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
 from embedding_model.goldens.cases import CaseSet
-from embedding_model.ports import GoldensReport, JobReport
+from embedding_model.ports import GoldensReport, JobReport, Progress
 from embedding_model.refusal import RefusalDocument
-from embedding_model.resolved import Inspection, Manifest, Origin
+from embedding_model.resolved import Declared, Inspection, Manifest, Origin
+from embedding_operator.api.names import hash10
+from embedding_operator.api.source_spec import ConversionPolicy
 
 
 @dataclass(frozen=True, order=True)
@@ -33,17 +35,43 @@ class Key:
 class ResolutionRequest:
     """What the user asks to resolve.
 
-    `origin` has no revision yet. `requested_at` is the value of the annotation requestedAt: another value is another
-    request. `token` names the request in annotations.
+    `origin` as asked for; with a revision where the commit is known already and only has to be read again, because the
+    spec now declares something else, or because what was found got lost. `requested_at` is the value of the annotation
+    requestedAt: another value is another request.
     """
 
     origin: Origin
     requested_at: str | None = None
+    declared: Declared = field(default_factory=Declared)
+    conversion: ConversionPolicy = ConversionPolicy.NEVER
 
     @property
     def token(self) -> str:
-        key = self.origin.request_key()
-        return f"{key}@{self.requested_at}" if self.requested_at else key
+        """Names what the user asks, in annotations: SOURCE[+TERMS][@REQUESTED_AT]."""
+        asked = f"{self.source}{self.terms}"
+        return f"{asked}@{self.requested_at}" if self.requested_at else asked
+
+    @property
+    def question(self) -> str:
+        """Names what has to be found out: the token, and the commit where it is known."""
+        return f"{self.token}#{self.origin.revision}" if self.origin.revision else self.token
+
+    @property
+    def source(self) -> str:
+        return self.origin.request_key()
+
+    @property
+    def terms(self) -> str:
+        """What else decides how the source is read; empty at its defaults."""
+        terms = {**self.declared.to_dict(), "conversion": self.conversion.value}
+        return "" if self == self.without_terms() else f"+{hash10(terms)}"
+
+    def without_terms(self) -> "ResolutionRequest":
+        return replace(self, declared=Declared(), conversion=ConversionPolicy.NEVER)
+
+    def at(self, commit: str | None) -> "ResolutionRequest":
+        """The same, of this commit."""
+        return replace(self, origin=self.origin.model_copy(update={"revision": commit}))
 
 
 @dataclass(frozen=True)
@@ -80,6 +108,19 @@ Resolution = Resolved | Refused | Retrying | InProgress
 
 
 @dataclass(frozen=True)
+class Head:
+    """Where a tracked branch stands: at `commit`, or why that cannot be said (`refusal`).
+
+    `seen_at`: when the branch was first seen there. `requested_at` is the annotation that this answers.
+    """
+
+    commit: str | None
+    seen_at: datetime
+    refusal: RefusalDocument | None = None
+    requested_at: str | None = None
+
+
+@dataclass(frozen=True)
 class PodRef:
     """One start of one pod's container: an answer of an earlier start says nothing about this one.
 
@@ -99,7 +140,13 @@ class Facts(Protocol):
     """What the reconciler may ask. No call waits, none raises."""
 
     def resolution(self, key: Key, *, request: ResolutionRequest) -> Resolution:
-        """State of this request (HuggingFace sources only); starts it when it is new."""
+        """State of this request (only of a hub that the operator may ask); starts it when it is new."""
+
+    def head(self, key: Key, *, request: ResolutionRequest, at_once: bool) -> Head | None:
+        """Where the branch of `request` stands; None until it was asked. `at_once`: the user asked for it anew."""
+
+    def progress(self, pod: PodRef) -> Progress | None:
+        """How far the pod's fetch is; changes at most every ten seconds for all pods of a model together."""
 
     def goldens(self, pod: PodRef) -> GoldensReport | None:
         """The pod's last report on the case set that it has mounted; None when it has not answered yet."""
@@ -114,7 +161,7 @@ class Facts(Protocol):
         """
 
     def job_report(self, pod: PodRef) -> JobReport | None:
-        """What the pod of an inspection Job has to say; None when it has not answered yet."""
+        """What the pod of a Job has to say; None when it has not answered yet. Progress moves as in `progress`."""
 
     def unreachable(self, pod: PodRef) -> str | None:
         """Why a running pod has not answered for half a minute, in words; None when it answers."""
@@ -127,18 +174,29 @@ class Facts(Protocol):
 class MemoryFacts:
     """Facts that a test sets. Trials asked for are kept in `trials_requested`."""
 
-    resolutions: dict[str, Resolution] = field(default_factory=dict)  # by ResolutionRequest.token
+    resolutions: dict[str, Resolution] = field(default_factory=dict)  # by ResolutionRequest.question
     reports: dict[str, GoldensReport] = field(default_factory=dict)  # by pod uid
     trial_reports: dict[tuple[str, str], GoldensReport] = field(default_factory=dict)  # by pod uid and case set
+    heads: dict[str, Head] = field(default_factory=dict)  # by ResolutionRequest.source
+    fetches: dict[str, Progress] = field(default_factory=dict)  # by pod uid
     job_reports: dict[str, JobReport] = field(default_factory=dict)  # by pod uid
     unreachable_pods: dict[str, str] = field(default_factory=dict)  # by pod uid
     key_data: Mapping[str, str] | None = None
     resolutions_requested: list[ResolutionRequest] = field(default_factory=list)
+    heads_requested: list[ResolutionRequest] = field(default_factory=list)  # at once
     trials_requested: dict[tuple[str, str], CaseSet] = field(default_factory=dict)
 
     def resolution(self, key: Key, *, request: ResolutionRequest) -> Resolution:
         self.resolutions_requested.append(request)
-        return self.resolutions.get(request.token, InProgress())
+        return self.resolutions.get(request.question, InProgress())
+
+    def head(self, key: Key, *, request: ResolutionRequest, at_once: bool) -> Head | None:
+        if at_once:
+            self.heads_requested.append(request)
+        return self.heads.get(request.source)
+
+    def progress(self, pod: PodRef) -> Progress | None:
+        return self.fetches.get(pod.uid)
 
     def goldens(self, pod: PodRef) -> GoldensReport | None:
         return self.reports.get(pod.uid)

@@ -2,12 +2,10 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 from embedding_model import ports
-from embedding_model.resolved import Origin, SourceKind
 from embedding_operator.api import names
 from embedding_operator.api.spec import EmbeddingModelSpec, InvalidSpec, parse_spec
 from embedding_operator.kube.gateway import (
@@ -22,20 +20,24 @@ from embedding_operator.kube.gateway import (
     SERVICE,
     Gateway,
 )
-from embedding_operator.observe.facts import Facts, Key, PodRef, Resolution, ResolutionRequest, Resolved
-from embedding_operator.observe.snapshot import Children, Object, ObservedPod, Snapshot, UserGoldens, has_ended
-from embedding_operator.observe.stored_model import (
-    StoredModel,
-    find_lost_commit,
-    find_stored_model,
-    read_stored_models,
+from embedding_operator.observe.facts import Facts, Key, PodRef
+from embedding_operator.observe.snapshot import (
+    Children,
+    Object,
+    ObservedPod,
+    Snapshot,
+    UserGoldens,
+    has_ended,
+    is_fetching,
 )
+from embedding_operator.observe.source import Hubs, read_source
+from embedding_operator.observe.stored_model import read_stored_models
 
 # Set by the EndpointSlice controller.
 LABEL_SERVICE_NAME: Final = "kubernetes.io/service-name"
 
 
-async def observe(gateway: Gateway, key: Key, *, facts: Facts, now: datetime) -> Snapshot | None:
+async def observe(gateway: Gateway, key: Key, *, facts: Facts, hubs: Hubs, now: datetime) -> Snapshot | None:
     """Everything about one EmbeddingModel; None when it is gone. Raises GatewayError."""
     model = await gateway.get(EMBEDDING_MODEL, namespace=key.namespace, name=key.name)
     if model is None:
@@ -54,8 +56,7 @@ async def observe(gateway: Gateway, key: Key, *, facts: Facts, now: datetime) ->
     groups = [_sort(item for item in group if _is_controlled_by(item, uid=uid)) for group in objects]
     strangers = [item for group in objects for item in group if not _is_controlled_by(item, uid=uid)]
     models = read_stored_models(groups[2])
-    request = _build_request(model, spec=spec)
-    stored = find_stored_model(models, request=request) if request else None
+    asked = read_source(model, spec=spec, models=models, facts=facts, key=key, hubs=hubs)
     jobs = frozenset(item["metadata"]["uid"] for item in groups[3])
     return Snapshot(
         key=key,
@@ -63,19 +64,21 @@ async def observe(gateway: Gateway, key: Key, *, facts: Facts, now: datetime) ->
         model=model,
         spec=spec,
         spec_error=error,
-        request=request,
+        request=asked.request,
         models=models,
-        stored=stored,
-        resolution=_ask_resolution(facts, key=key, request=request, models=models, status=model.get("status"))
-        if request and not stored
-        else None,
+        stored=asked.stored,
+        resolution=asked.resolution,
+        is_private=asked.is_private,
+        head=asked.head,
+        candidate=asked.candidate,
         children=Children(*groups),
         foreign=[item for item in strangers if not _is_leftover(item, name=key.name)],
         leftover=[item for item in strangers if _is_leftover(item, name=key.name)],
         pods=[_read_pod(pod, key=key, facts=facts) for pod in _sort(pods) if _is_our_pod(pod, key=key, jobs=jobs)],
         endpoints=_sort(slices),
         user_goldens=await _read_user_goldens(gateway, key=key, spec=spec),
-        claim_exists=await _look_for_claim(gateway, key=key, spec=spec),
+        claim_exists=await _look_for_claim(gateway, key=key, claim=_source_claim(spec)),
+        cache_exists=await _look_for_claim(gateway, key=key, claim=_cache_claim(spec)),
         keys=facts.keys(),
     )
 
@@ -85,39 +88,6 @@ def _read_spec(model: Object) -> tuple[EmbeddingModelSpec | None, str | None]:
         return parse_spec(model.get("spec")), None
     except InvalidSpec as error:
         return None, error.message
-
-
-def _build_request(model: Object, *, spec: EmbeddingModelSpec | None) -> ResolutionRequest | None:
-    if spec is None:
-        return None
-    requested_at = (model["metadata"].get("annotations") or {}).get(names.ANNOTATION_REQUESTED_AT) or None
-    return ResolutionRequest(origin=_build_origin(spec), requested_at=requested_at)
-
-
-def _build_origin(spec: EmbeddingModelSpec) -> Origin:
-    hub, volume = spec.model.hugging_face, spec.model.persistent_volume_claim
-    if hub is not None:
-        return Origin(kind=SourceKind.HUGGING_FACE, repo=hub.repo, requested=hub.revision, mirror=hub.mirror)
-    if volume is None:
-        raise AssertionError("a parsed spec has exactly one source")
-    return Origin(kind=SourceKind.PERSISTENT_VOLUME_CLAIM, claim=volume.claim_name, path=volume.path)
-
-
-def _ask_resolution(
-    facts: Facts, *, key: Key, request: ResolutionRequest, models: Sequence[StoredModel], status: Any
-) -> Resolution | None:
-    """Volumes are resolved by a Job, whose pod holds the answer."""
-    if request.origin.kind is not SourceKind.HUGGING_FACE:
-        return None
-    commit = find_lost_commit(status, request=request, stored=models)
-    if commit is None:
-        return facts.resolution(key, request=request)
-    pinned = request.origin.model_copy(update={"requested": commit})
-    answer = facts.resolution(key, request=replace(request, origin=pinned))
-    if isinstance(answer, Resolved):
-        # As it was when the branch stood there: the same document, under the same name.
-        answer = replace(answer, origin=answer.origin.model_copy(update={"requested": request.origin.requested}))
-    return answer
 
 
 def _is_our_pod(pod: Object, *, key: Key, jobs: frozenset[str]) -> bool:
@@ -147,10 +117,13 @@ def _read_pod(pod: Object, *, key: Key, facts: Facts) -> ObservedPod:
         is_running=any("running" in (item.get("state") or {}) for item in started),
     )
     component = (pod["metadata"].get("labels") or {}).get(names.LABEL_COMPONENT)
-    if component == names.COMPONENT_INSPECT:
+    if component in names.JOB_COMPONENTS:
         return ObservedPod(object=pod, ref=ref, job_report=facts.job_report(ref), silence=facts.unreachable(ref))
     report, trials = facts.goldens(ref), facts.trials(ref)
-    return ObservedPod(object=pod, ref=ref, report=report, trials=trials, silence=facts.unreachable(ref))
+    progress = facts.progress(ref) if is_fetching(pod) else None
+    return ObservedPod(
+        object=pod, ref=ref, report=report, trials=trials, progress=progress, silence=facts.unreachable(ref)
+    )
 
 
 async def _read_user_goldens(gateway: Gateway, *, key: Key, spec: EmbeddingModelSpec | None) -> UserGoldens | None:
@@ -162,11 +135,19 @@ async def _read_user_goldens(gateway: Gateway, *, key: Key, spec: EmbeddingModel
     return UserGoldens(name=name, exists=found is not None, text=text)
 
 
-async def _look_for_claim(gateway: Gateway, *, key: Key, spec: EmbeddingModelSpec | None) -> bool | None:
-    if spec is None or spec.model.persistent_volume_claim is None:
+async def _look_for_claim(gateway: Gateway, *, key: Key, claim: str | None) -> bool | None:
+    if claim is None:
         return None
-    name = spec.model.persistent_volume_claim.claim_name
-    return await gateway.get(PERSISTENT_VOLUME_CLAIM, namespace=key.namespace, name=name) is not None
+    return await gateway.get(PERSISTENT_VOLUME_CLAIM, namespace=key.namespace, name=claim) is not None
+
+
+def _source_claim(spec: EmbeddingModelSpec | None) -> str | None:
+    volume = spec.model.persistent_volume_claim if spec else None
+    return volume.claim_name if volume else None
+
+
+def _cache_claim(spec: EmbeddingModelSpec | None) -> str | None:
+    return spec.cache.persistent_volume_claim.claim_name if spec and spec.cache else None
 
 
 def _is_controlled_by(item: Object, *, uid: str) -> bool:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from embedding_model.ports import GoldensReport, JobReport
-from embedding_operator.api.spec import EmbeddingModelSpec
-from embedding_operator.observe.facts import Key, PodRef, Resolution, ResolutionRequest
+from embedding_model.ports import GoldensReport, JobReport, Progress
+from embedding_operator.api import names
+from embedding_operator.api.spec import EmbeddingModelSpec, UpdatePolicy
+from embedding_operator.observe.facts import Head, Key, PodRef, Resolution, ResolutionRequest
 from embedding_operator.observe.stored_model import StoredModel
 
 Object = Mapping[str, Any]
@@ -20,8 +21,8 @@ Object = Mapping[str, Any]
 class ObservedPod:
     """A pod, with what it answered on its private port.
 
-    `trials` holds the answers to trials by the name of the case set. `silence`: why it has not answered for half a
-    minute, though it runs.
+    `trials` holds the answers to trials by the name of the case set. `progress`: of its fetch, while it runs.
+    `silence`: why it has not answered for half a minute, though it runs.
     """
 
     object: Object
@@ -29,6 +30,7 @@ class ObservedPod:
     report: GoldensReport | None = None
     trials: Mapping[str, GoldensReport] = field(default_factory=dict)
     job_report: JobReport | None = None
+    progress: Progress | None = None
     silence: str | None = None
 
     @property
@@ -41,8 +43,20 @@ class ObservedPod:
         return has_ended(self.object)
 
 
+def is_tracked(spec: EmbeddingModelSpec) -> bool:
+    hub = spec.model.hugging_face
+    return hub is not None and hub.update_policy is UpdatePolicy.TRACK
+
+
 def has_ended(pod: Object) -> bool:
     return (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
+
+
+def is_fetching(pod: Object) -> bool:
+    containers = (pod.get("status") or {}).get("initContainerStatuses") or ()
+    return any(
+        item.get("name") == names.CONTAINER_FETCH and "running" in (item.get("state") or {}) for item in containers
+    )
 
 
 @dataclass(frozen=True)
@@ -74,9 +88,13 @@ class Snapshot:
 
     `foreign` are objects that carry our label but are controlled by somebody else; `leftover` those of an earlier
     EmbeddingModel of the same name, which the garbage collector is about to delete.
-    `endpoints` are the EndpointSlices of the model's Service. `claim_exists` is None when no claim is asked for.
-    `request` is what the spec asks to resolve, `stored` the model that answers it already; only without one is there a
-    `resolution`. `models` are all stored models.
+    `endpoints` are the EndpointSlices of the model's Service.
+    `request` is what the spec asks to resolve, `stored` the model that answers it already; without one `resolution` is
+    what the resolver says. `models` are all stored models.
+    `is_private`: the operator itself cannot ask the hub, for want of a token or of a way to it.
+    `head`: where the branch stands, under updatePolicy Track. When that is another commit than the stored one,
+    `candidate` is the request for it, and `resolution` the resolver's answer to that.
+    `cache_exists` and `claim_exists` are None when no such claim is asked for.
     """
 
     key: Key
@@ -88,6 +106,9 @@ class Snapshot:
     models: Sequence[StoredModel] = ()
     stored: StoredModel | None = None
     resolution: Resolution | None = None
+    is_private: bool = False
+    head: Head | None = None
+    candidate: ResolutionRequest | None = None
     children: Children = field(default_factory=Children)
     foreign: Sequence[Object] = ()
     leftover: Sequence[Object] = ()
@@ -95,6 +116,7 @@ class Snapshot:
     endpoints: Sequence[Object] = ()
     user_goldens: UserGoldens | None = None
     claim_exists: bool | None = None
+    cache_exists: bool | None = None
     keys: Mapping[str, str] | None = None
 
     @property
@@ -104,6 +126,11 @@ class Snapshot:
     @property
     def generation(self) -> int:
         return int(self.model["metadata"].get("generation", 0))
+
+    @property
+    def tracks(self) -> bool:
+        """Whether a branch is followed (updatePolicy Track)."""
+        return self.spec is not None and is_tracked(self.spec)
 
     @property
     def status(self) -> Object:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from embedding_model import ports
-from embedding_model.resolved import ResolvedModel
+from embedding_model.resolved import ResolvedModel, SourceKind
 from embedding_operator.api import names
 from embedding_operator.api.status import EmbeddingModelStatus
 from embedding_operator.observe.facts import ResolutionRequest
@@ -18,12 +18,34 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StoredModel:
-    """One ConfigMap `<name>-model-<hash10>`. `request` is the token of the request that it answers."""
+    """One ConfigMap `<name>-model-<hash10>`. `request` is the token of the request that it answers.
+
+    `followed`: when updatePolicy Track came to its commit (RFC 3339, UTC); empty when the request itself led to it.
+    """
 
     name: str
     request: str
     resolved: ResolvedModel
     created: str
+    followed: str = ""
+
+    @property
+    def source(self) -> str:
+        return self.asked.partition("+")[0]
+
+    @property
+    def asked(self) -> str:
+        """Source and terms, whenever it was asked."""
+        return self.request.partition("@")[0]
+
+    @property
+    def requested_at(self) -> str:
+        return self.request.partition("@")[2]
+
+    @property
+    def age(self) -> tuple[str, str, str, str]:
+        """Grows with what was asked for, or followed to, later."""
+        return self.requested_at, self.followed, self.created, self.name
 
 
 def read_stored_models(config_maps: Iterable[Mapping[str, Any]]) -> Sequence[StoredModel]:
@@ -38,30 +60,55 @@ def read_stored_models(config_maps: Iterable[Mapping[str, Any]]) -> Sequence[Sto
         except ValidationError as error:
             logger.warning("ConfigMap %s cannot be read: %d errors", metadata["name"], error.error_count())
             continue
+        annotations = metadata.get("annotations") or {}
         found.append(
             StoredModel(
                 name=metadata["name"],
-                request=(metadata.get("annotations") or {}).get(names.ANNOTATION_REQUEST, ""),
+                request=annotations.get(names.ANNOTATION_REQUEST, ""),
                 resolved=resolved,
                 created=metadata.get("creationTimestamp", ""),
+                followed=annotations.get(names.ANNOTATION_FOLLOWED, ""),
             )
         )
     return found
 
 
-def find_stored_model(stored: Sequence[StoredModel], *, request: ResolutionRequest) -> StoredModel | None:
+def find_stored_model(
+    stored: Sequence[StoredModel], *, request: ResolutionRequest, tracks: bool = False
+) -> StoredModel | None:
     """The one that answers `request`, the latest asked for first.
 
     A request without requestedAt is answered by any resolution of the same source: taking the annotation away asks
-    nothing anew.
+    nothing anew. Where a branch is tracked, requestedAt asks where the branch stands, which moves nothing by itself.
     """
-    key, _, asked = request.token.partition("@")
+    asked = f"{request.source}{request.terms}"
     matching = [
         model
         for model in stored
-        if model.request == request.token or (not asked and model.request.partition("@")[0] == key)
+        if model.request == request.token or (model.asked == asked and (tracks or not request.requested_at))
     ]
-    return max(matching, key=lambda model: (model.request.partition("@")[2], model.created, model.name), default=None)
+    return max(matching, key=lambda model: model.age, default=None)
+
+
+def find_commit(
+    stored: Sequence[StoredModel], *, request: ResolutionRequest, status: object, tracks: bool = False
+) -> str | None:
+    """The commit that a request without a stored answer is about all the same; None when it asks anew.
+
+    What the spec declares (task, pooling, conversion) may change, and a ConfigMap may get lost: neither may follow a
+    branch to where it is now, which nobody asked for.
+    """
+    if request.origin.kind is not SourceKind.HUGGING_FACE:
+        return None
+    siblings = [
+        model
+        for model in stored
+        if model.source == request.source
+        and model.asked != f"{request.source}{request.terms}"
+        and (tracks or model.requested_at == (request.requested_at or ""))
+    ]
+    newest = max(siblings, key=lambda model: model.age, default=None)
+    return newest.resolved.origin.revision if newest else find_lost_commit(status, request=request, stored=stored)
 
 
 def find_lost_commit(status: object, *, request: ResolutionRequest, stored: Sequence[StoredModel]) -> str | None:

@@ -78,7 +78,8 @@ def _plan_deletions(snapshot: Snapshot, *, judgement: Judgement, wanted: set[Ide
         for space, generation in judgement.generations.items()
         if space in expired and generation.deployment is not None
     ]
-    kept = wanted | {("Job", judgement.model.kept_job or "")}
+    job = judgement.model.job
+    kept = wanted | {("Job", (job.kept if job else None) or "")}
     doomed += [(job, "it has done its work or had its time") for job in _unwanted(snapshot.children.jobs, kept)]
     if judgement.model.resolved is not None:
         budgets = _unwanted(snapshot.children.disruption_budgets, wanted)

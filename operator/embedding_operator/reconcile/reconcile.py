@@ -45,7 +45,7 @@ async def reconcile(
     `clock` gives the present time in UTC. Raises GatewayError when the API server gives no usable answer: nothing is
     lost, the next reconcile starts over.
     """
-    snapshot = await observe(gateway, key, facts=facts, now=clock())
+    snapshot = await observe(gateway, key, facts=facts, hubs=settings, now=clock())
     if snapshot is None or snapshot.model["metadata"].get("deletionTimestamp"):
         return Done()
     if snapshot.spec is not None and snapshot.spec.suspend:

@@ -17,6 +17,7 @@ from embedding_operator.api.status import (
     EvidenceStatus,
     ModelStatus,
     PodsStatus,
+    PromptStatus,
     SpaceStatus,
     VerificationSource,
     VerificationStatus,
@@ -28,6 +29,7 @@ from embedding_operator.children.service import server_selector, service_url
 from embedding_operator.judge.gate import count_passed
 from embedding_operator.judge.generations import Generation, mounted_config_map, pod_spec
 from embedding_operator.judge.judgement import Judgement
+from embedding_operator.judge.tracking import has_answered
 from embedding_operator.judge.traffic import read_selected_space
 from embedding_operator.judge.verdict import State
 from embedding_operator.observe.snapshot import Snapshot
@@ -62,19 +64,24 @@ def build_suspended_status(snapshot: Snapshot, *, conditions: Sequence[Condition
 
 
 def _describe_model(snapshot: Snapshot, *, judgement: Judgement) -> ModelStatus | None:
+    """What is asked for; what serves, while that is not known or not approved."""
     resolved, evidence = judgement.model.resolved, judgement.model.evidence
-    if resolved is None:
-        resolved = _find_served_model(snapshot, serving=judgement.serving)
+    if resolved is None or judgement.model.held is not None:
+        served = _find_served_model(snapshot, serving=judgement.serving)
+        resolved, evidence = (served, ()) if served else (resolved, evidence)
     if resolved is None:
         return None
-    origin, serving, weights = resolved.origin, resolved.serving, resolved.inspection.weights
-    digest = resolved.manifest.digest()
+    origin, inspection, serving = resolved.origin, resolved.inspection, resolved.serving
+    digest, weights = resolved.manifest.digest(), inspection.weights
+    revision = origin.revision or (origin.image or "").partition("@")[2] or None
+    prompts = tuple(PromptStatus(name=prompt.name, text=prompt.text) for prompt in serving.prompts)
     return ModelStatus(
         task=serving.task.value,
-        architecture=resolved.inspection.architecture,
+        architecture=inspection.architecture,
+        family=inspection.family,
         source=_describe_source(origin),
-        revision=origin.revision,
-        short_revision=(origin.revision or digest)[:12],
+        revision=revision,
+        short_revision=(revision or digest).removeprefix("sha256:")[:12],
         requested=origin.requested,
         manifest=f"sha256:{digest}",
         weights=WeightsStatus(format=weights.format, bytes=weights.bytes, files=weights.files),
@@ -82,7 +89,16 @@ def _describe_model(snapshot: Snapshot, *, judgement: Judgement) -> ModelStatus 
         normalize=serving.normalize,
         dimensions=serving.dimensions,
         max_input_tokens=serving.max_input_tokens,
-        evidence=_describe_evidence(resolved.inspection.evidence, overrides=evidence),
+        matryoshka_dimensions=inspection.matryoshka_dimensions or None,
+        truncation_side=serving.truncation_side.value,
+        padding_side=inspection.padding_side.value,
+        end_token=inspection.end_token,
+        prompts=prompts or None,
+        default_prompt=serving.default_prompt,
+        labels=inspection.labels or None,
+        activation=inspection.activation.value if inspection.activation else None,
+        licence=inspection.licence,
+        evidence=_describe_evidence(inspection.evidence, overrides=evidence),
     )
 
 
@@ -96,6 +112,8 @@ def _find_served_model(snapshot: Snapshot, *, serving: Generation | None) -> Res
 def _describe_source(origin: Origin) -> str:
     if origin.kind is SourceKind.PERSISTENT_VOLUME_CLAIM:
         return f"pvc/{origin.claim}:{origin.path}"
+    if origin.kind is SourceKind.IMAGE:
+        return f"image/{origin.image}:{origin.path}"
     return origin.repo or ""
 
 
@@ -123,7 +141,7 @@ def _describe_space(snapshot: Snapshot, *, judgement: Judgement, before: Embeddi
     generation = judgement.generations.get(selected) if selected else None
     served = selected if generation and (generation.ready_pods or known == selected) else None
     target = judgement.target.space if judgement.target else None
-    pending = target if target != served else None
+    pending = judgement.model.pending or (target if target != served else None)
     return SpaceStatus(fingerprint=served, pending=pending) if served or pending else None
 
 
@@ -204,4 +222,5 @@ def _describe_selector(model: str, *, space: str) -> str:
 def _echo_request(snapshot: Snapshot, *, judgement: Judgement, before: EmbeddingModelStatus) -> str | None:
     """A request is handled once the source has answered it, be it with a refusal."""
     asked = (snapshot.model["metadata"].get("annotations") or {}).get(names.ANNOTATION_REQUESTED_AT)
-    return before.last_handled_request if judgement.model.verdict.state is State.WAITING else asked
+    is_waiting = judgement.model.verdict.state is State.WAITING or not has_answered(snapshot)
+    return before.last_handled_request if is_waiting else asked

@@ -49,11 +49,18 @@ def _read_writes(findings: Findings) -> Verdict | None:
     return waiting(Reason.ROLLING_OUT, "a change was just applied") if findings.writes_serving else None
 
 
+def _read_refusal(findings: Findings) -> Verdict | None:
+    verdict = findings.judgement.model.verdict
+    return verdict if verdict.state is State.STALLED else None
+
+
 # In order: what is wrong with the request before what is wrong with the pods, and causes before consequences.
 FINDINGS: Final[Sequence[Callable[[Findings], Verdict | None]]] = (
-    lambda findings: findings.judgement.model.verdict,
+    _read_refusal,
     lambda findings: findings.judgement.cases.problem if findings.judgement.cases else None,
     lambda findings: findings.problem,
+    lambda findings: findings.judgement.model.verdict,
+    lambda findings: findings.judgement.model.held,
     lambda findings: findings.failure,
     lambda findings: findings.obstacle,
     _read_closed_gate,
@@ -61,6 +68,8 @@ FINDINGS: Final[Sequence[Callable[[Findings], Verdict | None]]] = (
     _read_gate,
     lambda findings: findings.judgement.traffic.verdict,
     _read_writes,
+    # Last: what a tracked branch moved to keeps nothing from serving.
+    lambda findings: findings.judgement.model.news,
 )
 
 
@@ -81,7 +90,7 @@ def summarise(findings: Findings, *, snapshot: Snapshot) -> Sequence[Condition]:
         stamp(ConditionType.READY, *_judge_ready(findings, cause=cause)),
         stamp(ConditionType.AVAILABLE, *_judge_available(findings, snapshot=snapshot)),
         stamp(ConditionType.VERIFIED, *_judge_verified(findings, before=stamp.before)),
-        stamp(ConditionType.RESOLVED, *_judge_resolved(findings.judgement.model.verdict)),
+        stamp(ConditionType.RESOLVED, *_judge_resolved(_read_resolved(findings))),
     ]
     if cause is not None:
         kind = ConditionType.STALLED if cause.state is State.STALLED else ConditionType.RECONCILING
@@ -160,6 +169,8 @@ def _judge_verified(findings: Findings, *, before: EmbeddingModelStatus) -> Said
     if judgement.cases is not None and judgement.cases.problem is not None:
         problem = judgement.cases.problem
         return ConditionStatus.FALSE, problem.reason, problem.message
+    if judgement.model.held is not None:
+        return ConditionStatus.UNKNOWN, judgement.model.held.reason, "what is asked for is not approved, and not served"
     if judgement.gate is None:
         verdict = judgement.model.verdict
         return ConditionStatus.UNKNOWN, verdict.reason, "the model is not resolved: there is nothing to verify"
@@ -174,6 +185,12 @@ def _judge_verified(findings: Findings, *, before: EmbeddingModelStatus) -> Said
     return status, verdict.reason, verdict.message
 
 
+def _read_resolved(findings: Findings) -> Verdict:
+    """A Job that cannot be rendered, for want of its mirror or registry, resolves nothing."""
+    verdict = findings.judgement.model.verdict
+    return findings.problem if findings.problem and verdict.state is State.WAITING else verdict
+
+
 def _judge_resolved(verdict: Verdict) -> Said:
     match verdict.state:
         case State.GOOD:
@@ -181,6 +198,6 @@ def _judge_resolved(verdict: Verdict) -> Said:
         case State.STALLED:
             return ConditionStatus.FALSE, verdict.reason, verdict.message
         case State.WAITING:
-            is_asking = verdict.reason in (Reason.RESOLVING, Reason.INSPECTING_VOLUME)
+            is_asking = verdict.reason in (Reason.RESOLVING, Reason.INSPECTING_VOLUME, Reason.CONVERTING)
             status = ConditionStatus.UNKNOWN if is_asking else ConditionStatus.FALSE
             return status, verdict.reason, verdict.message

@@ -1,16 +1,19 @@
-"""One resolution: ask the hub which commit a revision is, which files it has, and what the model is."""
+"""The operator's questions to a hub: what a model is, and where a branch stands. They block: use a worker thread."""
 
 from embedding_model.inspection import inspect
 from embedding_model.refusal import Reason, Refusal
+from embedding_model.sources.access import Access
 from embedding_model.sources.hub import HubSource
 from embedding_model.sources.manifest import build_manifest
+from embedding_model.sources.polling import Polled, poll_commit
 from embedding_model.sources.selection import select
-from embedding_operator.children.profile import Endpoints, Unrenderable, choose_endpoint
+from embedding_operator.children.profile import Endpoints, Unrenderable, choose_hub
 from embedding_operator.observe.facts import ResolutionRequest, Resolved
+from embedding_operator.resolve.tracker import BranchQuestion
 
 
 def resolve_from_hub(request: ResolutionRequest, *, settings: Endpoints) -> Resolved:
-    """Commit, manifest and inspection of a HuggingFace request. Blocks on the network: call it from a worker thread.
+    """Commit, manifest and inspection of a HuggingFace request; of the commit that it names, where it names one.
 
     Raises:
         Refusal: the model cannot be served as asked, or names a mirror that is not configured.
@@ -19,13 +22,27 @@ def resolve_from_hub(request: ResolutionRequest, *, settings: Endpoints) -> Reso
     origin = request.origin
     if origin.repo is None or origin.requested is None:
         raise ValueError(f"expected a request for a repository's revision, found one for {origin.kind}")
-    try:
-        endpoint = choose_endpoint(settings, mirror=origin.mirror)
-    except Unrenderable as error:
-        raise Refusal(Reason.MIRROR_NOT_FOUND, error.message, field="model.huggingFace.mirror") from error
     with HubSource.resolve(
-        endpoint=endpoint, repo=origin.repo, revision=origin.requested, mirror=origin.mirror
+        access=_find_access(settings, mirror=origin.mirror),
+        repo=origin.repo,
+        revision=origin.requested,
+        mirror=origin.mirror,
+        commit=origin.revision,
     ) as source:
-        inspection = inspect(source)
+        inspection = inspect(source, declared=request.declared)
         manifest = build_manifest(source, paths=select(source))
         return Resolved(origin=source.origin, manifest=manifest, inspection=inspection)
+
+
+def poll_branch(question: BranchQuestion, *, settings: Endpoints) -> Polled:
+    """Where the branch stands. Raises Refusal and Unavailable as `resolve_from_hub` does."""
+    branch = question.branch
+    access = _find_access(settings, mirror=branch.mirror)
+    return poll_commit(access, branch.repo, branch.revision, etag=question.etag)
+
+
+def _find_access(settings: Endpoints, *, mirror: str | None) -> Access:
+    try:
+        return choose_hub(settings, mirror=mirror).access
+    except Unrenderable as error:
+        raise Refusal(Reason.MIRROR_NOT_FOUND, error.message, field="model.huggingFace.mirror") from error

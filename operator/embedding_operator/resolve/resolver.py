@@ -76,7 +76,7 @@ class Resolver:
         self._jitter = jitter
         self._on_result = on_result
         self._entries: dict[str, _Entry] = {}
-        self._token_of: dict[Key, str] = {}
+        self._question_of: dict[Key, str] = {}
         self._asking: set[Key] = set()  # asked in the round under way
 
     @contextmanager
@@ -91,16 +91,16 @@ class Resolver:
     def resolution(self, key: Key, *, request: ResolutionRequest) -> Resolution:
         """What is known of the request now; starts asking when it is new. Never waits, never raises."""
         self._asking.add(key)
-        if self._token_of.get(key) != request.token:
+        if self._question_of.get(key) != request.question:
             self._leave(key)
-        self._token_of[key] = request.token
-        entry = self._entries.get(request.token)
+        self._question_of[key] = request.question
+        entry = self._entries.get(request.question)
         if entry is not None and self._is_outdated(entry, key=key):
             self._drop(entry)
             entry = None
         if entry is None:
             entry = _Entry(request=request)
-            self._entries[request.token] = entry
+            self._entries[request.question] = entry
             entry.task = asyncio.get_running_loop().create_task(self._pursue(entry), name=f"resolve for {key}")
         entry.keys.add(key)
         entry.asked_at = self._clock.monotonic()
@@ -115,7 +115,7 @@ class Resolver:
 
     def _leave(self, key: Key) -> None:
         """The model's spec asks for something else now, its answer is stored, or the model is gone."""
-        entry = self._entries.get(self._token_of.pop(key, ""))
+        entry = self._entries.get(self._question_of.pop(key, ""))
         if entry is not None:
             entry.keys.discard(key)
             if not entry.keys:
@@ -129,7 +129,7 @@ class Resolver:
         return self._is_abandoned(entry) or (key not in entry.keys and age > SHARED_SECONDS)
 
     def _drop(self, entry: _Entry) -> None:
-        self._entries.pop(entry.request.token, None)
+        self._entries.pop(entry.request.question, None)
         if entry.task is not None:
             entry.task.cancel()
 
@@ -186,7 +186,7 @@ class Resolver:
         return self._clock.monotonic() - entry.asked_at > ABANDONED_SECONDS
 
     def _abandon(self, entry: _Entry) -> None:
-        self._entries.pop(entry.request.token, None)
+        self._entries.pop(entry.request.question, None)
         for key in entry.keys:
-            if self._token_of.get(key) == entry.request.token:
-                del self._token_of[key]
+            if self._question_of.get(key) == entry.request.question:
+                del self._question_of[key]

@@ -1,0 +1,104 @@
+"""updatePolicy Track: a branch that moved is followed within the vector space that is asked for, and no further.
+
+what the branch's new commit gives          what happens
+the space asked for, or spec.space if set   it becomes the stored model; its pods come through the gate
+another space                               Stalled SpaceChangeNotApproved, naming both; nothing moves
+a refusal                                   Stalled with its reason; nothing moves
+not known yet                               nothing; what the status said of it stands
+"""
+
+from dataclasses import replace
+
+from embedding_model.resolved import ResolvedModel
+from embedding_operator.api.reasons import ConditionType, Reason
+from embedding_operator.api.status import EmbeddingModelStatus
+from embedding_operator.judge.model import ModelJudgement, approve, find_answer, judge_source, serve
+from embedding_operator.judge.verdict import State, Verdict, stalled
+from embedding_operator.observe.facts import Head
+from embedding_operator.observe.snapshot import Snapshot
+
+
+def judge_model(snapshot: Snapshot) -> ModelJudgement:
+    judged = judge_source(snapshot)
+    before = judged.resolved
+    if snapshot.stored is None or not snapshot.tracks or before is None:
+        return judged
+    if snapshot.is_private:
+        message = (
+            "spec.model.huggingFace.updatePolicy is Track, but the operator cannot ask this mirror, which only the "
+            "models' namespaces reach: write updatePolicy: Pin, or name another mirror"
+        )
+        return replace(judged, news=stalled(Reason.INVALID_SPEC, message))
+    if snapshot.head is None:
+        return _repeat_news(snapshot, judged=judged)
+    if snapshot.request and snapshot.request.requested_at and has_answered(snapshot):
+        judged = replace(judged, request=snapshot.request.token)
+    if snapshot.head.refusal is not None:
+        refusal = snapshot.head.refusal
+        return replace(judged, news=_report(before, reason=refusal.reason, words=refusal.message))
+    if snapshot.candidate is None:
+        return judged
+    return _judge_candidate(snapshot, judged=judged, before=before, head=snapshot.head)
+
+
+def has_answered(snapshot: Snapshot) -> bool:
+    """Whether the branch was asked since the user asked anew (the annotation requestedAt)."""
+    if not snapshot.tracks or snapshot.is_private or snapshot.stored is None or snapshot.request is None:
+        return True
+    asked = snapshot.request.requested_at
+    is_handled = asked == EmbeddingModelStatus.from_dict(snapshot.status).last_handled_request
+    return asked is None or is_handled or (snapshot.head is not None and snapshot.head.requested_at == asked)
+
+
+def _judge_candidate(
+    snapshot: Snapshot, *, judged: ModelJudgement, before: ResolvedModel, head: Head
+) -> ModelJudgement:
+    spec, candidate = snapshot.spec, snapshot.candidate
+    if spec is None or candidate is None:
+        raise AssertionError("a candidate belongs to a spec that was read")
+    answer = find_answer(snapshot, request=candidate, resolution=snapshot.resolution)
+    judged = replace(judged, job=answer.job)
+    if answer.found is None:
+        if answer.verdict.state is State.WAITING:
+            return _repeat_news(snapshot, judged=judged)
+        news = _report(before, reason=answer.verdict.reason, words=f"commit {head.commit}: {answer.verdict.message}")
+        return replace(judged, news=replace(news, recheck_seconds=answer.verdict.recheck_seconds))
+    offered = serve(answer.found, embedding=spec.embedding, request=judged.request or "")
+    if offered.resolved is None:
+        words = f"commit {head.commit}: {offered.verdict.message}"
+        return replace(judged, news=_report(before, reason=offered.verdict.reason, words=words))
+    if offered.resolved.space == (spec.space or before.space):
+        followed = head.seen_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return approve(replace(offered, followed=followed, job=answer.job), space=spec.space)
+    if judged.held is not None:
+        return judged
+    news = _name_spaces(before, offered=offered.resolved, head=head, approved=spec.space)
+    return replace(judged, news=news, pending=offered.resolved.space)
+
+
+def _name_spaces(before: ResolvedModel, *, offered: ResolvedModel, head: Head, approved: str | None) -> Verdict:
+    bound = f"spec.space approves {approved}" if approved else f"commit {before.origin.revision} gives {before.space}"
+    message = (
+        f'branch "{before.origin.requested}" moved to commit {head.commit}, which gives vector space {offered.space}, '
+        f"and {bound}: nothing moves. Write {offered.space} into spec.space to approve it; vectors of the space before "
+        "do not compare with its own"
+    )
+    return stalled(Reason.SPACE_CHANGE_NOT_APPROVED, message)
+
+
+def _report(before: ResolvedModel, *, reason: str, words: str) -> Verdict:
+    origin = before.origin
+    return stalled(
+        reason, f'branch "{origin.requested}" is not followed: {words}. Commit {origin.revision} is served on'
+    )
+
+
+def _repeat_news(snapshot: Snapshot, *, judged: ModelJudgement) -> ModelJudgement:
+    """What the status says of the branch already: a restarted operator asks again without a word in between."""
+    status = EmbeddingModelStatus.from_dict(snapshot.status)
+    condition = status.condition(ConditionType.STALLED)
+    is_same = status.observed_generation == snapshot.generation and judged.held is None
+    if not is_same or condition is None or condition.reason != Reason.SPACE_CHANGE_NOT_APPROVED:
+        return judged
+    news = stalled(condition.reason, condition.message)
+    return replace(judged, news=news, pending=status.space.pending if status.space else None)

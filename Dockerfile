@@ -64,6 +64,9 @@ LABEL org.opencontainers.image.title="embedding-operator" \
 
 
 FROM base AS runtime-dependencies
+# Pickles are converted behind a seccomp filter. Debian's apt brings the library along; another base may lack it.
+RUN ldconfig -p | grep -q 'libseccomp\.so\.2' \
+    || (apt-get update && apt-get install --yes --no-install-recommends libseccomp2 && rm -rf /var/lib/apt/lists/*)
 ARG UV_NO_CACHE=true
 ARG UV_SYSTEM_CERTS=true
 # Index with another build of torch, such as its CPU wheels. Their hashes are not those of the requirements, so torch

@@ -48,7 +48,7 @@ def read_gguf_head(source: Source, *, path: str) -> GgufHead:
     if tensors * _LEAST_TENSOR + metadata * _LEAST_METADATA + _HEAD.size > size:
         raise Refusal(
             Reason.INVALID_FILE,
-            f"{path} has {size} bytes, too few for the {tensors} tensors and {metadata} metadata entries that it counts;"
-            " it may be cut: copy it anew",
+            f"{path} has {size} bytes, too few for its {tensors} tensors and {metadata} metadata entries; it may be "
+            "cut: copy it anew",
         )
     return GgufHead(version=version, tensors=tensors, metadata=metadata)

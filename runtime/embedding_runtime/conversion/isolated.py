@@ -52,17 +52,17 @@ class Converted:
 def convert(
     source: Path, *, target: Path, name: str, child: Sequence[str] = CHILD, deadline_seconds: float | None = None
 ) -> Converted:
-    """Write the tensors of the pickle `source` to the new file `target`; `name` is what messages call the pickle.
+    """Write the tensors of the pickle `source` to `target`, over what was there; `name` is the pickle in messages.
 
     The deadline is in seconds; by default what the size allows. Refuses ConversionFailed, and leaves no target then;
-    raises Unavailable for files that cannot be read or written, FileExistsError when the target is there.
+    raises Unavailable for a pickle that cannot be read, OSError for a target that cannot be written.
     """
     try:
         reading = os.open(source, os.O_RDONLY)
     except OSError as error:
         raise Unavailable(f"{name} could not be read: {error.strerror}") from error
     try:
-        writing = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
+        writing = os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o640)
         try:
             seconds = deadline_seconds or _START_SECONDS + os.fstat(reading).st_size / _SLOWEST
             report = _run(child, reading=reading, writing=writing, name=name, seconds=seconds)

@@ -68,10 +68,9 @@ def _check_target(conversion: Conversion, *, found: Digest) -> None:
 
 @contextmanager
 def _part(entry: FileEntry, *, destination: Destination) -> Iterator[Path]:
-    """A new file in the place where the entry grows; nothing of an earlier attempt, nothing left of a failed one."""
+    """Where the entry grows. What an earlier attempt left there is written over; nothing is left of a failed one."""
     part = destination.part(entry)
     with volume_errors(part.parent):
-        part.unlink(missing_ok=True)
         try:
             yield part
         except BaseException:

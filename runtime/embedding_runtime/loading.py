@@ -1,4 +1,4 @@
-"""From a folder to something that computes. Runs in one thread, before there is anything to serve.
+"""From a folder or a cache to something that computes. Runs in one thread, before there is anything to serve.
 
 Importing torch and the model class takes seconds and reading the files takes a disk: both happen at once. This is the
 one module outside backends/ and architectures/ that reaches for torch, and it does so inside functions.
@@ -12,12 +12,15 @@ from pathlib import Path
 
 import orjson
 
-from embedding_model.refusal import Refusal
+from embedding_model.refusal import Refusal, Unavailable
+from embedding_model.resolved import ResolvedModel
+from embedding_model.sources.listing import missing_file
+from embedding_model.sources.selection import CONFIG_FILE
 from embedding_runtime.backends.backend import Backend
 from embedding_runtime.core.tokenizer import load_tokenizer
 from embedding_runtime.core.tokenizing import Tokenizer
 from embedding_runtime.cpu import count_cpus
-from embedding_runtime.files import files_in, read_files
+from embedding_runtime.files import Place, cache_place, files_in, folder_place, read_files
 from embedding_runtime.served_model import ServedModel, name_model, read_resolved, resolve_folder
 from embedding_runtime.settings import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, ServeSettings
 
@@ -38,13 +41,13 @@ def load_model(settings: ServeSettings) -> LoadedModel:
     """Resolve (or read the resolved model), read and hash every file, build tokenizer and backend. Raises Refusal."""
     steps = _Steps()
     imports = _Imports()
-    resolved = read_resolved(settings.resolved) if settings.resolved else resolve_folder(settings.model)
+    resolved, place = _find(settings)
     folder = resolved.inspection.folder
-    imports.start(settings.model / (folder or ""), family=resolved.inspection.family)
+    imports.start(lambda: _config_path(resolved, place=place), family=resolved.inspection.family)
     model = name_model(resolved, served_names=settings.served_names)
     steps.done("resolve")
     cpus = count_cpus()
-    files = files_in(read_files(settings.model, manifest=resolved.manifest, threads=cpus), folder=folder)
+    files = files_in(read_files(place, manifest=resolved.manifest, threads=cpus), folder=folder)
     steps.done("read")
     tokenizer = load_tokenizer(files, serving=model.serving, family=resolved.inspection.family)
     steps.done("tokenizer")
@@ -69,6 +72,27 @@ def load_model(settings: ServeSettings) -> LoadedModel:
     )
 
 
+def _find(settings: ServeSettings) -> tuple[ResolvedModel, Place]:
+    """What is served and where its files are. Raises Refusal, Unavailable."""
+    if settings.cache is not None:
+        if settings.resolved is None:
+            raise ValueError("a cache holds files by their hashes only; it needs the resolved model that names them")
+        return read_resolved(settings.resolved), cache_place(settings.cache, verify=settings.cache_verify)
+    if settings.model is None:
+        raise ValueError("nothing to serve: neither a folder nor a cache was given")
+    resolved = read_resolved(settings.resolved) if settings.resolved else resolve_folder(settings.model)
+    return resolved, folder_place(settings.model)
+
+
+def _config_path(resolved: ResolvedModel, *, place: Place) -> Path:
+    folder = resolved.inspection.folder
+    path = f"{folder}/{CONFIG_FILE}" if folder else CONFIG_FILE
+    entry = resolved.manifest.entry(path)
+    if entry is None:
+        raise missing_file(path)
+    return place.locate(entry)
+
+
 class _Imports:
     """The slow imports, in a thread. What they raise is raised by `wait`."""
 
@@ -76,8 +100,9 @@ class _Imports:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
-    def start(self, folder: Path, *, family: str) -> None:
-        self._thread = threading.Thread(target=self._run, args=(folder, family), name="imports", daemon=True)
+    def start(self, config: Callable[[], Path], *, family: str) -> None:
+        """`config` finds the model's configuration; it may raise Refusal and Unavailable."""
+        self._thread = threading.Thread(target=self._run, args=(config, family), name="imports", daemon=True)
         self._thread.start()
 
     def wait(self) -> None:
@@ -86,16 +111,16 @@ class _Imports:
         if self._error is not None:
             raise self._error
 
-    def _run(self, folder: Path, family: str) -> None:
+    def _run(self, config: Callable[[], Path], family: str) -> None:
         try:
             import embedding_runtime.backends.torch_backend  # noqa: F401
-            from embedding_runtime.architectures.encoder import CONFIG, needs_transformers
+            from embedding_runtime.architectures.encoder import needs_transformers
             from embedding_runtime.architectures.families import find_class, import_classes
 
             # Read here without its hash, only to know what to import; what is built is decided by the checked file.
-            if needs_transformers(orjson.loads((folder / CONFIG).read_bytes())):
+            if needs_transformers(orjson.loads(config().read_bytes())):
                 import_classes(find_class(family))
-        except (OSError, ValueError, Refusal):
+        except (OSError, ValueError, Refusal, Unavailable):
             pass  # a broken file is reported by the step that reads it for good
         except BaseException as error:
             self._error = error

@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from embedding_model import ports
+from embedding_model.cache.layout import CacheVerify
 
 ANY_ADDRESS = "::"  # every address, of IPv4 too; a pod may have either kind or both
 
@@ -31,7 +32,9 @@ class FailurePolicy(StrEnum):
 class ServeSettings:
     """What `serve` runs with."""
 
-    model: Path  # folder with the model's files
+    model: Path | None = None  # folder with the model's files; either this or a cache
+    cache: Path | None = None  # volume that pods share, with the files by their sha256; it needs `resolved`
+    cache_verify: CacheVerify = CacheVerify.FULL  # Quick trusts whoever else can write to the cache
     resolved: Path | None = None  # resolved model; without it the folder is inspected and served as found
     goldens: Path | None = None  # golden cases, JSON lines
     keys: Path | None = None  # folder with issuer, jwks.json and subject; without it the guarded routes refuse all

@@ -3,13 +3,14 @@
 import hashlib
 import os
 import stat
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
 _BLOCK = 4 * 1024 * 1024  # bytes; hashing is as fast as memory from 1 MiB on
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> FileIO:
     """A file for reading, unbuffered. FileNotFoundError for a link or anything else that is no plain file; OSError.
 
     A pipe in a file's place must not hold the reader, nor a link lead it elsewhere.
@@ -20,7 +21,7 @@ def open_regular(path: Path) -> BinaryIO:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise FileNotFoundError(path)
-    return os.fdopen(descriptor, "rb", buffering=0)
+    return FileIO(descriptor)
 
 
 def hash_in_place(path: Path) -> tuple[int, str] | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from embedding_model.cache.layout import CacheVerify
 from embedding_runtime.commands.flags import F, ValueOf, flag
 from embedding_runtime.cpu import limit_library_threads
 from embedding_runtime.settings import Device, Dtype, FailurePolicy, ServeSettings
@@ -29,7 +30,13 @@ def _setting(name: str, **attributes: Any) -> Callable[[F], F]:
 
 
 @click.command()
-@flag("--model", required=True, type=FOLDER, help="Folder with the model's files.")
+@_setting("--model", type=FOLDER, help="Folder with the model's files. Either this or --cache.")
+@_setting("--cache", type=FOLDER, help="Volume that pods share, with the files by their sha256. Needs --resolved.")
+@_setting(
+    "--cache-verify",
+    type=ValueOf(CacheVerify),
+    help="What is checked of a cached file when it is loaded: Full is its sha256, Quick its size.",
+)
 @_setting(
     "--resolved",
     type=FILE,
@@ -78,6 +85,8 @@ def _setting(name: str, **attributes: Any) -> Callable[[F], F]:
 def serve(**options: Any) -> None:
     """Serve an embedding model over HTTP."""
     settings = ServeSettings(**options)
+    if (settings.model is None) == (settings.cache is None) or (settings.cache and not settings.resolved):
+        raise click.UsageError("give either --model, or --cache and --resolved")
     limit_library_threads()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     for noisy in ("uvicorn.error", "httpx"):

@@ -5,8 +5,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from embedding_model.inspection.families import FAMILIES, Family
+from embedding_model.inspection.documents import JsonObject
+from embedding_model.inspection.families import FAMILIES
+from embedding_model.inspection.families.settings import Settings
 from embedding_model.inspection.tensors import DTYPES
+
+# The encoders that embed today, each in its smallest form.
+ENCODERS = ("bert", "roberta", "xlm-roberta", "camembert", "mpnet", "distilbert")
 
 # Small, all different, so that a mixed-up shape shows.
 SIZES = {
@@ -37,21 +42,40 @@ def safetensors_file(tensors: Mapping[str, Sequence[int]], *, dtype: str = "F32"
     return len(encoded).to_bytes(8, "little") + encoded + bytes(end)
 
 
-def tensor_shapes(family: Family | str, *, prefix: str = "", layers: int = LAYERS) -> dict[str, tuple[int, ...]]:
+_USUAL_KEYS = {
+    "vocabulary": "vocab_size",
+    "hidden": "hidden_size",
+    "positions": "max_position_embeddings",
+    "intermediate": "intermediate_size",
+    "heads": "num_attention_heads",
+    "layers": "num_hidden_layers",
+}
+_OTHER_KEYS = {
+    "mpnet": {"buckets": "relative_attention_num_buckets"},
+    "distilbert": {"hidden": "dim", "intermediate": "hidden_dim", "heads": "n_heads", "layers": "n_layers"},
+}
+
+
+def size_keys(family: str) -> dict[str, str]:
+    """What config.json of one of ENCODERS calls each of SIZES, and the number of layers."""
+    types = {} if family in _OTHER_KEYS else {"types": "type_vocab_size"}
+    return {**_USUAL_KEYS, **types, **_OTHER_KEYS.get(family, {})}
+
+
+def tensor_shapes(family: str, *, prefix: str = "", layers: int = LAYERS) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor of a tiny encoder."""
-    known = FAMILIES[family] if isinstance(family, str) else family
-    expected = known.expected_tensors(layer_count=layers)
-    return {prefix + name: tuple(SIZES[symbol] for symbol in symbols) for name, symbols in expected.items()}
+    config = encoder_config(family, **{size_keys(family)["layers"]: layers})
+    blueprint = FAMILIES[family].describe(Settings(JsonObject("config.json", config)))
+    return {prefix + name: tuple(size.value for size in shape) for name, shape in blueprint.body.items()}
 
 
 def encoder_config(family: str, **changes: Any) -> dict[str, Any]:
     """config.json of a tiny encoder."""
-    known = FAMILIES[family]
+    sizes = {**SIZES, "layers": LAYERS}
     return {
-        "architectures": [known.architecture],
+        "architectures": [FAMILIES[family].architecture],
         "model_type": family,
-        known.layer_count: LAYERS,
-        **{key: SIZES[symbol] for symbol, key in known.sizes.items()},
+        **{key: sizes[symbol] for symbol, key in size_keys(family).items()},
         **changes,
     }
 

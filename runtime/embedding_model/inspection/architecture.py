@@ -1,4 +1,4 @@
-"""Which encoder the weights are: config.json names it, the tensors prove it.
+"""Which model the weights are: config.json names it, the tensors prove it.
 
 Order of belief: tensors over config.json, config.json's model_type over its `architectures`. A tensor that the class
 needs and the file does not hold would be filled with random numbers when it is loaded, so it is a refusal here.
@@ -10,19 +10,29 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from embedding_model.inspection.documents import JsonObject
-from embedding_model.inspection.families import ACTIVATIONS, FAMILIES, HEADS, HIDDEN, Family, canonical_names
+from embedding_model.inspection.families import ACTIVATIONS, FAMILIES, Blueprint, Family, canonical_names
+from embedding_model.inspection.families.choice import choose_family, own_code
+from embedding_model.inspection.families.fit import Fit, fit, list_names
+from embedding_model.inspection.families.heads import CLASSIFICATION
+from embedding_model.inspection.families.settings import Settings
+from embedding_model.inspection.families.table import has_prefix
+from embedding_model.inspection.identified import Head, Identified
 from embedding_model.inspection.quoting import escape, quote
 from embedding_model.inspection.tensors import Tensor
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Evidence
 
-POSITION_TENSOR = "embeddings.position_embeddings.weight"
-WORD_TENSOR = "embeddings.word_embeddings.weight"
-
-_MOST_LAYERS = 1000  # the deepest encoders have 48; the list of expected tensors must stay small
-
-# Heads that turn token or sentence vectors into scores.
-_SCORE_HEADS = ("classifier.", "pre_classifier.", "score.", "qa_outputs.", "multiple_choice.")
+# Ends of the names that quantisers give their tensors (GPTQ, AWQ, bitsandbytes, compressed-tensors, FP8).
+_QUANTISED = (
+    ".qweight",
+    ".qzeros",
+    ".g_idx",
+    ".weight_scale",
+    ".weight_scale_inv",
+    ".weight_packed",
+    ".SCB",
+    ".absmax",
+)
 
 # Values of config.json that leave the vectors alone: names, versions, labels, training, and what generation uses.
 _WITHOUT_EFFECT = frozenset(
@@ -39,7 +49,7 @@ _WITHOUT_EFFECT = frozenset(
         "gradient_checkpointing",
         "add_cross_attention",  # refused unless false
         "is_decoder",  # refused unless false
-        "position_embedding_type",  # refused unless absolute
+        "position_embedding_type",  # refused unless it is the family's own
         "id2label",
         "initializer_factor",
         "initializer_range",
@@ -53,12 +63,172 @@ _WITHOUT_EFFECT = frozenset(
         "return_dict",
         "sentence_transformers",
         "task_specific_params",
-        "tie_word_embeddings",
+        "tie_word_embeddings",  # counts where a language head is used
         "torch_dtype",
         "transformers_version",
         "use_cache",
     }
 )
+_LANGUAGE_HEADS = frozenset(set(Head) - set(CLASSIFICATION))
+
+
+def identify(config: JsonObject, tensors: Mapping[str, Tensor]) -> Identified:
+    """What config.json and the tensors say together.
+
+    Raises Refusal: UNSUPPORTED_ARCHITECTURE for families, activations and position embeddings that are not known,
+    REMOTE_CODE_REQUIRED for what only the model's own code computes, UNSUPPORTED_FORMAT for quantised weights,
+    INVALID_FILE for sizes that are not numbers, INCOMPLETE_WEIGHTS, UNEXPECTED_WEIGHTS, CONTRADICTORY_EVIDENCE for
+    tensors that are not those of the family.
+    """
+    _refuse_quantised(config, names=tensors)
+    family = choose_family(config, names=tensors)
+    code = own_code(config)
+    if code is not None and family.is_decoder:
+        raise Refusal(
+            Reason.REMOTE_CODE_REQUIRED,
+            f"{config.path}: the model brings its own Python code (auto_map.{code}), which is never run. It may read "
+            f"in both directions where {family.architecture} reads from left to right, and no tensor shows that: use a "
+            "repository without auto_map",
+        )
+    _check_activation(config, family=family)
+    stored = _rename(tensors, family=family)
+    blueprint = family.describe(Settings(config, names=stored))
+    with_prefix = _saved_with_head(tensors, stored=stored, blueprint=blueprint, family=family)
+    try:
+        found = fit(stored, blueprint=blueprint, family=family, config=config, with_prefix=with_prefix)
+    except Refusal as refusal:
+        raise _blame_own_code(refusal, stored=stored, blueprint=blueprint, code=code) from None
+    return _assemble(config, stored=stored, family=family, blueprint=blueprint, found=found, code=code)
+
+
+def _assemble(
+    config: JsonObject,
+    *,
+    stored: Mapping[str, Tensor],
+    family: Family,
+    blueprint: Blueprint,
+    found: Fit,
+    code: str | None,
+) -> Identified:
+    words = stored.get(blueprint.words) or stored[blueprint.tied[blueprint.words]]
+    positions = blueprint.positions
+    if positions.count < 1:
+        raise Refusal(
+            Reason.INVALID_FILE, f"{config.path}: no position is left for a token ({positions.note}); expected some"
+        )
+    return Identified(
+        family=family.name,
+        is_decoder=family.is_decoder,
+        architectures=family.classes,
+        heads=found.heads,
+        missing_heads=found.missing_heads,
+        label_count=found.label_count,
+        hidden_size=blueprint.width,
+        vocabulary_size=words.shape[0],
+        positions=positions.count,
+        position_note=positions.note,
+        word_tensor=words,
+        position_tensor=stored.get(positions.tensor) if positions.tensor else None,
+        head_tensor=found.head_tensor,
+        overruled=_list_overruled(config, family=family, found=found, code=code),
+        avoid_dtypes=family.avoid_dtypes,
+    )
+
+
+def _list_overruled(config: JsonObject, *, family: Family, found: Fit, code: str | None) -> tuple[str, ...]:
+    """Classes that config.json names and the tensors are not, and code that is not needed."""
+    true = {family.classes[head] for head in found.heads} or {family.architecture}
+    classes = [name for name in config.texts("architectures")[:4] if name not in true]
+    return (
+        *(f"{escape(name[:80])} ({config.path} architectures)" for name in classes),
+        *((f"own code, auto_map.{code} ({config.path})",) if code is not None else ()),
+    )
+
+
+def _refuse_quantised(config: JsonObject, *, names: Iterable[str]) -> None:
+    quantised = next((name for name in names if name.endswith(_QUANTISED)), None)
+    if config.mapping("quantization_config"):
+        raise Refusal(
+            Reason.UNSUPPORTED_FORMAT,
+            f"{config.path}: quantization_config says that the weights are quantised; use the plain float weights",
+        )
+    if quantised is not None:
+        raise Refusal(
+            Reason.UNSUPPORTED_FORMAT,
+            f"the weights hold {quote(quantised)}, which quantisers write (GPTQ, AWQ, bitsandbytes ...): use the plain "
+            "float weights",
+        )
+
+
+def _check_activation(config: JsonObject, *, family: Family) -> None:
+    activation = config.text(family.activation) if family.activation else None
+    if activation is not None and activation not in ACTIVATIONS:
+        raise Refusal(
+            Reason.UNSUPPORTED_ARCHITECTURE,
+            f"{config.path}: {family.activation} is {quote(activation)}; known are {', '.join(sorted(ACTIVATIONS))}",
+        )
+
+
+def _saved_with_head(
+    tensors: Mapping[str, Tensor], *, stored: Mapping[str, Tensor], blueprint: Blueprint, family: Family
+) -> bool:
+    """Whether the body's names have a prefix: all of them or none, else transformers reads only a part."""
+    body = [stored[name].name for name in blueprint.body if name in stored]
+    prefixed = [name for name in body if has_prefix(name, family=family)]
+    if prefixed and len(prefixed) < len(body):
+        plain = next(name for name in body if not has_prefix(name, family=family))
+        raise Refusal(
+            Reason.CONTRADICTORY_EVIDENCE,
+            f"the weights hold {list_names([prefixed[0], plain])}: some names begin with a prefix and some do not, "
+            "so they come from two models; keep one",
+        )
+    return bool(prefixed)
+
+
+def _blame_own_code(
+    refusal: Refusal, *, stored: Mapping[str, Tensor], blueprint: Blueprint, code: str | None
+) -> Refusal:
+    """Tensors that the class does not have, in a model that brings its own code: it is the code that has them."""
+    strange = any(name not in blueprint.body for name in stored)
+    lacking = refusal.reason is Reason.UNEXPECTED_WEIGHTS or (refusal.reason is Reason.INCOMPLETE_WEIGHTS and strange)
+    if code is None or not lacking or any(head in refusal.message for head in Head):
+        return refusal
+    return Refusal(
+        Reason.REMOTE_CODE_REQUIRED,
+        f"{refusal.message}. The model brings its own Python code (auto_map.{code}), which is never run: use a "
+        "repository that was saved for transformers' own class",
+    )
+
+
+def _rename(tensors: Mapping[str, Tensor], *, family: Family) -> dict[str, Tensor]:
+    renamed: dict[str, Tensor] = {}
+    for name, canonical in canonical_names(tensors, family=family).items():
+        if canonical in renamed:
+            raise Refusal(
+                Reason.CONTRADICTORY_EVIDENCE,
+                f"the weights hold {list_names([renamed[canonical].name, name])}, which are the same tensor: keep one",
+            )
+        renamed[canonical] = tensors[name]
+    return renamed
+
+
+def hash_configuration(config: JsonObject, *, heads: Iterable[Head] = ()) -> str:
+    """sha256 (64 hex digits) of the values of config.json that change the numbers.
+
+    Unknown keys count: a new key may matter, and a space named anew is safer than two spaces under one name.
+    Dropout is for training only. `heads` are those that are used: whether words in and words out are one matrix
+    matters to language heads alone.
+    """
+    ignored = _WITHOUT_EFFECT - {"tie_word_embeddings"} if _LANGUAGE_HEADS & set(heads) else _WITHOUT_EFFECT
+    effective = {
+        key: value
+        for key, value in config.values.items()
+        if key not in ignored and "dropout" not in key and value is not None
+    }
+    return hashlib.sha256(json.dumps(effective, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+# What callers used before `identify`.
 
 
 @dataclass(frozen=True)
@@ -74,95 +244,41 @@ class Encoder:
 
 
 def identify_family(config: JsonObject) -> Family:
-    """The family that config.json names.
-
-    Raises Refusal: REMOTE_CODE_REQUIRED when the model brings its own code, UNSUPPORTED_ARCHITECTURE for what is not
-    in FAMILIES, for decoders, and for unknown activations and position embeddings, UNSUPPORTED_FORMAT for quantised
-    weights.
-    """
-    model_type = config.text("model_type")
-    own_code = sorted(name for name in config.mapping("auto_map") if name.startswith("AutoModel"))
-    if own_code:
-        raise Refusal(
-            Reason.REMOTE_CODE_REQUIRED,
-            f"{config.path}: auto_map.{own_code[0]} says that the model brings its own Python code, which is never "
-            "run: choose a revision or a sibling model without auto_map",
-        )
-    family = FAMILIES.get(model_type or "")
-    if family is None:
-        raise Refusal(
-            Reason.UNSUPPORTED_ARCHITECTURE,
-            f"{config.path}: model_type is {quote(model_type)}; served are {', '.join(FAMILIES)}",
-        )
-    if config.flag("is_decoder") or config.flag("add_cross_attention"):
-        raise Refusal(
-            Reason.UNSUPPORTED_ARCHITECTURE,
-            f"{config.path}: is_decoder or add_cross_attention is true; only encoders with full attention are served",
-        )
-    position_type = config.text("position_embedding_type")
-    if position_type not in (None, "absolute"):
-        raise Refusal(
-            Reason.UNSUPPORTED_ARCHITECTURE,
-            f"{config.path}: position_embedding_type is {quote(position_type)}; only absolute is served",
-        )
-    activation = config.text(family.activation)
-    if activation is not None and activation not in ACTIVATIONS:
-        raise Refusal(
-            Reason.UNSUPPORTED_ARCHITECTURE,
-            f"{config.path}: {family.activation} is {quote(activation)}; known are {', '.join(sorted(ACTIVATIONS))}",
-        )
-    if config.mapping("quantization_config"):
-        raise Refusal(
-            Reason.UNSUPPORTED_FORMAT,
-            f"{config.path}: quantization_config says that the weights are quantised; use the plain float weights",
-        )
+    """The family that config.json names. Raises what `identify` raises before it looks at tensors."""
+    code = own_code(config)
+    if code is not None:
+        raise Refusal(Reason.REMOTE_CODE_REQUIRED, f"{config.path}: the model brings its own code, auto_map.{code}")
+    family = choose_family(config, names=())
+    _check_activation(config, family=family)
+    _refuse_quantised(config, names=())
     return family
 
 
 def verify_tensors(tensors: Mapping[str, Tensor], *, config: JsonObject, family: Family) -> Encoder:
-    """Check that the tensors are exactly those of the family, in the shapes that config.json says.
-
-    Raises Refusal: INCOMPLETE_WEIGHTS for missing tensors, UNEXPECTED_WEIGHTS for unknown ones,
-    CONTRADICTORY_EVIDENCE for a head that scores or for shapes that differ from config.json.
-    """
-    stored = _rename(tensors, family=family)
-    sizes = {symbol: _read_size(config, family=family, symbol=symbol) for symbol in family.sizes}
-    if sizes[HIDDEN] % sizes[HEADS]:
+    """The encoder, where the tensors are exactly those of the family; a head that scores is refused."""
+    found = identify(config, tensors)
+    if found.position_tensor is None or found.is_decoder:
+        raise Refusal(Reason.UNSUPPORTED_ARCHITECTURE, f"{family.architecture} is not served yet")
+    if found.heads & set(CLASSIFICATION):
         raise Refusal(
             Reason.CONTRADICTORY_EVIDENCE,
-            f"{config.path}: {family.sizes[HIDDEN]} {sizes[HIDDEN]} cannot be divided among "
-            f"{family.sizes[HEADS]} {sizes[HEADS]}",
+            f"modules.json describes an embedding model, but the weights hold a head that scores or classifies "
+            f"({found.head_tensor.name if found.head_tensor else 'its output'}): save the embedder without that head",
         )
-    expected = family.expected_tensors(layer_count=_read_layer_count(config, family=family))
-    _check_names(stored, expected=expected, family=family, config=config)
-    for name, symbols in expected.items():
-        shape = tuple(sizes[symbol] for symbol in symbols)
-        if stored[name].shape != shape:
-            keys = ", ".join(dict.fromkeys(family.sizes[symbol] for symbol in symbols))
-            raise Refusal(
-                Reason.CONTRADICTORY_EVIDENCE,
-                f"{stored[name].file}: {stored[name].name} has the shape {list(stored[name].shape)}, but {config.path} "
-                f"({keys}) says {list(shape)}: the two files belong to different models",
-            )
-        if not stored[name].is_floating:
-            raise Refusal(
-                Reason.UNSUPPORTED_FORMAT,
-                f"{stored[name].file}: {stored[name].name} is stored as {stored[name].dtype}; expected plain floats",
-            )
-    first, note = _first_position(config, family=family)
     return Encoder(
-        family=family,
-        hidden_size=stored[WORD_TENSOR].shape[1],
-        positions=stored[POSITION_TENSOR].shape[0] - first,
-        position_note=f"{stored[POSITION_TENSOR].shape[0]} positions{note}",
-        word_tensor=stored[WORD_TENSOR],
-        position_tensor=stored[POSITION_TENSOR],
+        family=FAMILIES[found.family],
+        hidden_size=found.hidden_size,
+        positions=found.positions,
+        position_note=found.position_note,
+        word_tensor=found.word_tensor,
+        position_tensor=found.position_tensor,
     )
 
 
 def find_score_head(names: Iterable[str]) -> str | None:
     """The name of a tensor of a classification, reranking or question-answering head, if there is one."""
-    return next((name for name in sorted(names) if name.startswith(_SCORE_HEADS)), None)
+    heads = ("classifier.", "pre_classifier.", "score.", "qa_outputs.", "multiple_choice.")
+    return next((name for name in sorted(names) if name.startswith(heads)), None)
 
 
 def describe_architecture(config: JsonObject, *, encoder: Encoder) -> Evidence:
@@ -174,93 +290,8 @@ def describe_architecture(config: JsonObject, *, encoder: Encoder) -> Evidence:
         value=family.architecture,
         file=config.path,
         key="model_type",
-        note=f"{family.model_type}; every tensor of {family.architecture} is there with its shape",
+        note=f"{family.name}; every tensor of {family.architecture} is there with its shape",
         overruled=tuple(
             f"{escape(name[:80])} ({config.path} architectures)" for name in declared[:4] if name != family.architecture
         ),
     )
-
-
-def hash_configuration(config: JsonObject) -> str:
-    """sha256 (64 hex digits) of the values of config.json that change the vectors.
-
-    Unknown keys count: a new key may matter, and a space named anew is safer than two spaces under one name.
-    Dropout is for training only.
-    """
-    effective = {
-        key: value
-        for key, value in config.values.items()
-        if key not in _WITHOUT_EFFECT and "dropout" not in key and value is not None
-    }
-    return hashlib.sha256(json.dumps(effective, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _rename(tensors: Mapping[str, Tensor], *, family: Family) -> dict[str, Tensor]:
-    renamed: dict[str, Tensor] = {}
-    for name, canonical in canonical_names(tensors, family=family).items():
-        if canonical in renamed:
-            raise Refusal(
-                Reason.CONTRADICTORY_EVIDENCE,
-                f"the weights hold {_list([renamed[canonical].name, name])}, which are the same tensor: keep one",
-            )
-        renamed[canonical] = tensors[name]
-    return renamed
-
-
-def _check_names(
-    stored: Mapping[str, Tensor], *, expected: Mapping[str, object], family: Family, config: JsonObject
-) -> None:
-    missing = [name for name in expected if name not in stored]
-    if missing:
-        raise Refusal(
-            Reason.INCOMPLETE_WEIGHTS,
-            f"the weights lack {_list(missing)} of {family.architecture} as {config.path} describes it; loading "
-            "would fill them with random numbers. Use the complete weights, or the config.json that belongs to them",
-        )
-    head = find_score_head(stored)
-    if head is not None:
-        raise Refusal(
-            Reason.CONTRADICTORY_EVIDENCE,
-            f"modules.json describes an embedding model, but {stored[head].file} holds {escape(head[:120])}, a head "
-            "that scores or classifies: save the embedder without that head; rerankers are not served yet",
-        )
-    unexpected = [name for name in stored if name not in expected and not name.startswith(family.unused)]
-    if unexpected:
-        raise Refusal(
-            Reason.UNEXPECTED_WEIGHTS,
-            f"the weights hold {_list(unexpected)}, which {family.architecture} with "
-            f"{config.values[family.layer_count]} layers does not have: it is another architecture, or config.json "
-            "belongs to another model",
-        )
-
-
-def _read_layer_count(config: JsonObject, *, family: Family) -> int:
-    count = config.required_integer(family.layer_count)
-    if count > _MOST_LAYERS:
-        raise Refusal(
-            Reason.INVALID_FILE, f"{config.path}: {family.layer_count} is {count}; expected at most {_MOST_LAYERS}"
-        )
-    return count
-
-
-def _read_size(config: JsonObject, *, family: Family, symbol: str) -> int:
-    key = family.sizes[symbol]
-    default = family.size_defaults.get(symbol)
-    return default if default is not None and key not in config.values else config.required_integer(key)
-
-
-def _first_position(config: JsonObject, *, family: Family) -> tuple[int, str]:
-    first = family.first_position
-    if first.after_padding_token:
-        padding = config.integer("pad_token_id")
-        if padding is not None and padding < 0:
-            raise Refusal(Reason.INVALID_FILE, f"{config.path}: expected pad_token_id to be 0 or more, found {padding}")
-        index = (first.default_padding_token if padding is None else padding) + 1
-    else:
-        index = first.constant
-    return index, f", the first {index} reserved for padding" if index else ""
-
-
-def _list(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(escape(name[:120]) for name in names[:3]) + more

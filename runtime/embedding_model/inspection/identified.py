@@ -2,19 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
+from embedding_model.inspection.families.heads import Head
 from embedding_model.inspection.tensors import Tensor
 
-
-class Head(StrEnum):
-    """What may stand behind the body of a transformer, by the suffix of transformers' classes."""
-
-    SEQUENCE_CLASSIFICATION = "ForSequenceClassification"
-    TOKEN_CLASSIFICATION = "ForTokenClassification"  # noqa: S105 - a class, not a secret
-    QUESTION_ANSWERING = "ForQuestionAnswering"
-    MASKED_LANGUAGE_MODEL = "ForMaskedLM"
-    CAUSAL_LANGUAGE_MODEL = "ForCausalLM"
+__all__ = ["Head", "Identified"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +18,8 @@ class Identified:
     architectures     class of transformers for each head that the family can have; None is the body alone
     heads             heads whose tensors are all there. A language-model head that is tied to the embeddings counts
                       where the other tensors are named as the class with the head saves them
+    missing_heads     heads that score, that config.json names and the weights lack: loaded as such, they would be newly
+                      initialised and their scores random
     label_count       rows of the classification head's last tensor, for either kind of classification
     hidden_size       width of a token vector
     vocabulary_size   rows of the word embeddings
@@ -40,6 +34,7 @@ class Identified:
     is_decoder: bool
     architectures: Mapping[Head | None, str]
     heads: frozenset[Head]
+    missing_heads: frozenset[Head] = frozenset()
     label_count: int | None
     hidden_size: int
     vocabulary_size: int

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from embedding_model.inspection.families import Family, canonical_names
+from embedding_model.inspection.families.table import is_buffer
 from embedding_model.inspection.tensors import LENGTH_BYTES, parse_header, read_header_length
 from embedding_model.refusal import Reason, Refusal
 from embedding_runtime.files import Files
@@ -91,7 +92,9 @@ def assign(model: nn.Module, *, tensors: dict[str, torch.Tensor], family: Family
             Reason.INCOMPLETE_WEIGHTS,
             f"The weights lack {_list(missing)} of {type(model).__name__}; those layers would be random.",
         )
-    unexpected = sorted(name for name in named.keys() - wanted.keys() if not name.startswith(family.unused))
+    unexpected = sorted(
+        name for name in named.keys() - wanted.keys() if not name.startswith(family.unused) and not is_buffer(name)
+    )
     if unexpected:
         raise Refusal(
             Reason.UNEXPECTED_WEIGHTS,

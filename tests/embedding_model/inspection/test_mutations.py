@@ -9,10 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from json_values import json_values
-from tiny_models import encoder_config, json_file, modules, tiny_embedder
+from tiny_models import ENCODERS, encoder_config, json_file, modules, tiny_embedder
 
 from embedding_model.inspection import inspect
-from embedding_model.inspection.families import FAMILIES
 from embedding_model.refusal import Refusal
 from embedding_model.resolved import Inspection
 from embedding_model.sources.memory import MemorySource
@@ -90,7 +89,7 @@ def edits(document: Any) -> Iterator[Callable[[dict[str, Any]], None]]:
             yield lambda values, key=key, value=value: values.update({key: value})
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ENCODERS)
 def test_no_single_value_of_config_json_changes_the_answer_in_silence(family: str) -> None:
     """A changed value either is refused, leaves every answer alone, or shows in the configuration's hash."""
     files = tiny_embedder(family)

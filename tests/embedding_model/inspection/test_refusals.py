@@ -44,15 +44,15 @@ def sentence(**values: Any) -> dict[str, bytes]:
 
 CASES: dict[str, tuple[dict[str, bytes | None], Reason, str]] = {
     # architecture
-    "a decoder": (
-        config(model_type="qwen3"),
+    "an unknown family": (
+        config(model_type="mamba"),
         Reason.UNSUPPORTED_ARCHITECTURE,
-        'model_type is "qwen3"; served are bert',
+        'model_type is "mamba"; the families that are known are bert',
     ),
     "no model_type": (config(model_type=None), Reason.UNSUPPORTED_ARCHITECTURE, "model_type is not there"),
-    "a BERT with a causal mask": (config(is_decoder=True), Reason.UNSUPPORTED_ARCHITECTURE, "only encoders"),
-    "jina-v2: ALiBi by its own code": (
-        config(auto_map={"AutoModel": "jinaai/jina-bert-implementation--modeling_bert.JinaBertModel"}),
+    "a BERT with a causal mask": (config(is_decoder=True), Reason.UNSUPPORTED_ARCHITECTURE, "is_decoder is true"),
+    "a family that only its own code knows": (
+        config(model_type="llama_bidirec", auto_map={"AutoModel": "modeling.LlamaBidirectionalModel"}),
         Reason.REMOTE_CODE_REQUIRED,
         "auto_map.AutoModel",
     ),
@@ -64,7 +64,7 @@ CASES: dict[str, tuple[dict[str, bytes | None], Reason, str]] = {
     "jina-v2 with nothing but its weights left": (
         weights(without="position_embeddings", encoder__layer__0__mlp__gated_layers__weight=(24, 8)),
         Reason.INCOMPLETE_WEIGHTS,
-        "lack embeddings.position_embeddings.weight",
+        "lack encoder.layer.0.mlp.wo.weight",
     ),
     "quantised weights": (
         config(quantization_config={"quant_method": "bitsandbytes"}),
@@ -87,7 +87,7 @@ CASES: dict[str, tuple[dict[str, bytes | None], Reason, str]] = {
     "config.json promises fewer layers": (
         config(num_hidden_layers=1),
         Reason.UNEXPECTED_WEIGHTS,
-        "BertModel with 1 layers does not have",
+        "BertModel as config.json describes it does not have",
     ),
     "no word embeddings": (weights(without="word_embeddings"), Reason.INCOMPLETE_WEIGHTS, "word_embeddings.weight"),
     "tensors of another family": (weights("mpnet"), Reason.INCOMPLETE_WEIGHTS, "use the complete weights"),
@@ -97,9 +97,9 @@ CASES: dict[str, tuple[dict[str, bytes | None], Reason, str]] = {
         "encoder.layer.0.adapter.weight",
     ),
     "an embedder with a trained head": (
-        weights(classifier__weight=(1, 8)),
+        weights(classifier__weight=(1, 8), classifier__bias=(1,)),
         Reason.CONTRADICTORY_EVIDENCE,
-        "holds classifier.weight, a head that scores",
+        "hold a head that scores",
     ),
     "config.json of a wider model": (
         config(hidden_size=16),

@@ -289,8 +289,8 @@ def test_weights_may_be_stored_in_any_plain_float_type(dtype: str) -> None:
 @pytest.mark.parametrize(
     ("family", "prefix", "extra"),
     [
-        ("bert", "bert.", {"cls.predictions.bias": (17,), "bert.pooler.dense.weight": (8, 8)}),
-        ("bert", "", {"embeddings.position_ids": (1, 40), "pooler.dense.bias": (8,)}),
+        ("bert", "bert.", {"cls.predictions.bias": (17,), "cls.seq_relationship.weight": (2, 8)}),
+        ("bert", "", {"embeddings.position_ids": (1, 40), "pooler.dense.weight": (8, 8), "pooler.dense.bias": (8,)}),
         ("roberta", "roberta.", {"lm_head.bias": (17,)}),
         ("xlm-roberta", "roberta.", {"lm_head.dense.weight": (8, 8)}),
         ("camembert", "roberta.", {}),

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_models import safetensors_file, tensor_shapes, tiny_embedder
+from tiny_models import ENCODERS, encoder_config, safetensors_file, tensor_shapes, tiny_embedder
 
+from embedding_model.inspection.documents import JsonObject
 from embedding_model.inspection.families import FAMILIES
+from embedding_model.inspection.families.heads import Head
+from embedding_model.inspection.families.settings import Settings
 from embedding_model.inspection.tensors import DTYPES
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import ResolvedModel
@@ -188,11 +191,18 @@ def test_every_type_that_inspection_lets_pass_is_read(dtype: str) -> None:
     assert read_tensors({"model.safetensors": bytearray(data)})["buffer"].shape == (3, 2)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ENCODERS)
 def test_whatever_inspection_lets_pass_beside_the_weights_is_loaded(family: str, tmp_path: Path) -> None:
-    beside = {f"{name}{'weight' if name.endswith('.') else ''}": (3,) for name in FAMILIES[family].unused}
-    shapes = tensor_shapes(family, prefix=f"{FAMILIES[family].prefix}.") | beside
-    weights = safetensors_file(shapes, embeddings__position_ids="U16")
+    known, prefix = FAMILIES[family], FAMILIES[family].prefixes[0]
+    described = known.describe(Settings(JsonObject("config.json", encoder_config(family))))
+    beside = {f"{name}weight": (3,) for name in known.leftovers}
+    for name, shape in described.heads[Head.MASKED_LANGUAGE_MODEL].tensors.items():
+        beside[name] = tuple(size.value for size in shape)
+    for name, shape in (item for group in described.optional for item in group.items()):
+        beside[f"{prefix}.{name}"] = tuple(size.value for size in shape)
+    beside[f"{prefix}.embeddings.position_ids"] = (1, 40)
+    shapes = tensor_shapes(family, prefix=f"{prefix}.") | beside
+    weights = safetensors_file(shapes, **{f"{prefix}__embeddings__position_ids": "U16"})
     for path, data in tiny_embedder(family, **{"model.safetensors": weights}).items():
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_bytes(data)

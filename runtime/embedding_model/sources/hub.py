@@ -76,11 +76,9 @@ class HubSource:
     def resolve(
         cls,
         *,
-        access: Access | None = None,
+        access: Access,
         repo: str,
         revision: str,
-        endpoint: str | None = None,
-        token: str | None = None,
         mirror: str | None = None,
         commit: str | None = None,
         client: httpx.Client | None = None,
@@ -99,7 +97,7 @@ class HubSource:
         check_names(repo, revision=revision)
         if commit is not None and not COMMIT.fullmatch(commit):
             raise ValueError("a commit has 40 hex digits")
-        hub = HubClient(access or Access(endpoint=endpoint or "", token=token), client=client)
+        hub = HubClient(access, client=client)
         try:
             found = _ask(hub, repo=repo, revision=commit or revision)
             origin = Origin(

@@ -33,15 +33,7 @@ class HubClient:
     ValueError for an access that cannot be used.
     """
 
-    def __init__(
-        self,
-        access: Access | None = None,
-        *,
-        endpoint: str | None = None,
-        token: str | None = None,
-        client: httpx.Client | None = None,
-    ) -> None:
-        access = access or Access(endpoint=endpoint or "", token=token)
+    def __init__(self, access: Access, *, client: httpx.Client | None = None) -> None:
         self._base = parse_endpoint(access.endpoint)
         self._egress = Egress.of(access)
         self._token = _check_token(access.token)
@@ -104,6 +96,7 @@ class HubClient:
                         response.status_code, response.headers, asked=asked, authenticated=self._token is not None
                     )
                 if response.is_success or (response.status_code == 304 and "if-none-match" in headers):
+                    _check_encoding(response, hub=self.name)
                     return response
                 url = self._next_url(response)
             except BaseException:
@@ -152,6 +145,16 @@ def _check_commit(response: httpx.Response, *, commit: str | None, asked: Asked)
         raise Refusal(
             Reason.HASH_MISMATCH,
             f"hub {asked.hub} answered for commit {answered[:40]!r} of {asked.repo}; expected {commit}",
+        )
+
+
+def _check_encoding(response: httpx.Response, *, hub: str) -> None:
+    """A compressed body was not asked for, and a few bytes of it can unpack to more than memory holds."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise Unavailable(
+            f"hub {hub} answered with the content encoding {encoding[:40]!r}; expected none, as was asked for. Is there"
+            " a proxy in between that compresses?"
         )
 
 

@@ -67,6 +67,7 @@ def error_of(
         return Refusal(
             Reason.REVISION_NOT_FOUND,
             f"{asked.repo} on {asked.hub} has no branch, tag or commit {asked.revision!r}; check the revision",
+            field="model.huggingFace.revision",
         )
     if code == "EntryNotFound" or (status in (404, 410) and asked.path is not None and code == ""):
         return Refusal(Reason.MISSING_FILE, f"hub {asked.hub} has no {_subject(asked)}")

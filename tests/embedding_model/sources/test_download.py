@@ -62,7 +62,7 @@ def target(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def resolved(hub: Hub) -> ResolvedModel:
-    with HubSource.resolve(endpoint=hub.url, repo=REPO, revision="main") as source:
+    with HubSource.resolve(access=Access(endpoint=hub.url), repo=REPO, revision="main") as source:
         return resolved_model(source.origin, manifest=build_manifest(source, paths=select(source)))
 
 
@@ -311,7 +311,7 @@ def test_files_that_are_right_are_kept_and_wrong_ones_replaced(
 def test_two_paths_with_one_content_both_arrive(hub: Hub, target: Path, sleeper: Sleeper) -> None:
     shutil.copyfile(hub.folder / "config.json", hub.folder / "1_Pooling" / "config.json")
     hub.store.push(hub.folder, REPO)
-    with HubSource.resolve(endpoint=hub.url, repo=REPO, revision="main") as source:
+    with HubSource.resolve(access=Access(endpoint=hub.url), repo=REPO, revision="main") as source:
         resolved = resolved_model(source.origin, manifest=build_manifest(source, paths=select(source)))
 
     download(hub, resolved, target, sleeper)
@@ -322,7 +322,7 @@ def test_two_paths_with_one_content_both_arrive(hub: Hub, target: Path, sleeper:
 def test_an_empty_file_arrives(hub: Hub, target: Path, sleeper: Sleeper) -> None:
     (hub.folder / "added_tokens.json").write_bytes(b"")
     hub.store.push(hub.folder, REPO)
-    with HubSource.resolve(endpoint=hub.url, repo=REPO, revision="main") as source:
+    with HubSource.resolve(access=Access(endpoint=hub.url), repo=REPO, revision="main") as source:
         resolved = resolved_model(source.origin, manifest=build_manifest(source, paths=select(source)))
 
     download(hub, resolved, target, sleeper)

@@ -129,6 +129,18 @@ def test_a_redirect_loop_ends() -> None:
         get(hub)
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "zstd", "identity, gzip", "GZIP"])
+def test_a_compressed_answer_is_not_unpacked(encoding: str) -> None:
+    """A bomb of a megabyte unpacks to a gigabyte; nobody asked for compression."""
+    hub = ScriptedHub(
+        lambda request: httpx.Response(200, headers={"Content-Encoding": encoding}, content=iter([b"\0" * 1000]))
+    )
+
+    with pytest.raises(Unavailable, match="content encoding"):
+        get(hub)
+    assert hub.requests[0].headers["accept-encoding"] == "identity"
+
+
 def test_an_endpoint_with_a_path_keeps_it() -> None:
     hub = redirects({})
 

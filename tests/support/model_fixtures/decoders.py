@@ -6,7 +6,7 @@ from model_fixtures import parts, tokenizers
 from model_fixtures.fixture import UNSTATED, Answer, Files, ModelFixture, Reference, Refused
 from model_fixtures.formats import card, dense_files, json_file, library_file, pooling_file, sharded_files
 from model_fixtures.parts import WIDTH, encoder_tensors, folder, pipeline
-from model_fixtures.weights import as_dtype, without_prefix
+from model_fixtures.weights import as_bfloat16, without_prefix
 
 QWEN_KEYS = ("num_key_value_heads", "head_dim", "tie_word_embeddings", "bos_token_id", "eos_token_id", "rope_theta")
 _ST = Reference.SENTENCE_TRANSFORMER
@@ -15,7 +15,7 @@ _LAST = pooling_file(WIDTH, "lasttoken", include_prompt=True)
 _CHAT = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 
 
-def _qwen3_embedding(*, dtype: str | None = None, shards: int = 0, ends: bool = True) -> Files:
+def _qwen3_embedding(*, shards: int = 0, ends: bool = True) -> Files:
     config = parts.qwen3("Qwen3ForCausalLM")
     body = without_prefix(encoder_tensors("Qwen3ForCausalLM", config, *QWEN_KEYS), "model.")
     library = library_file(prompts={"query": _QWEN_QUERY, "document": ""}, similarity_fn_name="cosine")
@@ -34,7 +34,7 @@ def _qwen3_embedding(*, dtype: str | None = None, shards: int = 0, ends: bool = 
     if not shards:
         return files
     del files["model.safetensors"]
-    return {**files, **sharded_files(as_dtype(body, dtype or "BF16"), count=shards)}
+    return {**files, **sharded_files(as_bfloat16(body), count=shards)}
 
 
 def _gte_qwen2() -> Files:
@@ -302,6 +302,7 @@ DECODERS = (
         name="Qwen/Qwen3-Embedding-4B",
         trap="weights in shards, bfloat16",
         build=lambda: _qwen3_embedding(shards=2),
+        reference=_ST,
         answer=_QWEN_ANSWER,
     ),
     ModelFixture(
@@ -321,6 +322,7 @@ DECODERS = (
         name="intfloat/e5-mistral-7b-instruct",
         trap="the end token that is read has to be appended",
         build=lambda: _e5_mistral(ends=True, says_ends=True),
+        reference=_ST,
         answer=_embedding(
             "MistralModel",
             4096,
@@ -342,6 +344,7 @@ DECODERS = (
         name="BAAI/bge-multilingual-gemma2",
         trap="Gemma 2 with its last token",
         build=_gemma2,
+        reference=_ST,
         answer=_embedding(
             "Gemma2Model", 8192, end_token="<eos>", prompts={"web_search_query": f"<instruct>{_QWEN_QUERY}\n<query>"}
         ),

@@ -75,10 +75,11 @@ class Answer:
     sparse: Sparse | None = None
     truncation_side: Side = Side.RIGHT
     padding_side: Side | Unstated = UNSTATED
-    end_token: str | None | Unstated = UNSTATED
+    end_token: str | Unstated | None = UNSTATED
     avoids: str | None = None  # a dtype that must be among avoid_dtypes
     folder: str | None = None
     evidence: tuple[tuple[str, str], ...] = ()  # (field, text that its evidence or its losers contain)
+    has_card_prompts: bool = False  # prompts that no file of the model holds, only the text of its card
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,16 +87,16 @@ class Refused:
     """One of `reasons`, `field` where a field of the spec settles it, and a message that contains `says`."""
 
     reasons: tuple[Reason, ...]
-    field: str | None | Unstated = UNSTATED
+    field: str | Unstated | None = UNSTATED
     says: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFixture:
-    """`name` is the model it stands for (ORGANISATION/NAME on the hub), `variant` what is special about this copy of it.
+    """`name` is the model it stands for (ORGANISATION/NAME on the hub), `variant` what is special about this copy.
 
-    `trap` says in one line why it is hard. `build` makes the files; they are made once. `in_folder` takes the name away:
-    the files are then met in a plain folder. `source` points at the file that decides, for people.
+    `trap` says in one line why it is hard. `build` makes the files, once. With `in_folder` they are met in a plain
+    folder, which does not tell the name.
     """
 
     name: str

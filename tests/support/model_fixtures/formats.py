@@ -2,6 +2,7 @@
 
 import json
 import math
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,14 +97,16 @@ def new_pooling_file(width: int, mode: str, **more: Any) -> bytes:
     return json_file({"embedding_dimension": width, "pooling_mode": mode, "include_prompt": True, **more})
 
 
-def dense_files(
-    folder: str, *, width: int, out: int, activation: str, bias: bool = True, data: Tensors | None = None
-) -> dict[str, bytes]:
-    tensors = {"linear.weight": Stored((out, width)), **({"linear.bias": Stored((out,))} if bias else {})}
+def dense_files(folder: str, *, width: int, out: int, activation: str, bias: bool = True) -> dict[str, bytes]:
+    """A Dense module that takes the first values and repeats them where it is wider."""
+    rows = b"".join(
+        struct.pack(f"<{width}f", *(column == row % width for column in range(width))) for row in range(out)
+    )
+    tensors = {"linear.weight": Stored((out, width), data=rows), **({"linear.bias": Stored((out,))} if bias else {})}
     config = {"in_features": width, "out_features": out, "bias": bias, "activation_function": activation}
     return {
         f"{folder}/config.json": json_file(config),
-        f"{folder}/model.safetensors": safetensors_file(data or tensors),
+        f"{folder}/model.safetensors": safetensors_file(tensors),
     }
 
 

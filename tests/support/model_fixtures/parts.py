@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from embedding_model.resolved import Pooling, Task
+from model_fixtures.fixture import Answer
 from model_fixtures.formats import (
     Stored,
     Tensors,
@@ -13,7 +15,7 @@ from model_fixtures.formats import (
     safetensors_file,
     sentence_file,
 )
-from model_fixtures.tokenizers import VOCABULARY
+from model_fixtures.tokenizers import VOCABULARY, wordpiece
 from model_fixtures.weights import class_tensors
 
 WIDTH = 16
@@ -218,7 +220,7 @@ def pipeline(
     *,
     pooling: bytes | str = "mean_tokens",
     types: tuple[str, ...] = ("Transformer", "Pooling", "Normalize"),
-    length: int | None | str = 512,
+    length: int | str | None = 512,
     lowercase: bool = False,
     library: bytes | None = None,
     new: bool = False,
@@ -234,3 +236,15 @@ def pipeline(
     if not isinstance(length, str):
         files["sentence_bert_config.json"] = sentence_file(length, lowercase=lowercase)
     return {**files, "README.md": readme} if readme is not None else files
+
+
+def bert_embedder(**pipe: Any) -> dict[str, bytes]:
+    """A BERT embedder; `pipe` as in `pipeline`."""
+    config = bert()
+    return folder(config, encoder_tensors("BertModel", config), wordpiece(), pipeline(**pipe))
+
+
+def embedding(architecture: str, length: int, pooling: Pooling, **more: Any) -> Answer:
+    """The answer for an embedder that normalises and has no prompts, unless `more` says otherwise."""
+    values = {"dimensions": WIDTH, "normalize": True, "prompts": {}, **more}
+    return Answer(task=Task.EMBEDDING, architecture=architecture, max_input_tokens=length, pooling=pooling, **values)

@@ -263,12 +263,14 @@ RERANKERS = (
         variant="with sentence-transformers' files",
         trap="LogitScore names the two tokens by id",
         build=lambda: _qwen3("Qwen3ForCausalLM", _logit_score()),
+        reference=_CE,
         answer=_rerank("Qwen3ForCausalLM", 40960, score=_YES_NO),
     ),
     ModelFixture(
         name="tomaarsen/Qwen3-Reranker-0.6B-seq-cls",
         trap="one logit, but the texts still have to be put into the template",
         build=lambda: _qwen3("Qwen3ForSequenceClassification", {"README.md": _RANKING}, **_ONE, pad_token_id=40),
+        reference=_CE,
         answer=_rerank(
             "Qwen3ForSequenceClassification", 40960, score=Score(rule=ScoreRule.CLASSIFICATION_HEAD, has_template=True)
         ),
@@ -333,6 +335,7 @@ RERANKERS = (
         build=lambda: _roberta(
             "roberta", "admiration", "anger", "joy", "neutral", problem_type="multi_label_classification"
         ),
+        reference=_CE,
         answer=_classify(
             "RobertaForSequenceClassification", "admiration", "anger", "joy", "neutral", activation=Activation.SIGMOID
         ),
@@ -341,6 +344,7 @@ RERANKERS = (
         name="acme/sentiment-bert",
         trap="two labels with names",
         build=lambda: _bert("NEGATIVE", "POSITIVE"),
+        reference=_CE,
         answer=_classify(_BERT, "NEGATIVE", "POSITIVE"),
     ),
     ModelFixture(

@@ -12,8 +12,9 @@ _PATH = "sentence_transformers.sparse_encoder.models"
 _POOLING = json_file(
     {"pooling_strategy": "max", "activation_function": "relu", "word_embedding_dimension": tokenizers.VOCABULARY}
 )
+_WORDPIECES = len(tokenizers.wordpiece()["vocab.txt"].splitlines())  # the table has one weight for each token
 _NEW_POOLING = json_file(
-    {"pooling_strategy": "max", "activation_function": "log1p_relu", "embedding_dimension": tokenizers.VOCABULARY}
+    {"pooling_strategy": "max", "activation_function": "log1p_relu", "embedding_dimension": _WORDPIECES}
 )
 
 
@@ -37,7 +38,7 @@ def _splade() -> Files:
     }
 
 
-def _distilbert() -> dict[str, object]:
+def _distilbert(vocabulary: int) -> dict[str, object]:
     return {
         "activation": "gelu",
         "architectures": ["DistilBertForMaskedLM"],
@@ -56,13 +57,13 @@ def _distilbert() -> dict[str, object]:
         "sinusoidal_pos_embds": False,
         "tie_weights_": True,
         "torch_dtype": "float32",
-        "vocab_size": tokenizers.VOCABULARY,
+        "vocab_size": vocabulary,
     }
 
 
 def _inference_free() -> Files:
     """As opensearch's third version is published: a Router with a table for queries and a model for documents."""
-    config = _distilbert()
+    config = _distilbert(_WORDPIECES)
     tensors = encoder_tensors("DistilBertForMaskedLM", config, "dim", "hidden_dim", "n_heads", "n_layers")
     tokenizer = tokenizers.wordpiece(kind="DistilBertTokenizer")
     document = {f"document_0_MLMTransformer/{path}": data for path, data in folder(config, tensors, tokenizer).items()}
@@ -77,9 +78,7 @@ def _inference_free() -> Files:
         **document,
         **query,
         "query_0_SparseStaticEmbedding/config.json": json_file({"frozen": False}),
-        "query_0_SparseStaticEmbedding/model.safetensors": safetensors_file(
-            {"weight": Stored((tokenizers.VOCABULARY,))}
-        ),
+        "query_0_SparseStaticEmbedding/model.safetensors": safetensors_file({"weight": Stored((_WORDPIECES,))}),
         "document_0_MLMTransformer/sentence_bert_config.json": sentence_file(512),
         "document_1_SpladePooling/config.json": _NEW_POOLING,
         "router_config.json": json_file(
@@ -107,13 +106,15 @@ def _opensearch_old() -> Files:
     }
 
 
-def _answer(length: int, *, architecture: str = "BertForMaskedLM", **sparse: str) -> Answer:
+def _answer(
+    length: int, *, architecture: str = "BertForMaskedLM", dimensions: int = tokenizers.VOCABULARY, **sparse: str
+) -> Answer:
     values = {"activation": "relu", **sparse}
     return Answer(
         task=Task.SPARSE,
         architecture=architecture,
         max_input_tokens=length,
-        dimensions=tokenizers.VOCABULARY,
+        dimensions=dimensions,
         sparse=Sparse(pooling=Pooling.MAX, **values),
     )
 
@@ -145,9 +146,11 @@ SPARSE = (
         name="opensearch-project/opensearch-neural-sparse-encoding-doc-v3-distill",
         trap="queries never see the model: a table of weights stands in for it",
         build=_inference_free,
+        reference=_SE,
         answer=_answer(
             512,
             architecture="DistilBertForMaskedLM",
+            dimensions=_WORDPIECES,
             activation="log1p_relu",
             query_weights="query_0_SparseStaticEmbedding/model.safetensors",
         ),

@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from hostile_pickles import write_hostile
+from images import files_layer
+from images import image as make_image
 from pickled_models import model_files, noisy_tensors, sharded_files, write_files
+from runtime_under_test import resolved_model
 from safetensors.torch import load_file
+from scripted_registry import Answer, Request, Script, basic, scripted_registry
 from tiny_models import tiny_embedder
 
 from embedding_model.cache.destination import CacheDestination
@@ -21,6 +25,7 @@ from embedding_model.sources.destination import FolderDestination
 from embedding_model.sources.folder import FolderSource
 from embedding_model.sources.progress import Meter
 from embedding_runtime.conversion.repetition import convert_entries, missing_conversions
+from embedding_runtime.fetching import FetchSettings, fetch_model
 from embedding_runtime.resolving import ConversionPolicy, ResolveSettings, resolve_model
 from localcluster.hub.server import running
 from localcluster.hub.store import Store
@@ -96,6 +101,32 @@ def test_an_images_folder_has_the_digest_as_its_revision(tmp_path: Path) -> None
     folder = write_files(tmp_path, tiny_embedder())
     found = resolve_model(ResolveSettings(origin=origin, access=NOWHERE, folder=folder), meter=Meter())
     assert found.origin == origin.model_copy(update={"revision": digest})
+
+
+def test_an_image_is_pulled_with_the_first_secret_that_knows_its_registry(tmp_path: Path) -> None:
+    with scripted_registry() as registry:
+        reference = registry.add(make_image(files_layer(tiny_embedder())))
+        registry.scripts.append(require_basic("user", "secret"))
+        secrets = [tmp_path / name for name in ("missing", "other", "right")]
+        secrets[1].write_text(pull_secret("registry.example.com", username="user", password="wrong"))
+        secrets[2].write_text(pull_secret(reference.registry, username="user", password="secret"))
+        origin = Origin(kind=SourceKind.IMAGE, image=str(reference), path="/models")
+        settings = ResolveSettings(
+            origin=origin, access=registry.access, work=tmp_path / "work", pull_secrets=tuple(secrets)
+        )
+        (tmp_path / "work" / "image").mkdir(parents=True)
+        (tmp_path / "work" / "image" / "left.bin").write_bytes(b"by an earlier process")
+        meter = Meter()
+        found = resolve_model(settings, meter=meter)
+    assert found.origin == origin.model_copy(update={"revision": reference.digest})
+    assert found.manifest == resolve_claim(write_files(tmp_path / "model", tiny_embedder())).manifest
+    assert meter.read().bytes_done == meter.read().bytes > 0
+
+
+def test_an_image_without_a_place_to_pull_it_to_is_a_mistake_of_the_caller() -> None:
+    origin = Origin(kind=SourceKind.IMAGE, image="registry.example.com/x@sha256:" + "a" * 64)
+    with pytest.raises(ValueError, match="--work"):
+        resolve_model(ResolveSettings(origin=origin, access=NOWHERE), meter=Meter())
 
 
 def test_a_claim_without_its_folder_is_a_mistake_of_the_caller() -> None:
@@ -187,11 +218,14 @@ def test_a_sharded_pickle_of_a_hub_is_converted_shard_by_shard_and_repeated_by_a
     assert progress.bytes == progress.bytes_done > 0
     assert not list(work.rglob("*.bin")), "a pickle is deleted once it is converted"
 
-    served = FolderDestination(tmp_path / "served")
-    convert_entries(found.manifest, locate=lambda entry: folder / entry.path, destination=served, discard=False)
-    assert missing_conversions(found.manifest, destination=served) == ()
-    weight_map = json.loads((tmp_path / "served" / "model.safetensors.index.json").read_bytes())["weight_map"]
-    tensors = {name: load_file(tmp_path / "served" / path)[name] for name, path in weight_map.items()}
+    served, work = tmp_path / "served", tmp_path / "work of the pod"
+    model = resolved_model().model_copy(update=dict(found))
+    fetch_model(model, settings=FetchSettings(access=Access(endpoint=hub), target=served, work=work), meter=Meter())
+    assert missing_conversions(found.manifest, destination=FolderDestination(served)) == ()
+    assert not list(served.rglob("*.bin"))
+    assert not list(work.rglob("*.bin"))
+    weight_map = json.loads((served / "model.safetensors.index.json").read_bytes())["weight_map"]
+    tensors = {name: load_file(served / path)[name] for name, path in weight_map.items()}
     assert same_tensors(tensors, noisy_tensors(seed=3))
 
 
@@ -224,6 +258,19 @@ def test_a_pickle_with_code_is_refused_in_words(tmp_path: Path) -> None:
     assert refused.field == "model.conversion"
     assert "would run code" in refused.message
     assert [path for path in (tmp_path / "work").rglob("*") if path.is_file()] == []
+
+
+def require_basic(username: str, password: str) -> Script:
+    def script(request: Request) -> Answer | None:
+        if request.headers.get("authorization") == basic(username, password):
+            return None
+        return Answer(status=401, headers={"www-authenticate": 'Basic realm="registry"'})
+
+    return script
+
+
+def pull_secret(host: str, *, username: str, password: str) -> str:
+    return json.dumps({"auths": {host: {"username": username, "password": password}}})
 
 
 def same_tensors(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> bool:

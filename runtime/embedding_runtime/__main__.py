@@ -4,7 +4,7 @@ import importlib
 
 import click
 
-COMMANDS = ("serve", "fetch", "verify", "inspect", "resolve", "convert")
+COMMANDS = ("serve", "fetch", "prune", "verify", "inspect", "resolve", "convert")
 
 
 class Commands(click.Group):

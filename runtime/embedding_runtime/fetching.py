@@ -24,9 +24,9 @@ class FetchSettings:
     target: Path | None = None  # a folder to fill
     cache: Path | None = None  # a volume that pods share; only the folder embedding-operator-v1 below it is touched
     cache_verify: CacheVerify = CacheVerify.FULL
-    folder: Path | None = None  # where a model from a volume is mounted
+    folder: Path | None = None  # where a model from a claim or an image volume is mounted
     work: Path | None = None  # where pickles lie until they are converted
-    pull_secret: Path | None = None  # a .dockerconfigjson
+    pull_secrets: Sequence[Path] = ()  # .dockerconfigjson files; the first that knows the registry counts
     connections: int = CONNECTIONS
 
 
@@ -66,8 +66,29 @@ def _fetch(
         )
     elif settings.folder is not None:
         copy(entries, folder=settings.folder, destination=destination, meter=meter)
+    elif origin.kind is SourceKind.IMAGE:
+        _pull(entries, image=origin.image or "", settings=settings, destination=destination, meter=meter)
     else:
         raise ValueError(f"a model from {origin.kind} is fetched from where it is mounted; give --folder")
+
+
+def _pull(
+    entries: Sequence[FileEntry], *, image: str, settings: FetchSettings, destination: Destination, meter: Meter
+) -> None:
+    from embedding_model.sources.registry import parse_reference, pull_entries
+    from embedding_runtime.resolving import read_credentials
+
+    reference = parse_reference(image)
+    pull_entries(
+        entries,
+        reference=reference,
+        access=settings.access,
+        registry=reference.registry,  # whoever gave the access chose it for this registry
+        credentials=read_credentials(settings.pull_secrets, reference=reference),
+        destination=destination,
+        meter=meter,
+        connections=settings.connections,
+    )
 
 
 def _convert(resolved: ResolvedModel, *, settings: FetchSettings, destination: Destination, meter: Meter) -> None:

@@ -38,8 +38,7 @@ class CacheDestination:
                 self._verify is CacheVerify.QUICK or hash_in_place(place) == (entry.size, entry.sha256)
             )
             if found:
-                with contextlib.suppress(OSError):  # a read-only mount, or a blob of another user
-                    os.utime(place, follow_symlinks=False)
+                _mark_used(place)
             return found
 
     def part(self, entry: FileEntry) -> Path:
@@ -60,6 +59,7 @@ class CacheDestination:
                 part.unlink(missing_ok=True)  # somebody was first, and its readers keep what they have open
             else:
                 publish(part, place=place)
+                _mark_used(place)
             for note in part.parent.glob(f"{part.name}*"):
                 note.unlink(missing_ok=True)
             self.release(part)
@@ -113,6 +113,12 @@ class CacheDestination:
             return False
         self._locks[part] = descriptor
         return True
+
+
+def _mark_used(path: Path) -> None:
+    """`prune` goes by it. Not on a read-only mount, and not for a blob of another user whose group is not ours."""
+    with contextlib.suppress(OSError):
+        os.utime(path, follow_symlinks=False)
 
 
 def _size(path: Path) -> int | None:

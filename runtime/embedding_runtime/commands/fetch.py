@@ -19,6 +19,7 @@ from embedding_runtime.termination import report_failure
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
+HUB = "https://huggingface.co"
 CERTIFICATES = "EMBEDDING_RUNTIME_CERTIFICATES"
 
 
@@ -33,19 +34,24 @@ CERTIFICATES = "EMBEDDING_RUNTIME_CERTIFICATES"
     show_default=True,
     help="What is checked of files that are in the cache already: Full is their sha256, Quick their size.",
 )
-@flag("--folder", type=FOLDER, help="Where a model from a volume is mounted.")
+@flag("--folder", type=FOLDER, help="Where a model from a claim, or an image, is mounted.")
 @flag("--work", type=FOLDER, help="Folder for pickles until they are converted.")
-@flag("--endpoint", default="https://huggingface.co", show_default=True, help="The hub, or the registry, to ask.")
+@flag("--endpoint", default=HUB, show_default=True, help="The hub, or the registry, to ask.")
 @flag(
     "--redirect-host",
     "redirect_hosts",
     multiple=True,
-    default=HUB_REDIRECT_HOSTS,
-    show_default=True,
-    help="A host that the endpoint may redirect to; `*.` stands for any name below. Repeatable.",
+    help="A host that the endpoint may redirect to; `*.` stands for any name below. Repeatable. "
+    f"[default: {', '.join(HUB_REDIRECT_HOSTS)} for {HUB}, else none]",
 )
 @flag("--token-file", type=FILE, help="File with the hub's token. [default: the variable HF_TOKEN]")
-@flag("--pull-secret", type=FILE, help="File of registry credentials (.dockerconfigjson).")
+@flag(
+    "--pull-secret",
+    "pull_secrets",
+    type=FILE,
+    multiple=True,
+    help="File of registry credentials (.dockerconfigjson). Repeatable; the first that knows the registry counts.",
+)
 @flag(
     "--connections",
     default=CONNECTIONS,
@@ -66,7 +72,7 @@ def fetch(
     endpoint: str,
     redirect_hosts: tuple[str, ...],
     token_file: Path | None,
-    pull_secret: Path | None,
+    pull_secrets: tuple[Path, ...],
     connections: int,
     keys: Path | None,
     host: str,
@@ -93,7 +99,7 @@ def fetch(
         settings = FetchSettings(
             access=Access(
                 endpoint=endpoint,
-                redirect_hosts=redirect_hosts,
+                redirect_hosts=redirect_hosts or (HUB_REDIRECT_HOSTS if endpoint == HUB else ()),
                 certificates=os.environ.get(CERTIFICATES) or None,
                 token=read_token(token_file),
             ),
@@ -102,7 +108,7 @@ def fetch(
             cache_verify=cache_verify,
             folder=folder,
             work=work,
-            pull_secret=pull_secret,
+            pull_secrets=pull_secrets,
             connections=connections,
         )
         status = uvloop.run(

@@ -14,6 +14,7 @@ a writer out of it. Nothing read from it is trusted beyond what `CacheVerify` sa
 import contextlib
 import os
 import stat
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 
@@ -71,34 +72,40 @@ class CacheLayout:
             _write_tag(self.folder / TAG_FILE)
 
     def make_folder(self, folder: Path) -> None:
-        """The folder, below the cache's own, with all above it. Raises OSError, Unavailable."""
-        current = self.root
-        for part in folder.relative_to(self.root).parts:
-            current = current / part
+        """The folder, below the cache's own, with all above it. Raises OSError, Unavailable as `check_folder` does."""
+        for current in self._way_to(folder):
             with contextlib.suppress(FileExistsError):
                 current.mkdir()
                 _allow(current, mode=FOLDER_MODE)
-        self.check_folder(folder)
+            _check(current)
 
     def check_folder(self, folder: Path) -> None:
         """Raises Unavailable where anything between the root and the folder is there and is not a folder, OSError."""
+        for current in self._way_to(folder):
+            try:
+                _check(current)
+            except FileNotFoundError:
+                return
+
+    def _way_to(self, folder: Path) -> Iterator[Path]:
         current = self.root
         for part in folder.relative_to(self.root).parts:
             current = current / part
-            try:
-                mode = current.lstat().st_mode
-            except FileNotFoundError:
-                return
-            if not stat.S_ISDIR(mode):
-                raise Unavailable(
-                    f"{current} must be the cache's folder, but is a link or a file; remove it, or use another volume"
-                )
+            yield current
 
 
 def share_file(descriptor: int) -> None:
     """Let the volume's group use a new file, where the file system knows modes."""
     with contextlib.suppress(OSError):
         os.fchmod(descriptor, FILE_MODE)
+
+
+def _check(folder: Path) -> None:
+    """Before anything below it is made or read: a link here would lead out of the cache."""
+    if not stat.S_ISDIR(folder.lstat().st_mode):
+        raise Unavailable(
+            f"{folder} must be the cache's folder, but is a link or a file; remove it, or use another volume"
+        )
 
 
 def _allow(folder: Path, *, mode: int) -> None:

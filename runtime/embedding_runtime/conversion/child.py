@@ -19,7 +19,7 @@ from embedding_runtime.conversion.checkpoint import (
     write_safetensors,
 )
 from embedding_runtime.conversion.report import MOST_NAMES, NAME_CHARACTERS, ChildReport, Problem
-from embedding_runtime.conversion.sandbox import Unprotected, shut_in
+from embedding_runtime.conversion.sandbox import Unprotected, end_with_parent, shut_in
 
 REPORT = 1  # stdout
 _STDERR = 2
@@ -31,6 +31,7 @@ _SPARE_MEMORY = 1024 * 1024 * 1024  # bytes of address space: the pickle's objec
 
 def main() -> None:
     source, target, size, seconds = map(int, sys.argv[1:5])
+    end_with_parent()
     torch.set_num_threads(1)  # a thread could not be started later
     rehearse()
     limit = _GROWTH * size

@@ -8,10 +8,12 @@ no way back.
 Landlock would add nothing: no path can be opened at all. The price is that everything has to be imported before.
 """
 
+import ctypes
 import errno
 import mmap
 import os
 import resource
+import signal
 import socket
 from collections.abc import Collection
 from pathlib import Path
@@ -52,6 +54,7 @@ _ALLOWED = (
 _DESCRIPTOR_ONLY = ("newfstatat",)  # glibc asks for a descriptor's size in this way, with AT_EMPTY_PATH
 _AT_EMPTY_PATH = 0x1000
 _MAPPING = ("mmap", "mprotect")
+_PR_SET_PDEATHSIG = 1
 
 
 class Unprotected(Exception):
@@ -60,6 +63,11 @@ class Unprotected(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+
+def end_with_parent() -> None:
+    """From now on the kernel kills this process when the thread that started it ends (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def shut_in(*, keep: Collection[int], memory_bytes: int, file_bytes: int, cpu_seconds: int) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -110,6 +112,22 @@ def test_the_process_serves_until_sigterm_and_only_to_the_operator(tmp_path: Pat
         assert httpx.get(f"{process.private_url}/result").status_code == 403
         process.terminate()
         assert process.exit_status() == 0
+
+
+def test_sigterm_while_a_volume_is_hashed_ends_the_job_at_once(tmp_path: Path) -> None:
+    port = free_port()
+    script = (
+        "import sys, threading, uvloop\n"
+        "from embedding_runtime.resolve_job import serve_result\n"
+        "resolve = lambda meter: threading.Event().wait()\n"
+        f"sys.exit(uvloop.run(serve_result(resolve, keys=None, host='127.0.0.1', port={port})))\n"
+    )
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-c", script], stderr=log)
+    with ServedProcess(process=process, port=0, private_port=port, log=tmp_path / "log") as hashing:
+        hashing.wait("/live")
+        hashing.terminate()
+        assert hashing.exit_status(seconds=30) == 0
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,8 @@ def test_code_that_gets_past_torchs_guard_can_reach_nothing(tmp_path: Path) -> N
             "memfd": "os.memfd_create('x')",
             "pipe": "os.pipe()",
             "duplicate": "os.dup(1)",
+            "a great deal of memory": "len(bytearray(4 << 30))",
+            "a great file": "os.ftruncate(int(sys.argv[2]), 4 << 20)",
         }
         numbers = {"ptrace": 101, "io_uring_setup": 425, "process_vm_readv": 310, "pidfd_getfd": 438, "prctl": 157}
         if os.uname().machine == "x86_64":
@@ -102,6 +104,7 @@ def test_code_that_gets_past_torchs_guard_can_reach_nothing(tmp_path: Path) -> N
     assert found.report.dropped_count == len(tries)
     outcomes = dict(item.split(": ", 1) for item in (*found.report.dropped, *found.report.tied))
     otherwise = {"look up a name": "gaierror", "system": "KeyError", "thread": "RuntimeError"}
+    otherwise |= {"a great deal of memory": "MemoryError", "a great file": "OSError"}
     assert outcomes == {what: otherwise.get(what, "PermissionError") for what in tries}
     assert secret.read_text() == "hf_secret"
 

@@ -1,5 +1,6 @@
 """Which tensors a conversion keeps, and in which bytes."""
 
+import hashlib
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -177,3 +178,19 @@ def test_a_truncated_checkpoint_is_refused() -> None:
     with pytest.raises(Unusable) as raised:
         read_checkpoint(io.BytesIO(data[: len(data) // 2]))
     assert raised.value.problem is Problem.DAMAGED
+
+
+def test_the_bytes_are_these_for_good(tmp_path: Path) -> None:
+    """Recorded hashes live in the status of models: who changes this makes pods refuse what was resolved before."""
+    shared = torch.arange(8, dtype=torch.float32).reshape(2, 4)
+    tensors = {
+        "embeddings.word_embeddings.weight": shared,
+        "cls.decoder.weight": shared,
+        "half": torch.arange(3, dtype=torch.float16),
+        "brain": torch.arange(3, dtype=torch.bfloat16),
+        "ids": torch.arange(2, dtype=torch.int64),
+        "mask": torch.tensor([True, False]),
+        "Größe": shared.t(),
+    }
+    data = write(read_checkpoint(saved(tensors)), tmp_path / "x")
+    assert hashlib.sha256(data).hexdigest() == "13c7b9ab46d035ec464d562b10d14238916442d1b4a03536a87705e497e4da4b"

@@ -5,13 +5,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import pairwise
 from typing import TypeVar
 
 import pytest
 from manual_clock import ManualClock, settle
 
 from embedding_model.goldens.cases import CaseSet, SimilarityCase
-from embedding_model.ports import GateState, GoldensReport, JobReport, JobState
+from embedding_model.ports import GateState, GoldensReport, JobReport, JobState, Progress
 from embedding_operator.audit.auditor import (
     FAILED_TRIAL_SECONDS,
     PARALLEL,
@@ -44,6 +45,7 @@ class Pods:
         self.reports: dict[str, GoldensReport] = {}
         self.trials: dict[str, GoldensReport] = {}
         self.job_reports: dict[str, JobReport] = {}
+        self.fetches: dict[str, Progress] = {}
         self.asked: Counter[str] = Counter()
 
     async def goldens(self, ip: str) -> GoldensReport:
@@ -54,6 +56,9 @@ class Pods:
 
     async def job_report(self, ip: str) -> JobReport:
         return self._answer(self.job_reports, ip, question=f"result {ip}")
+
+    async def progress(self, ip: str) -> Progress:
+        return self._answer(self.fetches, ip, question=f"progress {ip}")
 
     def _answer(self, answers: Mapping[str, Answer], ip: str, *, question: str) -> Answer:
         self.asked[question] += 1
@@ -333,3 +338,77 @@ async def test_a_jobs_pod_is_asked_until_its_report_is_final(clock: ManualClock,
         await clock.advance(60)
         assert pods.asked["result 10.0.0.1"] == asked
     assert told == [KEY, KEY]
+
+
+def fetched(count: int) -> Progress:
+    return Progress(files=2, files_done=0, bytes=1000, bytes_done=count)
+
+
+async def test_progress_is_shown_every_ten_seconds_at_most_however_many_pods_fetch(
+    clock: ManualClock, pods: Pods
+) -> None:
+    told: list[float] = []
+    refs = [pod(f"pod-{number}", ip=f"10.0.0.{number}") for number in range(1, 6)]
+    auditor = Auditor(
+        pods,
+        on_change=lambda key: told.append(clock.monotonic()),
+        refresh_seconds=15.0,
+        clock=clock,
+        jitter=lambda: 0.0,
+    )
+    for second in range(100):
+        for ref in refs:
+            pods.fetches[ref.ip] = fetched(second)
+        with auditor.round_of(KEY):
+            for ref in refs[: 1 + second]:  # they start one after the other
+                auditor.progress(ref)
+        await clock.advance(1)
+    await auditor.close()
+    assert min(later - before for before, later in pairwise(told)) >= 10
+    assert len(told) >= 9
+    assert sum(pods.asked.values()) <= 5 * 11
+
+
+async def test_progress_is_not_asked_of_a_pod_that_has_fetched_everything(clock: ManualClock, pods: Pods) -> None:
+    pods.fetches["10.0.0.1"] = fetched(1)
+    async with auditor_of(pods, clock=clock, told=[]) as auditor:
+        with auditor.round_of(KEY):
+            auditor.progress(pod())
+        await clock.advance(5)
+        with auditor.round_of(KEY):
+            auditor.goldens(pod())
+        await clock.advance(60)
+    assert pods.asked["progress 10.0.0.1"] == 1
+
+
+async def test_the_progress_of_a_job_is_held_back_and_its_result_is_not(clock: ManualClock, pods: Pods) -> None:
+    told: list[Key] = []
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        for second in range(25):
+            pods.job_reports["10.0.0.1"] = JobReport(state=JobState.RUNNING, progress=fetched(second))
+            with auditor.round_of(KEY):
+                auditor.job_report(pod())
+            await clock.advance(1)
+        assert len(told) == 3
+        with auditor.round_of(KEY):
+            shown = auditor.job_report(pod())
+        assert shown is not None
+        assert shown.progress is not None
+        pods.job_reports["10.0.0.1"] = JobReport(state=JobState.DONE)
+        await clock.advance(1)
+        assert len(told) == 4
+        with auditor.round_of(KEY):
+            assert auditor.job_report(pod()) == JobReport(state=JobState.DONE)
+
+
+async def test_a_pod_that_fetches_and_cannot_be_asked_is_no_trouble(clock: ManualClock, pods: Pods) -> None:
+    """Its main container does not run yet, so nobody expects an answer."""
+    told: list[Key] = []
+    waiting = replace(pod(), is_running=False)
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        with auditor.round_of(KEY):
+            assert auditor.progress(waiting) is None
+        await clock.advance(SILENT_SECONDS * 3)
+        with auditor.round_of(KEY):
+            assert auditor.unreachable(waiting) is None
+    assert told == []

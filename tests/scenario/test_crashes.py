@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 
 import pytest
 from faulty_gateway import (
@@ -16,11 +17,13 @@ from faulty_gateway import (
     timeout,
     too_many_requests,
 )
-from model_samples import COMMIT, golden, hub_spec, request_token, resolved, verified_by
+from model_samples import COMMIT, OTHER_COMMIT, REPO, golden, hub_spec, request_token, resolved, verified_by
 from simulated_cluster import SimulatedCluster
 
+from embedding_model.resolved import Declared, Origin, SourceKind, Task
 from embedding_operator.kube.gateway import GatewayError
 from embedding_operator.kube.memory import WRITES
+from embedding_operator.observe.facts import Head
 
 Story = Callable[[SimulatedCluster, FaultyGateway], Awaitable[None]]
 
@@ -42,7 +45,35 @@ async def _change_goldens(cluster: SimulatedCluster, gateway: FaultyGateway) -> 
     await _live(cluster, gateway)
 
 
-STORIES: dict[str, Story] = {"be born": _be_born, "move": _move, "change goldens": _change_goldens}
+async def _follow(cluster: SimulatedCluster, gateway: FaultyGateway) -> None:
+    """A tracked branch moves within its space, and back, which an old ConfigMap must not confuse."""
+    source = {"huggingFace": {"repo": REPO, "revision": "main", "updatePolicy": "Track"}}
+    cluster.create_model(hub_spec(model=source))
+    await _live(cluster, gateway)
+    asked = Origin(kind=SourceKind.HUGGING_FACE, repo=REPO, requested="main").request_key()
+    for hour, commit in ((13, OTHER_COMMIT), (14, COMMIT)):
+        seen = datetime(2026, 3, 1, hour, tzinfo=UTC)
+        cluster.facts.heads[asked] = Head(commit=commit, seen_at=seen)
+        cluster.facts.resolutions[request_token(commit=commit)] = resolved(revision=commit)
+        await _live(cluster, gateway)
+        assert cluster.status()["model"]["revision"] == commit
+
+
+async def _declare(cluster: SimulatedCluster, gateway: FaultyGateway) -> None:
+    await _be_born(cluster, gateway)
+    declared = Declared(task=Task.EMBEDDING)
+    cluster.facts.resolutions[request_token(declared=declared, commit=COMMIT)] = resolved()
+    cluster.edit_spec(lambda spec: spec.update(task="Embedding"))
+    await _live(cluster, gateway)
+
+
+STORIES: dict[str, Story] = {
+    "be born": _be_born,
+    "move": _move,
+    "change goldens": _change_goldens,
+    "follow": _follow,
+    "declare": _declare,
+}
 
 
 async def _live(cluster: SimulatedCluster, gateway: FaultyGateway) -> None:

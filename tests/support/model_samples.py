@@ -2,14 +2,18 @@
 
 import base64
 import struct
+from collections.abc import Mapping
 from typing import Any
 
+from embedding_model.ports import JobReport, JobState
 from embedding_model.refusal import Reason, RefusalDocument
 from embedding_model.resolved import (
+    Conversion,
     Declared,
     Evidence,
     FileEntry,
     Inspection,
+    InspectionResult,
     Manifest,
     Origin,
     Pooling,
@@ -82,6 +86,30 @@ def hub_spec(**parts: Any) -> dict[str, Any]:
 
 def volume_spec(**parts: Any) -> dict[str, Any]:
     return {"model": {"persistentVolumeClaim": {"claimName": "models", "path": "/tiny"}}, "replicas": 1, **parts}
+
+
+IMAGE = f"registry.example/models/tiny@sha256:{'ab' * 32}"
+
+
+def image_spec(**parts: Any) -> dict[str, Any]:
+    return {"model": {"image": {"reference": IMAGE, "path": "/tiny"}}, "replicas": 1, **parts}
+
+
+def answered(spec: Mapping[str, Any]) -> JobReport:
+    """What the Job of `image_spec` finds."""
+    source = spec["model"]["image"]
+    origin = Origin(kind=SourceKind.IMAGE, image=source["reference"], path=source["path"])
+    return JobReport(
+        state=JobState.DONE, result=InspectionResult(origin=origin, manifest=manifest(), inspection=inspection())
+    )
+
+
+def converted_manifest() -> Manifest:
+    """The same files, of which the weights come from a pickle."""
+    files = manifest().files
+    target = next(file for file in files if file.path == "model.safetensors")
+    pickle = FileEntry(path="pytorch_model.bin", size=3_000_000_000, sha256="c" * 64)
+    return Manifest(files=files, conversions=(Conversion(source=pickle, target=target),))
 
 
 def golden(name: str = "paris", *, first: float = 1.0, dimensions: int = DIMENSIONS) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from embedding_model import ports
-from embedding_model.resolved import ResolvedModel, SourceKind
+from embedding_model.resolved import ResolvedModel
 from embedding_operator.api import names
 from embedding_operator.api.spec import EmbeddingModelSpec, FailurePolicy
 from embedding_operator.children.metadata import child_labels
@@ -243,9 +243,8 @@ def _fetch_container(rendering: Rendering, *, profile: Profile, layout: Layout, 
 
 
 def _needs_work(rendering: Rendering, *, layout: Layout) -> bool:
-    """Whether more is fetched than is kept: pickles, or layers of an image."""
-    resolved = rendering.resolved
-    return layout.fetches and (bool(resolved.manifest.conversions) or resolved.origin.kind is SourceKind.IMAGE)
+    """Whether pickles are fetched, which are kept nowhere. Mounted ones are read where they are."""
+    return bool(rendering.resolved.manifest.conversions) and not layout.is_mounted
 
 
 def _volumes(rendering: Rendering, *, layout: Layout) -> list[dict[str, Any]]:

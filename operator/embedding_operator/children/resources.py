@@ -56,8 +56,8 @@ def volume_limit(manifest: Manifest) -> str:
 
 
 def work_limit(manifest: Manifest) -> str:
-    """Size limit of the folder for what is fetched and not kept: pickles, and what they become until it is in place."""
-    converted = sum(item.source.size + item.target.size for item in manifest.conversions)
+    """Size limit of the folder for what is fetched and not kept: pickles."""
+    converted = sum(item.source.size for item in manifest.conversions)
     return format_mebibytes(converted + VOLUME_MARGIN)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 from scripted_registry import ScriptedRegistry
 
 from embedding_model.resolved import FileEntry
@@ -22,6 +23,8 @@ class Puller:
     meter: Meter = field(default_factory=Meter)
     waits: list[float] = field(default_factory=list)
     attempts: int = 4
+    connections: int = 4
+    client: httpx.Client | None = None
 
     @property
     def retry(self) -> RetryPolicy:
@@ -40,11 +43,15 @@ class Puller:
             meter=self.meter,
             credentials=credentials,
             retry=self.retry,
+            connections=self.connections,
+            client=self.client,
         )
         return files_of(target)
 
-    def entries(self, reference: Reference, *, entries: tuple[FileEntry, ...]) -> Mapping[str, bytes]:
-        """The files that a pull of these entries gives."""
+    def entries(
+        self, reference: Reference, *, entries: tuple[FileEntry, ...], tidy: bool = True
+    ) -> Mapping[str, bytes]:
+        """The files that a pull of these entries gives. `tidy` removes the parts of files that did not become whole."""
         target = self.root / "entries"
         destination = FolderDestination(target)
         pull_entries(
@@ -54,8 +61,11 @@ class Puller:
             destination=destination,
             meter=self.meter,
             retry=self.retry,
+            connections=self.connections,
+            client=self.client,
         )
-        destination.tidy()
+        if tidy:
+            destination.tidy()
         return files_of(target)
 
 

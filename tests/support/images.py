@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,8 +130,3 @@ def index(
 def _image(document: Mapping[str, Any], *, media_type: str, blobs: Mapping[str, bytes]) -> Image:
     data = json.dumps(document).encode()
     return Image(digest=digest_of(data), manifests={digest_of(data): (media_type, data)}, blobs=blobs)
-
-
-def unchecked(entries: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """An archive of raw headers (512 bytes) and data, padded, without the end."""
-    return b"".join(header + data + bytes(-len(data) % 512) for header, data in entries)

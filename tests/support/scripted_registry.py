@@ -5,6 +5,7 @@ It answers what a puller asks for and nothing more. What a real registry does is
 
 import base64
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -149,8 +150,7 @@ def once(script: Script) -> Script:
 
 @contextmanager
 def scripted_registry() -> Iterator[ScriptedRegistry]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = False
+    server = _Server(("127.0.0.1", 0), _Handler)
     registry = ScriptedRegistry(port=server.server_address[1])
     server.registry = registry  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -161,6 +161,14 @@ def scripted_registry() -> Iterator[ScriptedRegistry]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # a reader that had enough
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -188,9 +196,6 @@ class _Handler(BaseHTTPRequestHandler):
         if "content-length" not in answer.headers:
             self.send_header("content-length", str(len(answer.body)))
         self.end_headers()
-        try:
-            self.wfile.write(answer.body if answer.cut is None else answer.body[: answer.cut])
-        except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True  # the reader had enough
+        self.wfile.write(answer.body if answer.cut is None else answer.body[: answer.cut])
         if answer.cut is not None:
             self.close_connection = True

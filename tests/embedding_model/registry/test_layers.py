@@ -31,6 +31,7 @@ from small_model import small_model_files
 
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.sources.folder import FolderSource
+from embedding_model.sources.transport import open_client
 
 FILES = small_model_files()
 AMD64 = {"os": "linux", "architecture": "amd64"}
@@ -281,6 +282,7 @@ def test_an_index_that_leaves_a_choice_is_refused(puller: Puller, registry: Scri
 def test_layers_overlay_as_a_file_system_would(registry: ScriptedRegistry, tmp_path: Path) -> None:
     """Random layers against a model of whole paths: what is there afterwards is the same."""
     chance = random.Random(4)
+    client = open_client(registry.access)
     names = ["a", "b", "c/a", "c/b", "c/d/a"]
     for turn in range(40):
         expected: dict[str, bytes] = {}
@@ -301,8 +303,9 @@ def test_layers_overlay_as_a_file_system_would(registry: ScriptedRegistry, tmp_p
             chance.shuffle(entries)
             layers.append(layer(folder("models"), *entries))
             expected = {**lower, **brought}
-        found = Puller(registry, tmp_path / str(turn)).folder(registry.add(image(*layers)))
+        found = Puller(registry, tmp_path / str(turn), client=client).folder(registry.add(image(*layers)))
         assert found == dict(sorted(expected.items()))
+    client.close()
 
 
 def _without(files: Mapping[str, bytes], path: str) -> dict[str, bytes]:

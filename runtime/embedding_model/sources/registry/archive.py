@@ -92,6 +92,8 @@ def read_members(stream: Readable, *, budget: Budget) -> Iterator[tuple[Member, 
         content = Content(stream, size=member.size)
         yield member, content
         content.skip()
+    while stream.read(_READ):  # to where a compressed stream says whether it was whole
+        pass
 
 
 def _member(header: tarfile.TarInfo, *, extended: dict[str, str]) -> Member:

@@ -13,15 +13,17 @@ from typing import Protocol, cast
 import httpx
 
 from embedding_model.refusal import Reason, Refusal, Unavailable
+from embedding_model.sources.receiving import Stopped
 from embedding_model.sources.registry.client import RegistryClient
 from embedding_model.sources.registry.documents import Compression, Descriptor
 from embedding_model.sources.retries import Failures, RetryPolicy, retrying
 
+LAYER = "such layer"  # in messages: "has no such layer of ..."
+# Real weights compress to two thirds at best; a thousandth is a bomb, or zeros that somebody tests with.
+MOST_UNFOLDED = 100  # bytes for each byte of a layer
+UNFOLDED_SPARE = 1024**3  # bytes
+MOST_HEADERS = 500_000  # files, folders, links and extended headers in all archives of an image
 _BUFFER = 1024 * 1024  # bytes; gzip asks for a few KiB at a time
-
-
-class Stopped(Exception):
-    """Another layer failed, or nothing more is needed; this one is given up without a message of its own."""
 
 
 class Readable(Protocol):
@@ -115,7 +117,7 @@ class BlobStream(io.RawIOBase):
     def _connect(self) -> Iterator[bytes]:
         headers = {"range": f"bytes={self._position}-"} if self._position else {}
         path = f"blobs/{self._blob.digest}"
-        response = self._connection.enter_context(self._client.get(path, what="such layer", headers=headers))
+        response = self._connection.enter_context(self._client.get(path, what=LAYER, headers=headers))
         continued = response.status_code == 206
         if continued and not response.headers.get("content-range", "").startswith(f"bytes {self._position}-"):
             raise Unavailable(f"registry {self._client.name} answered another range of a layer than was asked for")
@@ -138,11 +140,10 @@ def _after(blocks: Iterator[bytes], *, skipped: int) -> Iterator[bytes]:
 class Budget:
     """What unpacking one image may take: a small archive that unfolds into terabytes is no model. Thread-safe."""
 
-    def __init__(self, *, compressed: int, headers: int = 500_000) -> None:
-        """`compressed` is the size of all layers in bytes; `headers` bounds files, folders and links in archives."""
-        # Real weights compress to two thirds at best; a thousandth is a bomb, or zeros that somebody tests with.
-        self._bytes = 100 * compressed + 1024**3
-        self._headers = headers
+    def __init__(self, *, compressed: int) -> None:
+        """`compressed` is the size of all layers in bytes."""
+        self._bytes = MOST_UNFOLDED * compressed + UNFOLDED_SPARE
+        self._headers = MOST_HEADERS
         self._lock = threading.Lock()
 
     def spend(self, count: int, *, headers: int = 0) -> None:
@@ -153,8 +154,8 @@ class Budget:
             if self._bytes < 0:
                 raise Refusal(
                     Reason.TOO_LARGE,
-                    "a layer unfolds to more than a hundred times its size; push the files uncompressed, or remove what"
-                    " is no model from the image",
+                    f"the layers unfold to more than {MOST_UNFOLDED} times their size; push the files uncompressed, or"
+                    " remove what is no model from the image",
                 )
             if self._headers < 0:
                 raise Refusal(Reason.TOO_LARGE, "the image holds too many files; push the model's own files alone")

@@ -16,8 +16,9 @@ from typing import BinaryIO
 from embedding_model.resolved import FileEntry
 from embedding_model.sources.destination import Destination
 from embedding_model.sources.progress import Meter
+from embedding_model.sources.receiving import Stopped
 from embedding_model.sources.registry.archive import Kind, read_members
-from embedding_model.sources.registry.blob import BlobStream, Budget, Decompressed, Readable, Stopped
+from embedding_model.sources.registry.blob import BlobStream, Budget, Decompressed, Readable
 from embedding_model.sources.registry.documents import Layer
 from embedding_model.sources.registry.unpack import checked_as_read, write_all
 from embedding_model.sources.volume import volume_errors
@@ -37,7 +38,6 @@ class Wanted:
         self._lock = threading.Lock()
         self._left = {entry.path: entry for entry in entries}
         self._writing = {path: threading.Lock() for path in self._left}
-        self._parts: dict[str, Path] = {}
 
     def left(self) -> list[FileEntry]:
         with self._lock:
@@ -55,7 +55,7 @@ class Wanted:
                 self._write(content, entry=entry)
 
     def _write(self, content: Readable, *, entry: FileEntry) -> None:
-        part = self._part(entry)
+        part = self._destination.part(entry)
         digest = hashlib.sha256()
         written = 0
         try:
@@ -69,26 +69,24 @@ class Wanted:
             for item in found:
                 if item is found[0]:
                     self._destination.commit(item, part=part)
-                    del self._parts[entry.path]
                 else:
                     self._copy(found[0], to=item)
                 self._arrived(item)
         finally:
             self._meter.lose(written)
-
-    def _part(self, entry: FileEntry) -> Path:
-        """One name for all tries: a destination may hold a lock on it."""
-        if entry.path not in self._parts:
-            self._parts[entry.path] = self._destination.part(entry)
-        return self._parts[entry.path]
+            self._destination.release(part)
 
     def _copy(self, entry: FileEntry, *, to: FileEntry) -> None:
         """The same content under another path; in a cache it is there already."""
-        if not self._destination.has(to):
-            part = self._destination.part(to)
+        if self._destination.has(to):
+            return
+        part = self._destination.part(to)
+        try:
             with volume_errors(part.parent):
                 shutil.copyfile(self._destination.locate(entry), part)
             self._destination.commit(to, part=part)
+        finally:
+            self._destination.release(part)
 
     def _arrived(self, entry: FileEntry) -> None:
         with self._lock:
@@ -106,14 +104,10 @@ def _opened(part: Path) -> BinaryIO:
 
 
 def pick(layer: Layer, *, stream: BlobStream, wanted: Wanted, budget: Budget) -> None:
-    """Offer every file of the layer; ends early when nothing is wanted any more.
+    """Offer every file of an archive; ends early when nothing is wanted any more.
 
-    Refuses what `read_members` refuses, HashMismatch where the layer is read to its end.
+    Refuses what `read_members` refuses, HashMismatch where the layer is read to its end; raises Stopped, Unavailable.
     """
-    if layer.file is not None:
-        if any(entry.sha256 == layer.blob.sha256 for entry in wanted.left()):
-            wanted.offer(_Whole(stream), name=layer.file, size=layer.blob.size)
-        return
     source = Decompressed(stream, compression=layer.compression, budget=budget)
 
     def read() -> None:
@@ -125,11 +119,3 @@ def pick(layer: Layer, *, stream: BlobStream, wanted: Wanted, budget: Budget) ->
 
     checked_as_read(stream, read)
     stream.verify()
-
-
-class _Whole:
-    def __init__(self, stream: BlobStream) -> None:
-        self._stream = stream
-
-    def read(self, size: int, /) -> bytes:
-        return self._stream.read(size) or b""

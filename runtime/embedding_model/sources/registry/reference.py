@@ -72,12 +72,16 @@ def require_allowed(reference: Reference, *, registries: Mapping[str, Access]) -
 
 
 def _names_host(registry: str) -> bool:
-    """Docker's rule: otherwise the first part belongs to a repository of a default registry."""
+    """Docker's rule: otherwise the first part belongs to a repository of a default registry.
+
+    A kubelet that mounts the image would ask that one, whatever the administrator allowed.
+    """
     return "." in registry or ":" in registry or registry == "localhost"
 
 
 def _refused(text: str, complaint: str) -> Refusal:
-    shown = text.partition("@")[0] if "/" in text.partition("@")[2] else text
+    _, _, after = text.partition("@")
+    shown = after if "/" in after else text  # what stands before a host may be a password
     return Refusal(
         Reason.IMAGE_NOT_FOUND,
         f"the image reference {_quoted(shown)} {complaint}; expected {_EXAMPLE}",

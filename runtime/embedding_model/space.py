@@ -1,7 +1,8 @@
 """The fingerprint of a vector space: two models with the same fingerprint may answer behind one Service.
 
 The fingerprint covers everything that moves a vector: the bytes of weights and tokenizer, the architecture and its
-configuration, pooling, normalisation, dimensions, prompts, maximum length, truncation and lowercasing. It leaves out
+configuration, pooling, the modules behind it, normalisation, dimensions, prompts, maximum length, end token, truncation
+and lowercasing; of rerankers and classifiers scoring, activation and labels; of sparse models their head. It leaves out
 where the files came from (repository, revision, volume), model cards, replicas, resources and dtype.
 
 The recipe is versioned by the prefix `sp1-`. A change of recipe is a change of every user's space: it needs a new
@@ -10,6 +11,7 @@ prefix, never a silent edit.
 
 import hashlib
 from pathlib import PurePosixPath
+from typing import Any
 
 import orjson
 
@@ -62,6 +64,20 @@ def fingerprint(*, manifest: Manifest, inspection: Inspection, serving: Serving)
         "maxInputTokens": serving.max_input_tokens,
         "truncationSide": serving.truncation_side,
         "lowercase": serving.lowercase,
+        **_cover_heads(inspection),
     }
     canonical = orjson.dumps(covered, option=orjson.OPT_SORT_KEYS)
     return PREFIX + hashlib.sha256(canonical).hexdigest()[:_HEX_DIGITS]
+
+
+def _cover_heads(inspection: Inspection) -> dict[str, Any]:
+    """What plain embedders do not have, each only where it is set: their fingerprints do not know of it."""
+    heads = {
+        "modules": [[str(head.kind), head.folder, head.activation, head.bias] for head in inspection.modules],
+        "endToken": inspection.end_token,
+        "labels": list(inspection.labels),
+        "activation": inspection.activation,
+        "scoring": None if inspection.scoring is None else inspection.scoring.to_dict(),
+        "sparse": None if inspection.sparse is None else inspection.sparse.to_dict(),
+    }
+    return {key: value for key, value in heads.items() if value}

@@ -8,95 +8,132 @@ import click
 from embedding_operator.cli.options import flag
 
 if TYPE_CHECKING:
-    from embedding_model.resolved import Inspection, Manifest, Origin
+    from embedding_model.refusal import Refusal
+    from embedding_model.resolved import Declared, Inspection, Manifest, Origin
+    from embedding_model.sources.source import Source
+
+_REFUSED = 3  # exit status; 1 is for what may work the next time, 2 for a command line that is wrong
+_TASKS = ("Auto", "Embedding", "Reranking", "Classification", "Sparse")
+_POOLINGS = ("Cls", "Mean", "Max", "MeanSqrtLength", "WeightedMean", "LastToken")
 
 
 @click.command()
 @click.argument("source")
+@click.option("--task", type=click.Choice(_TASKS), default="Auto", show_default=True, help="As in spec.task.")
+@click.option("--pooling", type=click.Choice(_POOLINGS), help="As in spec.embedding.pooling; settles a doubt.")
+@click.option(
+    "--hash", "hashes", is_flag=True, help="List the files with their sha256 as well (a folder is read whole)."
+)
 @flag("--hub-endpoint", default="https://huggingface.co", show_default=True, help="Hub that repositories come from.")
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Form of the answer."
 )
-def inspect(source: str, hub_endpoint: str, output: str) -> None:
-    """Say what the model in SOURCE is and which files are served.
+def inspect(source: str, task: str, pooling: str | None, hashes: bool, hub_endpoint: str, output: str) -> None:
+    """Say what the model in SOURCE is, and which of its files says so. Nothing is written.
 
-    SOURCE is a folder (./models/bge-small), or a repository with an optional revision (ORG/NAME[@REVISION]).
-    Only small files and the headers of the weights are read from a hub; a folder needs no network and is hashed whole.
+    SOURCE is a folder (./models/bge-small), or a repository with an optional revision (ORG/NAME[@REVISION]). Only
+    small files and the headers of the weights are read. Exit status: 0 understood, 3 refused, 1 not reachable.
     """
     from embedding_model.refusal import Refusal, Unavailable
+    from embedding_model.resolved import Declared
 
+    declared = Declared.model_validate({"task": None if task == "Auto" else task, "pooling": pooling})
     try:
-        origin, manifest, inspection = _inspect(source, hub_endpoint=hub_endpoint)
+        origin, inspection, manifest = _look(source, declared=declared, hub_endpoint=hub_endpoint, hashes=hashes)
     except Refusal as refusal:
-        if output == "json":
-            click.echo(refusal.document().model_dump_json(exclude_none=True))
-        else:
-            click.echo(f"{refusal.reason}: {refusal.message}", err=True)
-        raise SystemExit(1) from None
+        _print_refusal(refusal, output=output)
+        raise SystemExit(_REFUSED) from None
     except Unavailable as error:
         raise click.ClickException(error.message) from error
-    if output == "json":
-        click.echo(_as_json(origin, manifest=manifest, inspection=inspection))
-    else:
-        click.echo(_as_text(origin, manifest=manifest, inspection=inspection))
+    printed = _as_json if output == "json" else _as_text
+    click.echo(printed(origin, inspection=inspection, manifest=manifest))
 
 
-def _inspect(source: str, *, hub_endpoint: str) -> "tuple[Origin, Manifest, Inspection]":
-    from embedding_model.inspection import inspect as inspect_source
+def _look(
+    source: str, *, declared: "Declared", hub_endpoint: str, hashes: bool
+) -> "tuple[Origin, Inspection, Manifest | None]":
     from embedding_model.sources.access import Access
     from embedding_model.sources.folder import FolderSource
     from embedding_model.sources.hub import HubSource
-    from embedding_model.sources.manifest import build_manifest
-    from embedding_model.sources.selection import select
 
     folder = Path(source)
     # "org/name" may be both: a folder that is there wins, as it does for git and for transformers.
     if folder.is_dir() or source.startswith((".", "/", "~")):
-        local = FolderSource(folder.expanduser())
-        return local.origin, build_manifest(local, paths=select(local)), inspect_source(local)
+        return _read(FolderSource(folder.expanduser()), declared=declared, hashes=hashes)
     repo, _, revision = source.partition("@")
     try:
         with HubSource.resolve(access=Access(endpoint=hub_endpoint), repo=repo, revision=revision or "main") as remote:
-            inspection = inspect_source(remote)
-            return remote.origin, build_manifest(remote, paths=select(remote)), inspection
+            return _read(remote, declared=declared, hashes=hashes)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 
 
-def _as_json(origin: "Origin", *, manifest: "Manifest", inspection: "Inspection") -> str:
+def _read(source: "Source", *, declared: "Declared", hashes: bool) -> "tuple[Origin, Inspection, Manifest | None]":
+    from embedding_model.inspection import inspect as inspect_source
+    from embedding_model.sources.manifest import build_manifest
+    from embedding_model.sources.selection import select
+
+    inspection = inspect_source(source, declared=declared)
+    return source.origin, inspection, build_manifest(source, paths=select(source)) if hashes else None
+
+
+def _as_json(origin: "Origin", *, inspection: "Inspection", manifest: "Manifest | None") -> str:
+    """The object of status.model, as far as files alone say it; `files` only with --hash."""
     import orjson
 
-    document = {
-        "origin": origin.to_dict(),
-        "manifest": {"digest": f"sha256:{manifest.digest()}", **manifest.to_dict()},
-        "inspection": inspection.to_dict(),
+    document = inspection.to_dict()
+    model: dict[str, Any] = {
+        "source": origin.repo or origin.path,
+        "requested": origin.requested,
+        "revision": origin.revision,
+        "shortRevision": None if origin.revision is None else origin.revision[:12],
+        **document,
+        "prompts": document.get("prompts", []),
+        "labels": document.get("labels", []),
+        "served": _explain_unserved(inspection) is None,
+        "note": _explain_unserved(inspection),
     }
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
+    if manifest is not None:
+        model["manifest"] = f"sha256:{manifest.digest()}"
+        model["files"] = [file.to_dict() for file in manifest.files]
+    present = {key: value for key, value in model.items() if value is not None}
+    return orjson.dumps(present, option=orjson.OPT_INDENT_2).decode()
 
 
-def _as_text(origin: "Origin", *, manifest: "Manifest", inspection: "Inspection") -> str:
-    weights = inspection.weights
-    rows: list[tuple[str, Any]] = [
-        ("source", origin.repo or origin.path),
-        ("revision", origin.revision),
-        ("task", inspection.task),
-        ("architecture", inspection.architecture),
-        ("pooling", inspection.pooling),
-        ("normalize", "yes" if inspection.normalize else "no"),
-        ("dimensions", inspection.dimensions),
-        ("Matryoshka", ", ".join(map(str, inspection.matryoshka_dimensions))),
-        ("maximum input", f"{inspection.max_input_tokens} tokens"),
-        ("prompts", ", ".join(f"{prompt.name}={prompt.text!r}" for prompt in inspection.prompts)),
-        ("default prompt", inspection.default_prompt),
-        ("weights", f"{weights.bytes:,} bytes in {weights.files} {weights.format} file(s)"),
-        ("parameters", f"{weights.parameters:,}"),
-        ("manifest", f"sha256:{manifest.digest()} ({len(manifest.files)} files)"),
-    ]
-    lines = [f"{name:<16}{value}" for name, value in rows if value not in (None, "")]
-    lines += ["", "evidence"]
-    for item in inspection.evidence:
-        place = f"{item.file}: {item.key}" if item.key else item.file
-        note = f" ({item.note})" if item.note else ""
-        lost = f"; overruled: {', '.join(item.overruled)}" if item.overruled else ""
-        lines.append(f"  {item.field} = {item.value}  from {place}{note}{lost}")
+def _as_text(origin: "Origin", *, inspection: "Inspection", manifest: "Manifest | None") -> str:
+    from embedding_model.inspection.quoting import escape
+    from embedding_model.inspection.report import render_inspection
+
+    lines = [f"Source        {escape(origin.repo or origin.path or '')}"]
+    if origin.revision is not None:
+        lines.append(f"Revision      {origin.revision} ({escape(origin.requested or '')})")
+    lines.append(render_inspection(inspection))
+    if manifest is not None:
+        lines += [f"Files         sha256:{manifest.digest()}"]
+        lines += [f"  {file.sha256}  {file.size:>12}  {escape(file.path)}" for file in manifest.files]
+    note = _explain_unserved(inspection)
+    if note is not None:
+        lines.append(f"Note: {note}")
     return "\n".join(lines)
+
+
+def _explain_unserved(inspection: "Inspection") -> str | None:
+    """Why this version does not serve what was understood; None where it does."""
+    from embedding_model.refusal import Refusal
+    from embedding_model.served import require_served
+
+    try:
+        require_served(inspection)
+    except Refusal as refusal:
+        return refusal.message
+    return None
+
+
+def _print_refusal(refusal: "Refusal", *, output: str) -> None:
+    if output == "json":
+        import orjson
+
+        click.echo(orjson.dumps({"refusal": refusal.document().model_dump(mode="json")}).decode())
+        return
+    settles = "" if refusal.field is None else f" (spec.{refusal.field} settles it)"
+    click.echo(f"{refusal.reason}: {refusal.message}{settles}", err=True)

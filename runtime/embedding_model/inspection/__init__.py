@@ -1,5 +1,5 @@
 """What a model is, from its own files, each value with its evidence."""
 
-from embedding_model.inspection.embedder import inspect
+from embedding_model.inspection.inspector import inspect
 
 __all__ = ["inspect"]

@@ -6,13 +6,16 @@ Every method raises Refusal(INVALID_FILE) that names the file, the key, what was
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.sources.source import Source
 
 # Real ones reach 1.5 MB (tokenizer_config.json with many added tokens). Parsed, JSON takes up to 25 times its size.
 JSON_LIMIT = 4 * 1024 * 1024  # bytes
+
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -103,17 +106,24 @@ def read_json(source: Source, *, path: str) -> Any:
 
 
 def parse_json(data: bytes, *, path: str) -> Any:
-    """Python's own parser, as transformers uses it: it takes NaN and Infinity, which strict parsers refuse.
-
-    Half of a surrogate pair, which JSON can write and UTF-8 cannot, is refused: it fits into no answer or ConfigMap.
-    """
+    """Python's own parser, as transformers uses it: it takes NaN and Infinity, which strict parsers refuse."""
     try:
-        value = json.loads(data)
-        json.dumps(value, ensure_ascii=False).encode()
-        return value
+        return require_text(json.loads(data), path=path)
     except (ValueError, RecursionError):
         start = "an empty file" if not data.strip() else "something else"
         raise Refusal(Reason.INVALID_FILE, f"{path}: expected JSON, found {start}; the file may be damaged") from None
+
+
+def require_text(value: _Value, *, path: str) -> _Value:
+    """The value itself. Raises Refusal(INVALID_FILE) for half of a surrogate pair anywhere in it.
+
+    JSON can write one and UTF-8 cannot: it fits into no answer and no ConfigMap.
+    """
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise Refusal(Reason.INVALID_FILE, f"{path}: expected JSON, found text that is not Unicode") from None
+    return value
 
 
 def join(folder: str, name: str) -> str:

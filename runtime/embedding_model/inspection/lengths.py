@@ -7,12 +7,12 @@ known", do not count; nor does the truncation that a tokenizer.json was saved wi
 
 from dataclasses import dataclass
 
-from embedding_model.inspection.architecture import Encoder
 from embedding_model.inspection.documents import JsonObject
+from embedding_model.inspection.identified import Identified
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Evidence, Side
 
-_ABSURD = 1_000_000  # tokens; no encoder has a million positions, transformers writes 1e30 for "unlimited"
+_ABSURD = 1_000_000  # tokens; no model served here has a million positions, transformers writes 1e30 for "unlimited"
 _LEAST = 3  # [CLS], one token of text, [SEP]
 
 
@@ -20,14 +20,14 @@ _LEAST = 3  # [CLS], one token of text, [SEP]
 class _Claim:
     value: int
     file: str
-    key: str
+    key: str | None
 
     def __str__(self) -> str:
-        return f"{self.value} ({self.file} {self.key})"
+        return f"{self.value} ({self.file}{'' if self.key is None else ' ' + self.key})"
 
 
 def read_max_input_tokens(
-    *, sentence_config: JsonObject, tokenizer_config: JsonObject, encoder: Encoder
+    *, sentence_config: JsonObject, tokenizer_config: JsonObject, config: JsonObject, identified: Identified
 ) -> tuple[int, Evidence]:
     """The length in tokens and why. Raises Refusal(INVALID_FILE) when no room is left for text."""
     claims: list[_Claim] = []
@@ -40,13 +40,19 @@ def read_max_input_tokens(
             ignored.append(f"{value:g} ({document.path} {key}, not a length)")
         else:
             claims.append(_Claim(int(value), document.path, key))
-    positions = _Claim(encoder.positions, encoder.position_tensor.file, encoder.position_tensor.name)
+    tensor = identified.position_tensor
+    positions = (
+        _Claim(identified.positions, config.path, None)
+        if tensor is None
+        else _Claim(identified.positions, tensor.file, tensor.name)
+    )
     claimed = claims[0] if claims else positions
     winner = min(claimed, positions, key=lambda claim: claim.value)
     if winner.value < _LEAST:
         raise Refusal(
             Reason.INVALID_FILE,
-            f"{winner.file}: {winner.key} leaves {winner.value} tokens, no room for text; expected at least {_LEAST}",
+            f"{winner.file}: {winner.key or identified.position_note} leaves {winner.value} tokens, no room for text; "
+            f"expected at least {_LEAST}",
         )
     losers = [str(claim) for claim in (*claims, positions) if claim is not winner]
     evidence = Evidence(
@@ -54,19 +60,20 @@ def read_max_input_tokens(
         value=str(winner.value),
         file=winner.file,
         key=winner.key,
-        note=encoder.position_note if winner is positions else None,
+        note=identified.position_note if winner is positions else None,
         overruled=(*losers, *ignored),
     )
     return winner.value, evidence
 
 
-def read_truncation_side(tokenizer_config: JsonObject) -> tuple[Side, Evidence]:
-    """The side that is cut off. Raises Refusal(INVALID_FILE) for anything but left and right."""
-    written = tokenizer_config.text("truncation_side")
+def read_side(tokenizer_config: JsonObject, *, key: str, field: str, default: str) -> tuple[Side, Evidence]:
+    """The side under `key` (truncation_side, padding_side); `default` says in words what transformers does without.
+
+    Raises Refusal(INVALID_FILE) for anything but left and right.
+    """
+    written = tokenizer_config.text(key)
     if written not in (None, "left", "right"):
-        raise Refusal(Reason.INVALID_FILE, f"{tokenizer_config.path}: expected truncation_side to be left or right")
+        raise Refusal(Reason.INVALID_FILE, f"{tokenizer_config.path}: expected {key} to be left or right")
     side = Side.LEFT if written == "left" else Side.RIGHT
-    note = "not there; transformers cuts on the right" if written is None else None
-    return side, Evidence(
-        field="truncationSide", value=side, file=tokenizer_config.path, key="truncation_side", note=note
-    )
+    note = f"not there; {default}" if written is None else None
+    return side, Evidence(field=field, value=side, file=tokenizer_config.path, key=key, note=note)

@@ -3,12 +3,15 @@
 Both command lines print it for `inspect`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from embedding_model.inspection.quoting import escape, quote
-from embedding_model.resolved import Evidence, Inspection
+from embedding_model.resolved import Evidence, Inspection, ScoreRule, Task
 
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+_MOST_LABELS = 20
+
+Row = tuple[str, ...]
 
 
 def render_inspection(inspection: Inspection) -> str:
@@ -20,40 +23,92 @@ def render_inspection(inspection: Inspection) -> str:
     return "\n".join(sections)
 
 
-def _summarise(inspection: Inspection) -> list[tuple[str, ...]]:
+def _summarise(inspection: Inspection) -> list[Row]:
     weights = inspection.weights
-    rows = [
+    files = f"{_size(weights.bytes)} in {_count(weights.files, 'file')}, {weights.parameters:,} parameters"
+    tokens = _count(inspection.max_input_tokens, "token")
+    rows: list[Row] = [
         ("Task", inspection.task),
         ("Architecture", f"{inspection.architecture} ({inspection.family})"),
-        ("Weights", f"{_size(weights.bytes)} in {_count(weights.files, 'file')}, {weights.parameters:,} parameters"),
-        (
-            "Pooling",
-            (inspection.pooling or "none") + ("" if inspection.include_prompt else ", without the prompt's tokens"),
-        ),
-        ("Normalize", "yes" if inspection.normalize else "no"),
-        ("Dimensions", str(inspection.dimensions)),
-        ("Matryoshka", ", ".join(map(str, inspection.matryoshka_dimensions)) or "none declared"),
-        (
-            "Max input",
-            _count(inspection.max_input_tokens, "token") + f", cut on the {inspection.truncation_side.lower()}",
-        ),
+        ("Weights", files),
+        *_SUMMARIES[inspection.task](inspection),
+        ("Max input", f"{tokens}, cut on the {inspection.truncation_side.lower()}"),
         ("Lowercase", "yes" if inspection.lowercase else "no"),
     ]
+    if inspection.avoid_dtypes:
+        rows.append(("Avoid", ", ".join(inspection.avoid_dtypes)))
+    if inspection.licence is not None:
+        rows.append(("Licence", inspection.licence))
+    return [*rows, *_summarise_prompts(inspection)]
+
+
+def _summarise_embedding(inspection: Inspection) -> Iterator[Row]:
+    pooling = inspection.pooling or "none"
+    yield "Pooling", pooling + ("" if inspection.include_prompt else ", without the prompt's tokens")
+    for head in inspection.modules:
+        activation = "" if head.activation is None else f", {head.activation}"
+        yield "Module", f"{head.kind} {head.input_dimensions} -> {head.output_dimensions}{activation}"
+    yield "Normalize", "yes" if inspection.normalize else "no"
+    yield "Dimensions", str(inspection.dimensions)
+    yield "Matryoshka", ", ".join(map(str, inspection.matryoshka_dimensions)) or "none declared"
+    if inspection.end_token is not None:
+        yield "End token", quote(inspection.end_token)
+
+
+def _summarise_reranking(inspection: Inspection) -> Iterator[Row]:
+    scoring = inspection.scoring
+    if scoring is not None and scoring.rule is ScoreRule.TOKEN_LOGITS:
+        minus = "" if scoring.false_token is None else f" minus logit of {quote(scoring.false_token)}"
+        yield "Score", f"logit of {quote(scoring.true_token)}{minus}"
+    elif scoring is not None:
+        label = "" if scoring.label is None else f", label {quote(scoring.label)}"
+        yield "Score", f"classification head{label}"
+    if scoring is not None and scoring.template is not None:
+        yield "Template", scoring.template
+    yield "Activation", inspection.activation or "none"
+
+
+def _summarise_classification(inspection: Inspection) -> Iterator[Row]:
+    labels = inspection.labels
+    more = f" and {len(labels) - _MOST_LABELS} more" if len(labels) > _MOST_LABELS else ""
+    yield "Labels", ", ".join(quote(label) for label in labels[:_MOST_LABELS]) + more or "without names"
+    yield "Activation", inspection.activation or "none"
+
+
+def _summarise_sparse(inspection: Inspection) -> Iterator[Row]:
+    sparse = inspection.sparse
+    if sparse is not None:
+        yield "Pooling", f"{sparse.pooling} of {sparse.activation}"
+        yield "Queries", "the model" if sparse.query_weights is None else f"the table {sparse.query_weights}"
+    yield "Dimensions", f"{inspection.dimensions} (the vocabulary)"
+
+
+_SUMMARIES = {
+    Task.EMBEDDING: _summarise_embedding,
+    Task.RERANKING: _summarise_reranking,
+    Task.CLASSIFICATION: _summarise_classification,
+    Task.SPARSE: _summarise_sparse,
+}
+
+
+def _summarise_prompts(inspection: Inspection) -> list[Row]:
     default = inspection.default_prompt
     prompts = [
-        ("", f"{prompt.name}: {quote(prompt.text, limit=100)}" + (" (default)" if prompt.name == default else ""))
+        f"{prompt.name}: {quote(prompt.text, limit=100)}" + (" (default)" if prompt.name == default else "")
         for prompt in inspection.prompts
     ]
-    first, *rest = prompts or [("", "none")]
-    return [*rows, ("Prompts", first[1]), *rest]
+    if not prompts and inspection.task is not Task.EMBEDDING:
+        return []
+    first, *rest = prompts or ["none"]
+    return [("Prompts", first), *(("", prompt) for prompt in rest)]
 
 
-def _explain(evidence: Evidence) -> tuple[str, ...]:
+def _explain(evidence: Evidence) -> Row:
     source = evidence.file if evidence.key is None else f"{evidence.file} {evidence.key}"
     return evidence.field, evidence.value, source + (f" ({evidence.note})" if evidence.note else "")
 
 
-def _describe_loss(evidence: Evidence) -> tuple[str, ...]:
+def _describe_loss(evidence: Evidence) -> Row:
     return evidence.field, "; ".join(evidence.overruled)
 
 

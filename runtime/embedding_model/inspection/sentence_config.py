@@ -1,4 +1,4 @@
-"""sentence-transformers' own files: sentence_bert_config.json (the Transformer module) and the library's model type."""
+"""sentence_bert_config.json: the settings of sentence-transformers' Transformer module."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,13 @@ FILE_NAMES = tuple(
     for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
 
+# What each of the module's tasks takes from the transformer (Transformer's TRANSFORMER_TASK_DEFAULTS).
+_OUTPUTS = {
+    "feature-extraction": "last_hidden_state",
+    "sequence-classification": "logits",
+    "text-generation": "logits",
+    "fill-mask": "logits",
+}
 _READ = frozenset({"max_seq_length", "do_lower_case", "transformer_task", "modality_config"})
 _WITHOUT_EFFECT = frozenset({"unpad_inputs", "module_output_name", "tokenizer_name_or_path"})
 # Arguments of from_pretrained that choose a kernel, a memory layout or a download, never a number.
@@ -24,35 +31,34 @@ _ARGUMENTS = frozenset(
 _HARMLESS_ARGUMENTS = frozenset(
     {"attn_implementation", "low_cpu_mem_usage", "torch_dtype", "dtype", "use_fast", "use_safetensors", "device_map"}
 )
-_OTHER_LIBRARY_MODELS = {
-    "SparseEncoder": "a sparse model",
-    "CrossEncoder": "a reranker",
-    "MultiVectorEncoder": "a multi-vector model (ColBERT)",
-}
 
 
 @dataclass(frozen=True)
 class SentenceConfig:
-    """`lowercase`: whether the text is lowercased before the tokenizer sees it."""
+    """`lowercase`: whether the text is lowercased before the tokenizer sees it.
+
+    `transformer_task` is the pipeline of transformers that the module runs, such as fill-mask; None where no file says.
+    """
 
     document: JsonObject
     lowercase: bool
+    transformer_task: str | None
     evidence: Evidence
 
 
 def read_sentence_config(source: Source, *, folder: str) -> SentenceConfig:
     """The Transformer module's own settings.
 
-    Raises Refusal(UNSUPPORTED_ARCHITECTURE) for settings that change the vectors in ways that are not served.
+    Raises Refusal(UNSUPPORTED_ARCHITECTURE) for settings that change the numbers in ways that are not understood.
     """
     document = _find(source, folder=folder)
     task = document.text("transformer_task")
-    if task is not None and task != "feature-extraction":
+    if task is not None and task not in _OUTPUTS:
         raise Refusal(
-            Reason.NOT_AN_EMBEDDING_MODEL,
-            f"{document.path}: transformer_task is {quote(task)}; only feature-extraction gives embeddings",
+            Reason.UNSUPPORTED_ARCHITECTURE,
+            f"{document.path}: transformer_task is {quote(task)}; understood are {', '.join(_OUTPUTS)}",
         )
-    _check_modality(document)
+    _check_modality(document, output=_OUTPUTS[task or "feature-extraction"])
     for key, value in document.values.items():
         if key in _READ or key in _WITHOUT_EFFECT or _is_empty(value):
             continue
@@ -60,12 +66,13 @@ def read_sentence_config(source: Source, *, folder: str) -> SentenceConfig:
             continue
         raise Refusal(
             Reason.UNSUPPORTED_ARCHITECTURE,
-            f"{document.path}: {quote(key)} is set, which is not served; ignoring it could change every vector",
+            f"{document.path}: {quote(key)} is set, which is not understood; ignoring it could change every number",
         )
     lowercase = document.flag("do_lower_case") or False
     return SentenceConfig(
         document=document,
         lowercase=lowercase,
+        transformer_task=task,
         evidence=Evidence(
             field="lowercase",
             value="true" if lowercase else "false",
@@ -76,22 +83,6 @@ def read_sentence_config(source: Source, *, folder: str) -> SentenceConfig:
     )
 
 
-def check_library_config(config: JsonObject) -> None:
-    """Raises Refusal(NOT_AN_EMBEDDING_MODEL) where config_sentence_transformers.json names another kind of model."""
-    kind = config.text("model_type")
-    if kind in _OTHER_LIBRARY_MODELS:
-        raise Refusal(
-            Reason.NOT_AN_EMBEDDING_MODEL,
-            f"{config.path}: model_type is {kind}, {_OTHER_LIBRARY_MODELS[kind]}; only dense text embedding models are "
-            "served so far",
-        )
-    if kind is not None and kind != "SentenceTransformer":
-        raise Refusal(
-            Reason.UNSUPPORTED_ARCHITECTURE,
-            f"{config.path}: model_type is {quote(kind)}; expected SentenceTransformer",
-        )
-
-
 def _find(source: Source, *, folder: str) -> JsonObject:
     listed = {file.path for file in source.files()}
     paths = [join(folder, name) for name in FILE_NAMES]
@@ -99,18 +90,16 @@ def _find(source: Source, *, folder: str) -> JsonObject:
     return JsonObject(path=paths[0], exists=False) if path is None else read_object(source, path=path)
 
 
-def _check_modality(document: JsonObject) -> None:
+def _check_modality(document: JsonObject, *, output: str) -> None:
     modality = document.mapping("modality_config")
     if not modality:
         return
     text = modality.get("text")
-    output = text.get("method_output_name") if isinstance(text, dict) else None
-    method = text.get("method") if isinstance(text, dict) else None
-    if (method, output) != ("forward", "last_hidden_state"):
+    found = (text.get("method"), text.get("method_output_name")) if isinstance(text, dict) else None
+    if found != ("forward", output):
         raise Refusal(
             Reason.UNSUPPORTED_ARCHITECTURE,
-            f"{document.path}: modality_config does not take last_hidden_state of forward for text; only "
-            "that is served",
+            f"{document.path}: modality_config does not take {output} of forward for text; only that is understood",
         )
 
 

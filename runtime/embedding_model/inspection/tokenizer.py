@@ -6,13 +6,15 @@ trained with is in neither file.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from embedding_model.inspection.documents import JsonObject, join, read_optional_object
 from embedding_model.inspection.quoting import quote
 from embedding_model.inspection.tokenizer_json import AddedToken, TokenizerJson, parse_added_token, read_tokenizer_json
-from embedding_model.inspection.tokenizer_rules import CLASSES, DEFAULT_CLASSES, Kind, Rules
+from embedding_model.inspection.tokenizer_rules import CLASSES, Kind, Rules, default_class
 from embedding_model.refusal import Reason, Refusal
+from embedding_model.resolved import Evidence
 from embedding_model.sources.listing import TOKENIZER_LIMIT
 from embedding_model.sources.source import Source
 from embedding_model.tokenizer_files import (
@@ -33,39 +35,110 @@ _SAVE = (
 )
 
 
-def check_tokenizer(
+@dataclass(frozen=True)
+class Tokenizer:
+    """The tokenizer that is served: `path` is the file, `last` the tokens that it puts behind a text."""
+
+    path: str
+    last: tuple[str, ...]
+    evidence: Evidence
+
+
+def read_tokenizer(
     source: Source, *, folder: str, family: str, config: JsonObject, tokenizer_config: JsonObject
-) -> None:
+) -> Tokenizer:
     """Check the tokenizer's files against each other.
 
     Raises Refusal: MISSING_FILE where no tokenizer can be built, CONTRADICTORY_EVIDENCE where tokenizer_config.json and
-    tokenizer.json describe different ones, UNSUPPORTED_FORMAT for classes whose rules are not known, INVALID_FILE.
+    tokenizer.json describe different ones, UNSUPPORTED_FORMAT for classes that are not known, REMOTE_CODE_REQUIRED,
+    INVALID_FILE.
     """
     listed = {file.path for file in source.files()}
     prefix = join(folder, "x")[:-1]
     names = {path.removeprefix(prefix) for path in listed if path.startswith(prefix)}
     chosen = choose_tokenizer_file(names, family=family)
-    name = tokenizer_config.text("tokenizer_class") or config.text("tokenizer_class") or DEFAULT_CLASSES[family]
+    name, rules = _find_rules(config, tokenizer_config=tokenizer_config, family=family)
+    if tokenizer_config.flag("split_special_tokens"):
+        raise Refusal(Reason.UNSUPPORTED_FORMAT, f"{tokenizer_config.path}: split_special_tokens is not served")
+    tokens = _Tokens(source, folder=folder, config=tokenizer_config, rules=rules)
+    path = join(folder, chosen)
+    if chosen == VOCABULARY_FILE:
+        _check_vocabulary(source, path=path, tokens=tokens, rules=rules)
+        return Tokenizer(path, ("[SEP]",), _describe(name, path=path, note="no tokenizer.json; by the rules of BERT"))
+    tokenizer = read_tokenizer_json(source, path=path)
+    note = "taken as it stands"
+    if rules.kind is not Kind.NOT_COMPARED:
+        tokens.check_known(tokenizer.added_tokens, path=tokenizer.path)
+        tokens.check_declared(tokenizer)
+    else:
+        note += f"; whether the class {name} of transformers builds the same from it is not compared"
+    if rules.kind in _CHECKS:
+        _CHECKS[rules.kind](tokenizer, tokenizer_config)
+        _check_frame(tokenizer, tokens=tokens, rules=rules)
+        note += f"; the class {name} of transformers builds the same"
+    return Tokenizer(path, tokenizer.last, _describe(name, path=path, note=note))
+
+
+def read_end_token(tokenizer: Tokenizer, *, config: JsonObject) -> tuple[str | None, Evidence]:
+    """The token that stands behind every input, which last-token pooling reads.
+
+    tokenizer.json's post-processor puts it there. Raises Refusal(CONTRADICTORY_EVIDENCE) where it does not and
+    tokenizer_config.json's add_eos_token says that it should: newer libraries lose the token then, and with it the
+    meaning of the vector.
+    """
+    asked = config.flag("add_eos_token")
+    named = _read_content(config.values.get("eos_token"))
+    if tokenizer.last:
+        token = tokenizer.last[-1]
+        lost = f"none ({config.path} add_eos_token false)" if asked is False else None
+        if asked and named not in (None, token):
+            lost = f"{named} ({config.path} add_eos_token, eos_token)"
+        return token, _describe_end(token, file=tokenizer.path, key="post_processor", overruled=lost)
+    if asked:
+        raise Refusal(
+            Reason.CONTRADICTORY_EVIDENCE,
+            f"{config.path} says add_eos_token true ({quote(named)}), but the post_processor of {tokenizer.path} puts "
+            "no token behind a text: last-token pooling would read another token than the model was trained with. Save "
+            "the tokenizer again so that its files agree, or use a revision whose tokenizer.json adds the token",
+        )
+    note = "no file says that a token is put behind the text: the last token of the text itself is read"
+    return None, _describe_end(None, file=tokenizer.path, key="post_processor", note=note)
+
+
+def _describe_end(
+    token: str | None, *, file: str, key: str, overruled: str | None = None, note: str | None = None
+) -> Evidence:
+    return Evidence(
+        field="endToken",
+        value=token or "none",
+        file=file,
+        key=key,
+        note=note,
+        overruled=() if overruled is None else (overruled,),
+    )
+
+
+def _describe(name: str, *, path: str, note: str) -> Evidence:
+    return Evidence(field="tokenizer", value=name, file=path, note=note)
+
+
+def _find_rules(config: JsonObject, *, tokenizer_config: JsonObject, family: str) -> tuple[str, Rules]:
+    if tokenizer_config.mapping("auto_map").get("AutoTokenizer") is not None:
+        raise Refusal(
+            Reason.REMOTE_CODE_REQUIRED,
+            f"{tokenizer_config.path}: auto_map.AutoTokenizer says that the tokenizer is the model's own Python code, "
+            "which is never run: choose a revision or a sibling model without auto_map",
+        )
+    name = tokenizer_config.text("tokenizer_class") or config.text("tokenizer_class") or default_class(family)
     name = name.removesuffix("Fast")
     rules = CLASSES.get(name)
     if rules is None:
         raise Refusal(
             Reason.UNSUPPORTED_FORMAT,
-            f"{tokenizer_config.path}: tokenizer_class is {quote(name)}, whose rules are not known here; served are "
+            f"{tokenizer_config.path}: tokenizer_class is {quote(name)}, whose rules are not known here; known are "
             f"{', '.join(CLASSES)}",
         )
-    if tokenizer_config.flag("split_special_tokens"):
-        raise Refusal(Reason.UNSUPPORTED_FORMAT, f"{tokenizer_config.path}: split_special_tokens is not served")
-    tokens = _Tokens(source, folder=folder, config=tokenizer_config, rules=rules)
-    if chosen == VOCABULARY_FILE:
-        _check_vocabulary(source, path=join(folder, VOCABULARY_FILE), tokens=tokens, rules=rules)
-        return
-    tokenizer = read_tokenizer_json(source, path=join(folder, TOKENIZER_FILE))
-    tokens.check_known(tokenizer.added_tokens, path=tokenizer.path)
-    tokens.check_declared(tokenizer)
-    if rules.kind is not Kind.AS_SAVED:
-        _CHECKS[rules.kind](tokenizer, tokenizer_config)
-        _check_frame(tokenizer, tokens=tokens, rules=rules)
+    return name, rules
 
 
 class _Tokens:

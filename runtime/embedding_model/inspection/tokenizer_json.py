@@ -10,11 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from embedding_model.inspection.documents import JSON_LIMIT, parse_json
+from embedding_model.inspection.documents import JSON_LIMIT, parse_json, require_text
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.sources.source import Source
 
 _MODEL = "model"
+# Most settings take a few kilobytes; many added tokens (Gemma has 6,400) take a megabyte.
+_LARGE = 2 * 1024 * 1024  # bytes; up to here the whole file is read, which shows whether it is damaged
+_STARTS = (64 * 1024, 1024 * 1024, JSON_LIMIT)  # bytes
 _BLANK = re.compile(r"[ \t\r\n]*")
 
 
@@ -63,7 +66,7 @@ def read_tokenizer_json(source: Source, *, path: str) -> TokenizerJson:
             first=first,
             last=last,
         )
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         _reject(path, "its settings do not have the form that the tokenizers library writes")
 
 
@@ -83,17 +86,24 @@ def parse_added_token(entry: Mapping[str, Any], *, id_: int | None) -> AddedToke
 
 
 def _read_values(source: Source, *, path: str) -> Mapping[str, Any]:
+    """The members before `model`: of a large file only its start is read, more of it while that does not reach."""
     size = next((file.size for file in source.files() if file.path == path), 0)
+    for length in _STARTS:
+        if size > _LARGE:
+            start = source.read_range(path, start=0, length=length).decode(errors="replace")
+            values = _read_start(start)
+            if values is not None:
+                return require_text(values, path=path)
     if size > JSON_LIMIT:
-        return _read_start(source.read_range(path, start=0, length=JSON_LIMIT).decode(errors="replace"), path=path)
+        _reject(path, f"`{_MODEL}` does not begin within its first {JSON_LIMIT} bytes")
     values = parse_json(source.read(path, limit=JSON_LIMIT), path=path)
     if not isinstance(values, dict) or not isinstance(values.get(_MODEL), dict):
         _reject(path, f"there is no `{_MODEL}`")
     return values
 
 
-def _read_start(text: str, *, path: str) -> Mapping[str, Any]:
-    """The members of a JSON object up to `model`, which need not end within the text."""
+def _read_start(text: str) -> Mapping[str, Any] | None:
+    """The members of a JSON object up to `model`, which need not end within the text; None where it does not begin."""
     decode = json.JSONDecoder().raw_decode
     values: dict[str, Any] = {}
     position, mark = _skip(text, 0), "{"
@@ -109,7 +119,7 @@ def _read_start(text: str, *, path: str) -> Mapping[str, Any]:
             position, mark = _skip(text, position), ","
     except (ValueError, IndexError, TypeError, RecursionError):
         pass
-    _reject(path, f"`{_MODEL}` does not begin within its first {JSON_LIMIT} bytes")
+    return None
 
 
 def _skip(text: str, position: int) -> int:

@@ -12,9 +12,10 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """How a class builds its tokenizer. AS_SAVED: from tokenizer.json alone."""
+    """How a class builds its tokenizer. AS_SAVED: from tokenizer.json alone; NOT_COMPARED: its rules are not here."""
 
     AS_SAVED = "as saved"
+    NOT_COMPARED = "not compared"
     WORDPIECE = "WordPiece"
     BYTE_LEVEL = "byte-level BPE"
     SENTENCEPIECE = "SentencePiece"
@@ -47,6 +48,7 @@ _ROBERTA_SPECIALS = {
     "mask_token": "<mask>",
 }
 _AS_SAVED = Rules(Kind.AS_SAVED)
+_NOT_COMPARED = Rules(Kind.NOT_COMPARED)
 _BERT = Rules(Kind.WORDPIECE, specials=_BERT_SPECIALS)
 _ROBERTA = Rules(Kind.BYTE_LEVEL, specials=_ROBERTA_SPECIALS)
 _XLM_ROBERTA = Rules(Kind.SENTENCEPIECE, first="bos_token", last="eos_token", specials=_ROBERTA_SPECIALS)
@@ -63,14 +65,41 @@ CLASSES: Mapping[str, Rules] = {
     "LongformerTokenizer": _ROBERTA,
     "XLMRobertaTokenizer": _XLM_ROBERTA,
     "CamembertTokenizer": _XLM_ROBERTA,
+    "AlbertTokenizer": _NOT_COMPARED,
+    "CodeLlamaTokenizer": _NOT_COMPARED,
+    "DebertaTokenizer": _NOT_COMPARED,
+    "DebertaV2Tokenizer": _NOT_COMPARED,
+    "GPT2Tokenizer": _NOT_COMPARED,
+    "GPTNeoXTokenizer": _NOT_COMPARED,
+    "GemmaTokenizer": _NOT_COMPARED,
+    "LlamaTokenizer": _NOT_COMPARED,
+    "Qwen2Tokenizer": _NOT_COMPARED,
+    "T5Tokenizer": _NOT_COMPARED,
 }
 
 # The class that AutoTokenizer takes where no file names one (models/auto/tokenization_auto.py).
-DEFAULT_CLASSES: Mapping[str, str] = {
+_DEFAULT_CLASSES: Mapping[str, str] = {
+    "albert": "AlbertTokenizer",
     "bert": "BertTokenizer",
-    "distilbert": "BertTokenizer",
-    "mpnet": "MPNetTokenizer",
-    "roberta": "RobertaTokenizer",
-    "xlm-roberta": "XLMRobertaTokenizer",
     "camembert": "CamembertTokenizer",
+    "deberta-v2": "DebertaV2Tokenizer",
+    "distilbert": "BertTokenizer",
+    "electra": "BertTokenizer",
+    "gemma": "GemmaTokenizer",
+    "gemma2": "GemmaTokenizer",
+    "gemma3_text": "GemmaTokenizer",
+    "gte": "XLMRobertaTokenizer",
+    "jina_embeddings_v3": "XLMRobertaTokenizer",
+    "mpnet": "MPNetTokenizer",
+    "nomic_bert": "BertTokenizer",
+    "qwen2": "Qwen2Tokenizer",
+    "qwen3": "Qwen2Tokenizer",
+    "roberta": "RobertaTokenizer",
+    "t5": "T5Tokenizer",
+    "xlm-roberta": "XLMRobertaTokenizer",
 }
+
+
+def default_class(family: str) -> str:
+    """For families that are not in its table AutoTokenizer takes tokenizer.json as it stands."""
+    return _DEFAULT_CLASSES.get(family, "TokenizersBackend")

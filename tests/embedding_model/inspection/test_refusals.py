@@ -42,6 +42,15 @@ def sentence(**values: Any) -> dict[str, bytes]:
     return {"sentence_bert_config.json": json_file({"max_seq_length": 16, "do_lower_case": False} | values)}
 
 
+MASKED_LANGUAGE_HEAD = {
+    "cls__predictions__bias": (17,),
+    "cls__predictions__transform__dense__weight": (8, 8),
+    "cls__predictions__transform__dense__bias": (8,),
+    "cls__predictions__transform__LayerNorm__weight": (8,),
+    "cls__predictions__transform__LayerNorm__bias": (8,),
+}
+
+
 CASES: dict[str, tuple[dict[str, bytes | None], Reason, str]] = {
     # architecture
     "an unknown family": (
@@ -96,11 +105,6 @@ CASES: dict[str, tuple[dict[str, bytes | None], Reason, str]] = {
         Reason.UNEXPECTED_WEIGHTS,
         "encoder.layer.0.adapter.weight",
     ),
-    "an embedder with a trained head": (
-        weights(classifier__weight=(1, 8), classifier__bias=(1,)),
-        Reason.CONTRADICTORY_EVIDENCE,
-        "hold a head that scores",
-    ),
     "config.json of a wider model": (
         config(hidden_size=16),
         Reason.CONTRADICTORY_EVIDENCE,
@@ -127,17 +131,11 @@ CASES: dict[str, tuple[dict[str, bytes | None], Reason, str]] = {
         "which are the same tensor",
     ),
     # modules
-    "a Dense module": (
-        pipeline("Transformer", "Pooling", "Dense", "Normalize"),
+    "a model without pooling": (
+        pipeline("Transformer"),
         Reason.UNSUPPORTED_ARCHITECTURE,
-        "lists Dense, which is not served yet",
+        "lists Transformer; understood are",
     ),
-    "a LayerNorm module": (
-        pipeline("Transformer", "Pooling", "LayerNorm"),
-        Reason.UNSUPPORTED_ARCHITECTURE,
-        "lists LayerNorm",
-    ),
-    "a model without pooling": (pipeline("Transformer"), Reason.UNSUPPORTED_ARCHITECTURE, "lists Transformer; served"),
     "modules in another order": (
         pipeline("Transformer", "Normalize", "Pooling"),
         Reason.UNSUPPORTED_ARCHITECTURE,
@@ -145,12 +143,6 @@ CASES: dict[str, tuple[dict[str, bytes | None], Reason, str]] = {
     ),
     "an empty modules.json": (pipeline(), Reason.UNSUPPORTED_ARCHITECTURE, "lists no module"),
     "static embeddings": (pipeline("StaticEmbedding"), Reason.UNSUPPORTED_ARCHITECTURE, "StaticEmbedding"),
-    "a SPLADE model": (
-        pipeline("MLMTransformer", "SpladePooling"),
-        Reason.NOT_AN_EMBEDDING_MODEL,
-        "a sparse model (SPLADE)",
-    ),
-    "a reranker with LogitScore": (pipeline("Transformer", "LogitScore"), Reason.NOT_AN_EMBEDDING_MODEL, "a reranker"),
     "a module of the model's own code": (
         pipeline("Transformer", "Pooling", library="custom_st"),
         Reason.REMOTE_CODE_REQUIRED,
@@ -253,18 +245,18 @@ CASES: dict[str, tuple[dict[str, bytes | None], Reason, str]] = {
     ),
     "a model saved as a sparse encoder": (
         {"config_sentence_transformers.json": json_file({"model_type": "SparseEncoder"})},
-        Reason.NOT_AN_EMBEDDING_MODEL,
-        "a sparse model",
+        Reason.CONTRADICTORY_EVIDENCE,
+        "says model_type SparseEncoder, but modules.json (Transformer, Pooling, Normalize) describes an embedder",
     ),
     "a model saved as something new": (
         {"config_sentence_transformers.json": json_file({"model_type": "Oracle"})},
         Reason.UNSUPPORTED_ARCHITECTURE,
-        "expected SentenceTransformer",
+        "expected one of CrossEncoder, SentenceTransformer, SparseEncoder",
     ),
     "a transformer for another task": (
         sentence(transformer_task="fill-mask"),
-        Reason.NOT_AN_EMBEDDING_MODEL,
-        'transformer_task is "fill-mask"',
+        Reason.CONTRADICTORY_EVIDENCE,
+        'says transformer_task "fill-mask"',
     ),
     "another output of the transformer": (
         sentence(modality_config={"text": {"method": "forward", "method_output_name": "pooler_output"}}),
@@ -282,21 +274,11 @@ CASES: dict[str, tuple[dict[str, bytes | None], Reason, str]] = {
         "whole numbers from 1 to 8",
     ),
     # no modules.json
-    "a bare encoder": (BARE, Reason.AMBIGUOUS_TASK, "how the token vectors of this BertModel become one vector"),
+    "a bare encoder": (BARE, Reason.AMBIGUOUS_TASK, "nothing says how its token vectors become one vector"),
     "a bare masked language model": (
-        {**BARE, **weights(cls__predictions__bias=(17,))},
+        {**BARE, **weights(**MASKED_LANGUAGE_HEAD)},
         Reason.AMBIGUOUS_TASK,
-        "this may be a sparse model (SPLADE)",
-    ),
-    "a cross-encoder": (
-        {**BARE, **weights(classifier__weight=(1, 8), classifier__bias=(1,))},
-        Reason.NOT_AN_EMBEDDING_MODEL,
-        "hold classifier.bias, a head that scores",
-    ),
-    "jina-reranker-v1: a config without a classification class": (
-        {**BARE, **config(auto_map={"AutoModelForSequenceClassification": "modeling_bert.JinaBert"})},
-        Reason.REMOTE_CODE_REQUIRED,
-        "auto_map.AutoModelForSequenceClassification",
+        "or a sparse model (SPLADE), since the weights hold a language-model head",
     ),
     # files
     "pickled weights only": (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from embedding_model.inspection.documents import JsonObject
-from embedding_model.inspection.tokenizer import check_tokenizer
+from embedding_model.inspection.tokenizer import read_tokenizer
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Pooling, Serving, Task
 from embedding_model.sources.folder import FolderSource
@@ -145,7 +145,7 @@ def save(folder: Path, *, family: str, changes: list[Change]) -> Files:
 
 def check(folder: Path, *, family: str, files: Files) -> None:
     documents = [JsonObject(path=name, values=files[name]) for name in ("config.json", "tokenizer_config.json")]
-    check_tokenizer(FolderSource(folder), folder="", family=family, config=documents[0], tokenizer_config=documents[1])
+    read_tokenizer(FolderSource(folder), folder="", family=family, config=documents[0], tokenizer_config=documents[1])
 
 
 def served_ids(folder: Path, *, family: str) -> list[list[int]]:

@@ -1,0 +1,36 @@
+"""The default prompt of a reranker: for a language model it is the instruction in its template."""
+
+from embedding_model.inspection.identified import Head
+from embedding_model.inspection.prompts import read_written_prompts
+from embedding_model.inspection.quoting import quote
+from embedding_model.inspection.reading import Reading
+from embedding_model.inspection.verdict import Decision
+from embedding_model.refusal import Reason, Refusal
+from embedding_model.resolved import Evidence
+
+
+def describe_instruction(reading: Reading, *, decision: Decision) -> tuple[Evidence, ...]:
+    """What the files say about an instruction.
+
+    Raises Refusal(UNSUPPORTED_ARCHITECTURE) for a default prompt of a cross-encoder that takes a pair of texts: where
+    it would have to stand is not understood, and without it every score could be another.
+    """
+    written = read_written_prompts(reading.library)
+    default = next((prompt for prompt in written.prompts if prompt.name == written.default_prompt), None)
+    if default is None or not default.text:
+        return ()
+    if decision.head is not Head.CAUSAL_LANGUAGE_MODEL and not reading.identified.is_decoder:
+        raise Refusal(
+            Reason.UNSUPPORTED_ARCHITECTURE,
+            f"{reading.library.path}: default_prompt_name is {quote(default.name)}, but a prompt for a pair of texts "
+            "is not understood; ignoring it could change every score",
+        )
+    return (
+        Evidence(
+            field="scoring.instruction",
+            value=quote(default.text, limit=200),
+            file=reading.library.path,
+            key="default_prompt_name",
+            note="the instruction in the template, unless a request brings its own",
+        ),
+    )

@@ -78,19 +78,27 @@ def resolve_model(settings: ResolveSettings, *, meter: Meter) -> InspectionResul
             if refusal.reason is not Reason.PICKLE_ONLY or settings.conversion is ConversionPolicy.NEVER:
                 raise
             converted = _convert(opened, settings=settings, meter=meter, refusal=refusal)
-        result = _describe(converted, declared=settings.declared, conversions=converted.conversions)
+        result = _note_conversions(_describe(converted, declared=settings.declared), converted=converted)
     if settings.cache is not None:
         _share(result.manifest.conversions, folder=converted.folder, cache=settings.cache)
     return result
 
 
-def _describe(source: Source, *, declared: Declared, conversions: Sequence[Conversion] = ()) -> InspectionResult:
+def _describe(source: Source, *, declared: Declared) -> InspectionResult:
     inspection = inspect(source, declared=declared)  # first: what is refused is refused without hashing gigabytes
     manifest = build_manifest(source, paths=select(source))
-    if conversions:
-        used = tuple(item for item in conversions if manifest.entry(item.target.path) is not None)
-        manifest = Manifest(files=manifest.files, conversions=used)
     return InspectionResult(origin=source.origin, manifest=manifest, inspection=inspection)
+
+
+def _note_conversions(found: InspectionResult, *, converted: ConvertedSource) -> InspectionResult:
+    """The same with the conversions whose result is loaded, in the manifest and as evidence."""
+    used = tuple(item for item in converted.conversions if found.manifest.entry(item.target.path) is not None)
+    evidence = (*found.inspection.evidence, *converted.evidence)
+    return InspectionResult(
+        origin=found.origin,
+        manifest=Manifest(files=found.manifest.files, conversions=used),
+        inspection=found.inspection.model_copy(update={"evidence": evidence}),
+    )
 
 
 @contextmanager

@@ -28,6 +28,6 @@ def convert(source: Path, target: Path) -> None:
         sys.exit(report_failure(error))
     except OSError as error:
         raise click.ClickException(f"{target} cannot be written: {error.strerror}") from error
-    click.echo(describe(converted.report, name=source.name), err=True)
+    click.echo(f"{source.name}: {describe(converted.report)}", err=True)
     for path, digest in ((source, converted.source), (target, converted.target)):
         click.echo(f"{digest.sha256}  {path}")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.resolved import Conversion, FileEntry, Origin
+from embedding_model.resolved import Conversion, Evidence, FileEntry, Origin
 from embedding_model.sources.folder import FolderSource
 from embedding_model.sources.listing import Listed
 from embedding_model.sources.source import ListedFile, Source
@@ -19,10 +19,16 @@ Locate = Callable[[FileEntry], Path]
 
 
 class ConvertedSource:
-    """The files of `base`, with the targets of `conversions`, which lie in `folder`, in place of their pickles."""
+    """The files of `base`, with the targets of `conversions`, which lie in `folder`, in place of their pickles.
 
-    def __init__(self, base: Source, *, folder: Path, conversions: Sequence[Conversion]) -> None:
+    `evidence` says of each pickle what became of it.
+    """
+
+    def __init__(
+        self, base: Source, *, folder: Path, conversions: Sequence[Conversion], evidence: Sequence[Evidence] = ()
+    ) -> None:
         self.conversions = tuple(conversions)
+        self.evidence = tuple(evidence)
         self.folder = folder
         self._base = base
         self._converted = FolderSource(folder)
@@ -61,6 +67,7 @@ def convert_source(
     """
     entries = sorted(pickles, key=lambda entry: (is_index(entry.path), entry.path))  # an index after its shards
     conversions: list[Conversion] = []
+    evidence: list[Evidence] = []
     for entry in entries:
         target = folder / target_path(entry.path)
         with volume_errors(folder):
@@ -69,11 +76,12 @@ def convert_source(
                 target.write_bytes(render_index(_siblings(target)))
                 found = FolderSource(folder).hash(target_path(entry.path))
             else:
-                found = _convert_one(entry, path=locate(entry), target=target)
+                found, note = _convert_one(entry, path=locate(entry), target=target)
+                evidence.append(Evidence(field="weights", value=found.path, file=entry.path, note=note))
         conversions.append(Conversion(source=entry, target=found))
         if discard and not is_index(entry.path):
             locate(entry).unlink(missing_ok=True)
-    return ConvertedSource(base, folder=folder, conversions=conversions)
+    return ConvertedSource(base, folder=folder, conversions=conversions, evidence=evidence)
 
 
 def select_pickles(paths: Iterable[str], *, source: Source) -> tuple[str, ...]:
@@ -92,11 +100,14 @@ def check_source(entry: FileEntry, *, found: Digest) -> None:
         )
 
 
-def _convert_one(entry: FileEntry, *, path: Path, target: Path) -> FileEntry:
+def _convert_one(entry: FileEntry, *, path: Path, target: Path) -> tuple[FileEntry, str]:
+    """What was made of a pickle, and what was left out, in words."""
     converted = convert(path, target=target, name=entry.path)
     check_source(entry, found=converted.source)
-    logger.info("%s", describe(converted.report, name=entry.path))
-    return FileEntry(path=target_path(entry.path), size=converted.target.size, sha256=converted.target.sha256)
+    note = describe(converted.report)
+    logger.info("%s: %s", entry.path, note)
+    made = FileEntry(path=target_path(entry.path), size=converted.target.size, sha256=converted.target.sha256)
+    return made, note
 
 
 def _siblings(index: Path) -> dict[str, Path]:

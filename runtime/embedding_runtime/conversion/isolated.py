@@ -78,9 +78,9 @@ def convert(
         os.close(reading)
 
 
-def describe(report: ChildReport, *, name: str) -> str:
+def describe(report: ChildReport) -> str:
     """One line for logs and people: what became of everything in the pickle."""
-    parts = [f"{name}: {report.tensors} tensors converted"]
+    parts = [f"{report.tensors} tensors converted from a pickle"]
     if report.unwrapped is not None:
         parts.append(f"found under the key {quote(report.unwrapped)}")
     if report.tied_count:

@@ -50,7 +50,7 @@ def convert_entries(
 def _convert_one(conversion: Conversion, *, path: Path, part: Path) -> Digest:
     converted = convert(path, target=part, name=conversion.source.path)
     check_source(conversion.source, found=converted.source)
-    logger.info("%s", describe(converted.report, name=conversion.source.path))
+    logger.info("%s: %s", conversion.source.path, describe(converted.report))
     return converted.target
 
 

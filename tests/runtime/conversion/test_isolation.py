@@ -45,8 +45,8 @@ def test_two_conversions_of_one_pickle_give_one_hash(tmp_path: Path) -> None:
     assert one == other
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
     assert torch.equal(load_file(tmp_path / "one")["embeddings.word_embeddings.weight"], embeddings)
-    assert describe(one.report, name=source.name) == (
-        'pytorch_model.bin: 1 tensors converted; 1 left out as the same memory as another ("head.decoder.weight"); '
+    assert describe(one.report) == (
+        '1 tensors converted from a pickle; 1 left out as the same memory as another ("head.decoder.weight"); '
         '1 dropped as no tensors ("step")'
     )
 

@@ -192,6 +192,9 @@ def test_a_pickle_of_a_claim_is_converted_on_request_and_stays_where_it_is(tmp_p
     assert conversion.source in found.manifest.fetched()
     assert conversion.source not in found.manifest.files
     assert same_tensors(load_file(target), noisy_tensors(seed=1))
+    [evidence] = [item for item in found.inspection.evidence if item.file == "pytorch_model.bin"]
+    assert (evidence.field, evidence.value) == ("weights", "model.safetensors")
+    assert "converted from a pickle" in str(evidence.note)
     assert not list(folder.rglob("*.safetensors"))
 
 

@@ -107,7 +107,7 @@ def _decoder(name: str, *, classes: Mapping[Head | None, str], variant: _Variant
     return Family(
         name=name,
         classes=classes,
-        prefixes=("model",),
+        prefixes=("model", "transformer"),  # the second for question answering
         describe=_describe_with(variant),
         activation="hidden_activation" if name in ("gemma2", "gemma3_text") else "hidden_act",
         unused=("lm_head.",),

@@ -44,7 +44,9 @@ def fit(stored: Stored, *, blueprint: Blueprint, family: Family, config: JsonObj
             explained |= group
     named = named_heads(config)
     heads = _choose_heads(stored, blueprint=blueprint, named=named, with_prefix=with_prefix)
-    missing_heads = _find_missing_heads(stored, heads=heads, named=named, blueprint=blueprint, config=config)
+    missing_heads = _find_missing_heads(
+        stored, heads=heads, named=named, blueprint=blueprint, config=config, with_prefix=with_prefix
+    )
     for tensors in (blueprint.heads[head] for head in heads):
         explained |= tensors.tensors
     _refuse_rest(stored, explained=explained, blueprint=blueprint, family=family, config=config)
@@ -113,16 +115,17 @@ def named_heads(config: JsonObject) -> set[Head]:
 
 
 def _find_missing_heads(
-    stored: Stored, *, heads: set[Head], named: set[Head], blueprint: Blueprint, config: JsonObject
+    stored: Stored, *, heads: set[Head], named: set[Head], blueprint: Blueprint, config: JsonObject, with_prefix: bool
 ) -> frozenset[Head]:
     """Heads that score, that config.json names and the weights do not hold: loaded as such, they would be random.
 
-    Raises Refusal(INCOMPLETE_WEIGHTS) for one that is there in part.
+    Raises Refusal(INCOMPLETE_WEIGHTS) for one that is there in part, or missing behind a body saved with a head.
     """
     missing = {head for head in CLASSIFICATION if head in named and head in blueprint.heads and head not in heads}
     for head in sorted(missing):
         tensors = blueprint.heads[head]
-        if any(name in stored for name in _own(tensors, blueprint=blueprint)):
+        in_part = any(name in stored for name in _own(tensors, blueprint=blueprint))
+        if in_part or (with_prefix and not heads & set(CLASSIFICATION)):
             _refuse_head(_missing(stored, tensors.tensors, tied=tensors.tied), what=f"{config.path} names {head}")
     return frozenset(missing)
 
@@ -145,7 +148,9 @@ def _refuse_rest(
         if part and head in CLASSIFICATION:
             _refuse_head(lacking[head], what=f"the weights hold {list_names(sorted(part))} of {family.classes[head]}")
         rest -= part  # what is left of a language head harms nobody: no task uses a part of one
-    rest = {name for name in rest if not name.startswith(family.leftovers)} if family.leftovers else rest
+    of_heads = tuple(name for item in blueprint.heads.values() for name in item.tensors)
+    leftovers = tuple(start for start in family.leftovers if not any(name.startswith(start) for name in of_heads))
+    rest = {name for name in rest if not name.startswith(leftovers)}
     if rest:
         raise Refusal(
             Reason.UNEXPECTED_WEIGHTS,
@@ -175,21 +180,28 @@ def _check_shape(tensor: Tensor, *, shape: Shape, config: JsonObject) -> None:
 
 
 def _count_labels(stored: Stored, *, heads: set[Head], blueprint: Blueprint, config: JsonObject) -> int | None:
-    """Rows of the classification head. Its bias has as many, and so has config.json where it counts labels."""
-    for head in heads & {Head.SEQUENCE_CLASSIFICATION, Head.TOKEN_CLASSIFICATION}:
+    """Rows of the head that scores. Its bias has as many, and so has config.json where it counts labels.
+
+    A head that finds answers has rows for start and end, which are no labels.
+    """
+    for head in heads & set(CLASSIFICATION):
         tensors = blueprint.heads[head]
         rows = {stored[name].shape[0] for name, shape in tensors.tensors.items() if shape[0] is LABELS}
         labels = config.mapping("id2label")
         written = len(labels) if labels else config.integer("num_labels")
-        if len(rows) > 1 or (written is not None and {written} != rows):
+        if len(rows) > 1 or (written is not None and rows and {written} != rows):
             counts = " and ".join(str(count) for count in sorted(rows))
             raise Refusal(
                 Reason.CONTRADICTORY_EVIDENCE,
-                f"the head {tensors.output} has {counts} rows, but {config.path} counts {written} labels "
+                f"the head {tensors.output} has {counts} rows, but {config.path} counts {_show(written)} labels "
                 f"({'id2label' if labels else 'num_labels'}): the two files belong to different models",
             )
-        return rows.pop()
+        return rows.pop() if head is not Head.QUESTION_ANSWERING else None
     return None
+
+
+def _show(count: int | None) -> str:
+    return "no" if count is None else str(count) if abs(count) < 2**40 else "too many"
 
 
 def _show_head(stored: Stored, *, heads: set[Head], blueprint: Blueprint) -> Tensor | None:

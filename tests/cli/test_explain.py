@@ -70,6 +70,35 @@ def test_of_a_volume_the_inspection_job_is_shown(invoke: Invoke) -> None:
     assert set(objects(invoke("explain", "-f", "-", stdin=volume))) == {"Job"}
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "persistentVolumeClaim: {claimName: models, path: /tiny}",
+        "huggingFace: {repo: acme/tiny, tokenSecretRef: {name: hf-token}}",
+    ],
+    ids=["a volume", "a private repository"],
+)
+def test_a_folder_stands_for_what_a_job_would_find(invoke: Invoke, model_folder: Path, source: str) -> None:
+    manifest = MODEL.replace("huggingFace: {repo: acme/tiny}", source)
+    result = invoke("explain", "-f", "-", "--folder", str(model_folder), stdin=manifest)
+    assert set(objects(result)) == {"Job", "ConfigMap", "Service", "Deployment", "PodDisruptionBudget"}
+
+
+def test_what_is_declared_and_approved_is_taken_into_account(invoke: Invoke, model_folder: Path) -> None:
+    wrong = MODEL + "  space: sp1-ffffffffffffffffffffffffffffffff\n  task: Embedding\n"
+    result = invoke("explain", "-f", "-", "--folder", str(model_folder), stdin=wrong)
+    assert result.exit_code == 1
+    assert "Stalled=True SpaceChangeNotApproved" in result.stderr
+    assert "Deployment" not in result.stdout
+
+
+def test_an_image_of_a_registry_that_nobody_allowed_says_so(invoke: Invoke) -> None:
+    image = f"image: {{reference: 'registry.example/tiny@sha256:{'ab' * 32}'}}"
+    result = invoke("explain", "-f", "-", stdin=MODEL.replace("huggingFace: {repo: acme/tiny}", image))
+    assert result.exit_code == 1
+    assert "Stalled=True RegistryNotAllowed" in result.stderr
+
+
 def test_a_stalled_model_says_why_and_exits_with_1(invoke: Invoke, model_folder: Path) -> None:
     wrong = MODEL + "  embedding: {dimensions: 4096}\n"
     result = invoke("explain", "-f", "-", "--folder", str(model_folder), stdin=wrong)

@@ -16,8 +16,9 @@ import click
 from embedding_operator.cli.options import flag
 
 if TYPE_CHECKING:
+    from embedding_model.resolved import Declared, Inspection, Manifest
     from embedding_operator.kube.memory import MemoryGateway
-    from embedding_operator.observe.facts import Resolution, ResolutionRequest
+    from embedding_operator.observe.facts import MemoryFacts, Resolution, ResolutionRequest
     from embedding_operator.settings import Settings
 
 # What the API server and the garbage collector add; no part of what is asked for.
@@ -47,7 +48,8 @@ def explain(filename: Any, settings: Path | None, hub_endpoint: str | None, fold
     """Print the objects that the operator would create for a manifest, as YAML.
 
     The conditions that the model would show are printed on standard error. The rules of the CRD's schema are the API
-    server's to check: `kubectl apply --dry-run=server` does. Of a volume, only the Job that inspects it can be shown.
+    server's to check: `kubectl apply --dry-run=server` does. Of what a Job resolves (a volume, an image, a private
+    hub), only the Job can be shown, unless --folder has the files.
     """
     import yaml
 
@@ -112,55 +114,109 @@ async def _explain(given: _Input, *, settings: "Settings", folder: Path | None) 
         gateway.put({key: value for key, value in item.items() if key != "status"})
     metadata = given.model["metadata"]
     key = Key(namespace=metadata["namespace"], name=metadata["name"])
+    jobs: dict[str, Mapping[str, Any]] = {}
     # Once to learn what is to be resolved, once to create, and once to see what the first writes lead to.
     for _ in range(3):
         await reconcile(key, gateway=gateway, facts=facts, settings=settings, clock=lambda: datetime.now(UTC))
         for request in facts.resolutions_requested:
-            facts.resolutions.setdefault(request.token, _resolve(request, settings=settings, folder=folder))
+            facts.resolutions.setdefault(request.question, _resolve(request, settings=settings, folder=folder))
         facts.resolutions_requested.clear()
+        for job in _children(gateway, key.name, kinds=("Job",)):
+            jobs.setdefault(job["metadata"]["name"], job)
+        if folder is not None:
+            _answer_jobs(gateway, facts=facts, folder=folder)
     live = gateway.peek(EMBEDDING_MODEL, namespace=key.namespace, name=key.name) or {}
-    return _Outcome(manifests=_children(gateway, key.name), conditions=live.get("status", {}).get("conditions", ()))
+    others = _children(gateway, key.name, kinds=("ConfigMap", "Service", "Deployment", "PodDisruptionBudget"))
+    return _Outcome(manifests=[*jobs.values(), *others], conditions=live.get("status", {}).get("conditions", ()))
+
+
+def _answer_jobs(gateway: "MemoryGateway", *, facts: "MemoryFacts", folder: Path) -> None:
+    """Let the folder stand for what each Job would find, as a pod of it that serves the answer."""
+    from embedding_model.ports import JobReport, JobState
+    from embedding_model.refusal import Refusal
+    from embedding_model.resolved import Declared, InspectionResult, Origin
+    from embedding_operator.kube.gateway import JOB, POD
+
+    for job in gateway.peek_all(JOB):
+        metadata, template = job["metadata"], job["spec"]["template"]
+        name = f"{metadata['name']}-0"
+        if gateway.peek(POD, namespace=metadata["namespace"], name=name):
+            continue
+        arguments = template["spec"]["containers"][0]["args"]
+        origin, declared = (arguments[arguments.index(option) + 1] for option in ("--origin", "--declared"))
+        try:
+            manifest, inspection = _read_folder(folder, declared=Declared.from_json(declared))
+            result = InspectionResult(origin=Origin.from_json(origin), manifest=manifest, inspection=inspection)
+            report = JobReport(state=JobState.DONE, result=result)
+        except Refusal as refusal:
+            report = JobReport(state=JobState.REFUSED, refusal=refusal.document())
+        owner = {"kind": "Job", "name": metadata["name"], "uid": metadata["uid"], "controller": True}
+        pod = gateway.put(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {
+                    "namespace": metadata["namespace"],
+                    "name": name,
+                    "labels": template["metadata"]["labels"],
+                    "ownerReferences": [owner],
+                },
+                "status": {"phase": "Running"},
+            }
+        )
+        facts.job_reports[pod["metadata"]["uid"]] = report
 
 
 def _assumed(model: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """The volume that the manifest names: whether it exists is for the cluster to say."""
-    source = (model.get("spec") or {}).get("model") or {}
-    claim = (source.get("persistentVolumeClaim") or {}).get("claimName")
-    if not isinstance(claim, str):
-        return ()
-    metadata = {"name": claim, "namespace": model["metadata"]["namespace"]}
-    return ({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata},)
+    """The volumes that the manifest names: whether they exist is for the cluster to say."""
+    spec = model.get("spec") or {}
+    owners = (spec.get("model") or {}, spec.get("cache") or {})
+    claims = {(item.get("persistentVolumeClaim") or {}).get("claimName") for item in owners}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": claim, "namespace": model["metadata"]["namespace"]},
+        }
+        for claim in claims
+        if isinstance(claim, str)
+    ]
 
 
 def _resolve(request: "ResolutionRequest", *, settings: "Settings", folder: Path | None) -> "Resolution":
-    from embedding_model.inspection import inspect
     from embedding_model.refusal import Refusal, Unavailable
-    from embedding_model.sources.folder import FolderSource
-    from embedding_model.sources.manifest import build_manifest
-    from embedding_model.sources.selection import select
     from embedding_operator.observe.facts import Refused, Resolved
     from embedding_operator.resolve.hub import resolve_from_hub
 
     try:
         if folder is None:
             return resolve_from_hub(request, settings=settings)
-        source = FolderSource(folder)
         # No commit is known for a folder; its content stands in for one, so that other files give another object.
-        manifest = build_manifest(source, paths=select(source))
+        manifest, inspection = _read_folder(folder, declared=request.declared)
         origin = request.origin.model_copy(update={"revision": manifest.digest()[:40]})
-        return Resolved(origin=origin, manifest=manifest, inspection=inspect(source))
+        return Resolved(origin=origin, manifest=manifest, inspection=inspection)
     except Refusal as refusal:
         return Refused(refusal.document())
     except Unavailable as error:
         raise click.ClickException(f"{error.message}; --folder explains without a hub") from error
 
 
-def _children(gateway: "MemoryGateway", model: str) -> list[dict[str, Any]]:
-    from embedding_operator.api.names import LABEL_MODEL
-    from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, JOB, POD_DISRUPTION_BUDGET, SERVICE
+def _read_folder(folder: Path, *, declared: "Declared") -> "tuple[Manifest, Inspection]":
+    from embedding_model.inspection import inspect
+    from embedding_model.sources.folder import FolderSource
+    from embedding_model.sources.manifest import build_manifest
+    from embedding_model.sources.selection import select
 
-    kinds = (CONFIG_MAP, JOB, SERVICE, DEPLOYMENT, POD_DISRUPTION_BUDGET)
-    found = [item for kind in kinds for item in gateway.peek_all(kind, labels={LABEL_MODEL: model})]
+    source = FolderSource(folder)
+    inspection = inspect(source, declared=declared)
+    return build_manifest(source, paths=select(source)), inspection
+
+
+def _children(gateway: "MemoryGateway", model: str, *, kinds: Sequence[str]) -> list[dict[str, Any]]:
+    from embedding_operator.api.names import LABEL_MODEL
+    from embedding_operator.reconcile.apply import KINDS
+
+    found = [item for kind in kinds for item in gateway.peek_all(KINDS[kind], labels={LABEL_MODEL: model})]
     for item in found:
         item["metadata"] = {key: value for key, value in item["metadata"].items() if key not in SERVER_FIELDS}
     return found

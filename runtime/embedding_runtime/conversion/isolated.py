@@ -80,7 +80,7 @@ def convert(
 
 def describe(report: ChildReport) -> str:
     """One line for logs and people: what became of everything in the pickle."""
-    parts = [f"{report.tensors} tensors converted from a pickle"]
+    parts = [f"{report.tensors} tensor{'' if report.tensors == 1 else 's'} converted from a pickle"]
     if report.unwrapped is not None:
         parts.append(f"found under the key {quote(report.unwrapped)}")
     if report.tied_count:

@@ -46,7 +46,7 @@ def test_two_conversions_of_one_pickle_give_one_hash(tmp_path: Path) -> None:
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
     assert torch.equal(load_file(tmp_path / "one")["embeddings.word_embeddings.weight"], embeddings)
     assert describe(one.report) == (
-        '1 tensors converted from a pickle; 1 left out as the same memory as another ("head.decoder.weight"); '
+        '1 tensor converted from a pickle; 1 left out as the same memory as another ("head.decoder.weight"); '
         '1 dropped as no tensors ("step")'
     )
 
@@ -174,9 +174,14 @@ def test_without_libseccomp_nothing_is_read(tmp_path: Path) -> None:
 
 def test_a_filter_that_is_not_enforced_is_noticed(tmp_path: Path) -> None:
     source = tmp_path / "pytorch_model.bin"
-    torch.save({"weight": torch.ones(1)}, source)
+    source.write_bytes(b"x")
     unenforced = inline(
         "import pyseccomp\npyseccomp.SyscallFilter.load = lambda self: None\n"
-        "from embedding_runtime.conversion.child import main\nmain()"
+        "from embedding_runtime.conversion.report import ChildReport\n"
+        "from embedding_runtime.conversion.sandbox import Unprotected, shut_in\n"
+        "try:\n"
+        "    shut_in(keep=(0, 1, 2), memory_bytes=1 << 30, file_bytes=1 << 20, cpu_seconds=60)\n"
+        "except Unprotected as error:\n"
+        "    print(ChildReport(problem='Unprotected', detail=error.message).to_json().decode())\n"
     )
-    assert "not enforced" in refusal_of(source, child=unenforced).message
+    assert "not enforced: a socket could be opened" in refusal_of(source, child=unenforced).message

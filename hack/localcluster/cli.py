@@ -67,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("target", nargs="?", choices=["operator", "runtime", "all"], default="all")
     load = commands.add_parser("load", help="make an image of this machine's Docker or buildah known to the cluster")
     load.add_argument("image", help="its name, or the path of an archive")
+    push = commands.add_parser("push-image", help="push a model's folder as an image of data; prints it by digest")
+    push.add_argument("folder", type=Path)
+    push.add_argument("name", help="repository in the cluster's registry, such as models/bge-small")
+    push.add_argument("--path", default="/", help="folder of the model in the image (default: its root)")
     commands.add_parser("hub", help="a model hub on this machine (hack/cluster hub --help)", add_help=False)
     return parser
 
@@ -90,6 +94,8 @@ def _run(options: argparse.Namespace, *, mode: Mode) -> int:
                 print(reference)
         case "load":
             print(mode.load(options.image))
+        case "push-image":
+            print(mode.push_folder(options.folder, name=options.name, path=options.path))
     return 0
 
 

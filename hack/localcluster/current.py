@@ -78,6 +78,13 @@ class CurrentMode:
         run([engine, "push", reference])
         return reference
 
+    def push_folder(self, folder: Path, *, name: str, path: str) -> str:
+        """There is no registry of the cluster's own. Raises ClusterError."""
+        raise ClusterError(
+            "push-image is for CLUSTER=local; build an image with `FROM scratch` and `COPY` of the folder, and push it"
+            " to a registry that the cluster reaches"
+        )
+
     def _options(self) -> list[str]:
         return ["--kubeconfig", str(self.kubeconfig())]
 

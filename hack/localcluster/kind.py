@@ -106,6 +106,13 @@ class KindMode:
         self._load(image, kind=kind)
         return image
 
+    def push_folder(self, folder: Path, *, name: str, path: str) -> str:
+        """There is no registry of the cluster's own. Raises ClusterError."""
+        raise ClusterError(
+            "push-image is for CLUSTER=local; build an image with `FROM scratch` and `COPY` of the folder, and push it"
+            " to a registry that the cluster reaches"
+        )
+
     def _load(self, image: str, *, kind: str) -> None:
         what = "image-archive" if Path(image).is_file() else "docker-image"
         run([kind, "load", what, image, "--name", CLUSTER_NAME])

@@ -8,7 +8,20 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from localcluster import addons, binaries, controlplane, debian, disk, images, layout, network, node, pause, teardown
+from localcluster import (
+    addons,
+    binaries,
+    controlplane,
+    debian,
+    disk,
+    images,
+    layout,
+    modelimage,
+    network,
+    node,
+    pause,
+    teardown,
+)
 from localcluster.errors import ClusterError
 from localcluster.hubprocess import hub_url, stop_hub
 from localcluster.locking import exclusive
@@ -125,6 +138,13 @@ class LocalMode:
         _require_registry()
         with exclusive("images"):
             return images.load(image)
+
+    def push_folder(self, folder: Path, *, name: str, path: str) -> str:
+        """Push an image of data to the cluster's registry."""
+        _require_machine()
+        _require_registry()
+        debian.install_missing(debian.IMAGE_PROGRAMS)
+        return modelimage.push(folder, name=name, path=path)
 
 
 def _require_registry() -> None:

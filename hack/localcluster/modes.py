@@ -32,6 +32,9 @@ class Mode(Protocol):
     def load(self, image: str) -> str:
         """Make an image known to the nodes; answers the reference to use in a pod."""
 
+    def push_folder(self, folder: Path, *, name: str, path: str) -> str:
+        """Push a model's folder as an image of data to the cluster's own registry; answers its reference."""
+
 
 def chosen_mode() -> Mode:
     """The mode that the environment variable CLUSTER names: local (default), kind or current."""

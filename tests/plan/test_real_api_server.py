@@ -3,15 +3,17 @@
 import copy
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from model_samples import golden, hub_spec, request_token, resolved, verified_by, volume_spec
-from simulated_cluster import SimulatedCluster
+from model_samples import golden, hub_spec, image_spec, request_token, resolved, verified_by, volume_spec
+from simulated_cluster import SimulatedCluster, settings
 
 from embedding_model.ports import JobReport, JobState
 from embedding_model.resolved import InspectionResult
+from embedding_model.sources.access import Access
 from embedding_operator.api import names
 from embedding_operator.kube.client import KubernetesGateway
 from embedding_operator.kube.connection import load_configuration
@@ -25,6 +27,7 @@ from embedding_operator.kube.gateway import (
 )
 from embedding_operator.kube.paths import kind_of
 from embedding_operator.plan.compare import contains
+from embedding_operator.settings import Hub
 
 PLACEMENT = {
     "nodeSelector": {"disk": "fast"},
@@ -42,7 +45,18 @@ SPECS = {
         runtime={"profile": "cuda", "servedNames": [{"name": "text-embedding-3-small", "prompt": "query"}]},
     ),
     "volume": volume_spec(),
+    "token and cache": hub_spec(
+        model={"huggingFace": {"repo": "acme/tiny", "tokenSecretRef": {"name": "hf-token"}}},
+        cache={"persistentVolumeClaim": {"claimName": "models"}},
+    ),
+    "image": image_spec(pod=PLACEMENT, cache={"persistentVolumeClaim": {"claimName": "models"}}),
 }
+ADMINISTERED = replace(
+    settings(),
+    hub=Hub(Access(endpoint="https://hub.example", certificates="PEM")),
+    registries={"registry.example": Access(endpoint="https://registry.example")},
+    proxy={"HTTPS_PROXY": "http://proxy.example:3128"},
+)
 
 
 @pytest.fixture
@@ -52,8 +66,8 @@ async def gateway(kubeconfig: Path) -> AsyncIterator[KubernetesGateway]:
 
 
 async def _render(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every manifest that a model of this spec applies first, but Jobs."""
-    cluster = SimulatedCluster()
+    """Every manifest that a model of this spec applies first."""
+    cluster = SimulatedCluster(settings=ADMINISTERED)
     cluster.facts.resolutions[request_token()] = resolved()
     cluster.gateway.put(
         {
@@ -71,7 +85,7 @@ async def _render(spec: dict[str, Any]) -> list[dict[str, Any]]:
         uid = cluster.pods()[0]["metadata"]["uid"]
         cluster.facts.job_reports[uid] = JobReport(state=JobState.DONE, result=result)
         await cluster.reconcile()
-    kinds = (CONFIG_MAP, DEPLOYMENT, SERVICE, POD_DISRUPTION_BUDGET)
+    kinds = (CONFIG_MAP, DEPLOYMENT, JOB, SERVICE, POD_DISRUPTION_BUDGET)
     bodies = [call.body for call in cluster.gateway.writes if call.verb == "apply" and call.body]
     return [dict(body) for body in bodies if kind_of(body) in kinds]
 
@@ -84,6 +98,8 @@ def _make_own(manifest: dict[str, Any], *, suffix: str) -> dict[str, Any]:
     del own["metadata"]["ownerReferences"]
     if own["kind"] == "Deployment":
         own["spec"]["replicas"] = 0
+    if own["kind"] == "Job":
+        own["spec"]["suspend"] = True
     return own
 
 

@@ -1,16 +1,18 @@
 """Resolving from a real hub server: commit, files and type, or a refusal."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tiny_models import tiny_embedder
 
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.resolved import Origin, SourceKind
+from embedding_model.resolved import Declared, Origin, SourceKind, Task
 from embedding_model.sources.access import Access
 from embedding_operator.observe.facts import ResolutionRequest
-from embedding_operator.resolve.hub import resolve_from_hub
+from embedding_operator.resolve.hub import poll_branch, resolve_from_hub
+from embedding_operator.resolve.tracker import Branch, BranchQuestion
 from embedding_operator.settings import Hub, Settings
 from localcluster.hub.server import running
 from localcluster.hub.store import Store
@@ -23,14 +25,24 @@ def endpoints(url: str, **mirrors: str) -> Settings:
 
 
 @pytest.fixture
-def hub_url(tmp_path: Path) -> Iterator[str]:
-    store = Store(tmp_path / "hub")
-    pushed = tmp_path / "pushed"
+def pushed(tmp_path: Path) -> Path:
+    folder = tmp_path / "pushed"
     for name, data in tiny_embedder().items():
-        file = pushed / name
+        file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
-    store.push(pushed, "acme/tiny")
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path, pushed: Path) -> Store:
+    made = Store(tmp_path / "hub")
+    made.push(pushed, "acme/tiny")
+    return made
+
+
+@pytest.fixture
+def hub_url(store: Store) -> Iterator[str]:
     with running(store) as url:
         yield url
 
@@ -70,3 +82,39 @@ def test_a_missing_repository_is_refused(hub_url: str) -> None:
     with pytest.raises(Refusal) as caught:
         resolve_from_hub(request_for("acme/missing"), settings=endpoints(hub_url))
     assert caught.value.reason is Reason.REPOSITORY_NOT_FOUND
+
+
+def test_a_known_commit_is_read_again_whatever_the_branch_is_now(hub_url: str, store: Store, pushed: Path) -> None:
+    before = resolve_from_hub(request_for("acme/tiny"), settings=endpoints(hub_url))
+    (pushed / "README.md").write_text("another commit")
+    store.push(pushed, "acme/tiny")
+    again = resolve_from_hub(request_for("acme/tiny").at(before.origin.revision), settings=endpoints(hub_url))
+    assert again == before
+    moved = resolve_from_hub(request_for("acme/tiny"), settings=endpoints(hub_url))
+    assert moved.origin.revision != before.origin.revision
+
+
+def test_what_the_spec_declares_is_held_against_the_files(hub_url: str) -> None:
+    request = replace(request_for("acme/tiny"), declared=Declared(task=Task.RERANKING))
+    with pytest.raises(Refusal) as caught:
+        resolve_from_hub(request, settings=endpoints(hub_url))
+    assert caught.value.reason is Reason.TASK_MISMATCH
+
+
+def test_a_branch_is_polled_for_its_commit_and_then_for_what_is_new(hub_url: str, store: Store, pushed: Path) -> None:
+    branch = Branch(repo="acme/tiny", revision="main", mirror=None)
+    commit = resolve_from_hub(request_for("acme/tiny"), settings=endpoints(hub_url)).origin.revision
+    first = poll_branch(BranchQuestion(branch, etag=None), settings=endpoints(hub_url))
+    assert first.commit == commit
+    second = poll_branch(BranchQuestion(branch, etag=first.etag), settings=endpoints(hub_url))
+    assert second.commit in (None, commit)
+    (pushed / "README.md").write_text("another commit")
+    moved = store.push(pushed, "acme/tiny")
+    assert poll_branch(BranchQuestion(branch, etag=second.etag), settings=endpoints(hub_url)).commit == moved
+
+
+def test_a_branch_that_is_gone_is_refused(hub_url: str) -> None:
+    branch = Branch(repo="acme/tiny", revision="gone", mirror=None)
+    with pytest.raises(Refusal) as caught:
+        poll_branch(BranchQuestion(branch, etag=None), settings=endpoints(hub_url))
+    assert caught.value.reason is Reason.REVISION_NOT_FOUND

@@ -138,9 +138,12 @@ async def test_a_secret_that_is_missing_is_named_with_its_key(cluster: Simulated
     ]
     cluster.trouble = lambda pod: {"phase": "Pending", "conditions": conditions}
     cluster.create_model(hub_spec(**PRIVATE))
-    await cluster.settle()
+    await cluster.reconcile()
+    cluster.step()
+    outcome = await cluster.reconcile()
     assert cluster.says("Reconciling") == ("True", "Resolving"), "mounting takes a moment"
-    cluster.pass_time(20)
+    assert isinstance(outcome, Wait)
+    cluster.pass_time(outcome.after_seconds)
     outcome = await cluster.reconcile()
     assert isinstance(outcome, Wait)
     assert cluster.says("Reconciling") == ("True", "SecretNotFound")
@@ -149,6 +152,19 @@ async def test_a_secret_that_is_missing_is_named_with_its_key(cluster: Simulated
     await _answer(cluster, _report(FROM_HUB))
     await cluster.settle()
     assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_a_secret_that_is_gone_when_pods_start_is_named_too(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec(**PRIVATE))
+    await _answer(cluster, _report(FROM_HUB))
+    conditions = [
+        {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-03-01T11:00:00Z"},
+        {"type": "PodReadyToStartContainers", "status": "False"},
+    ]
+    await cluster.reconcile()
+    cluster.trouble = lambda pod: {"phase": "Pending", "conditions": conditions}
+    await cluster.settle()
+    assert cluster.says("Reconciling") == ("True", "SecretNotFound")
 
 
 async def test_an_image_is_pulled_by_a_job_and_by_every_pod(cluster: SimulatedCluster) -> None:

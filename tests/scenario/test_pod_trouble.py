@@ -6,7 +6,7 @@ import pytest
 from model_samples import golden, hub_spec, verified_by
 from simulated_cluster import SimulatedCluster
 
-from embedding_model.ports import GoldensReport
+from embedding_model.ports import GoldensReport, Progress
 from embedding_operator.kube.gateway import DEPLOYMENT
 from embedding_operator.observe.facts import PodRef
 from embedding_operator.reconcile.outcome import Done, Stalled
@@ -160,3 +160,17 @@ async def test_pods_that_a_quota_refuses_are_reported_in_the_api_servers_words(c
     await cluster.reconcile()
     assert cluster.says("Reconciling") == ("True", "QuotaExceeded")
     assert words in cluster.condition("Reconciling")["message"]  # type: ignore[index]
+
+
+async def test_a_download_says_how_far_the_slowest_pod_is(cluster: SimulatedCluster) -> None:
+    fetching = {"name": "fetch", "state": {"running": {}}}
+    cluster.trouble = lambda pod: {"phase": "Pending", "podIP": "10.0.0.1", "initContainerStatuses": [fetching]}
+    cluster.create_model(hub_spec(replicas=2))
+    await cluster.settle()
+    assert cluster.says("Reconciling") == ("True", "Downloading")
+    for pod, done in zip(cluster.pods(), (4_000_000_000, 1_200_000_000), strict=True):
+        progress = Progress(files=12, files_done=3, bytes=4_800_000_000, bytes_done=done)
+        cluster.facts.fetches[pod["metadata"]["uid"]] = progress
+    await cluster.settle()
+    message = cluster.condition("Reconciling")["message"]  # type: ignore[index]
+    assert message.endswith("; fetched 1.2 of 4.8 GB, 3 of 12 files")

@@ -37,7 +37,7 @@ def find_trouble(pod: Object, *, now: datetime | None = None) -> Verdict | None:
     causes = (
         *_find_placement(pod, status=status),
         *_find_containers(pod, status=status),
-        *(_find_secret(pod, status=status, now=now) if now else ()),
+        *(_find_secret(pod, now=now) if now else ()),
     )
     return next(iter(causes), None)
 
@@ -82,27 +82,37 @@ def _find_containers(pod: Object, *, status: Object) -> Iterator[Verdict]:
             yield _judge_end(pod, container=name, ended=ended)
 
 
-def _find_secret(pod: Object, *, status: Object, now: datetime) -> Iterator[Verdict]:
+def find_mount_overdue(pod: Object, *, now: datetime) -> float | None:
+    """Seconds until a Secret that this pod still waits for counts as missing; None when it waits for none."""
+    status = pod.get("status") or {}
+    conditions = {item.get("type"): item for item in status.get("conditions") or ()}
+    scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("PodReadyToStartContainers", {})
+    since = scheduled.get("lastTransitionTime")
+    if not _list_secrets(pod) or scheduled.get("status") != "True" or ready.get("status") != "False" or not since:
+        return None
+    return MOUNT_SECONDS - (now - datetime.fromisoformat(since)).total_seconds()
+
+
+def _find_secret(pod: Object, *, now: datetime) -> Iterator[Verdict]:
     """A volume of a Secret that does not exist keeps the pod without a sandbox.
 
     The kubelet's words are in an event of the pod, and the operator reads neither events nor Secrets.
     """
-    secrets = [item["secret"] for item in (pod.get("spec") or {}).get("volumes") or () if item.get("secret")]
-    conditions = {item.get("type"): item for item in status.get("conditions") or ()}
-    scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("PodReadyToStartContainers", {})
-    since = scheduled.get("lastTransitionTime")
-    if not secrets or scheduled.get("status") != "True" or ready.get("status") != "False" or not since:
+    left = find_mount_overdue(pod, now=now)
+    if left is None or left > 0:
         return
-    waited = (now - datetime.fromisoformat(since)).total_seconds()
     keys = ", ".join(
         f'{" and ".join(item["key"] for item in secret.get("items") or ())} of Secret "{secret["secretName"]}"'
-        for secret in secrets
+        for secret in _list_secrets(pod)
     )
     words = (
         f"its volumes are not mounted: it needs the key {keys}. Create the Secret with this key, or correct the spec"
     )
-    if waited >= MOUNT_SECONDS:
-        yield waiting(Reason.SECRET_NOT_FOUND, _describe_pod(pod, words), recheck_seconds=RECHECK_SECONDS)
+    yield waiting(Reason.SECRET_NOT_FOUND, _describe_pod(pod, words), recheck_seconds=RECHECK_SECONDS)
+
+
+def _list_secrets(pod: Object) -> list[Object]:
+    return [item["secret"] for item in (pod.get("spec") or {}).get("volumes") or () if item.get("secret")]
 
 
 def _judge_end(pod: Object, *, container: str, ended: Object) -> Verdict:

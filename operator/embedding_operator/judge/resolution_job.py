@@ -1,7 +1,7 @@
 """What a Job that resolves a source has to say, and whether it stays or is made again."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from embedding_model.resolved import SourceKind
 from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
 from embedding_operator.judge.generations import find_condition
-from embedding_operator.judge.pod_trouble import find_trouble, read_refusal
+from embedding_operator.judge.pod_trouble import find_mount_overdue, find_trouble, read_refusal
 from embedding_operator.judge.progress import describe_progress
 from embedding_operator.judge.silence import describe_silence
 from embedding_operator.judge.verdict import RECHECK_SECONDS, Verdict, good, stalled, waiting
@@ -70,6 +70,8 @@ def ask_job(snapshot: Snapshot, *, request: ResolutionRequest, converts: bool) -
     is_reading = pod is not None and (pod.object.get("status") or {}).get("phase") == "Running"
     missing = _claim_missing(snapshot) or trouble
     verdict = missing or _describe_work(snapshot, request=request, converts=converts, pod=pod)
+    if pod and missing is None:
+        verdict = replace(verdict, recheck_seconds=find_mount_overdue(pod.object, now=snapshot.now))
     wish = keeping if is_reading else JobWish(request, converts)
     return JobAnswer(verdict, wish, is_silent=missing is None)
 

@@ -1,10 +1,11 @@
 """How far is the wanted generation, and what holds it up?"""
 
+from dataclasses import replace
 from datetime import datetime
 
 from embedding_operator.api.reasons import Reason
 from embedding_operator.judge.generations import Generation, find_condition, is_ready, is_started
-from embedding_operator.judge.pod_trouble import find_trouble
+from embedding_operator.judge.pod_trouble import find_mount_overdue, find_trouble
 from embedding_operator.judge.progress import describe_progress
 from embedding_operator.judge.verdict import State, Verdict, good, waiting
 from embedding_operator.observe.snapshot import ObservedPod, is_fetching
@@ -27,7 +28,9 @@ def judge_rollout(target: Generation, *, inputs: str, replicas: int, now: dateti
     refused = find_condition(target.status, kind="ReplicaFailure")
     if refused.get("status") == "True":
         return waiting(Reason.QUOTA_EXCEEDED, f"pods are refused: {refused.get('message', '')}")
-    return _describe_progress(target, pods=pods, replicas=replicas)
+    overdue = [left for pod in pods if (left := find_mount_overdue(pod.object, now=now)) is not None]
+    progress = _describe_progress(target, pods=pods, replicas=replicas)
+    return replace(progress, recheck_seconds=min(overdue, default=None))
 
 
 def _describe_progress(target: Generation, *, pods: list[ObservedPod], replicas: int) -> Verdict:

@@ -87,7 +87,9 @@ def find_stored_model(
         for model in stored
         if model.request == request.token or (model.asked == asked and (tracks or not request.requested_at))
     ]
-    return max(matching, key=lambda model: model.age, default=None)
+    # Values of requestedAt are the user's own and need not be in order: what answers this one exactly comes first.
+    is_exact = request.requested_at is not None
+    return max(matching, key=lambda model: (is_exact and model.request == request.token, model.age), default=None)
 
 
 def find_commit(

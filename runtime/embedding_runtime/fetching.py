@@ -14,6 +14,7 @@ from embedding_model.sources.destination import Destination, FolderDestination
 from embedding_model.sources.download import CONNECTIONS, download
 from embedding_model.sources.manifest import locate
 from embedding_model.sources.progress import Meter
+from embedding_model.sources.retries import RetryPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class FetchSettings:
     work: Path | None = None  # where pickles lie until they are converted
     pull_secrets: Sequence[Path] = ()  # .dockerconfigjson files; the first that knows the registry counts
     connections: int = CONNECTIONS
+    retry: RetryPolicy | None = None
 
 
 def fetch_model(resolved: ResolvedModel, *, settings: FetchSettings, meter: Meter) -> None:
@@ -63,6 +65,7 @@ def _fetch(
             destination=destination,
             meter=meter,
             connections=settings.connections,
+            retry=settings.retry,
         )
     elif settings.folder is not None:
         copy(entries, folder=settings.folder, destination=destination, meter=meter)
@@ -88,6 +91,7 @@ def _pull(
         destination=destination,
         meter=meter,
         connections=settings.connections,
+        retry=settings.retry,
     )
 
 

@@ -7,10 +7,9 @@ needs and the file does not hold would be filled with random numbers when it is 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from embedding_model.inspection.documents import JsonObject
-from embedding_model.inspection.families import ACTIVATIONS, FAMILIES, Blueprint, Family, canonical_names
+from embedding_model.inspection.families import ACTIVATIONS, Blueprint, Family, canonical_names
 from embedding_model.inspection.families.choice import choose_family, own_code
 from embedding_model.inspection.families.fit import Fit, fit, list_names
 from embedding_model.inspection.families.heads import CLASSIFICATION
@@ -20,7 +19,6 @@ from embedding_model.inspection.identified import Head, Identified
 from embedding_model.inspection.quoting import escape, quote
 from embedding_model.inspection.tensors import Tensor
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.resolved import Evidence
 
 # Ends of the names that quantisers give their tensors (GPTQ, AWQ, bitsandbytes, compressed-tensors, FP8).
 _QUANTISED = (
@@ -226,72 +224,3 @@ def hash_configuration(config: JsonObject, *, heads: Iterable[Head] = ()) -> str
         if key not in ignored and "dropout" not in key and value is not None
     }
     return hashlib.sha256(json.dumps(effective, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-# What callers used before `identify`.
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """The encoder behind the vectors: `positions` is how many tokens it can number, special tokens included."""
-
-    family: Family
-    hidden_size: int
-    positions: int
-    position_note: str
-    word_tensor: Tensor
-    position_tensor: Tensor
-
-
-def identify_family(config: JsonObject) -> Family:
-    """The family that config.json names. Raises what `identify` raises before it looks at tensors."""
-    code = own_code(config)
-    if code is not None:
-        raise Refusal(Reason.REMOTE_CODE_REQUIRED, f"{config.path}: the model brings its own code, auto_map.{code}")
-    family = choose_family(config, names=())
-    _check_activation(config, family=family)
-    _refuse_quantised(config, names=())
-    return family
-
-
-def verify_tensors(tensors: Mapping[str, Tensor], *, config: JsonObject, family: Family) -> Encoder:
-    """The encoder, where the tensors are exactly those of the family; a head that scores is refused."""
-    found = identify(config, tensors)
-    if found.position_tensor is None or found.is_decoder:
-        raise Refusal(Reason.UNSUPPORTED_ARCHITECTURE, f"{family.architecture} is not served yet")
-    if found.heads & set(CLASSIFICATION):
-        raise Refusal(
-            Reason.CONTRADICTORY_EVIDENCE,
-            f"modules.json describes an embedding model, but the weights hold a head that scores or classifies "
-            f"({found.head_tensor.name if found.head_tensor else 'its output'}): save the embedder without that head",
-        )
-    return Encoder(
-        family=FAMILIES[found.family],
-        hidden_size=found.hidden_size,
-        positions=found.positions,
-        position_note=found.position_note,
-        word_tensor=found.word_tensor,
-        position_tensor=found.position_tensor,
-    )
-
-
-def find_score_head(names: Iterable[str]) -> str | None:
-    """The name of a tensor of a classification, reranking or question-answering head, if there is one."""
-    heads = ("classifier.", "pre_classifier.", "score.", "qa_outputs.", "multiple_choice.")
-    return next((name for name in sorted(names) if name.startswith(heads)), None)
-
-
-def describe_architecture(config: JsonObject, *, encoder: Encoder) -> Evidence:
-    """The class that is loaded, and the names in `architectures` that lost."""
-    family = encoder.family
-    declared = config.texts("architectures")
-    return Evidence(
-        field="architecture",
-        value=family.architecture,
-        file=config.path,
-        key="model_type",
-        note=f"{family.name}; every tensor of {family.architecture} is there with its shape",
-        overruled=tuple(
-            f"{escape(name[:80])} ({config.path} architectures)" for name in declared[:4] if name != family.architecture
-        ),
-    )

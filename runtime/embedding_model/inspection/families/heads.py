@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from embedding_model.inspection.families.shapes import LABELS, Shape, Size, Tensors, linear, norm
+from embedding_model.inspection.families.shapes import LABELS, Size, Tensors, linear, norm
 
 
 class Head(StrEnum):
@@ -94,8 +94,3 @@ def plain_language_head(words: Size, width: Size, *, tie: bool, word_tensor: str
         tensors=linear("lm_head", words, width, bias=bias),
         tied={"lm_head.weight": word_tensor} if tie else {},
     )
-
-
-def label_rows(shape: Shape) -> bool:
-    """Whether the first number of the shape is the number of labels."""
-    return bool(shape) and shape[0] is LABELS

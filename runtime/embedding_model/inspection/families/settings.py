@@ -46,12 +46,15 @@ class Settings:
     def layers(self, *keys: str, default: int | None = None) -> int:
         """How many layers there are. Raises Refusal(INVALID_FILE)."""
         count = self.size(*keys, default=default)
-        if count.value > _MOST_LAYERS:
-            raise Refusal(
-                Reason.INVALID_FILE,
-                f"{self.config.path}: {count.keys[0]} is {count.value}; expected at most {_MOST_LAYERS}",
-            )
+        self.bound_layers(count.keys[0], count=count.value)
         return count.value
+
+    def bound_layers(self, what: str, *, count: int) -> None:
+        """Raises Refusal(INVALID_FILE) for more layers than any model has."""
+        if count > _MOST_LAYERS:
+            raise Refusal(
+                Reason.INVALID_FILE, f"{self.config.path}: {what} is {count}; expected at most {_MOST_LAYERS}"
+            )
 
     def flag(self, key: str, *, default: bool = False) -> bool:
         """The boolean under the key. Raises Refusal(INVALID_FILE)."""

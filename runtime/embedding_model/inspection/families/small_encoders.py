@@ -99,6 +99,7 @@ def _describe_albert(settings: Settings) -> Blueprint:
     settings.require_even_heads(width, settings.size("num_attention_heads"))
     settings.layers("num_hidden_layers")
     groups, layers = settings.layers("num_hidden_groups", default=1), settings.layers("inner_group_num", default=1)
+    settings.bound_layers("num_hidden_groups x inner_group_num", count=groups * layers)
     inner = _albert_layer(width, settings.size("intermediate_size"))
     return Blueprint(
         body={

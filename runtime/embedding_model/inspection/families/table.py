@@ -84,11 +84,6 @@ class Family:
     avoid_dtypes: tuple[str, ...] = ()
 
     @property
-    def model_type(self) -> str:
-        """The name, for callers that knew it by config.json's word."""
-        return self.name
-
-    @property
     def architecture(self) -> str:
         """The class that loads the body alone."""
         return self.classes[None]

@@ -93,6 +93,7 @@ def _score(found: Inspection, expected: Answer) -> Iterator[tuple[str, Any, Any]
     yield "scoring.template", right.has_template, scoring.template is not None
     yield "scoring.true_token", right.true_token, scoring.true_token
     yield "scoring.false_token", right.false_token, scoring.false_token
+    yield "scoring.label", right.label, scoring.label
 
 
 def _named_alike(prompts: dict[str, str]) -> dict[str, str]:

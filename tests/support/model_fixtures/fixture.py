@@ -40,6 +40,7 @@ class Score:
     has_template: bool = False
     true_token: str | None = None
     false_token: str | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

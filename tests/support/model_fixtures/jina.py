@@ -59,6 +59,7 @@ def jina_code_tensors() -> dict[str, Stored]:
             f"{layer}attention.self.layer_norm_k", width=WIDTH
         )
         tensors |= linear(f"{layer}attention.output.dense", WIDTH, WIDTH)
+        tensors |= norm(f"{layer}attention.output.LayerNorm", width=WIDTH)
         tensors |= norm(f"{layer}layer_norm_1", width=WIDTH) | norm(f"{layer}layer_norm_2", width=WIDTH)
         tensors |= linear(f"{layer}mlp.up_gated_layer", 2 * _INNER, WIDTH, bias=False)
         tensors |= linear(f"{layer}mlp.down_layer", WIDTH, _INNER)

@@ -228,7 +228,12 @@ def _nomic_tensors() -> dict[str, Stored]:
     return encoder_tensors("NomicBertModel", native)
 
 
-_NOMIC_PROMPTS = {"search_query": "search_query: ", "search_document": "search_document: "}
+_NOMIC_PROMPTS = {
+    "query": "search_query: ",
+    "document": "search_document: ",
+    "classification": "classification: ",
+    "clustering": "clustering: ",
+}
 
 
 def _nomic(config: parts.Config, tensors: dict[str, Stored] | None = None) -> Files:
@@ -452,6 +457,11 @@ REMOTE_CODE = (
         name="nomic-ai/nomic-embed-text-v2-moe",
         trap="every second layer is a mixture of experts",
         build=_nomic_moe,
-        answer=_REMOTE,
+        answer=parts.embedding(
+            "NomicBertModel",
+            512,
+            Pooling.MEAN,
+            prompts={"query": "search_query: ", "passage": "search_document: "},
+        ),
     ),
 )

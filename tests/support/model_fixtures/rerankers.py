@@ -288,9 +288,21 @@ RERANKERS = (
     ),
     ModelFixture(
         name="BAAI/bge-reranker-v2-gemma",
-        trap="Gemma 1, whose logit of Yes is the score",
+        trap="a language model whose card says text-classification: nothing tells it from a chat model",
         build=_gemma_reranker,
-        answer=Refused(reasons=(Reason.UNSUPPORTED_ARCHITECTURE,), says="gemma"),
+        answer=Refused(reasons=(Reason.NOT_AN_EMBEDDING_MODEL, Reason.AMBIGUOUS_TASK), field="task", says="Reranking"),
+    ),
+    ModelFixture(
+        name="BAAI/bge-reranker-v2-gemma",
+        variant="declared a reranker",
+        trap="the logit of one token alone is the score",
+        build=_gemma_reranker,
+        declared=Declared(task=Task.RERANKING),
+        answer=_rerank(
+            "GemmaForCausalLM",
+            8192,
+            score=Score(rule=ScoreRule.TOKEN_LOGITS, has_template=True, true_token="Yes"),
+        ),
     ),
     ModelFixture(
         name="nlptown/bert-base-multilingual-uncased-regression",
@@ -360,7 +372,14 @@ RERANKERS = (
         trap="two labels that say no and yes, declared a reranker",
         build=lambda: _bert("no", "yes"),
         declared=Declared(task=Task.RERANKING),
-        answer=_rerank(_BERT, 512, sigmoid=False, labels=("no", "yes")),
+        answer=Answer(
+            task=Task.RERANKING,
+            architecture=_BERT,
+            max_input_tokens=512,
+            labels=("no", "yes"),
+            activation=Activation.SOFTMAX,
+            score=Score(rule=ScoreRule.CLASSIFICATION_HEAD, label="yes"),
+        ),
     ),
     ModelFixture(
         name="acme/broken-reranker",

@@ -107,7 +107,12 @@ def _opensearch_old() -> Files:
 
 
 def _answer(
-    length: int, *, architecture: str = "BertForMaskedLM", dimensions: int = tokenizers.VOCABULARY, **sparse: str
+    length: int,
+    *,
+    architecture: str = "BertForMaskedLM",
+    dimensions: int = tokenizers.VOCABULARY,
+    folder: str | None = None,
+    **sparse: str,
 ) -> Answer:
     values = {"activation": "relu", **sparse}
     return Answer(
@@ -115,6 +120,7 @@ def _answer(
         architecture=architecture,
         max_input_tokens=length,
         dimensions=dimensions,
+        folder=folder,
         sparse=Sparse(pooling=Pooling.MAX, **values),
     )
 
@@ -152,6 +158,7 @@ SPARSE = (
             architecture="DistilBertForMaskedLM",
             dimensions=_WORDPIECES,
             activation="log1p_relu",
+            folder="document_0_MLMTransformer",
             query_weights="query_0_SparseStaticEmbedding/model.safetensors",
         ),
     ),

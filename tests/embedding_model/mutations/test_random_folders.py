@@ -1,0 +1,84 @@
+"""Random values anywhere in a folder: an inspection or a refusal comes out, nothing else, and soon."""
+
+import json
+import time
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from json_values import json_values
+from model_fixtures.catalogue import CATALOGUE
+
+from embedding_model.inspection import inspect
+from embedding_model.refusal import Refusal
+from embedding_model.resolved import Declared, Pooling, Task
+
+SECONDS = 5.0  # for one folder of a few kilobytes; a hundred times what it takes
+NAMES = sorted(CATALOGUE)
+declarations = st.none() | st.builds(
+    Declared, task=st.none() | st.sampled_from(Task), pooling=st.none() | st.sampled_from(Pooling)
+)
+unhurried = settings(
+    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+def try_inspect(name: str, changes: dict[str, bytes], *, declared: Declared | None) -> None:
+    """Anything raised but a Refusal fails the test."""
+    fixture = CATALOGUE[name]
+    start = time.monotonic()
+    try:
+        found = inspect(fixture.source({**fixture.files, **changes}), declared=declared)
+        assert found.evidence
+    except Refusal as refusal:
+        assert len(refusal.message) < 4000
+    assert time.monotonic() - start < SECONDS
+
+
+def change_values(document: Any, *, data: st.DataObject, count: int) -> Any:
+    """The document with random values under `count` of its own keys, at any depth."""
+    for _ in range(count):
+        place = document
+        while True:
+            steps = sorted(place) if isinstance(place, dict) else list(range(len(place)))
+            step = data.draw(st.sampled_from(steps))
+            inner = place[step]
+            if isinstance(inner, dict | list) and inner and data.draw(st.booleans()):
+                place = inner
+                continue
+            place[step] = data.draw(json_values)
+            break
+    return document
+
+
+@unhurried
+@given(st.sampled_from(NAMES), st.data(), declarations)
+def test_no_value_in_any_file_makes_inspection_crash(name: str, data: st.DataObject, declared: Declared | None) -> None:
+    files = CATALOGUE[name].files
+    documents = sorted(path for path, content in files.items() if path.endswith(".json") and len(content) > 4)
+    changes = {}
+    for path in data.draw(st.lists(st.sampled_from(documents), min_size=1, max_size=3, unique=True)):
+        document = change_values(json.loads(files[path]), data=data, count=data.draw(st.integers(1, 3)))
+        changes[path] = json.dumps(document).encode()
+    try_inspect(name, changes, declared=declared)
+
+
+@unhurried
+@given(st.sampled_from(NAMES), st.data(), declarations)
+def test_no_bytes_in_any_file_make_inspection_crash(name: str, data: st.DataObject, declared: Declared | None) -> None:
+    files = CATALOGUE[name].files
+    path = data.draw(st.sampled_from(sorted(files)))
+    content = files[path]
+    start = data.draw(st.integers(0, len(content)))
+    end = data.draw(st.integers(start, min(len(content), start + 64)))
+    try_inspect(name, {path: content[:start] + data.draw(st.binary(max_size=64)) + content[end:]}, declared=declared)
+
+
+@unhurried
+@given(st.sampled_from(NAMES), st.sampled_from(NAMES), st.data(), declarations)
+def test_no_mixture_of_two_models_makes_inspection_crash(
+    name: str, other: str, data: st.DataObject, declared: Declared | None
+) -> None:
+    files = CATALOGUE[other].files
+    chosen = data.draw(st.sets(st.sampled_from(sorted(files))))
+    try_inspect(name, {path: files[path] for path in chosen}, declared=declared)

@@ -148,19 +148,21 @@ def test_a_name_does_not_lead_to_the_metadata_service_even_when_it_is_the_endpoi
 
 def test_the_address_that_was_checked_is_the_one_that_is_connected_to(hub: Hub) -> None:
     """DNS rebinding: a name with another address at every look is looked at once for a connection."""
-    names = Names({"hub.test": ["127.0.0.1"]})
-    access = Access(endpoint=hub.url.replace("127.0.0.1", "hub.test"))
+    names = Names({"hub.test": ["127.0.0.5"]})
 
     def rebind(host: str, port: int) -> Sequence[str]:
         found = names(host, port)
         names.table[host] = ["169.254.169.254"]
         return found
 
-    with open_client(access, resolver=rebind) as client:
+    with ExitStack() as stack:
+        served_at = stack.enter_context(running(hub.store, host="127.0.0.5"))
+        access = Access(endpoint=served_at.replace("127.0.0.5", "hub.test"))
+        client = stack.enter_context(open_client(access, resolver=rebind))
         url = f"{access.endpoint}/api/models/{REPO}"
         with client.stream("GET", url) as response:
             server = response.extensions["network_stream"].get_extra_info("server_addr")
-            assert server[0] == "127.0.0.1"
+            assert server[0] == "127.0.0.5"
             assert names.asked == ["hub.test"]
             # the connection is in use, so this needs another one
             with pytest.raises(Unavailable, match=r"169\.254\.169\.254"):

@@ -23,6 +23,7 @@ from embedding_model.sources.transport import open_client
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 _ANSWER_SECONDS = 60.0  # until the body begins, redirects included; a hub that sends headers byte by byte ends here
+_REDIRECT_LIMIT = 64 * 1024  # bytes of a redirect's body; a link for people
 _MAX_REDIRECTS = 5  # a renamed repository, then the CDN, take two
 
 
@@ -99,6 +100,7 @@ class HubClient:
                     _check_encoding(response, hub=self.name)
                     return response
                 url = self._next_url(response)
+                _read_rest(response)
             except BaseException:
                 response.close()
                 raise
@@ -137,6 +139,15 @@ def _check_token(token: str | None) -> str | None:
     if token is not None and (not token or any(not 33 <= ord(character) <= 126 for character in token)):
         raise ValueError("the hub token is empty or holds a blank, a line break or another unprintable character")
     return token
+
+
+def _read_rest(response: httpx.Response) -> None:
+    """Of a redirect: only a connection whose answer was read to its end is used again."""
+    received = 0
+    for block in () if response.is_stream_consumed else response.iter_raw():
+        received += len(block)
+        if received > _REDIRECT_LIMIT:
+            return
 
 
 def _check_commit(response: httpx.Response, *, commit: str | None, asked: Asked) -> None:

@@ -22,7 +22,7 @@ from embedding_model.sources.retries import RetryPolicy
 from embedding_model.sources.stock import check_space, take_stock
 from embedding_model.sources.transfers import SMALLEST_PART, transfer
 
-CONNECTIONS = 4  # one connection to a CDN seldom fills a line; more of them gain little and take shares from others
+CONNECTIONS = 8  # as `hf download`; one connection to a CDN seldom fills a line, and small files wait for answers
 
 _log = logging.getLogger(__name__)
 

@@ -72,12 +72,12 @@ class Receiver:
                 if len(block) > room:
                     if gap.end == entry.size:
                         raise mismatch(entry, found="more bytes")
+                    if not room:  # of a server that sends more than the part
+                        break
                     block = block[:room]
                 file.write(block, gap=gap)
                 self._meter.add(len(block))
                 failures.progressed()
-                if gap.position == gap.end < entry.size:
-                    return
         if gap.position < gap.end:
             raise Unavailable(f"{self._server.name} ended {entry.path} after {gap.position} of {entry.size} bytes")
 

@@ -1,6 +1,5 @@
 """What every writer to a volume needs: failures in words, free space, and files that survive a crash of the node."""
 
-import contextlib
 import errno
 import os
 from collections.abc import Iterator
@@ -36,21 +35,13 @@ def allocated_bytes(path: Path) -> int:
 
 
 def publish(part: Path, *, place: Path) -> None:
-    """Give a finished file its place, at once and for good: its bytes are on the disk before its name is. OSError."""
+    """Give a finished file its place: its bytes are on the disk before they have its name. Raises OSError.
+
+    The name itself may be lost with the node, and then costs a download; it never stands for bytes that were lost.
+    """
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(place)
-    sync_folder(place.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Write a folder's names to the disk, where the file system can (not every network file system does)."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _explain(error: OSError) -> str:

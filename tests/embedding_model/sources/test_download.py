@@ -107,6 +107,7 @@ def download(
     *,
     attempts: int = 4,
     client: httpx.Client | None = None,
+    connections: int = 4,
 ) -> Meter:
     """As the fetch command does for a folder."""
     destination, meter = FolderDestination(target), Meter()
@@ -118,6 +119,7 @@ def download(
         meter=meter,
         retry=RetryPolicy(attempts=attempts, sleep=sleeper),
         client=client,
+        connections=connections,
     )
     destination.tidy()
     return meter
@@ -421,3 +423,20 @@ def test_verify_follows_links_inside_the_folder_and_refuses_those_that_leave_it(
     with pytest.raises(Refusal) as refused:
         verify(manifest=resolved.manifest, folder=target)
     assert refused.value.reason is Reason.UNSAFE_PATH
+
+
+def test_many_files_come_over_few_connections(
+    hub: Hub, resolved: ResolvedModel, target: Path, sleeper: Sleeper, client: httpx.Client
+) -> None:
+    """A redirect or a part whose answer is not read to its end would cost its connection."""
+    opened: list[int] = []
+
+    def note(response: httpx.Response) -> None:
+        opened.append(response.extensions["network_stream"].get_extra_info("client_addr")[1])
+
+    client.event_hooks["response"].append(note)
+
+    download(hub, resolved, target, sleeper, client=client, connections=1)
+
+    assert len(opened) == len(LOADED) + 1  # the weights are redirected to
+    assert len(set(opened)) == 1

@@ -24,10 +24,12 @@ _HEX_DIGITS = 32  # 128 bits: no accidental collision, and with the prefix it fi
 TOKENIZER_FILES = frozenset(
     {
         "added_tokens.json",
+        "bpe.codes",
         "merges.txt",
         "sentencepiece.bpe.model",
         "special_tokens_map.json",
         "spiece.model",
+        "spm.model",
         "tokenizer.json",
         "tokenizer.model",
         "tokenizer_config.json",

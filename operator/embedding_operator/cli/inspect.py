@@ -52,14 +52,15 @@ def inspect(source: str, task: str, pooling: str | None, hashes: bool, hub_endpo
 def _look(
     source: str, *, declared: "Declared", hub_endpoint: str, hashes: bool
 ) -> "tuple[Origin, Inspection, Manifest | None]":
-    from embedding_model.sources.access import Access
     from embedding_model.sources.folder import FolderSource
-    from embedding_model.sources.hub import HubSource
 
     folder = Path(source)
     # "org/name" may be both: a folder that is there wins, as it does for git and for transformers.
     if folder.is_dir() or source.startswith((".", "/", "~")):
         return _read(FolderSource(folder.expanduser()), declared=declared, hashes=hashes)
+    from embedding_model.sources.access import Access
+    from embedding_model.sources.hub import HubSource
+
     repo, _, revision = source.partition("@")
     try:
         with HubSource.resolve(access=Access(endpoint=hub_endpoint), repo=repo, revision=revision or "main") as remote:

@@ -6,13 +6,19 @@ import pytest
 
 from embedding_model.inspection import inspect
 from embedding_model.resolved import (
+    Activation,
     FileEntry,
+    HeadModule,
     Inspection,
     Manifest,
+    ModuleKind,
     Pooling,
     Prompt,
+    ScoreRule,
+    Scoring,
     Serving,
     Side,
+    SparseHead,
     Task,
     Weights,
 )
@@ -79,29 +85,48 @@ def test_a_fingerprint_never_changes(stored: str, computed: str) -> None:
     assert computed == stored
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"files": manifest(**{"model.safetensors": "0"})},
-        {"files": manifest(**{"tokenizer.json": "0"})},
-        {"files": manifest(**{"0_Transformer/vocab.txt": "0"})},
-        {"files": manifest(**{"model-00002-of-00002.safetensors": "0"})},
-        {"inspection": {"architecture": "RobertaModel"}},
-        {"inspection": {"configuration": "0" * 64}},
-        {"serving": {"pooling": Pooling.CLS}},
-        {"serving": {"include_prompt": False}},
-        {"serving": {"normalize": False}},
-        {"serving": {"dimensions": 383}},
-        {"serving": {"max_input_tokens": 128}},
-        {"serving": {"lowercase": True}},
-        {"serving": {"truncation_side": Side.LEFT}},
-        {"serving": {"prompts": PROMPTS}},
-        {"serving": {"prompts": PROMPTS, "default_prompt": "query"}},
-        {"serving": {"prompts": PROMPTS, "default_prompt": "document"}},
-    ],
+DENSE = HeadModule(
+    kind=ModuleKind.DENSE, folder="2_Dense", input_dimensions=384, output_dimensions=384, activation="Tanh"
 )
-def test_whatever_moves_a_vector_makes_another_space(change: dict[str, Any]) -> None:
+CHANGES: list[dict[str, Any]] = [
+    {"files": manifest(**{"model.safetensors": "0"})},
+    {"files": manifest(**{"tokenizer.json": "0"})},
+    {"files": manifest(**{"0_Transformer/vocab.txt": "0"})},
+    {"files": manifest(**{"model-00002-of-00002.safetensors": "0"})},
+    {"inspection": {"architecture": "RobertaModel"}},
+    {"inspection": {"configuration": "0" * 64}},
+    {"files": manifest(**{"spm.model": "0"})},
+    {"inspection": {"modules": (DENSE,)}},
+    {"inspection": {"modules": (DENSE.model_copy(update={"activation": "Identity"}),)}},
+    {"inspection": {"end_token": "</s>"}},
+    {"inspection": {"labels": ("no", "yes")}},
+    {"inspection": {"labels": ("yes", "no")}},
+    {"inspection": {"activation": Activation.SIGMOID}},
+    {"inspection": {"activation": Activation.IDENTITY}},
+    {"inspection": {"scoring": Scoring(rule=ScoreRule.CLASSIFICATION_HEAD)}},
+    {"inspection": {"scoring": Scoring(rule=ScoreRule.CLASSIFICATION_HEAD, template="qwen3-reranker")}},
+    {"inspection": {"sparse": SparseHead(pooling=Pooling.MAX, activation="relu")}},
+    {"inspection": {"sparse": SparseHead(pooling=Pooling.MAX, activation="log1p_relu")}},
+    {"serving": {"pooling": Pooling.CLS}},
+    {"serving": {"include_prompt": False}},
+    {"serving": {"normalize": False}},
+    {"serving": {"dimensions": 383}},
+    {"serving": {"max_input_tokens": 128}},
+    {"serving": {"lowercase": True}},
+    {"serving": {"truncation_side": Side.LEFT}},
+    {"serving": {"prompts": PROMPTS}},
+    {"serving": {"prompts": PROMPTS, "default_prompt": "query"}},
+    {"serving": {"prompts": PROMPTS, "default_prompt": "document"}},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_whatever_moves_a_number_makes_another_space(change: dict[str, Any]) -> None:
     assert name(**change) != name()
+
+
+def test_no_two_of_these_changes_make_the_same_space() -> None:
+    assert len({name(**change) for change in CHANGES}) == len(CHANGES)
 
 
 def test_all_these_changes_give_spaces_of_their_own() -> None:

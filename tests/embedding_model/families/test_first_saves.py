@@ -189,6 +189,11 @@ def test_the_first_names_of_a_family_are_known(values: dict[str, Any], shapes: S
         assert refuse(config_file(values), {key: shape for key, shape in shapes.items() if key != tensor})
 
 
+def test_nomic_is_as_long_as_it_was_trained_where_no_scaling_stretches_it() -> None:
+    found = identify(config_file(NOMIC_CONFIG, max_trained_positions=2048), stored(NOMIC))
+    assert (found.positions, found.position_note) == (2048, "rotary positions, max_trained_positions 2048")
+
+
 @pytest.mark.parametrize(
     ("values", "shapes", "start"),
     [(NOMIC_CONFIG, NOMIC, "NomicBert"), (NEW_CONFIG, NEW, "Gte"), (FLASH_CONFIG, FLASH, "JinaEmbeddingsV3")],

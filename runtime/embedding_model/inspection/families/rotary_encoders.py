@@ -18,7 +18,7 @@ from embedding_model.inspection.families.heads import (
 from embedding_model.inspection.families.positions import rotary
 from embedding_model.inspection.families.settings import Settings
 from embedding_model.inspection.families.shapes import Shape, Size, linear, norm, repeat
-from embedding_model.inspection.families.table import Blueprint, Family, name_classes
+from embedding_model.inspection.families.table import Blueprint, Family, Positions, name_classes
 
 _TYPES = "embeddings.token_type_embeddings.weight"
 _HEADS = (Head.SEQUENCE_CLASSIFICATION, Head.TOKEN_CLASSIFICATION, Head.MASKED_LANGUAGE_MODEL)
@@ -136,8 +136,17 @@ def _nomic_blueprint(settings: Settings, *, words: Size, width: Size, top: str, 
         },
         width=width.value,
         words=WORDS,
-        positions=rotary(settings, "max_position_embeddings", "n_positions", default=2048),
+        positions=_nomic_positions(settings),
     )
+
+
+def _nomic_positions(settings: Settings) -> Positions:
+    """n_positions (8192 in v1.5) is reached by rotary scaling, which is off: what it was trained on is what counts."""
+    named = rotary(settings, "max_position_embeddings", "n_positions", default=2048)
+    if settings.config.values.get("max_trained_positions") is None:
+        return named
+    trained = rotary(settings, "max_trained_positions")
+    return trained if trained.count < named.count else named
 
 
 def _describe_gte(settings: Settings) -> Blueprint:

@@ -1,6 +1,7 @@
 """What a folder of an image holds: layer upon layer, and nothing from outside."""
 
 import gzip
+import importlib.util
 import io
 import random
 import tarfile
@@ -31,7 +32,6 @@ from small_model import small_model_files
 
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.sources.folder import FolderSource
-from embedding_model.sources.transport import open_client
 
 FILES = small_model_files()
 AMD64 = {"os": "linux", "architecture": "amd64"}
@@ -279,10 +279,9 @@ def test_an_index_that_leaves_a_choice_is_refused(puller: Puller, registry: Scri
         assert caught.value.reason is Reason.UNSUPPORTED_FORMAT
 
 
-def test_layers_overlay_as_a_file_system_would(registry: ScriptedRegistry, tmp_path: Path) -> None:
+def test_layers_overlay_as_a_file_system_would(puller: Puller, registry: ScriptedRegistry, tmp_path: Path) -> None:
     """Random layers against a model of whole paths: what is there afterwards is the same."""
     chance = random.Random(4)
-    client = open_client(registry.access)
     names = ["a", "b", "c/a", "c/b", "c/d/a"]
     for turn in range(40):
         expected: dict[str, bytes] = {}
@@ -303,9 +302,8 @@ def test_layers_overlay_as_a_file_system_would(registry: ScriptedRegistry, tmp_p
             chance.shuffle(entries)
             layers.append(layer(folder("models"), *entries))
             expected = {**lower, **brought}
-        found = Puller(registry, tmp_path / str(turn), client=client).folder(registry.add(image(*layers)))
+        found = Puller(registry, tmp_path / str(turn), client=puller.client).folder(registry.add(image(*layers)))
         assert found == dict(sorted(expected.items()))
-    client.close()
 
 
 def _without(files: Mapping[str, bytes], path: str) -> dict[str, bytes]:
@@ -348,3 +346,26 @@ def _sparse() -> bytes:
 )
 def test_sparse_files_are_refused(puller: Puller, data: bytes) -> None:
     assert refusal_of(puller, Layer(data, OCI_TAR)).reason is Reason.UNSUPPORTED_FORMAT
+
+
+def _zstd(data: bytes) -> bytes:
+    """A zstd frame of raw blocks (RFC 8878 3.1.1): no library is needed to write it."""
+    blocks = [data[start : start + 100_000] for start in range(0, len(data), 100_000)]
+    framed = b"".join(
+        (len(block) << 3 | (number == len(blocks) - 1)).to_bytes(3, "little") + block
+        for number, block in enumerate(blocks)
+    )
+    return b"\x28\xb5\x2f\xfd" + b"\xa0" + len(data).to_bytes(4, "little") + framed
+
+
+def test_zstd_is_read_where_its_library_is_there_and_else_refused_saying_what_to_do(
+    puller: Puller, registry: ScriptedRegistry
+) -> None:
+    data = archive(Entry("models/a", b"1" * 300_000))
+    reference = registry.add(image(Layer(_zstd(data), f"{OCI_TAR}+zstd")))
+    if importlib.util.find_spec("zstandard") is not None:
+        assert puller.folder(reference) == {"a": b"1" * 300_000}
+        return
+    with pytest.raises(Refusal, match="push it with gzip") as caught:
+        puller.folder(reference)
+    assert caught.value.reason is Reason.UNSUPPORTED_FORMAT

@@ -37,6 +37,7 @@ class Wanted:
         self._meter = meter
         self._lock = threading.Lock()
         self._left = {entry.path: entry for entry in entries}
+        self._sizes = frozenset(entry.size for entry in self._left.values())
         self._writing = {path: threading.Lock() for path in self._left}
 
     def left(self) -> list[FileEntry]:
@@ -45,6 +46,8 @@ class Wanted:
 
     def offer(self, content: Readable, *, name: str, size: int) -> None:
         """Take a file if it is one of them. `name` decides only which of several of one size is tried first."""
+        if size not in self._sizes:
+            return
         fitting = [entry for entry in self.left() if entry.size == size]
         if not fitting:
             return

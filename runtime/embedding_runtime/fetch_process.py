@@ -6,29 +6,18 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-
-from embedding_model import ports
 from embedding_model.ports import Progress
 from embedding_model.refusal import Refusal, Unavailable
 from embedding_model.sources.progress import Meter
-from embedding_runtime.http.private import Guard, render_document
-from embedding_runtime.http.server import bind, make_server
-from embedding_runtime.http.token import TokenCheck
 from embedding_runtime.termination import report_failure
 from embedding_runtime.waiting import done_before, in_daemon_thread
 
 logger = logging.getLogger(__name__)
 
-KEEP_ALIVE_SECONDS = 75
-SHUTDOWN_SECONDS = 1
 TERMINATED = 128 + signal.SIGTERM  # what a shell says of a process that the signal ended
 
 LOG_SECONDS = 10.0
@@ -59,31 +48,12 @@ async def run_fetch(fetch: Callable[[Meter], None], *, keys: Path | None, host: 
         return report_failure(error)
 
 
-@asynccontextmanager
-async def _private_port(meter: Meter, *, keys: Path | None, host: str, port: int) -> AsyncIterator[None]:
+def _private_port(meter: Meter, *, keys: Path | None, host: str, port: int) -> AbstractAsyncContextManager[None]:
     if keys is None:
-        yield
-        return
-    try:
-        listener = bind(host, port=port)
-    except OSError as error:
-        raise Unavailable(f"Cannot listen on port {port} of {host}: {error.strerror}.") from error
-    logger.info("private port %d", listener.getsockname()[1])
-    app = make_app(meter, keys=keys)
-    server = make_server(app, keep_alive_seconds=KEEP_ALIVE_SECONDS, shutdown_seconds=SHUTDOWN_SECONDS)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await serving
+        return nullcontext()
+    from embedding_runtime.progress_port import progress_port  # a server, which a person's fetch does not wait for
 
-
-def make_app(meter: Meter, *, keys: Path | None) -> Starlette:
-    async def show(request: Request) -> Response:
-        return render_document(meter.read())
-
-    return Starlette(routes=[Route(ports.PROGRESS, Guard(TokenCheck(keys))(show))])
+    return progress_port(meter, keys=keys, host=host, port=port)
 
 
 @contextmanager

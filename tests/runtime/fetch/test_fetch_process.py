@@ -147,7 +147,7 @@ def test_a_process_that_is_killed_is_continued_by_the_next(large: LargeFileHub, 
     large.store.state.add_fault(Fault("*/model.safetensors", FaultKind.SLOW, value=30_000_000))
     process = start(*arguments, log=log)
     try:
-        wait_for(lambda: bool(list(folder.rglob("*.journal"))), process=process, log=log)
+        wait_for(lambda: any(journal.stat().st_size for journal in folder.rglob("*.journal")), process=process, log=log)
     finally:
         process.kill()
         process.wait()

@@ -9,6 +9,7 @@ from embedding_model.inspection.reading import Reading
 from embedding_model.inspection.templates import find_head_template, read_token_scoring
 from embedding_model.inspection.verdict import Decision
 from embedding_model.resolved import Activation, Evidence, ScoreRule, Scoring
+from embedding_model.tokenizer_files import TOKENIZER_FILE
 
 
 def read_reranker(reading: Reading, *, decision: Decision) -> TaskValues:
@@ -56,8 +57,10 @@ def _read_head(reading: Reading) -> tuple[Scoring, tuple[str, ...], tuple[Eviden
 def _describe(reading: Reading, *, scoring: Scoring) -> Evidence:
     tensor = reading.identified.head_tensor or reading.identified.word_tensor
     if scoring.rule is ScoreRule.TOKEN_LOGITS:
-        minus = "" if scoring.false_token is None else f" minus that of {scoring.false_token!r}"
-        note = f"the logit of {scoring.true_token!r} at the last position{minus}"
+        numbers = f"{scoring.true_token!r} ({scoring.true_token_id})"
+        if scoring.false_token is not None:
+            numbers += f" minus that of {scoring.false_token!r} ({scoring.false_token_id})"
+        note = f"at the last position the logit of {numbers}, numbered by {TOKENIZER_FILE}"
     elif scoring.label is None:
         note = "the one output"
     else:

@@ -2,10 +2,13 @@
 
 import resource
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import fetch_on_small_volume
 import httpx
 import pytest
 from large_file_hub import LARGE_BYTES, LargeFileHub, hub_with_large_file
@@ -20,6 +23,8 @@ from embedding_model.sources.retries import RetryPolicy
 from localcluster.hub.state import Fault, FaultKind
 
 GLOB = "*/model.safetensors"
+UNSHARE = ("unshare", "--mount")
+FETCH_ON_SMALL_VOLUME = str(Path(fetch_on_small_volume.__file__))
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +234,29 @@ def largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_volume_that_takes_no_more_is_told_and_continued_when_it_does(hub: LargeFileHub, target: Path) -> None:
+def own_volumes() -> list[str]:
+    """The ways of this machine to give a process a volume of its own: none without the right to mount."""
+    tried = subprocess.run([*UNSHARE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, check=False)
+    return ["tmpfs"] if tried.returncode == 0 else []
+
+
+@pytest.mark.parametrize("volume", ["file-size limit", *own_volumes()])
+def test_a_volume_that_fills_up_on_the_way_is_told_and_continued_when_it_has_room(
+    hub: LargeFileHub, target: Path, volume: str
+) -> None:
+    if volume == "tmpfs":
+        target.mkdir()
+        documents = [hub.origin.to_json().decode(), hub.large.to_json().decode()]
+        said = subprocess.run(
+            [*UNSHARE, sys.executable, FETCH_ON_SMALL_VOLUME, str(target), hub.url, *documents],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        ).stdout.splitlines()
+        assert "it is full; give the pod more ephemeral storage, or the volume more room" in said[0]
+        assert said[1:] == ["False", str((hub.large.size, hub.large.sha256))]
+        return
     with largest_file(100_000_000), pytest.raises(Unavailable, match="does not allow files of that size"):
         fetch(hub, target)
     assert not (target / hub.large.path).exists()

@@ -1,5 +1,6 @@
 """Random values anywhere in a folder: an inspection or a refusal comes out, nothing else, and soon."""
 
+import contextlib
 import json
 import time
 from typing import Any
@@ -13,26 +14,24 @@ from embedding_model.inspection import inspect
 from embedding_model.refusal import Refusal
 from embedding_model.resolved import Declared, Pooling, Task
 
-SECONDS = 5.0  # for one folder of a few kilobytes; a hundred times what it takes
+CPU_SECONDS = 5.0  # a bound against hanging, a thousand times what a folder of a few kilobytes takes
 NAMES = sorted(CATALOGUE)
+WITH_DOCUMENTS = sorted(name for name, fixture in CATALOGUE.items() if "config.json" in fixture.files)
 declarations = st.none() | st.builds(
     Declared, task=st.none() | st.sampled_from(Task), pooling=st.none() | st.sampled_from(Pooling)
 )
 unhurried = settings(
-    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 
 def try_inspect(name: str, changes: dict[str, bytes], *, declared: Declared | None) -> None:
     """Anything raised but a Refusal fails the test."""
     fixture = CATALOGUE[name]
-    start = time.monotonic()
-    try:
-        found = inspect(fixture.source({**fixture.files, **changes}), declared=declared)
-        assert found.evidence
-    except Refusal as refusal:
-        assert len(refusal.message) < 4000
-    assert time.monotonic() - start < SECONDS
+    start = time.thread_time()
+    with contextlib.suppress(Refusal):
+        assert inspect(fixture.source({**fixture.files, **changes}), declared=declared).evidence
+    assert time.thread_time() - start < CPU_SECONDS
 
 
 def change_values(document: Any, *, data: st.DataObject, count: int) -> Any:
@@ -52,7 +51,7 @@ def change_values(document: Any, *, data: st.DataObject, count: int) -> Any:
 
 
 @unhurried
-@given(st.sampled_from(NAMES), st.data(), declarations)
+@given(st.sampled_from(WITH_DOCUMENTS), st.data(), declarations)
 def test_no_value_in_any_file_makes_inspection_crash(name: str, data: st.DataObject, declared: Declared | None) -> None:
     files = CATALOGUE[name].files
     documents = sorted(path for path, content in files.items() if path.endswith(".json") and len(content) > 4)

@@ -25,6 +25,7 @@ def _save(name: str, arguments: str) -> Tensors:
     from safetensors.numpy import load_file
 
     kind = getattr(transformers, name)
+    transformers.utils.logging.disable_progress_bar()  # one bar a fixture otherwise
     torch.manual_seed(_SEED)
     model = kind(kind.config_class(**json.loads(arguments)))
     with tempfile.TemporaryDirectory() as folder:

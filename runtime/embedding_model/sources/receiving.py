@@ -15,6 +15,8 @@ from embedding_model.sources.manifest import mismatch
 from embedding_model.sources.progress import Meter
 from embedding_model.sources.retries import Failures, RetryPolicy, retrying
 
+_PROGRESS = 64 * 1024  # bytes of one answer that count as progress: fewer could go on for ever
+
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19}|\*)")
 
 
@@ -66,6 +68,7 @@ class Receiver:
             partial = response.status_code == 206
             self._check_answer(response, entry=entry, start=gap.position if partial else None)
             begun(partial)
+            began = gap.position
             for block in _blocks(response, skip=0 if partial else gap.position):
                 self._check_stop()
                 room = gap.end - gap.position
@@ -77,7 +80,8 @@ class Receiver:
                     block = block[:room]
                 file.write(block, gap=gap)
                 self._meter.add(len(block))
-                failures.progressed()
+                if gap.position - began >= _PROGRESS:
+                    failures.progressed()
         if gap.position < gap.end:
             raise Unavailable(f"{self._server.name} ended {entry.path} after {gap.position} of {entry.size} bytes")
 

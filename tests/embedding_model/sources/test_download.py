@@ -440,3 +440,14 @@ def test_many_files_come_over_few_connections(
 
     assert len(opened) == len(LOADED) + 1  # the weights are redirected to
     assert len(set(opened)) == 1
+
+
+def test_a_hub_that_sends_next_to_nothing_before_each_cut_is_given_up(
+    hub: Hub, resolved: ResolvedModel, target: Path, sleeper: Sleeper
+) -> None:
+    hub.store.state.add_fault(Fault("*/model.safetensors", FaultKind.CUT, value=100))
+
+    with pytest.raises(Unavailable, match=r"could not be read|ended"):
+        download(hub, resolved, target, sleeper, attempts=5)
+
+    assert len(sleeper.waits) == 4

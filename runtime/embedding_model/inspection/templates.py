@@ -57,6 +57,7 @@ TEMPLATES = (  # the tokens are words of a vocabulary, not secrets
         models=("mxbai-rerank-base-v2", "mxbai-rerank-large-v2"),
     ),
 )
+_VOCABULARY_FILE = "vocab.json"
 _CONVERSIONS = ("-seq-cls",)  # of the same model to a classification head: the prompt stays
 
 
@@ -148,13 +149,12 @@ def _ending(name: str) -> str:
     return ending
 
 
-def find_token_ids(reading: Reading, *, tokens: tuple[str, ...]) -> Mapping[str, int]:
-    """Token -> number in the vocabulary of tokenizer.json; tokens that are not there are left out.
+def find_token_ids(reading: Reading, *, tokens: tuple[str, ...], name: str = TOKENIZER_FILE) -> Mapping[str, int]:
+    """Token -> number in the vocabulary of a tokenizer's file; tokens that are not there are left out.
 
     The file is searched as bytes: parsed, a vocabulary of 11 MB takes hundreds.
     """
-    path = join(reading.folder, TOKENIZER_FILE)
-    data = reading.source.read(path, limit=TOKENIZER_LIMIT)
+    data = reading.source.read(join(reading.folder, name), limit=TOKENIZER_LIMIT)
     found: dict[str, int] = {}
     for token in tokens:
         pattern = re.escape(json.dumps(token).encode()) + rb"[ \t\r\n]{0,8}:[ \t\r\n]{0,8}(\d{1,9})(?=[,}\s])"
@@ -173,6 +173,14 @@ def _require_tokens(reading: Reading, *, template: Template) -> Mapping[str, int
                 Reason.CONTRADICTORY_EVIDENCE,
                 f"the prompt {template.name} scores by the token {quote(token)}, which {TOKENIZER_FILE} does not have "
                 "among those of the weights: the tokenizer belongs to another model",
+            )
+    if join(reading.folder, _VOCABULARY_FILE) in reading.selected:
+        other = find_token_ids(reading, tokens=tokens, name=_VOCABULARY_FILE)
+        if other != ids:
+            raise Refusal(
+                Reason.CONTRADICTORY_EVIDENCE,
+                f"{TOKENIZER_FILE} and {_VOCABULARY_FILE} give {_words(template)}, by which the score is made, "
+                "different numbers: one of the two files belongs to another model",
             )
     return ids
 

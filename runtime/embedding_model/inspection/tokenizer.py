@@ -71,6 +71,13 @@ def read_tokenizer(
         tokens.check_known(tokenizer.added_tokens, path=tokenizer.path)
         tokens.check_declared(tokenizer)
     else:
+        if tokenizer.algorithm not in (None, rules.algorithm):
+            _contradict(
+                tokenizer_config.path,
+                f"names the class {name}, which stands for {rules.algorithm}",
+                tokenizer.path,
+                f"holds {quote(tokenizer.algorithm)}",
+            )
         note += f"; whether the class {name} of transformers builds the same from it is not compared"
     if rules.kind in _CHECKS:
         _CHECKS[rules.kind](tokenizer, tokenizer_config)

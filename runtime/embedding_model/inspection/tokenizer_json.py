@@ -18,6 +18,7 @@ _MODEL = "model"
 # Most settings take a few kilobytes; many added tokens (Gemma has 6,400) take a megabyte.
 _LARGE = 2 * 1024 * 1024  # bytes; up to here the whole file is read, which shows whether it is damaged
 _STARTS = (64 * 1024, 1024 * 1024, JSON_LIMIT)  # bytes
+_ALGORITHM = re.compile(r'\{\s{0,64}"type"\s{0,8}:\s{0,8}"(\w{1,32})"')
 _BLANK = re.compile(r"[ \t\r\n]*")
 
 
@@ -41,10 +42,12 @@ class AddedToken:
 class TokenizerJson:
     """`normalizers` and `pre_tokenizers` are the steps in order, sequences unrolled.
 
-    `first` and `last` are the special tokens that the post-processor puts before and after one text.
+    `first` and `last` are the special tokens that the post-processor puts before and after one text. `algorithm` is
+    the model's type, such as BPE; None where the file does not say it before the vocabulary.
     """
 
     path: str
+    algorithm: str | None
     added_tokens: Mapping[str, AddedToken]
     normalizers: Sequence[Mapping[str, Any]]
     pre_tokenizers: Sequence[Mapping[str, Any]]
@@ -60,6 +63,7 @@ def read_tokenizer_json(source: Source, *, path: str) -> TokenizerJson:
         tokens = [parse_added_token(entry, id_=entry["id"]) for entry in values.get("added_tokens") or ()]
         return TokenizerJson(
             path=path,
+            algorithm=_read_algorithm(values.get(_MODEL)),
             added_tokens={token.content: token for token in tokens},
             normalizers=_unroll(values.get("normalizer"), key="normalizers"),
             pre_tokenizers=_unroll(values.get("pre_tokenizer"), key="pretokenizers"),
@@ -114,12 +118,18 @@ def _read_start(text: str) -> Mapping[str, Any] | None:
             if text[position] != ":":
                 break
             if key == _MODEL:
-                return values
+                found = _ALGORITHM.match(text, _skip(text, position + 1))
+                return {**values, _MODEL: {"type": found.group(1)} if found else {}}
             values[key], position = decode(text, _skip(text, position + 1))
             position, mark = _skip(text, position), ","
     except (ValueError, IndexError, TypeError, RecursionError):
         pass
     return None
+
+
+def _read_algorithm(model: Any) -> str | None:
+    algorithm = model.get("type")
+    return algorithm if isinstance(algorithm, str) else None
 
 
 def _skip(text: str, position: int) -> int:

@@ -23,9 +23,13 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Rules:
-    """`first` and `last` name the special tokens around a text; `specials` gives each special token's default."""
+    """`first` and `last` name the special tokens around a text; `specials` gives each special token's default.
+
+    `algorithm` is the type of tokenizer.json's model; None where it is seen from the rules themselves.
+    """
 
     kind: Kind
+    algorithm: str | None = None
     first: str = "cls_token"
     last: str = "sep_token"
     specials: Mapping[str, str] | None = None
@@ -48,7 +52,8 @@ _ROBERTA_SPECIALS = {
     "mask_token": "<mask>",
 }
 _AS_SAVED = Rules(Kind.AS_SAVED)
-_NOT_COMPARED = Rules(Kind.NOT_COMPARED)
+_OTHER_BPE = Rules(Kind.NOT_COMPARED, algorithm="BPE")
+_OTHER_UNIGRAM = Rules(Kind.NOT_COMPARED, algorithm="Unigram")
 _BERT = Rules(Kind.WORDPIECE, specials=_BERT_SPECIALS)
 _ROBERTA = Rules(Kind.BYTE_LEVEL, specials=_ROBERTA_SPECIALS)
 _XLM_ROBERTA = Rules(Kind.SENTENCEPIECE, first="bos_token", last="eos_token", specials=_ROBERTA_SPECIALS)
@@ -65,16 +70,16 @@ CLASSES: Mapping[str, Rules] = {
     "LongformerTokenizer": _ROBERTA,
     "XLMRobertaTokenizer": _XLM_ROBERTA,
     "CamembertTokenizer": _XLM_ROBERTA,
-    "AlbertTokenizer": _NOT_COMPARED,
-    "CodeLlamaTokenizer": _NOT_COMPARED,
-    "DebertaTokenizer": _NOT_COMPARED,
-    "DebertaV2Tokenizer": _NOT_COMPARED,
-    "GPT2Tokenizer": _NOT_COMPARED,
-    "GPTNeoXTokenizer": _NOT_COMPARED,
-    "GemmaTokenizer": _NOT_COMPARED,
-    "LlamaTokenizer": _NOT_COMPARED,
-    "Qwen2Tokenizer": _NOT_COMPARED,
-    "T5Tokenizer": _NOT_COMPARED,
+    "AlbertTokenizer": _OTHER_UNIGRAM,
+    "CodeLlamaTokenizer": _OTHER_BPE,
+    "DebertaTokenizer": _OTHER_BPE,
+    "DebertaV2Tokenizer": _OTHER_UNIGRAM,
+    "GPT2Tokenizer": _OTHER_BPE,
+    "GPTNeoXTokenizer": _OTHER_BPE,
+    "GemmaTokenizer": _OTHER_BPE,
+    "LlamaTokenizer": _OTHER_BPE,
+    "Qwen2Tokenizer": _OTHER_BPE,
+    "T5Tokenizer": _OTHER_UNIGRAM,
 }
 
 # The class that AutoTokenizer takes where no file names one (models/auto/tokenization_auto.py).

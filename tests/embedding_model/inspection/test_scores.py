@@ -163,3 +163,12 @@ def test_a_tokenizer_without_the_tokens_belongs_to_another_model() -> None:
     refusal = refuse(files)
     assert refusal.reason is Reason.CONTRADICTORY_EVIDENCE
     assert 'the token "yes"' in refusal.message
+
+
+def test_two_vocabularies_that_number_the_tokens_differently_are_a_contradiction() -> None:
+    files = dict(CATALOGUE[ORIGINAL].files)
+    vocabulary = json.loads(files["vocab.json"])
+    vocabulary["yes"], vocabulary["no"] = vocabulary["no"], vocabulary["yes"]
+    refusal = refuse(files | {"vocab.json": json_file(vocabulary)})
+    assert refusal.reason is Reason.CONTRADICTORY_EVIDENCE
+    assert "different numbers" in refusal.message

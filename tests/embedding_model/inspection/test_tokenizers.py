@@ -112,3 +112,12 @@ def test_a_large_tokenizer_that_does_not_come_to_its_vocabulary_is_refused() -> 
     refusal = refuse(**{"tokenizer.json": data})
     assert refusal.reason is Reason.INVALID_FILE
     assert "does not begin" in refusal.message
+
+
+@pytest.mark.parametrize("size", [0, JSON_LIMIT])
+@pytest.mark.parametrize(("name", "algorithm"), [("Qwen2TokenizerFast", "WordPiece"), ("T5Tokenizer", "BPE")])
+def test_a_tokenizer_of_another_algorithm_than_its_class_is_refused(name: str, algorithm: str, size: int) -> None:
+    model = {"type": algorithm, "vocab": {"x" * size: 0}}
+    refusal = refuse(**{"tokenizer.json": json_file(tokenizer_settings(model=model)), **options(tokenizer_class=name)})
+    assert refusal.reason is Reason.CONTRADICTORY_EVIDENCE
+    assert algorithm in refusal.message

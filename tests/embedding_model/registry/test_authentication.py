@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from image_puller import Puller
 from images import files_layer, image
@@ -20,7 +21,8 @@ from scripted_registry import (
 
 from embedding_model.refusal import Reason, Refusal, Unavailable
 from embedding_model.sources.access import Access
-from embedding_model.sources.registry import Credentials, pull_folder
+from embedding_model.sources.progress import Meter
+from embedding_model.sources.registry import Credentials, parse_reference, pull_folder
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights"}
 IMAGE = image(files_layer(FILES))
@@ -223,3 +225,31 @@ def _pull(registry: ScriptedRegistry, *, access: Access, folder: Path) -> None:
         credentials=USER,
         retry=puller.retry,
     )
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["elsewhere", "and back"])
+def test_no_token_goes_along_with_a_redirect(tmp_path: Path, back: bool) -> None:
+    """To a host that is allowed, over https: answers written down here, as nothing listens there."""
+    reference = parse_reference(f"registry.example.com/models/small@{IMAGE.digest}")
+    sent: list[tuple[str, str | None]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append((request.url.host, request.headers.get("authorization")))
+        digest = request.url.path.rpartition("/")[2]
+        if digest in IMAGE.manifests:
+            media_type, data = IMAGE.manifests[digest]
+            return httpx.Response(200, content=data, headers={"content-type": media_type})
+        if request.url.host == "registry.example.com" and "/back/" not in request.url.path:
+            return httpx.Response(307, headers={"location": f"https://cdn.example.com/{digest}"})
+        if back and request.url.host == "cdn.example.com":
+            return httpx.Response(307, headers={"location": f"https://registry.example.com/back/{digest}"})
+        return httpx.Response(200, content=IMAGE.blobs[digest])
+
+    hosts = ("*.example.com",)
+    access = Access(endpoint="https://registry.example.com", redirect_hosts=hosts, token="t0k3n")
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        pull_folder(
+            reference=reference, path="/models", access=access, folder=tmp_path / "x", meter=Meter(), client=client
+        )
+    own, cdn = ("registry.example.com", "Bearer t0k3n"), ("cdn.example.com", None)
+    assert sent == [own, own, cdn, *([("registry.example.com", None)] if back else [])]

@@ -238,12 +238,12 @@ def test_no_token_goes_along_with_a_redirect(tmp_path: Path, back: bool) -> None
         digest = request.url.path.rpartition("/")[2]
         if digest in IMAGE.manifests:
             media_type, data = IMAGE.manifests[digest]
-            return httpx.Response(200, content=data, headers={"content-type": media_type})
+            return httpx.Response(200, stream=httpx.ByteStream(data), headers={"content-type": media_type})
         if request.url.host == "registry.example.com" and "/back/" not in request.url.path:
             return httpx.Response(307, headers={"location": f"https://cdn.example.com/{digest}"})
         if back and request.url.host == "cdn.example.com":
             return httpx.Response(307, headers={"location": f"https://registry.example.com/back/{digest}"})
-        return httpx.Response(200, content=IMAGE.blobs[digest])
+        return httpx.Response(200, stream=httpx.ByteStream(IMAGE.blobs[digest]))
 
     hosts = ("*.example.com",)
     access = Access(endpoint="https://registry.example.com", redirect_hosts=hosts, token="t0k3n")

@@ -1,11 +1,13 @@
 """The operator installed by Helm on the local cluster, a hub with real models, and a namespace for each test."""
 
 import hashlib
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from claims import Claim
 from live_cluster import LiveCluster, condition, conditions_text, is_true
 from local_hub import LocalHub
 from models_under_test import MINILM_REPO, embedding_model
@@ -14,7 +16,10 @@ from release import OPERATOR_NAMESPACE, install
 
 ROOT = Path(__file__).resolve().parents[2]
 
-MISSING_IMAGE = {"device": "cpu", "image": {"repository": "198.18.0.1:5000/does-not-exist", "tag": "v1"}}
+REGISTRY = "198.18.0.1:5000"
+POLL_SECONDS = 10  # the least that the chart takes: a followed branch must not hold up a test
+
+MISSING_IMAGE = {"device": "cpu", "image": {"repository": f"{REGISTRY}/does-not-exist", "tag": "v1"}}
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +44,19 @@ def clean_hub(hub: LocalHub) -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def operator(cluster_status: Mapping[str, Any], hub: LocalHub) -> str:
     """The operator, installed or upgraded to the images of this checkout; its namespace."""
-    install(cluster_status, extra={"profiles": {"missing-image": MISSING_IMAGE}})
+    hub_values = {
+        "pollSeconds": POLL_SECONDS,
+        "mirrors": {
+            "corp": {"endpoint": cluster_status["hubURL"]},
+            "vault": {"endpoint": cluster_status["hubURL"], "private": True},
+        },
+    }
+    extra = {
+        "profiles": {"missing-image": MISSING_IMAGE},
+        "hub": hub_values,
+        "registries": {REGISTRY: {"endpoint": f"http://{REGISTRY}"}},
+    }
+    install(cluster_status, extra=extra)
     return OPERATOR_NAMESPACE
 
 
@@ -111,13 +128,38 @@ def wait_condition(live_cluster: LiveCluster, namespace: str) -> Callable[..., M
 
 
 @pytest.fixture
+def claim(live_cluster: LiveCluster, namespace: str, cluster_status: Mapping[str, Any]) -> Callable[[str], Claim]:
+    """Make a PersistentVolumeClaim in the test's namespace."""
+
+    def make(name: str) -> Claim:
+        made = Claim(live_cluster, namespace=namespace, name=name, image=cluster_status["images"]["runtime"])
+        made.create()
+        return made
+
+    return make
+
+
+@pytest.fixture
 def push(hub: LocalHub) -> Callable[..., str]:
     """Push a folder as a new commit of a repository; the commit."""
 
-    def push_folder(folder: Path, repo: str = MINILM_REPO, *, branch: str = "main") -> str:
-        return hub.run("push", str(folder), repo, "--branch", branch).strip().splitlines()[-1]
+    def push_folder(folder: Path, repo: str = MINILM_REPO, *, branch: str = "main", force: bool = False) -> str:
+        extra = ["--force"] if force else []
+        return hub.run("push", str(folder), repo, "--branch", branch, *extra).strip().splitlines()[-1]
 
     return push_folder
+
+
+@pytest.fixture
+def push_image() -> Callable[..., str]:
+    """Push a folder as an image of data; its reference by digest."""
+
+    def push(folder: Path, name: str, *, path: str) -> str:
+        command = [str(ROOT / "hack" / "cluster"), "push-image", str(folder), name, "--path", path]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout.strip().splitlines()[-1]
+
+    return push
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from claims import Claim
 from live_cluster import LiveCluster
 from models_under_test import embedding_model, reference_vectors, vector_golden
 
@@ -21,52 +22,11 @@ def children(cluster: LiveCluster, *, namespace: str, model: str) -> list[str]:
 
 
 @pytest.fixture
-def volume(live_cluster: LiveCluster, namespace: str, sre_folder: Path, cluster_status: Mapping[str, Any]) -> str:
-    """A claim that holds the second model under /models/sre, filled by a pod."""
-    metadata = {"name": "models", "namespace": namespace}
-    live_cluster.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": metadata,
-            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": "filler", "namespace": namespace},
-            "spec": {
-                "restartPolicy": "Never",
-                "containers": [
-                    {
-                        "name": "copy",
-                        "image": cluster_status["images"]["runtime"],
-                        "securityContext": {"runAsUser": 0},
-                        "command": [
-                            "/opt/venv/bin/python",
-                            "-c",
-                            "import shutil; shutil.copytree('/from', '/to/models/sre')",
-                        ],
-                        "volumeMounts": [
-                            {"name": "from", "mountPath": "/from", "readOnly": True},
-                            {"name": "to", "mountPath": "/to"},
-                        ],
-                    }
-                ],
-                "volumes": [
-                    {"name": "from", "hostPath": {"path": str(sre_folder)}},
-                    {"name": "to", "persistentVolumeClaim": {"claimName": "models"}},
-                ],
-            },
-        },
-    )
-    live_cluster.wait_for(
-        "the volume is filled",
-        lambda: live_cluster.must_get("pod", "filler", namespace=namespace)["status"]["phase"] == "Succeeded",
-        seconds=120,
-    )
-    live_cluster.delete("pod", "filler", namespace=namespace)
-    return "models"
+def volume(claim: Callable[[str], Claim], sre_folder: Path) -> str:
+    """A claim that holds the second model under /models/sre."""
+    models = claim("models")
+    models.fill(sre_folder, path="/models/sre")
+    return models.name
 
 
 def test_two_models_one_from_a_volume_and_deleting_one_leaves_the_other(

@@ -41,6 +41,7 @@ class PrivateApiServer:
     port: int = field(default_factory=free_port)
     etcd_port: int = field(default_factory=free_port)
     token: str = field(default_factory=lambda: secrets.token_hex(16))
+    feature_gates: str = ""  # such as ImageVolume=true
     _processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     @property
@@ -113,6 +114,7 @@ class PrivateApiServer:
             f"--audit-log-path={self.audit_log}",
             "--audit-log-mode=blocking-strict",
             "--shutdown-delay-duration=0s",
+            *([f"--feature-gates={self.feature_gates}"] if self.feature_gates else ()),
         )
         deadline = time.monotonic() + READY_SECONDS
         while not self._is_ready():
@@ -185,8 +187,8 @@ class PrivateApiServer:
 
 
 @contextmanager
-def private_apiserver(folder: Path) -> Iterator[PrivateApiServer]:
-    server = PrivateApiServer(folder)
+def private_apiserver(folder: Path, *, feature_gates: str = "") -> Iterator[PrivateApiServer]:
+    server = PrivateApiServer(folder, feature_gates=feature_gates)
     server.prepare()
     try:
         server.start_etcd()

@@ -51,7 +51,7 @@ def is_accepted(server: PrivateApiServer, *, secret: str | None) -> bool:
 
 def test_only_secrets_of_the_agreed_name_can_be_named(server: PrivateApiServer) -> None:
     wait_until_in_force(server)
-    assert is_accepted(server, secret="hf-token")  # noqa: S106 - a name
+    assert is_accepted(server, secret="hf-token")
     assert is_accepted(server, secret=None)
 
 
@@ -60,6 +60,6 @@ def wait_until_in_force(server: PrivateApiServer) -> None:
     import time
 
     deadline = time.monotonic() + 60
-    while is_accepted(server, secret="database"):  # noqa: S106 - a name
+    while is_accepted(server, secret="database"):
         assert time.monotonic() < deadline, "the policy is not in force"
         time.sleep(0.1)

@@ -57,6 +57,8 @@ CODE = {"AutoModel": "modeling_own.OwnModel"}
         (BERT, {"architectures": ["BertForMultipleChoice"]}, UNKNOWN, "multiple-choice"),
         (QWEN, {"vision_config": {}}, UNKNOWN, "images or sound"),
         (QWEN, {"is_causal": False}, REMOTE, "is_causal is false"),
+        (BERT, {"architectures": ["RobertaModel"]}, Reason.CONTRADICTORY_EVIDENCE, "which is roberta"),
+        (BERT, {"model_type": "roberta", "pad_token_id": 1}, Reason.CONTRADICTORY_EVIDENCE, "which is bert"),
         (QWEN, {"auto_map": CODE}, REMOTE, "both directions"),
         (BERT, {"is_decoder": True}, UNKNOWN, "is_decoder is true"),
         (BERT, {"add_cross_attention": True}, UNKNOWN, "add_cross_attention is true"),

@@ -314,7 +314,7 @@ DECODERS = (
     ),
     ModelFixture(
         name="Alibaba-NLP/gte-Qwen2-1.5B-instruct",
-        trap="is_causal false and an own tokenizer: transformers' class would look at the past only",
+        trap="is_causal false and an own tokenizer: its own code reads in both directions and appends the end token",
         build=_gte_qwen2,
         answer=Refused(reasons=(Reason.REMOTE_CODE_REQUIRED,)),
     ),

@@ -11,6 +11,10 @@ from embedding_model.refusal import Reason, Refusal
 
 # config.json's word -> name of the family, where they differ.
 _MODEL_TYPES = {"new": "gte"}
+# Families whose tensors have the same names and shapes, though they number positions differently: only config.json
+# tells them apart, so it must not contradict itself.
+_LOOK_ALIKES = ("bert", "roberta", "xlm-roberta", "camembert")
+_SAME_NUMBERS = frozenset({"roberta", "xlm-roberta", "camembert"})
 _NOT_MODEL_TYPES = ("jina_bert", "jina_bert_code", "nomic_bert_moe")  # told apart by their tensors
 
 # What other models are, so that the refusal can say it.
@@ -55,6 +59,7 @@ def choose_family(config: JsonObject, *, names: Collection[str]) -> Family:
     name = _tell_apart(config, name=_MODEL_TYPES.get(model_type, model_type), names=names)
     if name not in FAMILIES or model_type in _NOT_MODEL_TYPES:
         _refuse_unknown(config)
+    _check_classes(config, name=name)
     return FAMILIES[name]
 
 
@@ -78,6 +83,21 @@ def _tell_apart(config: JsonObject, *, name: str, names: Collection[str]) -> str
     if name in ("xlm-roberta", "jina_embeddings_v3"):
         _refuse_flash_layout(config, name=name, names=names)
     return name
+
+
+def _check_classes(config: JsonObject, *, name: str) -> None:
+    """Raises Refusal(CONTRADICTORY_EVIDENCE) where model_type and architectures name two families that look alike."""
+    if name not in _LOOK_ALIKES:
+        return
+    for written in config.texts("architectures"):
+        other = next((known for known in _LOOK_ALIKES if written in FAMILIES[known].classes.values()), name)
+        if other != name and not {other, name} <= _SAME_NUMBERS:
+            raise Refusal(
+                Reason.CONTRADICTORY_EVIDENCE,
+                f"{config.path}: model_type is {name}, but architectures names {quote(written)}, which is {other}: "
+                "their tensors look alike, but positions begin at another place. Use the config.json that belongs to "
+                "the weights",
+            )
 
 
 def _refuse_flash_layout(config: JsonObject, *, name: str, names: Collection[str]) -> None:

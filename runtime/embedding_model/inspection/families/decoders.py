@@ -8,6 +8,7 @@ from embedding_model.inspection.families.positions import rotary
 from embedding_model.inspection.families.settings import Settings
 from embedding_model.inspection.families.shapes import Shape, Size, linear, norm, repeat
 from embedding_model.inspection.families.table import Blueprint, Family, name_classes
+from embedding_model.refusal import Reason, Refusal
 
 _WORDS = "embed_tokens.weight"
 _HEADS = (
@@ -41,9 +42,19 @@ class _Variant:
     tie: bool = False
 
 
+def _refuse_two_directions(settings: Settings) -> None:
+    if settings.config.flag("is_causal") is False:
+        raise Refusal(
+            Reason.REMOTE_CODE_REQUIRED,
+            f"{settings.config.path}: is_causal is false: Python code of the model's own made it read in both "
+            "directions; that code is never run, and no tensor shows that another class computes the same. Use a model "
+            "that reads from left to right, or one of a family that reads in both directions",
+        )
+
+
 def _describe_with(variant: _Variant) -> Callable[[Settings], Blueprint]:
     def describe(settings: Settings) -> Blueprint:
-        settings.require_native("is_causal", True, None)
+        _refuse_two_directions(settings)
         words, width = settings.size("vocab_size"), settings.size("hidden_size")
         tie = settings.flag("tie_word_embeddings", default=variant.tie)
         layer = _layer(settings, variant=variant, width=width)

@@ -80,6 +80,35 @@ async def test_what_is_declared_is_read_again_at_the_same_commit(cluster: Simula
     assert model["metadata"]["annotations"]["embedding-operator.dev/request"] == request_token(declared=declared)
 
 
+async def test_what_is_declared_after_the_annotation_went_is_read_at_the_same_commit(cluster: SimulatedCluster) -> None:
+    """The commit was asked for with requestedAt, and is the model's own ever since."""
+    cluster.facts.resolutions[request_token(requested_at="now")] = resolved()
+    cluster.create_model(hub_spec())
+    cluster.request_anew("now")
+    await cluster.settle()
+    cluster.request_anew("")
+    await cluster.settle()
+    declared = Declared(task=Task.EMBEDDING)
+    cluster.facts.resolutions[request_token(declared=declared)] = resolved(revision=OTHER_COMMIT, seed="b")
+    cluster.facts.resolutions[request_token(declared=declared, commit=COMMIT)] = resolved()
+    cluster.edit_spec(lambda spec: spec.update(task="Embedding"))
+    await cluster.settle()
+    assert cluster.status()["model"]["revision"] == COMMIT
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_a_hub_that_gives_other_bytes_under_the_same_commit_is_refused(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    pods = cluster.ready_pods()
+    token = request_token(declared=Declared(task=Task.EMBEDDING), commit=COMMIT)
+    cluster.facts.resolutions[token] = resolved(seed="b")
+    cluster.edit_spec(lambda spec: spec.update(task="Embedding"))
+    await cluster.settle()
+    assert cluster.says("Stalled") == ("True", "HashMismatch")
+    assert cluster.ready_pods() == pods
+
+
 async def test_what_is_declared_and_asked_anew_follows_the_branch(cluster: SimulatedCluster) -> None:
     cluster.create_model(hub_spec())
     await cluster.settle()

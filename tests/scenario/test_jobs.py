@@ -266,8 +266,24 @@ async def test_a_refusal_of_a_job_is_the_models_own(cluster: SimulatedCluster, s
     assert cluster.says("Resolved") == ("False", "AccessDenied")
 
 
+async def test_what_took_gigabytes_to_find_out_is_read_again_only_slowly(cluster: SimulatedCluster) -> None:
+    cluster.facts.resolutions[request_token(conversion=ConversionPolicy.ISOLATED)] = refused(Reason.PICKLE_ONLY, "no")
+    cluster.create_model(hub_spec(**ISOLATED))
+    refusal = RefusalDocument(reason=Reason.CONVERSION_FAILED, message="the pickle holds code")
+    await _answer(cluster, JobReport(state=JobState.REFUSED, refusal=refusal))
+    job = cluster.all(JOB)[0]["metadata"]["uid"]
+    cluster.pass_time(1000)
+    await cluster.reconcile()
+    assert [item["metadata"]["uid"] for item in cluster.all(JOB)] == [job]
+    assert cluster.says("Stalled") == ("True", "ConversionFailed")
+    cluster.pass_time(1000)
+    await cluster.reconcile()
+    assert cluster.all(JOB) == []
+
+
 async def test_a_cache_that_does_not_exist_is_named(cluster: SimulatedCluster) -> None:
-    cluster.settings = replace(cluster.settings, image_volumes=True)
+    registry = Access(endpoint="https://registry.example")
+    cluster.settings = replace(cluster.settings, registries={"registry.example": registry})
     cache = {"persistentVolumeClaim": {"claimName": "cache"}}
     cluster.create_model(image_spec(cache=cache))
     await cluster.settle()

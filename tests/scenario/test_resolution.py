@@ -80,6 +80,28 @@ async def test_a_lost_resolution_is_found_again_by_its_commit_not_by_its_branch(
     assert cluster.says("Ready") == ("True", "Serving")
 
 
+@pytest.mark.parametrize("harm", ["unreadable", "deleted"])
+async def test_without_its_resolution_a_branch_is_not_followed_when_the_annotation_goes(
+    cluster: SimulatedCluster, harm: str
+) -> None:
+    """Taking requestedAt away asks nothing anew, whatever became of the ConfigMap (another version may have written
+    it)."""
+    cluster.facts.resolutions[request_token(requested_at="now")] = resolved()
+    cluster.create_model(hub_spec())
+    cluster.request_anew("now")
+    await cluster.settle()
+    (lost,) = [item for item in cluster.all(CONFIG_MAP) if "-model-" in item["metadata"]["name"]]
+    cluster.gateway.remove(CONFIG_MAP, namespace="search", name=lost["metadata"]["name"])
+    if harm == "unreadable":
+        metadata = {**lost["metadata"], "name": "tiny-model-0123456789"}
+        cluster.gateway.put({**lost, "metadata": metadata, "data": {"model.json": "{}"}})
+    cluster.facts.resolutions[request_token()] = resolved(revision=OTHER_COMMIT, seed="b")  # the branch has moved
+    cluster.request_anew("")
+    await cluster.settle()
+    assert cluster.status()["model"]["revision"] == COMMIT
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
 async def test_another_mirror_is_another_request_and_follows_its_branch(cluster: SimulatedCluster) -> None:
     cluster.create_model(hub_spec())
     await cluster.settle()

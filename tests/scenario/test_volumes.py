@@ -6,7 +6,8 @@ from simulated_cluster import KEY, SimulatedCluster, settings
 
 from embedding_model.ports import JobReport, JobState
 from embedding_model.refusal import Reason, RefusalDocument
-from embedding_model.resolved import InspectionResult, Origin, SourceKind
+from embedding_model.resolved import FileEntry, InspectionResult, Manifest, Origin, SourceKind
+from embedding_operator.api import names
 from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, JOB, PERSISTENT_VOLUME_CLAIM, POD
 from embedding_operator.reconcile.outcome import Wait
 
@@ -177,3 +178,66 @@ async def test_a_job_that_died_unread_is_made_again_after_a_pause(cluster: Simul
     await cluster.reconcile()
     assert cluster.all(JOB)[0]["metadata"]["uid"] != job["uid"]
     assert cluster.all(POD) == []
+
+
+def _report(files: Manifest) -> JobReport:
+    result = InspectionResult(origin=CLAIM, manifest=files, inspection=inspection())
+    return JobReport(state=JobState.DONE, result=result)
+
+
+async def _read_anew(cluster: SimulatedCluster, report: JobReport) -> None:
+    """The Job that an edit leads to finds `report`."""
+    await cluster.reconcile()
+    cluster.step()
+    (pod,) = (item for item in cluster.pods() if item["metadata"]["labels"][names.LABEL_COMPONENT] == "inspect")
+    cluster.facts.job_reports[pod["metadata"]["uid"]] = report
+
+
+EXTRA = FileEntry(path="modules.json", size=9, sha256="d" * 64)
+CHANGES = {
+    "config.json": manifest(seed="b"),
+    "modules.json": Manifest(files=(*manifest().files, EXTRA)),
+    "tokenizer.json": Manifest(files=manifest().files[:2]),
+}
+
+
+@pytest.mark.usefixtures("claim")
+@pytest.mark.parametrize("changed", CHANGES)
+async def test_an_edit_of_the_task_accepts_no_other_files(cluster: SimulatedCluster, changed: str) -> None:
+    """Nobody asked for them: a file that was changed, that came, or that went is refused by its name."""
+    cluster.create_model(volume_spec())
+    await _read(cluster, DONE)
+    await cluster.settle()
+    served, pods = cluster.selected_space(), cluster.ready_pods()
+    cluster.edit_spec(lambda spec: spec.update(task="Embedding"))
+    await _read_anew(cluster, _report(CHANGES[changed]))
+    assert isinstance(await cluster.settle(), Wait)
+    assert cluster.says("Stalled") == ("True", "HashMismatch")
+    message = cluster.condition("Stalled")["message"]  # type: ignore[index]
+    assert message.startswith(f"claim models, path /tiny: {changed} is not the file that was resolved")
+    assert names.ANNOTATION_REQUESTED_AT in message
+    assert cluster.selected_space() == served
+    assert pods <= cluster.ready_pods()
+    cluster.request_anew("now")
+    await _read_anew(cluster, _report(CHANGES[changed]))
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+@pytest.mark.usefixtures("claim")
+async def test_an_edit_of_the_task_serves_the_same_files_on(cluster: SimulatedCluster) -> None:
+    cluster.create_model(volume_spec())
+    await _read(cluster, DONE)
+    await cluster.settle()
+    cluster.edit_spec(lambda spec: spec.update(task="Embedding"))
+    await _read_anew(cluster, DONE)
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+@pytest.mark.usefixtures("claim")
+async def test_a_cache_that_a_job_does_not_use_is_not_waited_for(cluster: SimulatedCluster) -> None:
+    cluster.create_model(volume_spec(cache={"persistentVolumeClaim": {"claimName": "nowhere"}}))
+    await cluster.reconcile()
+    await cluster.reconcile()
+    assert cluster.says("Reconciling") == ("True", "InspectingVolume")

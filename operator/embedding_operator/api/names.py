@@ -41,6 +41,8 @@ CONTAINER_FETCH: Final = "fetch"  # init container of models that are not mounte
 CONTAINER_INSPECT: Final = "inspect"  # of a Job
 
 VOLUME_TOKEN: Final = "token"  # noqa: S105 - a volume
+VOLUME_CACHE: Final = "cache"
+VOLUME_WORK: Final = "work"
 TOKEN_KEY: Final = "HF_TOKEN"  # noqa: S105 - the key of a Secret
 
 SERVICE_PORT: Final = 80

@@ -39,7 +39,7 @@ def folder_below(root: str, *, origin: Origin) -> str:
 
 
 def cache_volume(claim: str) -> dict[str, Any]:
-    return {"name": "cache", "persistentVolumeClaim": {"claimName": claim}}
+    return {"name": names.VOLUME_CACHE, "persistentVolumeClaim": {"claimName": claim}}
 
 
 def empty_volume(name: str, *, limit: str | None) -> dict[str, Any]:

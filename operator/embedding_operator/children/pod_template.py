@@ -155,7 +155,7 @@ def _runtime_container(
 ) -> dict[str, Any]:
     resolved = rendering.resolved
     mounts = [
-        mount("cache", path=CACHE_MOUNT) if layout.cache else mount("model", path=MODEL_MOUNT),
+        mount(names.VOLUME_CACHE, path=CACHE_MOUNT) if layout.cache else mount("model", path=MODEL_MOUNT),
         mount("model-config", path=CONFIG_MOUNT),
         mount("keys", path=KEYS_MOUNT),
         temporary_mount(),
@@ -215,7 +215,7 @@ def _fetch_container(rendering: Rendering, *, profile: Profile, layout: Layout, 
     target = ["--cache", CACHE_MOUNT] if layout.cache else ["--target", MODEL_MOUNT]
     arguments = ["fetch", "--resolved", f"{CONFIG_MOUNT}/{ports.MODEL_FILE}", *target]
     mounts = [
-        mount("cache", path=CACHE_MOUNT, read_only=False)
+        mount(names.VOLUME_CACHE, path=CACHE_MOUNT, read_only=False)
         if layout.cache
         else mount("model", path=MODEL_MOUNT, read_only=False),
         mount("model-config", path=CONFIG_MOUNT),
@@ -228,7 +228,7 @@ def _fetch_container(rendering: Rendering, *, profile: Profile, layout: Layout, 
         mounts.append(mount("source", path=SOURCE_MOUNT))
     if _needs_work(rendering, layout=layout):
         arguments += ["--work", WORK_MOUNT]
-        mounts.append(mount("work", path=WORK_MOUNT, read_only=False))
+        mounts.append(mount(names.VOLUME_WORK, path=WORK_MOUNT, read_only=False))
     return {
         "name": names.CONTAINER_FETCH,
         "image": profile.image,
@@ -257,7 +257,7 @@ def _volumes(rendering: Rendering, *, layout: Layout) -> list[dict[str, Any]]:
     if layout.cache:
         volumes.append(cache_volume(layout.cache))
     if _needs_work(rendering, layout=layout):
-        volumes.append(empty_volume("work", limit=work_limit(manifest)))
+        volumes.append(empty_volume(names.VOLUME_WORK, limit=work_limit(manifest)))
     volumes += [
         {"name": "model-config", "configMap": {"name": rendering.model_config_map}},
         keys_volume(rendering.model),

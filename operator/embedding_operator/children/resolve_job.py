@@ -60,11 +60,11 @@ def resolve_job(
     if fetches:
         # How much it takes is what the Job is to find out.
         arguments += ["--work", WORK_MOUNT]
-        mounts.append(mount("work", path=WORK_MOUNT, read_only=False))
-        volumes.append(empty_volume("work", limit=None))
+        mounts.append(mount(names.VOLUME_WORK, path=WORK_MOUNT, read_only=False))
+        volumes.append(empty_volume(names.VOLUME_WORK, limit=None))
     if fetches and spec.cache is not None:
         arguments += ["--cache", CACHE_MOUNT]
-        mounts.append(mount("cache", path=CACHE_MOUNT, read_only=False))
+        mounts.append(mount(names.VOLUME_CACHE, path=CACHE_MOUNT, read_only=False))
         volumes.append(cache_volume(spec.cache.persistent_volume_claim.claim_name))
     # Reading files needs no device, and must not wait for a node that has one free.
     pod: dict[str, Any] = {

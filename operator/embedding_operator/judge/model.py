@@ -18,6 +18,7 @@ from embedding_operator.api.embedding_spec import EmbeddingSpec, Normalization, 
 from embedding_operator.api.reasons import ConditionType, Reason
 from embedding_operator.api.spec import ConversionPolicy
 from embedding_operator.api.status import EmbeddingModelStatus
+from embedding_operator.judge.changed_files import refuse_change
 from embedding_operator.judge.resolution_job import JobWish, ask_job, find_job
 from embedding_operator.judge.verdict import State, Verdict, good, stalled, waiting
 from embedding_operator.observe.facts import Refused, Resolution, ResolutionRequest, Resolved, Retrying
@@ -111,7 +112,7 @@ def find_answer(snapshot: Snapshot, *, request: ResolutionRequest, resolution: R
         # A restarted operator asks the hub again: the Job that it had made meanwhile goes on.
         if _is_pickle_only(resolution) or (is_unanswered and find_job(snapshot, request=request)):
             return _ask_job(snapshot, request=request, converts=True)
-    return _read_resolution(snapshot, resolution=resolution)
+    return _read_resolution(snapshot, request=request, resolution=resolution)
 
 
 def _is_pickle_only(resolution: Resolution | None) -> bool:
@@ -124,10 +125,11 @@ def _ask_job(snapshot: Snapshot, *, request: ResolutionRequest, converts: bool) 
     return Answer(verdict, found=answer.found, job=answer.wish)
 
 
-def _read_resolution(snapshot: Snapshot, *, resolution: Resolution | None) -> Answer:
+def _read_resolution(snapshot: Snapshot, *, request: ResolutionRequest, resolution: Resolution | None) -> Answer:
     match resolution:
         case Resolved() as found:
-            return Answer(good(Reason.RESOLVED), found=found)
+            change = refuse_change(snapshot, request=request, found=found)
+            return Answer(_refuse(change)) if change else Answer(good(Reason.RESOLVED), found=found)
         case Refused(refusal=document):
             return Answer(_refuse(document))
         case Retrying(message=message):

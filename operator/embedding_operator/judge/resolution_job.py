@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
+from embedding_model.refusal import Reason as RefusalReason
 from embedding_model.refusal import RefusalDocument
 from embedding_model.resolved import SourceKind
 from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
+from embedding_operator.judge.changed_files import refuse_change
 from embedding_operator.judge.generations import find_condition
 from embedding_operator.judge.pod_trouble import find_mount_overdue, find_trouble, read_refusal
 from embedding_operator.judge.progress import describe_progress
@@ -19,6 +21,18 @@ from embedding_operator.observe.snapshot import Object, ObservedPod, Snapshot
 
 FAILED_JOB_SECONDS: Final = 60.0  # a Job that ended without an answer is made again after so long
 REFUSED_JOB_SECONDS: Final = 300.0  # what was refused is read again after so long: its files may be repaired
+# The same where gigabytes were read to find it out, and may be the same the next time. Shorter than a Job may run.
+COSTLY_JOB_SECONDS: Final = 1800.0
+# What a hub or a registry says before any file is read.
+_SAID_AT_ONCE: Final = frozenset(
+    {
+        RefusalReason.ACCESS_DENIED,
+        RefusalReason.REPOSITORY_NOT_FOUND,
+        RefusalReason.REVISION_NOT_FOUND,
+        RefusalReason.IMAGE_NOT_FOUND,
+        RefusalReason.REGISTRY_NOT_ALLOWED,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -48,19 +62,22 @@ class JobAnswer:
 def ask_job(snapshot: Snapshot, *, request: ResolutionRequest, converts: bool) -> JobAnswer:
     job = find_job(snapshot, request=request)
     if job is None:
-        verdict = _describe_work(snapshot, request=request, converts=converts)
+        verdict = _claim_missing(snapshot, job=None) or _describe_work(request=request, converts=converts)
         return JobAnswer(verdict, JobWish(request, converts), is_silent=True)
     pod = _find_pod(snapshot, job=job)
     name, report = job["metadata"]["name"], pod.job_report if pod else None
     keeping = JobWish(request, converts, kept=name)
+    refusal = (report.refusal if report else None) or (read_refusal(pod.object) if pod else None)
     if report and report.result is not None:
         # Where the files come from is the request's to say; the Job only knows which commit it was.
         origin = request.origin.model_copy(update={"revision": report.result.origin.revision})
         found = Resolved(origin, report.result.manifest, report.result.inspection)
-        return JobAnswer(good(Reason.RESOLVED), keeping, found=found)
-    refusal = (report.refusal if report else None) or (read_refusal(pod.object) if pod else None)
+        refusal = refuse_change(snapshot, request=request, found=found)
+        if refusal is None:
+            return JobAnswer(good(Reason.RESOLVED), keeping, found=found)
     if refusal is not None:
-        left = _seconds_left(job, now=snapshot.now, of=REFUSED_JOB_SECONDS)
+        pause = _choose_pause(request, refusal=refusal, converts=converts)
+        left = _seconds_left(job, now=snapshot.now, of=pause)
         named = _name_source(request, refusal=refusal)
         verdict = stalled(named.reason, named.message, recheck_seconds=max(left, 1.0))
         return JobAnswer(verdict, keeping if left > 0 else JobWish(request, converts, expired=name))
@@ -68,12 +85,18 @@ def ask_job(snapshot: Snapshot, *, request: ResolutionRequest, converts: bool) -
         return _judge_ended(snapshot, job=job, pod=pod, wish=JobWish(request, converts))
     trouble = find_trouble(pod.object, now=snapshot.now) if pod else None
     is_reading = pod is not None and (pod.object.get("status") or {}).get("phase") == "Running"
-    missing = _claim_missing(snapshot) or trouble
-    verdict = missing or _describe_work(snapshot, request=request, converts=converts, pod=pod)
+    missing = _claim_missing(snapshot, job=job) or trouble
+    verdict = missing or _describe_work(request=request, converts=converts, pod=pod)
     if pod and missing is None:
         verdict = replace(verdict, recheck_seconds=find_mount_overdue(pod.object, now=snapshot.now))
     wish = keeping if is_reading else JobWish(request, converts)
     return JobAnswer(verdict, wish, is_silent=missing is None)
+
+
+def _choose_pause(request: ResolutionRequest, *, refusal: RefusalDocument, converts: bool) -> float:
+    is_fetched = converts or request.origin.kind is SourceKind.IMAGE
+    is_costly = refusal.reason is RefusalReason.HASH_MISMATCH or (is_fetched and refusal.reason not in _SAID_AT_ONCE)
+    return COSTLY_JOB_SECONDS if is_costly else REFUSED_JOB_SECONDS
 
 
 def find_job(snapshot: Snapshot, *, request: ResolutionRequest) -> Object | None:
@@ -129,13 +152,13 @@ def _judge_ended(snapshot: Snapshot, *, job: Object, pod: ObservedPod | None, wi
     return JobAnswer(verdict, JobWish(wish.request, wish.converts, expired=expired))
 
 
-def _claim_missing(snapshot: Snapshot) -> Verdict | None:
-    """The claim of the source or of the cache, when the user has not created it yet."""
+def _claim_missing(snapshot: Snapshot, *, job: Object | None) -> Verdict | None:
+    """The claim of the source, or of the cache that the Job waits for, when the user has not created it yet."""
     spec = snapshot.spec
     volume, cache = (spec.model.persistent_volume_claim, spec.cache) if spec else (None, None)
     if volume is not None and snapshot.claim_exists is False:
         claim, field = volume.claim_name, "spec.model.persistentVolumeClaim.claimName"
-    elif cache is not None and snapshot.cache_exists is False:
+    elif cache is not None and snapshot.cache_exists is False and job is not None and _mounts_cache(job):
         claim, field = cache.persistent_volume_claim.claim_name, "spec.cache.persistentVolumeClaim.claimName"
     else:
         return None
@@ -146,12 +169,12 @@ def _claim_missing(snapshot: Snapshot) -> Verdict | None:
     return waiting(Reason.VOLUME_NOT_FOUND, message, recheck_seconds=RECHECK_SECONDS)
 
 
-def _describe_work(
-    snapshot: Snapshot, *, request: ResolutionRequest, converts: bool, pod: ObservedPod | None = None
-) -> Verdict:
-    missing = _claim_missing(snapshot)
-    if missing is not None:
-        return missing
+def _mounts_cache(job: Object) -> bool:
+    volumes = job["spec"]["template"]["spec"].get("volumes") or ()
+    return any(volume.get("name") == names.VOLUME_CACHE for volume in volumes)
+
+
+def _describe_work(*, request: ResolutionRequest, converts: bool, pod: ObservedPod | None = None) -> Verdict:
     progress = describe_progress([pod.job_report.progress if pod and pod.job_report else None])
     more = f"{progress}{describe_silence([pod] if pod else [])}"
     if converts:

@@ -102,15 +102,26 @@ def find_commit(
     """
     if request.origin.kind is not SourceKind.HUGGING_FACE:
         return None
+    before = find_sibling(stored, request=request, tracks=tracks)
+    return before.resolved.origin.revision if before else find_lost_commit(status, request=request, stored=stored)
+
+
+def find_sibling(
+    stored: Sequence[StoredModel], *, request: ResolutionRequest, tracks: bool = False
+) -> StoredModel | None:
+    """What is stored of the same files, read on other terms (task, pooling, conversion): the latest asked for.
+
+    As for `find_stored_model`, a request without requestedAt asks nothing anew, whenever the files were asked for.
+    """
+    asked = f"{request.source}{request.terms}"
     siblings = [
         model
         for model in stored
         if model.source == request.source
-        and model.asked != f"{request.source}{request.terms}"
-        and (tracks or model.requested_at == (request.requested_at or ""))
+        and model.asked != asked
+        and (tracks or not request.requested_at or model.requested_at == request.requested_at)
     ]
-    newest = max(siblings, key=lambda model: model.age, default=None)
-    return newest.resolved.origin.revision if newest else find_lost_commit(status, request=request, stored=stored)
+    return max(siblings, key=lambda model: model.age, default=None)
 
 
 def find_lost_commit(status: object, *, request: ResolutionRequest, stored: Sequence[StoredModel]) -> str | None:
@@ -120,7 +131,7 @@ def find_lost_commit(status: object, *, request: ResolutionRequest, stored: Sequ
     """
     before = EmbeddingModelStatus.from_dict(status)
     model, origin = before.model, request.origin
-    if model is None or model.revision is None or before.last_handled_request != request.requested_at:
+    if model is None or model.revision is None or request.requested_at not in (None, before.last_handled_request):
         return None
     if (model.source, model.requested) != (origin.repo, origin.requested):
         return None

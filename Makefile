@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test lint type unit verify apiserver e2e docs lock clean
+.PHONY: help environment demo test lint type unit verify apiserver e2e bench docs lock clean
 
 help: ## print the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,6 +39,11 @@ e2e: environment ## tests on the whole local cluster, with built images
 	@hack/cluster up
 	@hack/cluster build all
 	@$(BIN)/pytest -m e2e --ignore=tests/localcluster/lifecycle
+
+bench: environment ## figures: inspection, downloads, and the operator on the local cluster
+	@$(BIN)/python bench/inspection.py
+	@$(BIN)/python bench/fetch_throughput.py
+	@$(BIN)/python hack/demo.py > /dev/null && $(BIN)/python bench/operator_latency.py
 
 docs: environment ## regenerate CRD, reference pages and chart tables
 	@$(BIN)/python hack/generate

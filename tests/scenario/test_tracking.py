@@ -145,6 +145,24 @@ async def test_a_new_commit_that_is_refused_is_reported_and_nothing_moves(tracke
     assert tracked.ready_pods() == pods
 
 
+@pytest.mark.parametrize("is_gone", [True, False], ids=["repository gone", "commit refused"])
+async def test_a_refusal_stands_until_a_restarted_operator_has_asked_again(
+    tracked: SimulatedCluster, is_gone: bool
+) -> None:
+    move(tracked, OTHER_COMMIT)
+    tracked.facts.resolutions[request_token(commit=OTHER_COMMIT)] = refused(Reason.REMOTE_CODE_REQUIRED, "needs code")
+    if is_gone:
+        refusal = RefusalDocument(reason=Reason.REPOSITORY_NOT_FOUND, message="no repository acme/tiny")
+        tracked.facts.heads[SOURCE] = Head(commit=None, seen_at=SEEN, refusal=refusal)
+    await tracked.settle()
+    said = tracked.condition("Stalled")
+    tracked.facts.heads.clear()
+    tracked.gateway.forget_calls()
+    await tracked.reconcile()
+    assert tracked.gateway.writes == ()
+    assert tracked.condition("Stalled") == said
+
+
 async def test_a_repository_that_is_gone_is_reported_and_serves_on(tracked: SimulatedCluster) -> None:
     pods = tracked.ready_pods()
     refusal = RefusalDocument(reason=Reason.REPOSITORY_NOT_FOUND, message="no repository acme/tiny")
@@ -180,6 +198,34 @@ async def test_asking_anew_asks_the_branch_at_once_and_approves_no_other_space(t
     tracked.facts.heads_requested.clear()
     await tracked.reconcile()
     assert tracked.facts.heads_requested == []
+
+
+async def test_a_request_is_handled_once_the_new_commit_is_known_not_only_that_there_is_one(
+    tracked: SimulatedCluster,
+) -> None:
+    """Who waits for lastHandledRequest must not find the commit before, Ready."""
+    at = "2026-03-01T15:00:00Z"
+    tracked.request_anew(at)
+    move(tracked, OTHER_COMMIT, requested_at=at)
+    question = request_token(commit=OTHER_COMMIT, requested_at=at)
+    answer = tracked.facts.resolutions[question]
+    tracked.facts.resolutions[question] = InProgress()
+    await tracked.settle()
+    assert "lastHandledRequest" not in tracked.status()
+    tracked.facts.resolutions[question] = answer
+    await tracked.settle()
+    assert tracked.status()["lastHandledRequest"] == at
+    assert tracked.status()["model"]["revision"] == OTHER_COMMIT
+
+
+async def test_following_what_was_known_before_handles_no_request(tracked: SimulatedCluster) -> None:
+    at = "2026-03-01T15:00:00Z"
+    tracked.request_anew(at)
+    move(tracked, OTHER_COMMIT)
+    tracked.facts.resolutions[request_token(commit=OTHER_COMMIT, requested_at=at)] = resolved(revision=OTHER_COMMIT)
+    await tracked.settle()
+    assert tracked.status()["model"]["revision"] == OTHER_COMMIT
+    assert "lastHandledRequest" not in tracked.status()
 
 
 async def test_a_pinned_model_never_asks_where_its_branch_stands(cluster: SimulatedCluster) -> None:

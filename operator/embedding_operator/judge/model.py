@@ -36,6 +36,7 @@ class ModelJudgement:
     `held`: `resolved` gives a vector space that spec.space does not approve, so that nothing moves to it.
     `news`: the branch moved to a commit that is not followed; `resolved` is the one before, and stays.
     `pending`: the fingerprint that either of them is about.
+    `is_answered`: what the user asks (requestedAt) is found out, wherever a tracked branch stands now included.
     """
 
     verdict: Verdict
@@ -47,6 +48,7 @@ class ModelJudgement:
     held: Verdict | None = None
     news: Verdict | None = None
     pending: str | None = None
+    is_answered: bool = True
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from embedding_operator.observe.snapshot import Snapshot
 
 
 def judge_model(snapshot: Snapshot) -> ModelJudgement:
-    judged = judge_source(snapshot)
+    judged = replace(judge_source(snapshot), is_answered=_is_branch_asked(snapshot))
     before = judged.resolved
     if snapshot.stored is None or not snapshot.tracks or before is None:
         return judged
@@ -31,7 +31,7 @@ def judge_model(snapshot: Snapshot) -> ModelJudgement:
         return replace(judged, news=stalled(Reason.INVALID_SPEC, message))
     if snapshot.head is None:
         return _repeat_news(snapshot, judged=judged)
-    if snapshot.request and snapshot.request.requested_at and has_answered(snapshot):
+    if snapshot.request and snapshot.request.requested_at and judged.is_answered:
         judged = replace(judged, request=snapshot.request.token)
     if snapshot.head.refusal is not None:
         refusal = snapshot.head.refusal
@@ -41,7 +41,7 @@ def judge_model(snapshot: Snapshot) -> ModelJudgement:
     return _judge_candidate(snapshot, judged=judged, before=before, head=snapshot.head)
 
 
-def has_answered(snapshot: Snapshot) -> bool:
+def _is_branch_asked(snapshot: Snapshot) -> bool:
     """Whether the branch was asked since the user asked anew (the annotation requestedAt)."""
     if not snapshot.tracks or snapshot.is_private or snapshot.stored is None or snapshot.request is None:
         return True
@@ -60,7 +60,7 @@ def _judge_candidate(
     judged = replace(judged, job=answer.job)
     if answer.found is None:
         if answer.verdict.state is State.WAITING:
-            return _repeat_news(snapshot, judged=judged)
+            return _repeat_news(snapshot, judged=replace(judged, is_answered=False))
         news = _report(before, reason=answer.verdict.reason, words=f"commit {head.commit}: {answer.verdict.message}")
         return replace(judged, news=replace(news, recheck_seconds=answer.verdict.recheck_seconds))
     offered = serve(answer.found, embedding=spec.embedding, request=judged.request or "")
@@ -69,7 +69,8 @@ def _judge_candidate(
         return replace(judged, news=_report(before, reason=offered.verdict.reason, words=words))
     if offered.resolved.space == (spec.space or before.space):
         followed = head.seen_at.strftime("%Y-%m-%dT%H:%M:%SZ")
-        return approve(replace(offered, followed=followed, job=answer.job), space=spec.space)
+        offered = replace(offered, followed=followed, job=answer.job, is_answered=judged.is_answered)
+        return approve(offered, space=spec.space)
     if judged.held is not None:
         return judged
     news = _name_spaces(before, offered=offered.resolved, head=head, approved=spec.space)
@@ -79,7 +80,7 @@ def _judge_candidate(
 def _name_spaces(before: ResolvedModel, *, offered: ResolvedModel, head: Head, approved: str | None) -> Verdict:
     bound = f"spec.space approves {approved}" if approved else f"commit {before.origin.revision} gives {before.space}"
     message = (
-        f'branch "{before.origin.requested}" moved to commit {head.commit}, which gives vector space {offered.space}, '
+        f"{_name_branch(before)} moved to commit {head.commit}, which gives vector space {offered.space}, "
         f"and {bound}: nothing moves. Write {offered.space} into spec.space to approve it; vectors of the space before "
         "do not compare with its own"
     )
@@ -87,10 +88,13 @@ def _name_spaces(before: ResolvedModel, *, offered: ResolvedModel, head: Head, a
 
 
 def _report(before: ResolvedModel, *, reason: str, words: str) -> Verdict:
-    origin = before.origin
-    return stalled(
-        reason, f'branch "{origin.requested}" is not followed: {words}. Commit {origin.revision} is served on'
-    )
+    message = f"{_name_branch(before)} is not followed: {words}. Commit {before.origin.revision} is served on"
+    return stalled(reason, message)
+
+
+def _name_branch(before: ResolvedModel) -> str:
+    """How every message about the branch begins, and no other: by it they are known again."""
+    return f'branch "{before.origin.requested}"'
 
 
 def _repeat_news(snapshot: Snapshot, *, judged: ModelJudgement) -> ModelJudgement:
@@ -98,7 +102,9 @@ def _repeat_news(snapshot: Snapshot, *, judged: ModelJudgement) -> ModelJudgemen
     status = EmbeddingModelStatus.from_dict(snapshot.status)
     condition = status.condition(ConditionType.STALLED)
     is_same = status.observed_generation == snapshot.generation and judged.held is None
-    if not is_same or condition is None or condition.reason != Reason.SPACE_CHANGE_NOT_APPROVED:
+    if not is_same or condition is None or judged.resolved is None:
+        return judged
+    if not condition.message.startswith(f"{_name_branch(judged.resolved)} "):
         return judged
     news = stalled(condition.reason, condition.message)
     return replace(judged, news=news, pending=status.space.pending if status.space else None)

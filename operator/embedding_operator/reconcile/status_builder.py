@@ -29,7 +29,6 @@ from embedding_operator.children.service import server_selector, service_url
 from embedding_operator.judge.gate import count_passed
 from embedding_operator.judge.generations import Generation, mounted_config_map, pod_spec
 from embedding_operator.judge.judgement import Judgement
-from embedding_operator.judge.tracking import has_answered
 from embedding_operator.judge.traffic import read_selected_space
 from embedding_operator.judge.verdict import State
 from embedding_operator.observe.snapshot import Snapshot
@@ -222,5 +221,5 @@ def _describe_selector(model: str, *, space: str) -> str:
 def _echo_request(snapshot: Snapshot, *, judgement: Judgement, before: EmbeddingModelStatus) -> str | None:
     """A request is handled once the source has answered it, be it with a refusal."""
     asked = (snapshot.model["metadata"].get("annotations") or {}).get(names.ANNOTATION_REQUESTED_AT)
-    is_waiting = judgement.model.verdict.state is State.WAITING or not has_answered(snapshot)
+    is_waiting = judgement.model.verdict.state is State.WAITING or not judgement.model.is_answered
     return before.last_handled_request if is_waiting else asked

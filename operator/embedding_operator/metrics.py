@@ -36,6 +36,12 @@ class Metrics:
             ["result"],
             registry=self.registry,
         )
+        self._polls = Counter(
+            f"{PREFIX}_branch_polls",
+            "Questions where a tracked branch stands, by result (Moved, Unchanged, Refused, Unavailable, Error).",
+            ["result"],
+            registry=self.registry,
+        )
         self._leader = Gauge(f"{PREFIX}_leader", "1 while this replica holds the Lease.", registry=self.registry)
         self._waiting = Gauge(f"{PREFIX}_queue_waiting", "Keys that wait for a worker.", registry=self.registry)
         self._delayed = Gauge(f"{PREFIX}_queue_delayed", "Keys that come back later.", registry=self.registry)
@@ -51,6 +57,9 @@ class Metrics:
 
     def record_resolution(self, result: str) -> None:
         self._resolutions.labels(result=result).inc()
+
+    def record_poll(self, result: str) -> None:
+        self._polls.labels(result=result).inc()
 
     def record_queue(self, state: QueueState) -> None:
         self._waiting.set(state.waiting)

@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
-POLLING_THREADS: Final = 4  # a hub that hangs must not hold up the branches of another
+POLLING_THREADS: Final = 8  # a hub that hangs must not hold up the branches of three others
 
 Reconcile = Callable[[Key, Gateway, Facts], Awaitable[Outcome]]
 
@@ -180,7 +180,7 @@ def _assemble(
     ask = ThreadedAsk(partial(resolve_from_hub, settings=settings))
     resolver = Resolver(ask, on_change=queue.add, on_result=metrics.record_resolution)
     poll = ThreadedAsk(partial(poll_branch, settings=settings), threads=POLLING_THREADS)
-    tracker = Tracker(poll, on_change=queue.add, poll_seconds=settings.poll_seconds)
+    tracker = Tracker(poll, on_change=queue.add, poll_seconds=settings.poll_seconds, on_result=metrics.record_poll)
     client, auditor = None, None
     if settings.pod_token_file is not None:
         client = PodClient(token_file=settings.pod_token_file)

@@ -1,5 +1,6 @@
 """Tracked branches: how often a hub is asked, what models see, and when asking stops."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from embedding_model.refusal import Reason, Refusal, Unavailable
 from embedding_model.resolved import Origin, SourceKind
 from embedding_model.sources.polling import Polled
 from embedding_operator.observe.facts import Head, Key, ResolutionRequest
-from embedding_operator.resolve.tracker import MAX_RETRY_AFTER_SECONDS, BranchQuestion, Tracker
+from embedding_operator.resolve.tracker import MAX_RETRY_AFTER_SECONDS, SLOTS, BranchQuestion, Tracker
 
 KEY, OTHER = Key("search", "a"), Key("search", "b")
 POLL_SECONDS = 600.0
@@ -27,16 +28,22 @@ def request_for(
 
 
 class Hub:
-    """`commit` is where every branch stands; `failure` is raised instead, while it is set."""
+    """`commit` is where every branch stands; `failure` is raised instead, while it is set.
+
+    It hangs while `answers` is not set.
+    """
 
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
         self.commit = FIRST
         self.failure: Exception | None = None
+        self.answers = asyncio.Event()
+        self.answers.set()
         self.asked: list[tuple[float, BranchQuestion]] = []
 
     async def __call__(self, question: BranchQuestion) -> Polled:
         self.asked.append((self._clock.monotonic() - 1000.0, question))
+        await self.answers.wait()
         if self.failure is not None:
             raise self.failure
         etag = f'"{self.commit[:8]}"'
@@ -59,7 +66,12 @@ def hub(clock: ManualClock) -> Hub:
 
 @asynccontextmanager
 async def tracker_of(
-    hub: Hub, *, clock: ManualClock, told: list[Key] | None = None, jitter: Callable[[], float] = lambda: 0.5
+    hub: Hub,
+    *,
+    clock: ManualClock,
+    told: list[Key] | None = None,
+    results: list[str] | None = None,
+    jitter: Callable[[], float] = lambda: 0.5,
 ) -> AsyncIterator[Tracker]:
     """With a jitter of a half, every pause is exactly the poll interval, and the first one half of it."""
     tracker = Tracker(
@@ -69,6 +81,7 @@ async def tracker_of(
         clock=clock,
         now=lambda: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=clock.monotonic() - 1000.0),
         jitter=jitter,
+        on_result=(results if results is not None else []).append,
     )
     try:
         yield tracker
@@ -145,6 +158,32 @@ async def test_five_hundred_branches_of_one_hub_are_asked_less_than_once_a_secon
         times = [time for time, _ in hub.asked]
         assert min(later - before for before, later in pairwise(times)) > 1.0
         assert len(hub.asked) < 600
+
+
+async def test_what_piled_up_while_a_hub_hung_is_not_asked_at_once(clock: ManualClock, hub: Hub) -> None:
+    hub.answers.clear()
+    async with tracker_of(hub, clock=clock, jitter=lambda: 0.0) as tracker:
+        for number in range(20):
+            look(tracker, key=Key("search", f"m{number}"), request=request_for(f"acme/m{number}"))
+        await clock.advance(60)
+        assert len(hub.asked) == SLOTS, "a thread waits for each of them"
+        hub.answers.set()
+        await clock.advance(30)
+    assert len(hub.asked) == 20
+    times = [time for time, _ in hub.asked]
+    assert min(later - before for before, later in pairwise(times)) > 1.0
+
+
+async def test_every_question_is_counted_by_its_result(clock: ManualClock, hub: Hub) -> None:
+    results: list[str] = []
+    async with tracker_of(hub, clock=clock, results=results, jitter=lambda: 0.5) as tracker:
+        look(tracker)
+        await clock.advance(900)
+        for failure in (Refusal(Reason.REPOSITORY_NOT_FOUND, "gone"), Unavailable("down"), RuntimeError("a bug")):
+            hub.failure = failure
+            await clock.advance(1200)
+    assert results[:3] == ["Moved", "Unchanged", "Refused"]
+    assert set(results[3:]) == {"Refused", "Unavailable", "Error"}
 
 
 async def test_hubs_do_not_wait_for_each_other(clock: ManualClock, hub: Hub) -> None:

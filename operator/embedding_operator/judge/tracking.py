@@ -69,8 +69,8 @@ def _judge_candidate(
         return replace(judged, news=_report(before, reason=offered.verdict.reason, words=words))
     if offered.resolved.space == (spec.space or before.space):
         followed = head.seen_at.strftime("%Y-%m-%dT%H:%M:%SZ")
-        offered = replace(offered, followed=followed, job=answer.job, is_answered=judged.is_answered)
-        return approve(offered, space=spec.space)
+        judged = replace(offered, followed=followed, job=answer.job, is_answered=judged.is_answered)
+        return approve(judged, space=spec.space)
     if judged.held is not None:
         return judged
     news = _name_spaces(before, offered=offered.resolved, head=head, approved=spec.space)

@@ -1,7 +1,8 @@
 """Where tracked branches stand: each asked for regularly, once for all models that track it.
 
     how often     every poll interval, 20 % more or less by chance; the first time spread over a whole interval
-    how many      one question a second to one hub, however many branches are tracked there; further ones queue
+    how many      one question a second to one hub, however many branches are tracked there; further ones queue, as
+                  they do while it leaves SLOTS questions unanswered
     hub is busy   its Retry-After holds for every question to it; failures in a row wait longer and longer
     asked anew    (the annotation requestedAt) the branch is asked at once, in the hub's queue
 
@@ -26,6 +27,9 @@ from embedding_operator.observe.facts import Head, Key, ResolutionRequest
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN: Final = 1.1  # under one question a second
+# Questions to one hub that wait for its answer. A hub that hangs neither takes the threads of the others, nor gets all
+# questions that piled up at once when it is well again.
+SLOTS: Final = 2
 JITTER: Final = 0.2
 MAX_BACKOFF_SECONDS: Final = 3600.0
 MAX_RETRY_AFTER_SECONDS: Final = 900.0  # as for resolutions
@@ -52,6 +56,7 @@ class _Lane:
 
     free_at: float = 0.0
     closed_until: float = 0.0
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SLOTS))
 
 
 @dataclass
@@ -84,6 +89,7 @@ class _Entry:
 class Tracker:
     """See the module's docstring. `poll` raises Refusal or Unavailable; `on_change` gets a key to reconcile.
 
+    `on_result` gets a word per question: Moved (also when first seen), Unchanged, Refused, Unavailable or Error.
     Use from one event loop.
     """
 
@@ -96,8 +102,10 @@ class Tracker:
         clock: Clock | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         jitter: Callable[[], float] = random.random,
+        on_result: Callable[[str], None] = lambda result: None,
     ) -> None:
         self._poll = poll
+        self._on_result = on_result
         self._on_change = on_change
         self._poll_seconds = poll_seconds
         self._clock = clock or MonotonicClock()
@@ -158,9 +166,11 @@ class Tracker:
         failures = 0
         await self._wait(entry, seconds=self._poll_seconds * self._jitter())
         while True:
-            await self._take_turn(self._lanes.setdefault(entry.branch.mirror, _Lane()))
-            entry.is_urgent.clear()
-            failures = 0 if await self._ask(entry) else failures + 1
+            lane = self._lanes.setdefault(entry.branch.mirror, _Lane())
+            async with lane.slots:
+                await self._take_turn(lane)
+                entry.is_urgent.clear()
+                failures = 0 if await self._ask(entry) else failures + 1
             await self._wait(entry, seconds=self._choose_pause(failures))
 
     def _choose_pause(self, failures: int) -> float:
@@ -195,14 +205,18 @@ class Tracker:
         wanted = {key: model.wanted for key, model in entry.models.items()}
         question = BranchQuestion(entry.branch, etag=entry.etag)
         try:
-            self._note_commit(entry, polled=await self._poll(question))
+            is_moved = self._note_commit(entry, polled=await self._poll(question))
+            self._on_result("Moved" if is_moved else "Unchanged")
         except Refusal as refusal:
             self._note_refusal(entry, document=refusal.document())
+            self._on_result("Refused")
         except Unavailable as unavailable:
+            self._on_result("Unavailable")
             self._close_lane(entry, seconds=unavailable.retry_after)
             logger.warning("branch %s of %s: %s", entry.branch.revision, entry.branch.repo, unavailable.message)
             return False
         except Exception as error:
+            self._on_result("Error")
             logger.error("unexpected error while tracking %s", entry.branch.repo, exc_info=error)
             return False
         for key, head in before.items():
@@ -217,10 +231,13 @@ class Tracker:
                 self._on_change(key)
         return True
 
-    def _note_commit(self, entry: _Entry, *, polled: Polled) -> None:
-        if polled.commit is not None and (polled.commit != entry.commit or entry.seen_at is None):
+    def _note_commit(self, entry: _Entry, *, polled: Polled) -> bool:
+        """Whether the branch stands elsewhere now."""
+        is_moved = polled.commit is not None and polled.commit != entry.commit
+        if is_moved:
             entry.commit, entry.seen_at = polled.commit, self._now()
         entry.etag, entry.refusal = polled.etag, None
+        return is_moved
 
     def _note_refusal(self, entry: _Entry, *, document: RefusalDocument) -> None:
         if entry.refusal != document:

@@ -224,14 +224,6 @@ def test_a_converted_claim_is_read_where_it_is_mounted() -> None:
     assert server["args"][server["args"].index("--model") + 1] == "/models"
 
 
-def test_a_job_that_converts_has_the_users_memory_or_no_limit() -> None:
-    (free,) = job_pod_of(CASES["hub, pickle"])["containers"]
-    assert "limits" not in free["resources"]
-    bounded = Case(isolated(hub_spec(resources={"limits": {"memory": "8Gi"}})), converted=True)
-    (container,) = job_pod_of(bounded)["containers"]
-    assert container["resources"]["limits"] == {"memory": "8Gi"}
-
-
 def test_a_job_asks_for_exactly_the_commit_that_is_known() -> None:
     commit = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
     spec = parse_spec(private_hub())
@@ -259,3 +251,18 @@ def test_only_what_changes_a_pod_replaces_pods(change: dict[str, Any], is_other:
     document = document_of(CASES["hub"])
     plain = hash_inputs(parse_spec(hub_spec()), resolved=document, case_set=None)
     assert (hash_inputs(parse_spec(hub_spec(**change)), resolved=document, case_set=None) != plain) is is_other
+
+
+@EVERY
+def test_every_container_has_a_memory_limit_and_every_folder_a_size(case: Case) -> None:
+    """A quota that asks for limits refuses a pod without; a folder without fills its node's disk."""
+    for pod in (pod_of(case), job_pod_of(case)):
+        assert all("memory" in item["resources"]["limits"] for item in containers(pod))
+        assert all("sizeLimit" in item["emptyDir"] for item in pod["volumes"] if "emptyDir" in item)
+
+
+def test_limits_of_the_user_are_those_of_a_conversion() -> None:
+    limits = {"memory": "40Gi", "ephemeral-storage": "300Gi"}
+    pod = job_pod_of(Case(isolated(hub_spec(resources={"limits": limits}))))
+    assert pod["containers"][0]["resources"]["limits"] == {"memory": "40Gi"}
+    assert {"name": "work", "emptyDir": {"sizeLimit": "300Gi"}} in pod["volumes"]

@@ -174,3 +174,12 @@ def test_long_last_words_are_cut_from_the_front() -> None:
     assert found is not None
     assert found.message.endswith("END")
     assert len(found.message) < 1000
+
+
+@pytest.mark.parametrize(("volume", "is_settable"), [("work", True), ("model", False)])
+def test_a_folder_that_was_too_small_names_the_field_that_makes_it_larger(volume: str, is_settable: bool) -> None:
+    words = f'Usage of EmptyDir volume "{volume}" exceeds the limit "100Gi".'
+    found = find_trouble(_pod(phase="Failed", reason="Evicted", message=words))
+    assert found is not None
+    assert words in found.message
+    assert ("spec.resources.limits.ephemeral-storage" in found.message) == is_settable

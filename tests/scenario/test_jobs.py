@@ -281,6 +281,21 @@ async def test_what_took_gigabytes_to_find_out_is_read_again_only_slowly(cluster
     assert cluster.all(JOB) == []
 
 
+async def test_a_job_that_is_refused_its_pod_says_so(cluster: SimulatedCluster) -> None:
+    """By a quota: the Job's own status tells nothing of it."""
+    cluster.settings = replace(cluster.settings, image_volumes=True)
+    cluster.create_model(image_spec())
+    await cluster.reconcile()
+    outcome = await cluster.reconcile()
+    assert cluster.says("Reconciling") == ("True", "Resolving")
+    assert isinstance(outcome, Wait)
+    cluster.pass_time(outcome.after_seconds)
+    await cluster.reconcile()
+    (job,) = cluster.all(JOB)
+    assert cluster.says("Reconciling") == ("True", "PodFailed")
+    assert f"kubectl describe job {job['metadata']['name']}" in cluster.condition("Reconciling")["message"]  # type: ignore[index]
+
+
 async def test_a_cache_that_does_not_exist_is_named(cluster: SimulatedCluster) -> None:
     registry = Access(endpoint="https://registry.example")
     cluster.settings = replace(cluster.settings, registries={"registry.example": registry})

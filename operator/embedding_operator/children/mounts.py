@@ -42,8 +42,8 @@ def cache_volume(claim: str) -> dict[str, Any]:
     return {"name": names.VOLUME_CACHE, "persistentVolumeClaim": {"claimName": claim}}
 
 
-def empty_volume(name: str, *, limit: str | None) -> dict[str, Any]:
-    return {"name": name, "emptyDir": {"sizeLimit": limit} if limit else {}}
+def empty_volume(name: str, *, limit: str) -> dict[str, Any]:
+    return {"name": name, "emptyDir": {"sizeLimit": limit}}
 
 
 def keys_volume(model: str) -> dict[str, Any]:

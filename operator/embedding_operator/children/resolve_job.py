@@ -34,6 +34,11 @@ from embedding_operator.observe.facts import ResolutionRequest
 READING_SECONDS: Final = 3600
 # Pulling layers, or fetching and converting a pickle, comes before.
 FETCHING_SECONDS: Final = 3600
+# How large image or pickle are is what the Job is to find out. Until then nodes are protected by limits that all but
+# the largest models keep, unless spec.resources.limits has the user's own (memory, ephemeral-storage).
+WORK_LIMIT: Final = "100Gi"  # image, or pickle and result
+CONVERTING_MEMORY: Final = "16Gi"  # a shard, as read and as written; most have 5 to 10 GB at most
+READING_MEMORY: Final = "1Gi"
 
 
 def resolve_job(
@@ -58,10 +63,11 @@ def resolve_job(
         mounts.append(mount("model", path=MODEL_MOUNT))
         volumes.append(mounted_volume("model", origin=origin))
     if fetches:
-        # How much it takes is what the Job is to find out.
         arguments += ["--work", WORK_MOUNT]
         mounts.append(mount(names.VOLUME_WORK, path=WORK_MOUNT, read_only=False))
-        volumes.append(empty_volume(names.VOLUME_WORK, limit=None))
+        volumes.append(
+            empty_volume(names.VOLUME_WORK, limit=spec.resources.limits.get("ephemeral-storage", WORK_LIMIT))
+        )
     if fetches and spec.cache is not None:
         arguments += ["--cache", CACHE_MOUNT]
         mounts.append(mount(names.VOLUME_CACHE, path=CACHE_MOUNT, read_only=False))
@@ -108,9 +114,5 @@ def resolve_job(
 
 
 def _size(spec: EmbeddingModelSpec, *, converts: bool) -> dict[str, dict[str, str]]:
-    """Converting takes as much memory as the pickle, whose size nobody knows yet: the user's limit, or none."""
-    requests = {"cpu": "100m", "memory": "256Mi"}
-    if not converts:
-        return {"requests": requests, "limits": {"memory": "1Gi"}}
-    asked = spec.resources.limits.get("memory")
-    return {"requests": requests, "limits": {"memory": asked}} if asked else {"requests": requests}
+    limit = spec.resources.limits.get("memory", CONVERTING_MEMORY) if converts else READING_MEMORY
+    return {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": limit}}

@@ -31,9 +31,11 @@ def find_trouble(pod: Object, *, now: datetime | None = None) -> Verdict | None:
     """
     status = pod.get("status") or {}
     if status.get("phase") == "Failed" and status.get("reason"):
-        return waiting(
-            Reason.POD_FAILED, _describe_pod(pod, f"{status['reason']}: {status.get('message', '')}".strip())
-        )
+        words = f"{status['reason']}: {status.get('message', '')}".strip()
+        # The kubelet names no field, and this volume is ours.
+        full = f'volume "{names.VOLUME_WORK}" exceeds' in words
+        more = "; raise spec.resources.limits.ephemeral-storage" if full else ""
+        return waiting(Reason.POD_FAILED, _describe_pod(pod, f"{words}{more}"))
     causes = (
         *_find_placement(pod, status=status),
         *_find_containers(pod, status=status),
@@ -106,7 +108,8 @@ def _find_secret(pod: Object, *, now: datetime) -> Iterator[Verdict]:
         for secret in _list_secrets(pod)
     )
     words = (
-        f"its volumes are not mounted: it needs the key {keys}. Create the Secret with this key, or correct the spec"
+        f"it waits for its volumes, and needs the key {keys}. Create the Secret with this key, or correct the spec; if "
+        "it is there, kubectl describe pod tells what else is awaited"
     )
     yield waiting(Reason.SECRET_NOT_FOUND, _describe_pod(pod, words), recheck_seconds=RECHECK_SECONDS)
 

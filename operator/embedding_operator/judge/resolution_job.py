@@ -23,6 +23,8 @@ FAILED_JOB_SECONDS: Final = 60.0  # a Job that ended without an answer is made a
 REFUSED_JOB_SECONDS: Final = 300.0  # what was refused is read again after so long: its files may be repaired
 # The same where gigabytes were read to find it out, and may be the same the next time. Shorter than a Job may run.
 COSTLY_JOB_SECONDS: Final = 1800.0
+# A Job that has no pod for so long is refused one: its events say why, which the operator does not read.
+PODLESS_SECONDS: Final = 30.0
 # What a hub or a registry says before any file is read.
 _SAID_AT_ONCE: Final = frozenset(
     {
@@ -83,11 +85,13 @@ def ask_job(snapshot: Snapshot, *, request: ResolutionRequest, converts: bool) -
         return JobAnswer(verdict, keeping if left > 0 else JobWish(request, converts, expired=name))
     if _find_end(job):
         return _judge_ended(snapshot, job=job, pod=pod, wish=JobWish(request, converts))
-    trouble = find_trouble(pod.object, now=snapshot.now) if pod else None
-    is_reading = pod is not None and (pod.object.get("status") or {}).get("phase") == "Running"
+    if pod is None:
+        return _judge_podless(snapshot, job=job, wish=JobWish(request, converts))
+    trouble = find_trouble(pod.object, now=snapshot.now)
+    is_reading = (pod.object.get("status") or {}).get("phase") == "Running"
     missing = _claim_missing(snapshot, job=job) or trouble
     verdict = missing or _describe_work(request=request, converts=converts, pod=pod)
-    if pod and missing is None:
+    if missing is None:
         verdict = replace(verdict, recheck_seconds=find_mount_overdue(pod.object, now=snapshot.now))
     wish = keeping if is_reading else JobWish(request, converts)
     return JobAnswer(verdict, wish, is_silent=missing is None)
@@ -150,6 +154,20 @@ def _judge_ended(snapshot: Snapshot, *, job: Object, pod: ObservedPod | None, wi
     verdict = waiting(reason, f"{message}; it is made again", recheck_seconds=max(left, 1.0))
     expired = name if left <= 0 else None
     return JobAnswer(verdict, JobWish(wish.request, wish.converts, expired=expired))
+
+
+def _judge_podless(snapshot: Snapshot, *, job: Object, wish: JobWish) -> JobAnswer:
+    """Its pod is about to be created, or is refused."""
+    missing = _claim_missing(snapshot, job=job)
+    left = _seconds_left(job, now=snapshot.now, of=PODLESS_SECONDS)
+    if missing is None and left <= 0:
+        name = job["metadata"]["name"]
+        words = (
+            f"Job {name} has no pod: a quota or an admission policy may refuse it; kubectl describe job {name} tells"
+        )
+        return JobAnswer(waiting(Reason.POD_FAILED, words, recheck_seconds=RECHECK_SECONDS), wish)
+    work = replace(_describe_work(request=wish.request, converts=wish.converts), recheck_seconds=max(left, 1.0))
+    return JobAnswer(missing or work, wish, is_silent=missing is None)
 
 
 def _claim_missing(snapshot: Snapshot, *, job: Object | None) -> Verdict | None:

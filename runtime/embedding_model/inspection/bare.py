@@ -6,6 +6,7 @@ unless somebody says otherwise. What the spec declares settles it, and for reran
 
 from embedding_model.inspection.card import CARD_FILE
 from embedding_model.inspection.identified import Head, Identified
+from embedding_model.inspection.pooling import POOLING_FILE, holds_pooling
 from embedding_model.inspection.reading import Reading
 from embedding_model.inspection.verdict import RANKING_TAG, Decision, contradict_declared
 from embedding_model.refusal import Reason, Refusal
@@ -46,7 +47,7 @@ def decide_bare(reading: Reading, *, declared: Declared) -> Decision:
             return _decide_token_logits(reading, file=CARD_FILE, key="pipeline_tag", note="weak evidence")
         raise _language_model(found)
     _check_promised_head(reading)
-    raise _bare_body(found)
+    raise _bare_body(reading)
 
 
 def _check_promised_head(reading: Reading) -> None:
@@ -150,13 +151,16 @@ def _language_model(found: Identified) -> Refusal:
     )
 
 
-def _bare_body(found: Identified) -> Refusal:
+def _bare_body(reading: Reading) -> Refusal:
+    found = reading.identified
     sparse = Head.MASKED_LANGUAGE_MODEL in found.heads
+    lost = holds_pooling(reading.source)
     other = "a sparse model (SPLADE), since the weights hold a language-model head" if sparse else "an unfinished base"
     return Refusal(
         Reason.AMBIGUOUS_TASK,
         f"there is no modules.json: this {found.architectures[None]} may be an embedder, but nothing says how its "
         f"token vectors become one vector (cls or mean pooling give different vectors), or {other}. {_SETTLE}"
-        + ("; if it is a sparse model, set task to Sparse" if sparse else ""),
+        + ("; if it is a sparse model, set task to Sparse" if sparse else "")
+        + (f". {POOLING_FILE} is there: if modules.json was lost on the way, copy it as well" if lost else ""),
         field="task",
     )

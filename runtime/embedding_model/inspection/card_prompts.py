@@ -1,7 +1,8 @@
 """Prompts that exist in model cards only: the one place where a model's name is evidence, and the evidence says so.
 
-The texts are those of the authors' cards on the hub. A repository is known by its name in the origin, or by
-config.json's `_name_or_path`; a folder without either gets no prompts.
+The texts are those of the authors' cards on the hub. A repository is known by its name in the origin; only a folder,
+which has none, by config.json's `_name_or_path`. In a repository of another name that key tells what the model was
+tuned from, and the tuned one may have been given other prompts or none.
 """
 
 from collections.abc import Mapping
@@ -60,7 +61,7 @@ _BY_REPOSITORY = {name: prompts for prompts, names in _PROMPTS.items() for name 
 
 @dataclass(frozen=True)
 class CardPrompts:
-    """`file` and `key` say where the name was found: the origin's repository, or config.json."""
+    """`file` and `key` say where the name was found: the origin's repository, or a folder's config.json."""
 
     prompts: tuple[Prompt, ...]
     repository: str
@@ -70,11 +71,8 @@ class CardPrompts:
 
 def find_card_prompts(origin: Origin, *, config: JsonObject) -> CardPrompts | None:
     """The prompts of the repository's card, where its name is in the table."""
-    for name, file, key in (
-        (origin.repo, "origin", "repo"),
-        (config.text("_name_or_path"), config.path, "_name_or_path"),
-    ):
-        prompts = _BY_REPOSITORY.get((name or "").lower())
-        if name is not None and prompts is not None:
-            return CardPrompts(prompts=prompts, repository=name, file=file, key=key)
-    return None
+    name, file, key = origin.repo, "origin", "repo"
+    if name is None:
+        name, file, key = config.text("_name_or_path"), config.path, "_name_or_path"
+    prompts = _BY_REPOSITORY.get((name or "").lower())
+    return None if name is None or prompts is None else CardPrompts(prompts, repository=name, file=file, key=key)

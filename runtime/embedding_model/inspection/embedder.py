@@ -8,7 +8,7 @@ from embedding_model.inspection.documents import JsonObject, join, read_object
 from embedding_model.inspection.head_modules import read_head_modules
 from embedding_model.inspection.identified import Identified
 from embedding_model.inspection.pipeline import Pipeline
-from embedding_model.inspection.pooling import PoolingChoice, read_pooling
+from embedding_model.inspection.pooling import POOLING_FILE, PoolingChoice, holds_pooling, read_pooling
 from embedding_model.inspection.prompts import read_prompts
 from embedding_model.inspection.reading import Reading
 from embedding_model.inspection.tokenizer import read_end_token
@@ -66,9 +66,27 @@ def _read_pooling(reading: Reading, *, declared: Declared) -> PoolingChoice:
         pooling=declared.pooling,
         include_prompt=True,
         evidence=(
-            Evidence(field="pooling", value=declared.pooling, file="spec", key="embedding.pooling", note="declared"),
+            Evidence(
+                field="pooling",
+                value=declared.pooling,
+                file="spec",
+                key="embedding.pooling",
+                note="declared",
+                overruled=_read_left_behind(reading, declared=declared.pooling),
+            ),
         ),
     )
+
+
+def _read_left_behind(reading: Reading, *, declared: Pooling) -> tuple[str, ...]:
+    """What a Pooling module's config.json says that modules.json is not there to name."""
+    if not holds_pooling(reading.source):
+        return ()
+    try:
+        left = read_pooling(read_object(reading.source, path=POOLING_FILE), hidden_size=reading.identified.hidden_size)
+    except Refusal:
+        return ()  # it belongs to another model
+    return () if left.pooling is declared else (f"{left.pooling} ({POOLING_FILE}, which no {MODULES_FILE} names)",)
 
 
 def _read_end(reading: Reading, *, pooling: Pooling) -> tuple[str | None, tuple[Evidence, ...]]:

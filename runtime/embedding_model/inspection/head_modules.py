@@ -14,7 +14,7 @@ from embedding_model.inspection.reading import weight_files
 from embedding_model.inspection.tensors import Tensor, read_tensors
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Evidence, HeadModule, ModuleKind
-from embedding_model.sources.selection import CONFIG_FILE
+from embedding_model.sources.selection import CONFIG_FILE, MODULES_FILE
 from embedding_model.sources.source import Source
 
 _ACTIVATION = re.compile(
@@ -40,6 +40,9 @@ _ACTIVATIONS = frozenset(
         "Tanh",
     }
 )
+# A folder as sentence-transformers names a module's: its number in the order, then its class. Models that are
+# published in several widths have one Dense for each, all with the same number (2_Dense_1024, 2_Dense_8192).
+_FOLDER = re.compile(r"(\d{1,3})_(?:Dense|LayerNorm)(?:_\w{1,40})?")
 _DENSE_KEYS = frozenset({"in_features", "out_features", "bias", "activation_function"})
 _INPUT = "sentence_embedding"
 
@@ -50,7 +53,8 @@ def read_head_modules(
     """The modules in their order; `dimensions` is the width that comes out of the pooling.
 
     Raises Refusal: INVALID_FILE, MISSING_FILE, UNSUPPORTED_ARCHITECTURE for settings that are not understood,
-    CONTRADICTORY_EVIDENCE for widths that do not follow each other, INCOMPLETE_WEIGHTS, UNEXPECTED_WEIGHTS.
+    CONTRADICTORY_EVIDENCE for widths that do not follow each other and for a module's folder that modules.json leaves
+    out, INCOMPLETE_WEIGHTS, UNEXPECTED_WEIGHTS.
     """
     heads: list[HeadModule] = []
     evidence: list[Evidence] = []
@@ -69,7 +73,22 @@ def read_head_modules(
         dimensions = head.output_dimensions
         heads.append(head)
         evidence.append(_describe(head, file=config.path, number=number))
+    _check_left_out(source, modules=modules)
     return tuple(heads), tuple(evidence)
+
+
+def _check_left_out(source: Source, *, modules: Sequence[Module]) -> None:
+    """A modules.json of another model may name fewer modules; without one of them every vector would be wrong."""
+    listed = [found.group(1) for module in modules if (found := _FOLDER.fullmatch(module.folder))]
+    for file in source.files():
+        folder, _, name = file.path.partition("/")
+        found = _FOLDER.fullmatch(folder)
+        if found is not None and name == CONFIG_FILE and found.group(1) not in listed:
+            raise Refusal(
+                Reason.CONTRADICTORY_EVIDENCE,
+                f"the folder {folder} holds a module that {MODULES_FILE} does not name: without it the vectors would "
+                f"be others. Use the {MODULES_FILE} that belongs to the model, or take the folder away",
+            )
 
 
 def _read_dense(config: JsonObject, *, folder: str) -> HeadModule:

@@ -11,6 +11,7 @@ from embedding_model.inspection.documents import JsonObject
 from embedding_model.inspection.quoting import quote
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Evidence, Pooling
+from embedding_model.sources.source import Source
 
 _MODES = {
     "cls": Pooling.CLS,
@@ -28,6 +29,7 @@ _FLAGS = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
+POOLING_FILE = "1_Pooling/config.json"  # where sentence-transformers puts it
 _DIMENSION_KEYS = ("embedding_dimension", "word_embedding_dimension")  # newer first
 
 
@@ -38,6 +40,11 @@ class PoolingChoice:
     pooling: Pooling
     include_prompt: bool
     evidence: tuple[Evidence, ...]
+
+
+def holds_pooling(source: Source) -> bool:
+    """Whether the file is there under its usual name, with or without a modules.json that names it."""
+    return any(file.path == POOLING_FILE for file in source.files())
 
 
 def read_pooling(config: JsonObject, *, hidden_size: int) -> PoolingChoice:

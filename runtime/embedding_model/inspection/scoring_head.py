@@ -77,6 +77,13 @@ def _decide_one(reading: Reading, *, labels: tuple[str, ...], declared: Declared
             "Reranking or Classification",
             field="task",
         )
+    if reading.identified.is_decoder and not _is_said_to_rank(reading):
+        raise Refusal(
+            Reason.AMBIGUOUS_TASK,
+            f"the weights of this language model hold {_describe_head(reading)}: a reranker's (Reranking) or a reward "
+            "model's (Classification), and no file says which. Set task to Reranking or Classification",
+            field="task",
+        )
     return _decide(reading, task=Task.RERANKING, note="one output: a reranker")
 
 
@@ -92,8 +99,6 @@ def _doubt_relevance(reading: Reading, *, labels: tuple[str, ...]) -> list[str]:
     if reward is not None:
         doubts.append(f"{config.path} architectures {quote(reward)}")
     doubts += _doubt_by_card(card)
-    if reading.identified.is_decoder and not doubts and not _is_said_to_rank(reading):
-        doubts.append("nothing beside the weights of a language model")
     return doubts
 
 

@@ -132,6 +132,14 @@ def test_a_module_that_is_not_understood_to_the_last_key_is_refused(files: Files
 E5 = {"query": "query: ", "document": "passage: "}
 
 
+def test_a_module_that_modules_json_leaves_out_is_refused() -> None:
+    files = dict(CATALOGUE["sentence-transformers/LaBSE"].files)
+    files["modules.json"] = json_file(modules("Transformer", "Pooling", "Normalize"))
+    refusal = refuse(files)
+    assert refusal.reason is Reason.CONTRADICTORY_EVIDENCE
+    assert "2_Dense" in refusal.message
+
+
 @pytest.mark.parametrize(
     ("repo", "query"),
     [
@@ -160,6 +168,11 @@ def test_a_folder_is_known_by_the_name_that_its_config_kept() -> None:
     found = look(files)
     assert {prompt.name: prompt.text for prompt in found.prompts} == E5
     assert evidence(found, field="prompts").key == "_name_or_path"
+
+
+def test_what_a_repository_of_its_own_was_tuned_from_gives_it_no_prompts() -> None:
+    files = tiny_embedder(**{"config.json": json_file(encoder_config("bert", _name_or_path="intfloat/e5-base-v2"))})
+    assert look(files, repo="acme/tuned").prompts == ()
 
 
 @pytest.mark.parametrize("repo", [None, "acme/e5-base-v2", "intfloat/e5-base-v3", "intfloat/e5-base-v2-finetuned"])

@@ -175,6 +175,14 @@ def test_an_embedders_modules_over_a_trained_head_are_a_contradiction_that_the_s
     assert look(files, task=Task.RERANKING).scoring is not None
 
 
+def test_a_pooling_without_modules_json_is_named_but_not_believed() -> None:
+    files = bare() | {"1_Pooling/config.json": tiny_embedder()["1_Pooling/config.json"]}
+    assert "copy it as well" in refuse(files).message
+    found = look(files, task=Task.EMBEDDING, pooling=Pooling.CLS)
+    assert found.pooling is Pooling.CLS
+    assert evidence(found, field="pooling").overruled == ("Mean (1_Pooling/config.json, which no modules.json names)",)
+
+
 def test_a_bare_encoder_is_a_doubt_until_task_and_pooling_are_declared() -> None:
     assert (refuse(bare()).reason, refuse(bare()).field) == (Reason.AMBIGUOUS_TASK, "task")
     assert refuse(bare(), pooling=Pooling.CLS).field == "task"

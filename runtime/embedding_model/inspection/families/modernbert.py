@@ -20,6 +20,7 @@ def _describe_modernbert(settings: Settings) -> Blueprint:
     words, width = settings.size("vocab_size"), settings.size("hidden_size")
     inner = settings.size("intermediate_size")
     settings.require_even_heads(width, settings.size("num_attention_heads"))
+    settings.require("classifier_pooling", "cls", "mean", default="cls")
     norm_bias, attention_bias = settings.flag("norm_bias"), settings.flag("attention_bias")
     mlp_bias = settings.flag("mlp_bias")
     layer = {

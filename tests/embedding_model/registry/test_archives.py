@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import tracemalloc
 from collections.abc import Sequence
 
 import pytest
@@ -102,6 +103,37 @@ def test_a_megabyte_of_digits_is_read_in_linear_time() -> None:
     extended = header("x", type=tarfile.XHDTYPE, size=len(record)) + record + bytes(-len(record) % 512)
     with pytest.raises(Refusal):
         read((extended * 3)[:-512])
+
+
+def pax(*records: bytes) -> bytes:
+    """An extended header with these records."""
+    data = b"".join(records)
+    return header("x", type=tarfile.XHDTYPE, size=len(data)) + data + bytes(-len(data) % 512)
+
+
+def pax_record(key: str, value: str) -> bytes:
+    """One record, its length written with seven digits."""
+    return b"%07d %s=%s\n" % (len(key) + len(value) + 10, key.encode(), value.encode())
+
+
+def test_any_number_of_extended_headers_takes_no_memory() -> None:
+    """Each with a key of its own: only what is used is kept."""
+    headers = b"".join(pax(pax_record(f"comment{number}", "x" * 250_000)) for number in range(100))
+    data = headers + header("a") + bytes(1024)
+    tracemalloc.start()
+    try:
+        assert [name for name, _, _ in read(data)] == ["a"]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < len(data) / 5
+
+
+@pytest.mark.parametrize("key", ["path", "linkpath"])
+def test_a_path_longer_than_any_system_takes_is_refused(key: str) -> None:
+    with pytest.raises(Refusal, match="4096 characters") as caught:
+        read(pax(pax_record(key, "a/" * 100_000)) + header("a", type=tarfile.SYMTYPE) + bytes(1024))
+    assert caught.value.reason is Reason.INVALID_FILE
 
 
 def test_extended_headers_belong_to_the_next_member_alone() -> None:

@@ -16,6 +16,9 @@ from embedding_model.sources.registry.documents import image_path
 
 _BLOCK = tarfile.BLOCKSIZE
 _EXTENDED_LIMIT = 1024 * 1024  # bytes of one extended header; real ones have a few hundred
+_PATH_LIMIT = 4096  # characters; PATH_MAX of Linux. A path of a megabyte becomes tens of megabytes in parts
+_SPARSE = "GNU.sparse."
+_KEPT = ("path", "linkpath", "size", _SPARSE)
 _READ = 1024 * 1024  # bytes
 
 
@@ -98,18 +101,20 @@ def read_members(stream: Readable, *, budget: Budget) -> Iterator[tuple[Member, 
 
 def _member(header: tarfile.TarInfo, *, extended: dict[str, str]) -> Member:
     kind = _KINDS.get(header.type)
-    if kind is None or any(key.startswith("GNU.sparse.") for key in extended):
+    if kind is None or _SPARSE in extended:
         raise Refusal(
             Reason.UNSUPPORTED_FORMAT,
             "a layer of the image holds a sparse file or another special kind of entry; build it with ordinary files",
         )
-    size = extended.get("size")
+    size, path, target = extended.get("size"), extended.get("path", header.name), extended.get("linkpath")
+    if max(len(path), len(target or "")) > _PATH_LIMIT:
+        raise _invalid(f"has a path of more than {_PATH_LIMIT} characters")
     return Member(
-        path=image_path(extended.get("path", header.name)),
+        path=image_path(path),
         kind=kind,
         # of what is no file the size means nothing, as Go's archive/tar has it
         size=0 if kind is not Kind.FILE else header.size if size is None else _number(size),
-        target=extended.get("linkpath", header.linkname),
+        target=header.linkname if target is None else target,
     )
 
 
@@ -133,7 +138,8 @@ def _read_extended(stream: Readable, *, header: tarfile.TarInfo) -> dict[str, st
         return {"path": _text(data.partition(b"\0")[0])}
     if header.type == tarfile.GNUTYPE_LONGLINK:
         return {"linkpath": _text(data.partition(b"\0")[0])}
-    return dict(_records(data))
+    records = ((_SPARSE if key.startswith(_SPARSE) else key, value) for key, value in _records(data))
+    return {key: value for key, value in records if key in _KEPT}  # any number of headers may stand before a member
 
 
 def _read_padded(stream: Readable, *, size: int) -> bytes:

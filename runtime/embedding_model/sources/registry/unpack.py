@@ -78,7 +78,8 @@ def _read_archive(
     for member, data in read_members(source, budget=budget):
         name = member.path[-1] if member.path else ""
         if name.startswith(WHITEOUT):
-            _note_whiteout(member.path, content=content)
+            if _concerns(member.path[:-1], scope=scope):
+                _note_whiteout(member.path, content=content)
         elif _is_below(member.path, scope=scope):
             _check(member.path, scope=scope)
             if member.kind is Kind.FILE:
@@ -115,6 +116,12 @@ def _node(member: Member) -> Folder | Link:
 
 def _is_below(path: Parts, *, scope: Parts) -> bool:
     return len(path) > len(scope) and path[: len(scope)] == scope
+
+
+def _concerns(folder: Parts, *, scope: Parts) -> bool:
+    """Whether what is hidden in the folder may be the scope, something on the way to it, or something in it."""
+    common = min(len(folder), len(scope))
+    return folder[:common] == scope[:common]
 
 
 def _check(path: Parts, *, scope: Parts) -> None:

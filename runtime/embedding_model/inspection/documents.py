@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
 from embedding_model.refusal import Reason, Refusal
+from embedding_model.sources.json_size import MOST_VALUES, check_json_size
 from embedding_model.sources.source import Source
 
-# Real ones reach 1.5 MB (tokenizer_config.json with many added tokens). Parsed, JSON takes up to 25 times its size.
+# Real ones reach 1.5 MB (tokenizer_config.json with many added tokens). What they take once parsed is up to json_size.
 JSON_LIMIT = 4 * 1024 * 1024  # bytes
 
 
@@ -106,7 +107,14 @@ def read_json(source: Source, *, path: str) -> Any:
 
 
 def parse_json(data: bytes, *, path: str) -> Any:
-    """Python's own parser, as transformers uses it: it takes NaN and Infinity, which strict parsers refuse."""
+    """Python's own parser, as transformers uses it: it takes NaN and Infinity, which strict parsers refuse.
+
+    Raises Refusal(INVALID_FILE, TOO_LARGE).
+    """
+    try:
+        check_json_size(data)
+    except ValueError:
+        raise Refusal(Reason.TOO_LARGE, f"{path} holds more than {MOST_VALUES} values, more than are read") from None
     try:
         return require_text(json.loads(data), path=path)
     except (ValueError, RecursionError):

@@ -18,15 +18,12 @@ from embedding_model.sources.hub import resolve_url
 from embedding_model.sources.hub_client import HubClient
 from embedding_model.sources.hub_errors import Asked
 from embedding_model.sources.progress import Meter
+from embedding_model.sources.receiving import time_for
 from embedding_model.sources.retries import RetryPolicy
 from embedding_model.sources.stock import check_space, take_stock
 from embedding_model.sources.transfers import SMALLEST_PART, transfer
 
 CONNECTIONS = 8  # as `hf download`; one connection to a CDN seldom fills a line, and small files wait for answers
-
-# A connection that brings a byte now and then ends after as long as this rate would take, and is continued by another.
-_SLOWEST = 32 * 1024  # bytes/s; on a line with less, eight connections would time out one after the other
-_LEAST_SECONDS = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -91,5 +88,5 @@ class _Commit:
             asked=Asked(hub=self._hub.name, repo=self._repo, revision=self._commit, path=entry.path),
             headers={} if wanted is None else {"range": f"bytes={wanted[0]}-{wanted[1] - 1}"},
             commit=self._commit,
-            seconds=_LEAST_SECONDS + (entry.size if wanted is None else wanted[1] - wanted[0]) / _SLOWEST,
+            seconds=time_for(entry.size if wanted is None else wanted[1] - wanted[0]),
         )

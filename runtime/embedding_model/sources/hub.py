@@ -4,30 +4,34 @@ import hashlib
 import re
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Annotated, Self
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from embedding_model.refusal import Reason, Refusal, Unavailable
 from embedding_model.resolved import FileEntry, Origin, Sha256, SourceKind
 from embedding_model.sources.access import Access
+from embedding_model.sources.answers import read_body
 from embedding_model.sources.hub_client import HubClient, quote_path, quote_revision
 from embedding_model.sources.hub_errors import Asked
+from embedding_model.sources.json_size import check_json_size
 from embedding_model.sources.listing import (
+    FILES_LIMIT,
     TOKENIZER_LIMIT,
     Listed,
     check_listing,
     git_blob_id,
     missing_file,
     too_large,
+    too_many_files,
 )
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", re.ASCII)
 _REVISION = re.compile(r"[^\s\x00-\x20\x7f~^:?*\[\\]{1,255}")  # what git allows in a ref's name
-_LISTING_LIMIT = 64 * 1024 * 1024  # bytes; about 300,000 files
+LISTING_LIMIT = 16 * 1024 * 1024  # bytes; FILES_LIMIT files take about 5 MB
 _LISTING_SECONDS = 120.0
 _SLOWEST = 128 * 1024  # bytes per second of a file that is read whole; slower is as good as down
 _LARGEST = 1 << 50  # bytes of one file
@@ -54,7 +58,8 @@ class _Revision(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     sha: str = Field(pattern=r"^[0-9a-f]{40}$")
-    siblings: tuple[_Sibling, ...]
+    # one mistake is enough: a list of all of them would take a hundred times the memory of the answer
+    siblings: Annotated[tuple[_Sibling, ...], FailFast(), Field(max_length=FILES_LIMIT)]
 
 
 class HubSource:
@@ -210,12 +215,18 @@ def _ask(hub: HubClient, *, repo: str, revision: str) -> _Revision:
     asked = Asked(hub=hub.name, repo=repo, revision=revision)
     url = f"api/models/{repo}/revision/{quote_revision(revision)}"
     with hub.get(url, asked=asked, params={"blobs": "true"}, seconds=_LISTING_SECONDS) as response:
-        body = read_body(response, limit=_LISTING_LIMIT + 1)
-    if len(body) > _LISTING_LIMIT:
-        raise too_large("the file list", size=len(body), limit=_LISTING_LIMIT)
+        body = read_body(response, limit=LISTING_LIMIT + 1)
+    if len(body) > LISTING_LIMIT:
+        raise too_large("the file list", size=len(body), limit=LISTING_LIMIT)
+    try:
+        check_json_size(body)
+    except ValueError:
+        raise too_many_files() from None
     try:
         found = _Revision.model_validate_json(body)
     except ValidationError as error:
+        if error.errors()[0]["type"] == "too_long":
+            raise too_many_files() from None
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise Unavailable(
             f"hub {hub.name} answered something that is not a model's file list (at {where or 'the top'}); is the"
@@ -237,16 +248,6 @@ def _listed(sibling: _Sibling) -> Listed:
             " out cannot be used"
         )
     return Listed(path=sibling.rfilename, size=sibling.size, blob_id=sibling.blob_id)
-
-
-def read_body(response: httpx.Response, *, limit: int) -> bytes:
-    """At most `limit` bytes of the body."""
-    data = bytearray()
-    for chunk in response.iter_bytes():
-        data += chunk
-        if len(data) >= limit:
-            break
-    return bytes(data[:limit])
 
 
 def _time_for(size: int) -> float:

@@ -14,6 +14,7 @@ import httpx
 
 from embedding_model.refusal import Reason, Refusal, Unavailable
 from embedding_model.sources.access import Access
+from embedding_model.sources.answers import check_encoding, network_errors, redirect_errors
 from embedding_model.sources.deadline import deadline
 from embedding_model.sources.egress import Egress, origin_of, parse_endpoint
 from embedding_model.sources.hub_errors import Asked, error_of
@@ -70,18 +71,15 @@ class HubClient:
         """
         url = httpx.URL(f"{self._base}/{path}", params=params)
         began = time.monotonic()
-        try:
-            with deadline(_ANSWER_SECONDS if seconds is None else min(seconds, _ANSWER_SECONDS)):
+        server = f"hub {self.name}"
+        with network_errors(server):
+            with redirect_errors(server), deadline(min(seconds or _ANSWER_SECONDS, _ANSWER_SECONDS)):
                 response = self._follow(url, headers=headers or {}, asked=asked, commit=commit)
             try:
                 with deadline(None if seconds is None else seconds - (time.monotonic() - began)):
                     yield response
             finally:
                 response.close()
-        except httpx.TimeoutException as error:
-            raise Unavailable(f"hub {self.name} did not answer in time ({type(error).__name__})") from error
-        except httpx.RequestError as error:
-            raise Unavailable(f"hub {self.name} could not be read: {_cause(error)}") from error
 
     def _follow(
         self, url: httpx.URL, *, headers: Mapping[str, str], asked: Asked, commit: str | None
@@ -97,7 +95,7 @@ class HubClient:
                         response.status_code, response.headers, asked=asked, authenticated=self._token is not None
                     )
                 if response.is_success or (response.status_code == 304 and "if-none-match" in headers):
-                    _check_encoding(response, hub=self.name)
+                    check_encoding(response, server=f"hub {self.name}")
                     return response
                 url = self._next_url(response)
                 _read_rest(response)
@@ -119,7 +117,7 @@ class HubClient:
         location = response.headers.get("location")
         if not response.is_redirect or location is None:
             raise Unavailable(f"hub {self.name} answered {response.status_code}; expected 200, 206 or a redirect")
-        target = response.url.join(location)  # httpx has refused what is not a URL while reading the answer
+        target = response.url.join(location)
         self._egress.check_redirect(target, name=f"hub {self.name}")
         return target
 
@@ -157,23 +155,3 @@ def _check_commit(response: httpx.Response, *, commit: str | None, asked: Asked)
             Reason.HASH_MISMATCH,
             f"hub {asked.hub} answered for commit {answered[:40]!r} of {asked.repo}; expected {commit}",
         )
-
-
-def _check_encoding(response: httpx.Response, *, hub: str) -> None:
-    """A compressed body was not asked for, and a few bytes of it can unpack to more than memory holds."""
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        raise Unavailable(
-            f"hub {hub} answered with the content encoding {encoding[:40]!r}; expected none, as was asked for. Is there"
-            " a proxy in between that compresses?"
-        )
-
-
-def _cause(error: httpx.RequestError) -> str:
-    """The kind of failure and the operating system's words for it, never the URL (a CDN's URL is a credential)."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.strerror:
-            return f"{type(error).__name__}: {cause.strerror}"
-        cause = cause.__cause__ or cause.__context__
-    return type(error).__name__

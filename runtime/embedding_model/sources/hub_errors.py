@@ -5,21 +5,18 @@ token it answers 401 RepoNotFound for a repository that does not exist and for a
 everybody what files a gated repository has: only reading them gives 401 or 403 GatedRepo.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
 from embedding_model.refusal import Reason, Refusal, Unavailable
+from embedding_model.sources.answers import retry_after
 
 TOKEN_FIELD = "model.huggingFace.tokenSecretRef"  # noqa: S105 - a field's name, not a secret
 
 _GIVE_TOKEN = f"for one that needs a token set {TOKEN_FIELD}"
 _ACCEPT = "the account of the token that was given has not"
 _DENIED_TOKEN = "the token is unknown there, has ended, or may not read this repository; renew the Secret's token"  # noqa: S105
-_LONGEST_WAIT = 86_400.0  # seconds; what a hub asks beyond a day is no rate limit
-_RATE_LIMIT_RESET = re.compile(r"\bt=(\d+)")
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ def error_of(
     code = headers.get("x-error-code", "")
     if status in (408, 425, 429) or status >= 500:
         return Unavailable(
-            f"hub {asked.hub} answered {status} for {_subject(asked)}", retry_after=_retry_after(headers, now=now)
+            f"hub {asked.hub} answered {status} for {_subject(asked)}", retry_after=retry_after(headers, now=now)
         )
     if code == "GatedRepo":
         return Refusal(
@@ -85,19 +82,3 @@ def error_of(
 def _subject(asked: Asked) -> str:
     file = f"/{asked.path}" if asked.path is not None else ""
     return f"{asked.repo}{file}@{asked.revision}"
-
-
-def _retry_after(headers: Mapping[str, str], *, now: datetime | None) -> float | None:
-    """Seconds to wait: Retry-After (RFC 9110 10.2.3, seconds or a date), else `t` of the hub's RateLimit header."""
-    value = headers.get("retry-after", "").strip()
-    if value.isdecimal():
-        return min(float(value), _LONGEST_WAIT)
-    if value:
-        try:
-            until = parsedate_to_datetime(value)
-        except (ValueError, OverflowError):
-            return None
-        until = until if until.tzinfo else until.replace(tzinfo=UTC)
-        return min(max(0.0, (until - (now or datetime.now(UTC))).total_seconds()), _LONGEST_WAIT)
-    reset = _RATE_LIMIT_RESET.search(headers.get("ratelimit", ""))
-    return min(float(reset.group(1)), _LONGEST_WAIT) if reset else None

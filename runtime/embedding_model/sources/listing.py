@@ -4,6 +4,7 @@ A path from a hub or a volume becomes a file name on a node, so every listing pa
 """
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ from embedding_model.refusal import Reason, Refusal
 
 CONFIG_LIMIT = 10 * 1024 * 1024  # bytes; the largest real config files are a few hundred KiB
 TOKENIZER_LIMIT = 64 * 1024 * 1024  # bytes; multilingual tokenizer.json files reach 33 MiB
-_FILES_LIMIT = 100_000  # beyond what a hub recommends for one repository; a model has a few hundred at most
+FILES_LIMIT = 20_000  # a model has a few hundred at most; the operator holds some such lists at once
 _DEPTH_LIMIT = 32  # folders
 _PATH_LIMIT = 1024  # characters; Linux refuses more than 4096 bytes
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # Unicode's categories Cc and Cs
 _SEGMENT_LIMIT = 255  # bytes; NAME_MAX of every usual file system
 
 
@@ -41,11 +43,9 @@ def check_path(path: str) -> None:
 
 def check_listing(listed: Iterable[Listed]) -> tuple[Listed, ...]:
     """The listing sorted by path, every path checked; refuses two paths that could name one file, and too many."""
-    files = tuple(sorted(islice(listed, _FILES_LIMIT + 1), key=lambda file: file.path))
-    if len(files) > _FILES_LIMIT:
-        raise Refusal(
-            Reason.TOO_LARGE, f"the model lists more than {_FILES_LIMIT} files; serve a repository of one model"
-        )
+    files = tuple(sorted(islice(listed, FILES_LIMIT + 1), key=lambda file: file.path))
+    if len(files) > FILES_LIMIT:
+        raise too_many_files()
     seen: dict[str, str] = {}
     for file in files:
         check_path(file.path)
@@ -68,6 +68,10 @@ def missing_file(path: str) -> Refusal:
     return Refusal(Reason.MISSING_FILE, f"the model has no file {path!r}")
 
 
+def too_many_files() -> Refusal:
+    return Refusal(Reason.TOO_LARGE, f"the model lists more than {FILES_LIMIT} files; serve a repository of one model")
+
+
 def too_large(path: str, *, size: int, limit: int) -> Refusal:
     return Refusal(Reason.TOO_LARGE, f"{path} has {size} bytes; at most {limit} are read for a file of this kind")
 
@@ -81,7 +85,7 @@ def _complaint(path: str) -> str | None:
         return "is nested too deep"
     if "\\" in path:
         return "holds a backslash"
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in path):
+    if _CONTROL.search(path):
         return "holds a control character"
     if any(part in ("", ".", "..") for part in path.split("/")):
         return "holds an empty, '.' or '..' part"

@@ -3,16 +3,17 @@
 from dataclasses import dataclass
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from embedding_model.refusal import Unavailable
 from embedding_model.sources.access import Access
-from embedding_model.sources.hub import check_names, read_body
+from embedding_model.sources.answers import read_body
+from embedding_model.sources.hub import LISTING_LIMIT, check_names
 from embedding_model.sources.hub_client import HubClient, quote_revision
 from embedding_model.sources.hub_errors import Asked
+from embedding_model.sources.json_size import check_json_size
 
 _SECONDS = 60.0
-_BODY_LIMIT = 64 * 1024 * 1024  # bytes; a mirror may send its whole listing where only the commit was asked for
 _ETAG_LIMIT = 512  # characters
 
 
@@ -48,13 +49,15 @@ def poll_commit(
         with hub.get(url, asked=asked, headers=headers, params={"expand": "sha"}, seconds=_SECONDS) as response:
             if response.status_code == 304:
                 return Polled(commit=None, etag=etag)
-            body = read_body(response, limit=_BODY_LIMIT)
+            # a mirror may send its whole listing where only the commit was asked for
+            body = read_body(response, limit=LISTING_LIMIT)
             fresh = _usable(response.headers.get("etag"))
     finally:
         hub.close()
     try:
+        check_json_size(body)
         return Polled(commit=_Head.model_validate_json(body).sha, etag=fresh)
-    except ValidationError as error:
+    except ValueError as error:  # pydantic's errors are some
         raise Unavailable(f"hub {hub.name} did not say which commit {revision} of {repo} is") from error
 
 

@@ -15,7 +15,11 @@ from embedding_model.sources.manifest import mismatch
 from embedding_model.sources.progress import Meter
 from embedding_model.sources.retries import Failures, RetryPolicy, retrying
 
-_PROGRESS = 64 * 1024  # bytes of one answer that count as progress: fewer could go on for ever
+PROGRESS = 64 * 1024  # bytes of one answer that count as progress: fewer could go on for ever
+
+# A connection that brings a byte now and then ends after as long as this rate would take, and is continued by another.
+_SLOWEST = 32 * 1024  # bytes/s; on a line with less, eight connections would time out one after the other
+_LEAST_SECONDS = 60.0
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19}|\*)")
 
@@ -28,10 +32,15 @@ class Server(Protocol):
         """For messages."""
 
     def get(self, entry: FileEntry, *, wanted: tuple[int, int] | None) -> AbstractContextManager[httpx.Response]:
-        """An answer of status 2xx, streamed: the bytes from `wanted[0]` up to `wanted[1]` (excluded), None: all.
+        """An answer of status 2xx, streamed, not compressed: bytes `wanted[0]` up to `wanted[1]` (excluded), or all.
 
         A server may ignore the range. Raises Refusal and Unavailable, also while the answer is read.
         """
+
+
+def time_for(count: int) -> float:
+    """Seconds in which so many bytes have to come over one connection."""
+    return _LEAST_SECONDS + count / _SLOWEST
 
 
 class Stopped(Exception):
@@ -80,15 +89,13 @@ class Receiver:
                     block = block[:room]
                 file.write(block, gap=gap)
                 self._meter.add(len(block))
-                if gap.position - began >= _PROGRESS:
+                if gap.position - began >= PROGRESS:
                     failures.progressed()
         if gap.position < gap.end:
             raise Unavailable(f"{self._server.name} ended {entry.path} after {gap.position} of {entry.size} bytes")
 
     def _check_answer(self, response: httpx.Response, *, entry: FileEntry, start: int | None) -> None:
-        """Size, position and encoding as announced, before anything is written. `start` is that of a part."""
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
-            raise Unavailable(f"{self._server.name} sent {entry.path} compressed, which was not asked for")
+        """Size and position as announced, before anything is written. `start` is that of a part."""
         if start is None:
             size = response.headers.get("content-length", "")
         else:

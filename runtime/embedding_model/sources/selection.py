@@ -8,10 +8,11 @@ loaded as one.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from embedding_model.refusal import Reason, Refusal
+from embedding_model.sources.json_size import check_json_size
 from embedding_model.sources.listing import CONFIG_LIMIT
 from embedding_model.sources.source import ListedFile, Source
 from embedding_model.sources.weight_files import WEIGHTS_FILE, WEIGHTS_INDEX_FILE, adapter_only, select_weights
@@ -91,8 +92,9 @@ def select_files(
     if _joined(transformer, CONFIG_FILE) not in paths:
         raise _without_config(paths, config=_joined(transformer, CONFIG_FILE))
     selected = {MODULES_FILE} & paths
+    names = _by_folder(paths)
     for folder in dict.fromkeys(("", *folders)):
-        inside = _inside(paths, folder=folder)
+        inside = names.get(folder, frozenset())
         selected |= {_joined(folder, name) for name in inside if _is_small(name)}
         if folder or folder == transformer:  # weights in the root beside a transformer in a folder are another model's
             weights = select_weights(
@@ -114,6 +116,7 @@ def select_files(
 def module_folders(modules_json: bytes) -> tuple[str, ...]:
     """The `path` of every module in a modules.json, in order; "" is the root. Refuses InvalidFile, UnsafePath."""
     try:
+        check_json_size(modules_json)
         folders = [entry["path"] for entry in json.loads(modules_json)]
     except (ValueError, TypeError, KeyError, RecursionError):
         folders = [None]
@@ -126,6 +129,7 @@ def router_folders(router_config: bytes, *, path: str) -> tuple[str, ...]:
     """The folders of a router's modules, relative to its own, in order: the keys of `types`. Refuses InvalidFile,
     UnsafePath."""
     try:
+        check_json_size(router_config)
         folders = list(json.loads(router_config)["types"].keys())
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         folders = []
@@ -153,7 +157,7 @@ def _check_folder(folder: str, *, file: str) -> str:
         return ""
     if path.startswith("/") or "\\" in path or ".." in path.split("/"):
         raise Refusal(Reason.UNSAFE_PATH, f"{file} names a folder outside the model: {folder[:200]!r}")
-    return path
+    return str(PurePosixPath(path))
 
 
 def _folders(paths: set[str], *, modules: Sequence[str] | None) -> tuple[str, ...]:
@@ -178,10 +182,13 @@ def _joined(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
 
-def _inside(paths: set[str], *, folder: str) -> set[str]:
-    """Names of the files directly in the folder."""
-    parent = PurePosixPath(folder)
-    return {PurePosixPath(path).name for path in paths if PurePosixPath(path).parent == parent}
+def _by_folder(paths: Iterable[str]) -> Mapping[str, Collection[str]]:
+    """Names of the files directly in each folder; "" is the root."""
+    names: dict[str, set[str]] = {}
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        names.setdefault(folder, set()).add(name)
+    return names
 
 
 def _reading(read: Read | None, *, folder: str) -> Read | None:

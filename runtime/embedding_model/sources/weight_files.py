@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from pathlib import PurePosixPath
 
 from embedding_model.refusal import Reason, Refusal
+from embedding_model.sources.json_size import check_json_size
 
 WEIGHTS_FILE = "model.safetensors"
 WEIGHTS_INDEX_FILE = "model.safetensors.index.json"
@@ -104,6 +105,7 @@ def _with_shards(
 
 def _mapped(data: bytes, *, index: str) -> set[str]:
     try:
+        check_json_size(data)
         shards = set(json.loads(data)["weight_map"].values())
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         shards = set()

@@ -66,6 +66,26 @@ def test_a_registry_that_cuts_all_the_time_is_read_as_long_as_something_comes(
 
 
 @both_ways
+def test_a_registry_that_sends_next_to_nothing_each_time_is_given_up(
+    puller: Puller, registry: ScriptedRegistry, pull: Pull
+) -> None:
+    registry.scripts.append(on_blobs(registry, lambda answer: dataclasses.replace(answer, cut=10)))
+    with pytest.raises(Unavailable):
+        pull(puller, image(STORED))
+    assert len(registry.asked("/blobs/")) == puller.attempts
+
+
+@both_ways
+def test_a_compressed_answer_is_not_read(puller: Puller, registry: ScriptedRegistry, pull: Pull) -> None:
+    encoded = {"content-encoding": "gzip"}
+    registry.scripts.append(
+        on_blobs(registry, lambda answer: dataclasses.replace(answer, headers={**answer.headers, **encoded}))
+    )
+    with pytest.raises(Unavailable, match="content encoding 'gzip'"):
+        pull(puller, image(STORED))
+
+
+@both_ways
 def test_a_registry_without_ranges_is_read_from_the_start_again(
     puller: Puller, registry: ScriptedRegistry, pull: Pull
 ) -> None:

@@ -1,6 +1,7 @@
 """A hub as a source: the commit is pinned once, and every byte that is read is the one that was listed."""
 
 import hashlib
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,8 +78,31 @@ def test_a_listing_of_absurd_sizes_is_not_accepted() -> None:
         HubSource.resolve(access=SCRIPTED, repo=REPO, revision="main", client=liar.client)
 
 
+@pytest.mark.parametrize(
+    "siblings",
+    [
+        b"{}," * 2_000_000 + b"{}",
+        b'{"rfilename":"a","size":1,"blobId":"%s"},' % COMMIT.encode() * 20_000 + b"{}",
+        b'{"rfilename":"a"},' * 70_000 + b"{}",
+    ],
+    ids=["empty", "well formed", "incomplete"],
+)
+def test_a_listing_that_would_take_all_memory_is_turned_down_with_little(siblings: bytes) -> None:
+    """Six megabytes of empty objects, each of them a mistake to report, took two gigabytes."""
+    body = b'{"sha":"%s","siblings":[%s]}' % (COMMIT.encode(), siblings)
+    liar = ScriptedHub(lambda request: httpx.Response(200, content=body))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # of the process; pydantic's memory is not Python's
+
+    with pytest.raises((Refusal, Unavailable)) as turned_down:
+        HubSource.resolve(access=SCRIPTED, repo=REPO, revision="main", client=liar.client)
+
+    if isinstance(turned_down.value, Refusal):
+        assert turned_down.value.reason is Reason.TOO_LARGE
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024  # KiB
+
+
 def test_a_listing_without_end_is_refused_after_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("embedding_model.sources.hub._LISTING_LIMIT", 100_000)
+    monkeypatch.setattr("embedding_model.sources.hub.LISTING_LIMIT", 100_000)
     sent = 0
 
     def endless() -> Iterator[bytes]:
@@ -96,7 +120,7 @@ def test_a_listing_without_end_is_refused_after_its_limit(monkeypatch: pytest.Mo
 
 
 def test_a_listing_nested_without_end_is_unavailable() -> None:
-    body = b'{"sha": ' + b"[" * 1_000_000
+    body = b'{"sha": ' + b"[" * 200_000
     liar = ScriptedHub(lambda request: httpx.Response(200, content=body))
 
     with pytest.raises(Unavailable):

@@ -235,6 +235,17 @@ def test_a_router_config_of_another_shape_is_refused(text: str) -> None:
     assert refused.value.reason is Reason.INVALID_FILE
 
 
+def test_a_repository_of_many_files_and_module_folders_is_read_in_little_time() -> None:
+    """Looking through all files for each of four thousand folders would take minutes."""
+    files = {f"folder{number % 100}/{number}": b"" for number in range(15_000)}
+    files["modules.json"] = json.dumps([{"path": f"{number}"} for number in range(64)]).encode()
+    routes = json.dumps({"types": {f"r{number}": "x" for number in range(64)}}).encode()
+    files |= {f"{number}/router_config.json": routes for number in range(64)}
+    files |= {f"0/{name}": b"{}" for name in ("config.json", "tokenizer.json", "model.safetensors")}
+
+    assert "0/model.safetensors" in select(MemorySource(files))
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"weight_map":' * 50_000, '[{"path": "a"}' + ', {"path": "a"}' * 100])
 def test_hostile_nesting_and_length_are_refused(text: str) -> None:
     for parse in (module_folders, lambda data: router_folders(data, path="router_config.json")):

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 import httpx
 
 from embedding_model.refusal import Reason, Refusal, Unavailable
-from embedding_model.sources.receiving import Stopped
+from embedding_model.sources.receiving import PROGRESS, Stopped, time_for
 from embedding_model.sources.registry.client import RegistryClient
 from embedding_model.sources.registry.documents import Compression, Descriptor
 from embedding_model.sources.retries import Failures, RetryPolicy, retrying
@@ -55,6 +55,7 @@ class BlobStream(io.RawIOBase):
         self._digest = hashlib.sha256()
         self._position = 0  # bytes that were hashed and handed out, or are in `_block`
         self._block = memoryview(b"")
+        self._fresh = 0  # bytes of the present connection
         self._connection = ExitStack()
         self._blocks: Iterator[bytes] | None = None
 
@@ -108,7 +109,9 @@ class BlobStream(io.RawIOBase):
         block = block[: self._blob.size - self._position]
         self._position += len(block)
         self._digest.update(block)
-        self._failures.progressed()
+        self._fresh += len(block)
+        if self._fresh >= PROGRESS:
+            self._failures.progressed()
         self._received(len(block))
         if self._position == self._blob.size:
             self._disconnect()
@@ -117,7 +120,9 @@ class BlobStream(io.RawIOBase):
     def _connect(self) -> Iterator[bytes]:
         headers = {"range": f"bytes={self._position}-"} if self._position else {}
         path = f"blobs/{self._blob.digest}"
-        response = self._connection.enter_context(self._client.get(path, what=LAYER, headers=headers))
+        self._fresh = 0
+        seconds = time_for(self._blob.size)
+        response = self._connection.enter_context(self._client.get(path, what=LAYER, headers=headers, seconds=seconds))
         continued = response.status_code == 206
         if continued and not response.headers.get("content-range", "").startswith(f"bytes {self._position}-"):
             raise Unavailable(f"registry {self._client.name} answered another range of a layer than was asked for")

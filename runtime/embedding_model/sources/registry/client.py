@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from embedding_model.refusal import Reason, Refusal, Unavailable
 from embedding_model.sources.access import Access
+from embedding_model.sources.answers import check_encoding, network_errors, read_body, redirect_errors
 from embedding_model.sources.deadline import deadline
 from embedding_model.sources.egress import Egress, host_of, origin_of, parse_endpoint
 from embedding_model.sources.registry.challenge import Challenge, choose_challenge
@@ -90,18 +91,16 @@ class RegistryClient:
         """
         url = httpx.URL(f"{self._base}/v2/{self._reference.repository}/{path}")
         began = time.monotonic()
-        try:
-            with deadline(_ANSWER_SECONDS if seconds is None else min(seconds, _ANSWER_SECONDS)):
+        server = f"registry {self.name}"
+        with network_errors(server):
+            with redirect_errors(server), deadline(min(seconds or _ANSWER_SECONDS, _ANSWER_SECONDS)):
                 response = self._follow(url, headers=headers or {}, what=what)
             try:
+                check_encoding(response, server=server)
                 with deadline(None if seconds is None else seconds - (time.monotonic() - began)):
                     yield response
             finally:
                 response.close()
-        except httpx.TimeoutException as error:
-            raise Unavailable(f"registry {self.name} did not answer in time ({type(error).__name__})") from error
-        except httpx.RequestError as error:
-            raise Unavailable(f"registry {self.name} could not be read: {_cause(error)}") from error
 
     def _follow(self, url: httpx.URL, *, headers: Mapping[str, str], what: str) -> httpx.Response:
         trusted = True  # no answer has led elsewhere so far
@@ -163,6 +162,7 @@ class RegistryClient:
         try:
             if response.status_code >= 400:
                 raise self._error(response, what="a token")
+            check_encoding(response, server=f"the token server of registry {self.name}")
             body = read_body(response, limit=_TOKEN_LIMIT)
         finally:
             response.close()
@@ -207,23 +207,3 @@ class RegistryClient:
 
     def _error(self, response: httpx.Response, *, what: str) -> Exception:
         return error_of(response.status_code, response.headers, reference=self._reference, what=what)
-
-
-def read_body(response: httpx.Response, *, limit: int) -> bytes:
-    """At most `limit` bytes of the body."""
-    data = bytearray()
-    for chunk in response.iter_raw():
-        data += chunk
-        if len(data) >= limit:
-            break
-    return bytes(data[:limit])
-
-
-def _cause(error: httpx.RequestError) -> str:
-    """The kind of failure and the operating system's words for it, never the URL (it may be signed)."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.strerror:
-            return f"{type(error).__name__}: {cause.strerror}"
-        cause = cause.__cause__ or cause.__context__
-    return type(error).__name__

@@ -14,6 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from embedding_model.refusal import Reason, Refusal
+from embedding_model.sources.json_size import check_json_size
 from embedding_model.sources.registry.reference import Reference
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -108,6 +109,10 @@ def read_document(data: bytes, *, media_type: str, reference: Reference) -> tupl
 
 
 def _parse(data: bytes, *, reference: Reference) -> _Document:
+    try:
+        check_json_size(data)
+    except ValueError as error:
+        raise _invalid(reference, f"is too large: {error}") from None
     try:
         return _Document.model_validate_json(data)
     except ValidationError as error:

@@ -1,13 +1,10 @@
 """What a registry's error answers mean (OCI distribution specification, "Error Codes")."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from embedding_model.refusal import Reason, Refusal, Unavailable
+from embedding_model.sources.answers import retry_after
 from embedding_model.sources.registry.reference import FIELD, Reference
-
-_LONGEST_WAIT = 86_400.0  # seconds; what a registry asks beyond a day is no rate limit
 
 
 def error_of(status: int, headers: Mapping[str, str], *, reference: Reference, what: str) -> Exception:
@@ -15,7 +12,7 @@ def error_of(status: int, headers: Mapping[str, str], *, reference: Reference, w
     if status in (408, 425, 429) or status >= 500:
         return Unavailable(
             f"registry {reference.registry} answered {status} for {what} of {reference.repository}",
-            retry_after=_retry_after(headers.get("retry-after", "").strip()),
+            retry_after=retry_after(headers),
         )
     if status in (401, 403):
         return access_denied(reference, f"it answered {status}")
@@ -37,15 +34,3 @@ def access_denied(reference: Reference, detail: str) -> Refusal:
         f"registry {reference.registry} denied access to {reference.repository} ({detail}): it does not exist, or"
         " needs credentials; name a pull secret with an entry for this registry whose account may read it",
     )
-
-
-def _retry_after(value: str) -> float | None:
-    """Seconds to wait (RFC 9110 10.2.3: seconds or a date)."""
-    if value.isdecimal():
-        return min(float(value), _LONGEST_WAIT)
-    try:
-        until = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return min(max(0.0, (until - datetime.now(UTC)).total_seconds()), _LONGEST_WAIT)

@@ -14,12 +14,13 @@ import httpx
 
 from embedding_model.refusal import Reason, Refusal, Unavailable
 from embedding_model.resolved import FileEntry
+from embedding_model.sources.answers import read_body
 from embedding_model.sources.destination import Destination
 from embedding_model.sources.listing import too_large
 from embedding_model.sources.progress import Meter
-from embedding_model.sources.receiving import Stopped
+from embedding_model.sources.receiving import Stopped, time_for
 from embedding_model.sources.registry.blob import LAYER, BlobStream, Budget
-from embedding_model.sources.registry.client import RegistryClient, read_body
+from embedding_model.sources.registry.client import RegistryClient
 from embedding_model.sources.registry.documents import DOCUMENT_LIMIT, MEDIA_TYPES, Descriptor, Layer, read_document
 from embedding_model.sources.registry.pick import Wanted, pick
 from embedding_model.sources.registry.reference import Reference
@@ -126,7 +127,8 @@ class RemoteImage:
     def get(self, entry: FileEntry, *, wanted: tuple[int, int] | None) -> AbstractContextManager[httpx.Response]:
         """A file that is a layer of its own, as a server of `transfers`."""
         headers = {} if wanted is None else {"range": f"bytes={wanted[0]}-{wanted[1] - 1}"}
-        return self._client.get(f"blobs/sha256:{entry.sha256}", what=LAYER, headers=headers)
+        seconds = time_for(entry.size if wanted is None else wanted[1] - wanted[0])
+        return self._client.get(f"blobs/sha256:{entry.sha256}", what=LAYER, headers=headers, seconds=seconds)
 
     def _document(self, digest: str) -> tuple[Layer, ...] | Descriptor:
         ask = retrying(self._retry, failures=Failures(), stopped=self._stop)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any
 
 from pydantic.alias_generators import to_camel
@@ -35,6 +36,8 @@ from embedding_operator.observe.snapshot import Snapshot
 
 MAX_EVIDENCE = 64
 MAX_TEXT = 1024
+# UTF-8, of all evidence together: an object must stay below the 1.5 MiB that etcd takes, whatever a model's files say.
+MAX_EVIDENCE_BYTES = 128 * 1024
 
 
 def build_status(snapshot: Snapshot, *, judgement: Judgement, conditions: Sequence[Condition]) -> EmbeddingModelStatus:
@@ -119,7 +122,9 @@ def _describe_source(origin: Origin) -> str:
 def _describe_evidence(own: Iterable[Evidence], *, overrides: Sequence[Evidence]) -> tuple[EvidenceStatus, ...] | None:
     overridden = {item.field for item in overrides}
     kept = [*(item for item in own if item.field not in overridden), *overrides]
-    return tuple(_describe_item(item) for item in kept[:MAX_EVIDENCE]) or None
+    items = [_describe_item(item) for item in kept[:MAX_EVIDENCE]]
+    sizes = accumulate(len(item.model_dump_json().encode()) for item in items)
+    return tuple(item for item, size in zip(items, sizes, strict=True) if size <= MAX_EVIDENCE_BYTES) or None
 
 
 def _describe_item(item: Evidence) -> EvidenceStatus:

@@ -17,6 +17,8 @@ from embedding_operator.judge.traffic import read_selected_space
 from embedding_operator.judge.verdict import State, Verdict, waiting
 from embedding_operator.observe.snapshot import Snapshot
 
+MAX_WORDS: Final = 4096  # characters of a message; it may quote what a model's files say
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -126,7 +128,7 @@ class _Stamp:
             observed_generation=self.generation,
             last_transition_time=old.last_transition_time if old and old.status is status else self.now,
             reason=str(reason),
-            message=shorten(message),
+            message=shorten(message, limit=MAX_WORDS),
         )
 
 

@@ -53,6 +53,24 @@ def apply_overrides(inspection: Inspection, *, overrides: Overrides) -> tuple[Se
     return serving, _collect_evidence(inspection, overrides=overrides, serving=serving, embedder=embedder)
 
 
+def overrule_pooling(inspection: Inspection, *, pooling: Pooling) -> Inspection:
+    """The inspection with another pooling, as `spec.embedding.pooling` makes it, also for what is not served yet.
+
+    Raises Refusal(INVALID_OVERRIDE) for a model that pools nothing.
+    """
+    if inspection.pooling is None:
+        _refuse(
+            "embedding.pooling",
+            f"embedding.pooling is {pooling}, but this is a model for {inspection.task}, which has none: leave it out",
+        )
+    if pooling is inspection.pooling:
+        return inspection
+    lost = _describe(inspection, field="pooling", own=inspection.pooling)
+    evidence = Evidence(field="pooling", value=pooling, file=_SPEC, key="embedding.pooling", overruled=(lost,))
+    kept = [evidence if item.field == "pooling" else item for item in inspection.evidence]
+    return inspection.model_copy(update={"pooling": pooling, "evidence": tuple(kept)})
+
+
 def _choose_dimensions(own: int, *, overrides: Overrides) -> int:
     if overrides.dimensions is None:
         return own

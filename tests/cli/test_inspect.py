@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from model_fixtures.catalogue import CATALOGUE
+from model_fixtures.on_disk import write_fixture
 from tiny_models import encoder_config, json_file, safetensors_file, tensor_shapes
 
+from embedding_operator.api.status import ModelStatus
 from localcluster.hub.server import running
 from localcluster.hub.store import Store
 
@@ -40,6 +43,39 @@ def test_json_is_the_object_of_the_status(invoke: Invoke, model_folder: Path) ->
     }
     assert {key: document.get(key) for key in expected} == expected
     assert {"task", "pooling", "dimensions"} <= {item["field"] for item in document["evidence"]}
+
+
+def test_a_fact_has_the_name_and_the_form_that_it_has_in_the_status(invoke: Invoke, model_folder: Path) -> None:
+    printed = json.loads(invoke("inspect", str(model_folder), "-o", "json", "--hash").stdout)
+    names = {field.alias for field in ModelStatus.model_fields.values()}
+    absent = {"requested", "revision", "shortRevision", "endToken", "defaultPrompt", "activation", "licence"}
+    assert names - printed.keys() == absent
+    status = ModelStatus.model_validate(printed).model_dump(mode="json", by_alias=True, exclude_none=True)
+    assert {key: as_status(printed[key]) for key in status} == status
+
+
+def as_status(value: object) -> object:
+    """Without what the status leaves out."""
+    if isinstance(value, list):
+        return [as_status(item) for item in value]
+    if isinstance(value, dict):
+        return {key: item for key, item in value.items() if key != "parameters"}
+    return value
+
+
+def test_a_pooling_overrules_the_files_as_the_spec_does(invoke: Invoke, model_folder: Path) -> None:
+    found = json.loads(invoke("inspect", str(model_folder), "--pooling", "Cls", "-o", "json").stdout)
+    assert found["pooling"] == "Cls"
+    [said] = [item for item in found["evidence"] if item["field"] == "pooling"]
+    assert (said["file"], said["key"]) == ("spec", "embedding.pooling")
+    assert said["overruled"] == ["Mean (1_Pooling/config.json pooling_mode_mean_tokens)"]
+
+
+def test_a_pooling_for_a_model_that_has_none_is_refused(invoke: Invoke, tmp_path: Path) -> None:
+    folder = write_fixture(CATALOGUE["cross-encoder/ms-marco-MiniLM-L6-v2"], tmp_path / "reranker")
+    result = invoke("inspect", str(folder), "--pooling", "Cls", "-o", "json")
+    refusal = json.loads(result.stdout)["refusal"]
+    assert (result.exit_code, refusal["reason"], refusal["field"]) == (3, "InvalidOverride", "embedding.pooling")
 
 
 def test_weights_are_hashed_only_when_asked_for(invoke: Invoke, model_folder: Path) -> None:
@@ -118,6 +154,7 @@ def test_a_hub_that_is_down_is_an_error_without_a_stack(invoke: Invoke) -> None:
     result = invoke("inspect", "acme/tiny", "--hub-endpoint", "http://127.0.0.1:9")
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: ")
+    assert "acme/tiny is no folder here" in result.stderr
 
 
 def test_the_hub_can_be_named_by_the_environment(

@@ -3,7 +3,6 @@
 The real reconciler runs over a Gateway in memory, so that what is shown is what would be applied.
 """
 
-import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,6 +50,8 @@ def explain(filename: Any, settings: Path | None, hub_endpoint: str | None, fold
     server's to check: `kubectl apply --dry-run=server` does. Of what a Job resolves (a volume, an image, a private
     hub), only the Job can be shown, unless --folder has the files.
     """
+    import asyncio
+
     import yaml
 
     from embedding_operator.settings import SettingsError, default_settings, load_settings

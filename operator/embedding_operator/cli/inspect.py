@@ -20,7 +20,11 @@ _POOLINGS = ("Cls", "Mean", "Max", "MeanSqrtLength", "WeightedMean", "LastToken"
 @click.command()
 @click.argument("source")
 @click.option("--task", type=click.Choice(_TASKS), default="Auto", show_default=True, help="As in spec.task.")
-@click.option("--pooling", type=click.Choice(_POOLINGS), help="As in spec.embedding.pooling; settles a doubt.")
+@click.option(
+    "--pooling",
+    type=click.Choice(_POOLINGS),
+    help="As in spec.embedding.pooling: overrules the files.",
+)
 @click.option(
     "--hash", "hashes", is_flag=True, help="List the files with their sha256 as well (a folder is read whole)."
 )
@@ -36,10 +40,13 @@ def inspect(source: str, task: str, pooling: str | None, hashes: bool, hub_endpo
     """
     from embedding_model.refusal import Refusal, Unavailable
     from embedding_model.resolved import Declared
+    from embedding_model.serving import overrule_pooling
 
     declared = Declared.model_validate({"task": None if task == "Auto" else task, "pooling": pooling})
     try:
         origin, inspection, manifest = _look(source, declared=declared, hub_endpoint=hub_endpoint, hashes=hashes)
+        if declared.pooling is not None:
+            inspection = overrule_pooling(inspection, pooling=declared.pooling)
     except Refusal as refusal:
         _print_refusal(refusal, output=output)
         raise SystemExit(_REFUSED) from None
@@ -58,6 +65,7 @@ def _look(
     # "org/name" may be both: a folder that is there wins, as it does for git and for transformers.
     if folder.is_dir() or source.startswith((".", "/", "~")):
         return _read(FolderSource(folder.expanduser()), declared=declared, hashes=hashes)
+    from embedding_model.refusal import Unavailable
     from embedding_model.sources.access import Access
     from embedding_model.sources.hub import HubSource
 
@@ -67,6 +75,8 @@ def _look(
             return _read(remote, declared=declared, hashes=hashes)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    except Unavailable as error:
+        raise Unavailable(f"{error.message} (it was asked because {source} is no folder here)") from error
 
 
 def _read(source: "Source", *, declared: "Declared", hashes: bool) -> "tuple[Origin, Inspection, Manifest | None]":

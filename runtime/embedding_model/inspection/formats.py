@@ -12,6 +12,7 @@ from embedding_model.sources.gguf import SUFFIX as GGUF_SUFFIX
 from embedding_model.sources.source import Source
 
 _READABLE = frozenset({".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".pkl"})
+_OPENVINO = "openvino_"  # its weights end in .bin as well, and are no pickle
 _OTHERS = {
     ".onnx": "ONNX",
     ".h5": "TensorFlow",
@@ -19,6 +20,7 @@ _OTHERS = {
     ".tflite": "TensorFlow Lite",
     ".mlmodel": "Core ML",
     ".ot": "Rust",
+    _OPENVINO: "OpenVINO",
 }
 
 
@@ -27,7 +29,9 @@ def check_formats(source: Source) -> None:
     file that is none."""
     by_suffix: dict[str, str] = {}
     for file in source.files():
-        by_suffix.setdefault(PurePosixPath(file.path).suffix.lower(), file.path)
+        path = PurePosixPath(file.path)
+        suffix = _OPENVINO if path.name.startswith(_OPENVINO) else path.suffix.lower()
+        by_suffix.setdefault(suffix, file.path)
     if _READABLE & set(by_suffix):
         return
     found = by_suffix.get(GGUF_SUFFIX)

@@ -290,7 +290,12 @@ def test_the_licence_is_what_the_card_says() -> None:
 
 @pytest.mark.parametrize(
     ("path", "says"),
-    [("onnx/model.onnx", "ONNX only"), ("tf_model.h5", "TensorFlow only"), ("flax_model.msgpack", "Flax only")],
+    [
+        ("onnx/model.onnx", "ONNX only"),
+        ("tf_model.h5", "TensorFlow only"),
+        ("flax_model.msgpack", "Flax only"),
+        ("openvino/openvino_model.bin", "OpenVINO only"),
+    ],
 )
 def test_weights_in_other_formats_alone_are_refused_by_name(path: str, says: str) -> None:
     files = {name: data for name, data in tiny_embedder().items() if not name.endswith(".safetensors")}

@@ -30,8 +30,8 @@ def check_formats(source: Source) -> None:
     by_suffix: dict[str, str] = {}
     for file in source.files():
         path = PurePosixPath(file.path)
-        suffix = _OPENVINO if path.name.startswith(_OPENVINO) else path.suffix.lower()
-        by_suffix.setdefault(suffix, file.path)
+        kind = _OPENVINO if path.name.startswith(_OPENVINO) else path.suffix.lower()
+        by_suffix.setdefault(kind, file.path)
     if _READABLE & set(by_suffix):
         return
     found = by_suffix.get(GGUF_SUFFIX)

@@ -1,7 +1,6 @@
 """`embedding-runtime fetch`: what the init container runs."""
 
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -9,8 +8,9 @@ import click
 
 from embedding_model.cache.layout import CacheVerify
 from embedding_model.refusal import Refusal, Unavailable
-from embedding_model.sources.access import HUB_REDIRECT_HOSTS, Access
+from embedding_model.sources.access import HUB_REDIRECT_HOSTS
 from embedding_model.sources.download import CONNECTIONS
+from embedding_runtime.commands.endpoint import HUB, read_access
 from embedding_runtime.commands.flags import ValueOf, flag
 from embedding_runtime.fetching import FetchSettings, fetch_model
 from embedding_runtime.served_model import read_resolved
@@ -19,8 +19,6 @@ from embedding_runtime.termination import report_failure
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
-HUB = "https://huggingface.co"
-CERTIFICATES = "EMBEDDING_RUNTIME_CERTIFICATES"
 
 
 @click.command()
@@ -97,12 +95,7 @@ def fetch(
     try:
         model = read_resolved(resolved)
         settings = FetchSettings(
-            access=Access(
-                endpoint=endpoint,
-                redirect_hosts=redirect_hosts or (HUB_REDIRECT_HOSTS if endpoint == HUB else ()),
-                certificates=os.environ.get(CERTIFICATES) or None,
-                token=read_token(token_file),
-            ),
+            access=read_access(endpoint, redirect_hosts=redirect_hosts, token_file=token_file, kind=model.origin.kind),
             target=target,
             cache=cache,
             cache_verify=cache_verify,
@@ -127,15 +120,3 @@ def fetch(
         size = sum(file.size for file in model.manifest.files)
         click.echo(f"{len(model.manifest.files)} files, {size} bytes, verified in {target or cache}")
     sys.exit(status)
-
-
-def read_token(file: Path | None) -> str | None:
-    """The token of a file, or of HF_TOKEN. Raises Unavailable when the file cannot be read, never with its content."""
-    if file is None:
-        return os.environ.get("HF_TOKEN") or None
-    try:
-        return file.read_text(encoding="ascii").strip() or None
-    except (OSError, ValueError) as error:
-        raise Unavailable(
-            f"the token file {file} cannot be read ({type(error).__name__}); it is mounted from a Secret's key"
-        ) from None

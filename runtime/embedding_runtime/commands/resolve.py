@@ -1,7 +1,6 @@
 """`embedding-runtime resolve`: what a Job runs to resolve a model that the operator cannot resolve itself."""
 
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import TypeVar
@@ -11,8 +10,8 @@ from pydantic import ValidationError
 
 from embedding_model.refusal import Unavailable
 from embedding_model.resolved import Declared, Document, Origin
-from embedding_model.sources.access import HUB_REDIRECT_HOSTS, Access
-from embedding_runtime.commands.fetch import CERTIFICATES, read_token
+from embedding_model.sources.access import HUB_REDIRECT_HOSTS
+from embedding_runtime.commands.endpoint import HUB, read_access
 from embedding_runtime.commands.flags import ValueOf, flag
 from embedding_runtime.resolving import ConversionPolicy, ResolveSettings, resolve_model
 from embedding_runtime.settings import ANY_ADDRESS
@@ -20,8 +19,6 @@ from embedding_runtime.termination import report_failure
 
 FOLDER = click.Path(path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
-HUB = "https://huggingface.co"
-
 D = TypeVar("D", bound=Document)
 
 
@@ -87,16 +84,12 @@ def resolve(
     from embedding_runtime.resolve_job import serve_result
 
     try:
+        source = _parse(Origin, origin, flag_name="--origin")
         settings = ResolveSettings(
-            origin=_parse(Origin, origin, flag_name="--origin"),
+            origin=source,
             declared=_parse(Declared, declared, flag_name="--declared"),
             conversion=conversion,
-            access=Access(
-                endpoint=endpoint,
-                redirect_hosts=redirect_hosts or (HUB_REDIRECT_HOSTS if endpoint == HUB else ()),
-                certificates=os.environ.get(CERTIFICATES) or None,
-                token=read_token(token_file),
-            ),
+            access=read_access(endpoint, redirect_hosts=redirect_hosts, token_file=token_file, kind=source.kind),
             folder=folder,
             work=work,
             cache=cache,

@@ -14,7 +14,8 @@ import orjson
 
 from embedding_model.refusal import Refusal, Unavailable
 from embedding_model.resolved import ResolvedModel
-from embedding_model.sources.listing import missing_file
+from embedding_model.sources.listing import CONFIG_LIMIT, missing_file
+from embedding_model.sources.reading import open_regular
 from embedding_model.sources.selection import CONFIG_FILE
 from embedding_runtime.backends.backend import Backend
 from embedding_runtime.core.tokenizer import load_tokenizer
@@ -118,7 +119,9 @@ class _Imports:
             from embedding_runtime.architectures.families import find_class, import_classes
 
             # Read here without its hash, only to know what to import; what is built is decided by the checked file.
-            if needs_transformers(orjson.loads(config().read_bytes())):
+            with open_regular(config()) as file:
+                data = file.read(CONFIG_LIMIT)
+            if needs_transformers(orjson.loads(data)):
                 import_classes(find_class(family))
         except (OSError, ValueError, Refusal, Unavailable):
             pass  # a broken file is reported by the step that reads it for good

@@ -17,6 +17,7 @@ from embedding_model.inspection import inspect
 from embedding_model.refusal import Reason, Refusal, Unavailable
 from embedding_model.resolved import Conversion, Declared, FileEntry, InspectionResult, Manifest, Origin, SourceKind
 from embedding_model.sources.access import Access
+from embedding_model.sources.copying import copy
 from embedding_model.sources.destination import FolderDestination
 from embedding_model.sources.download import download
 from embedding_model.sources.folder import FolderSource
@@ -193,20 +194,9 @@ def _fetch(entries: Sequence[FileEntry], *, opened: _Opened, settings: ResolveSe
 
 
 def _share(conversions: Sequence[Conversion], *, folder: Path, cache: Path) -> None:
-    destination = CacheDestination(cache)
-    for conversion in conversions:
-        target = conversion.target
-        if destination.has(target):
-            continue
-        part = destination.part(target)
-        try:
-            with volume_errors(cache):
-                shutil.copyfile(folder / target.path, part)
-            destination.commit(target, part=part)
-        except BaseException:
-            destination.release(part)
-            raise
-        logger.info("%s is in the cache", target.path)
+    targets = [conversion.target for conversion in conversions]
+    copy(targets, folder=folder, destination=CacheDestination(cache), meter=Meter())
+    logger.info("%d converted files are in the cache", len(targets))
 
 
 def _empty(settings: ResolveSettings, *, name: str) -> Path:

@@ -11,7 +11,7 @@ from embedding_model.sources.progress import Meter
 from embedding_model.sources.reading import open_regular
 from embedding_model.sources.stock import check_space, take_stock
 from embedding_model.sources.verification import differs
-from embedding_model.sources.volume import volume_errors
+from embedding_model.sources.volume import open_part, volume_errors, write_all
 
 _BLOCK = 4 * 1024 * 1024  # bytes
 
@@ -24,27 +24,31 @@ def copy(entries: Sequence[FileEntry], *, folder: Path, destination: Destination
     missing = take_stock(entries, destination=destination, meter=meter)
     check_space(missing, destination=destination)
     for entry in missing:
-        part = destination.part(entry)
-        try:
-            _copy(entry, folder=folder, part=part, meter=meter)
-            destination.commit(entry, part=part)
-        finally:
-            destination.release(part)
+        copy_file(locate(entry, folder=folder), entry=entry, destination=destination, meter=meter)
         meter.finish()
 
 
-def _copy(entry: FileEntry, *, folder: Path, part: Path, meter: Meter) -> None:
-    source = locate(entry, folder=folder)
+def copy_file(source: Path, *, entry: FileEntry, destination: Destination, meter: Meter) -> None:
+    """Give the bytes of one file the place of `entry`, if they are the entry's. Errors are those of `copy`."""
+    part = destination.part(entry)
+    try:
+        _copy(source, entry=entry, part=part, meter=meter)
+        destination.commit(entry, part=part)
+    finally:
+        destination.release(part)
+
+
+def _copy(source: Path, *, entry: FileEntry, part: Path, meter: Meter) -> None:
     digest = hashlib.sha256()
     size = 0
-    with volume_errors(folder):
+    with volume_errors(source.parent):
         try:
             opened = open_regular(source)
         except (FileNotFoundError, NotADirectoryError):
-            raise not_there(entry, folder=folder) from None
-        with opened as file, volume_errors(part.parent), part.open("wb") as target:
+            raise not_there(entry, folder=source.parent) from None
+        with opened as file, volume_errors(part.parent), open_part(part) as target:
             while size <= entry.size and (block := file.read(_BLOCK)):
-                target.write(block)
+                write_all(target.fileno(), block)
                 digest.update(block)
                 size += len(block)
                 meter.add(len(block))

@@ -39,6 +39,7 @@ class FolderSource:
         self._links = Links(path)
         self._origin = origin or Origin(kind=SourceKind.FOLDER, path=str(path))
         self._listing: tuple[Listed, ...] | None = None
+        self._by_path: dict[str, Listed] = {}
         self._hashes: dict[str, FileEntry] = {}
         self._seen: dict[str, _Stamp] = {}
         self._read: dict[str, str] = {}  # sha256 of what was read whole
@@ -101,10 +102,12 @@ class FolderSource:
             raise _changed(path)
 
     def _listed(self, path: str) -> Listed:
-        for file in self.files():
-            if file.path == path:
-                return file
-        raise missing_file(path)
+        if not self._by_path:
+            self._by_path = {file.path: file for file in self.files()}
+        try:
+            return self._by_path[path]
+        except KeyError:
+            raise missing_file(path) from None
 
     def _walk(self) -> Iterator[Listed]:
         count = 0

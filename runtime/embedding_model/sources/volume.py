@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from embedding_model.refusal import Unavailable
 
@@ -32,6 +33,19 @@ def allocated_bytes(path: Path) -> int:
         return path.lstat().st_blocks * 512  # of 512 bytes on every file system (POSIX sys/stat.h, Linux stat(2))
     except FileNotFoundError:
         return 0
+
+
+def open_part(part: Path) -> BinaryIO:
+    """A part for writing, from its start. Raises OSError, also for a link: somebody else may write to the volume."""
+    flags = os.O_CREAT | os.O_RDWR | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(part, flags, 0o666), "w+b", buffering=0)
+
+
+def write_all(descriptor: int, block: bytes) -> None:
+    """Raises OSError."""
+    view = memoryview(block)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def publish(part: Path, *, place: Path) -> None:

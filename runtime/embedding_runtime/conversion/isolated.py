@@ -22,6 +22,7 @@ import embedding_model
 from embedding_model.inspection.quoting import quote
 from embedding_model.inspection.tensors import LENGTH_BYTES, parse_header, read_header_length
 from embedding_model.refusal import Reason, Refusal, Unavailable
+from embedding_model.sources.reading import open_regular
 from embedding_runtime.conversion.pickles import FIELD
 from embedding_runtime.conversion.report import REPORT_BYTES, ChildReport, Problem
 
@@ -58,10 +59,11 @@ def convert(
     raises Unavailable for a pickle that cannot be read, OSError for a target that cannot be written.
     """
     try:
-        reading = os.open(source, os.O_RDONLY)
+        opened = open_regular(source)  # not even a pipe in its place holds us
     except OSError as error:
-        raise Unavailable(f"{name} could not be read: {error.strerror}") from error
-    try:
+        raise Unavailable(f"{name} could not be read: {error.strerror or 'it is no plain file'}") from error
+    with opened:
+        reading = opened.fileno()
         writing = os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o640)
         try:
             seconds = deadline_seconds or _START_SECONDS + os.fstat(reading).st_size / _SLOWEST
@@ -74,8 +76,6 @@ def convert(
             raise
         finally:
             os.close(writing)
-    finally:
-        os.close(reading)
 
 
 def describe(report: ChildReport) -> str:
@@ -196,12 +196,6 @@ def _check_result(descriptor: int, *, name: str) -> None:
         parse_header(os.pread(descriptor, length, LENGTH_BYTES), path="the result", length=length, size=size)
     except Refusal as refusal:
         raise _failed(name, f"{refusal.message}; {_BY_HAND}") from None
-
-
-def digest_file(path: Path) -> Digest:
-    """Size and sha256 of a whole file. Raises OSError."""
-    with path.open("rb") as file:
-        return _digest(file.fileno())
 
 
 def _digest(descriptor: int) -> Digest:

@@ -1,6 +1,7 @@
 """A pod's conversion: what a Job did before is done once more, and only the same bytes are accepted."""
 
 import contextlib
+import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,9 +10,9 @@ from pathlib import Path, PurePosixPath
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Conversion, FileEntry, Manifest
 from embedding_model.sources.destination import Destination
-from embedding_model.sources.volume import volume_errors
+from embedding_model.sources.volume import open_part, volume_errors, write_all
 from embedding_runtime.conversion.converted_source import check_source
-from embedding_runtime.conversion.isolated import Digest, convert, describe, digest_file
+from embedding_runtime.conversion.isolated import Digest, convert, describe
 from embedding_runtime.conversion.pickles import FIELD, is_index, render_index
 
 logger = logging.getLogger(__name__)
@@ -36,8 +37,10 @@ def convert_entries(
         with _part(conversion.target, destination=destination) as part:
             if is_index(conversion.target.path):
                 shards = _shards(manifest, index=conversion.target, destination=destination)
-                part.write_bytes(render_index(shards))
-                found = digest_file(part)
+                index = render_index(shards)
+                with open_part(part) as file:
+                    write_all(file.fileno(), index)
+                found = Digest(size=len(index), sha256=hashlib.sha256(index).hexdigest())
             else:
                 found = _convert_one(conversion, path=locate(conversion.source), part=part)
             _check_target(conversion, found=found)

@@ -11,7 +11,7 @@ import torch
 from hostile_pickles import attempts, write_hostile
 from safetensors.torch import load_file
 
-from embedding_model.refusal import Reason, Refusal
+from embedding_model.refusal import Reason, Refusal, Unavailable
 from embedding_runtime.conversion.isolated import CHILD, convert, describe
 
 SUPPORT = Path(__file__).parents[2] / "support"
@@ -49,6 +49,12 @@ def test_two_conversions_of_one_pickle_give_one_hash(tmp_path: Path) -> None:
         '1 tensor converted from a pickle; 1 left out as the same memory as another ("head.decoder.weight"); '
         '1 dropped as no tensors ("step")'
     )
+
+
+def test_a_pipe_in_the_pickles_place_holds_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pytorch_model.bin")
+    with pytest.raises(Unavailable, match="no plain file"):
+        convert(tmp_path / "pytorch_model.bin", target=tmp_path / "model.safetensors", name="pytorch_model.bin")
 
 
 def test_a_pickle_with_code_is_refused_and_its_code_does_not_run(tmp_path: Path) -> None:

@@ -6,22 +6,19 @@ names from an archive mean anything here, and nothing but the manifest's own pat
 """
 
 import hashlib
-import os
-import shutil
 import threading
 from collections.abc import Iterable
-from pathlib import Path
-from typing import BinaryIO
 
 from embedding_model.resolved import FileEntry
+from embedding_model.sources.copying import copy_file
 from embedding_model.sources.destination import Destination
 from embedding_model.sources.progress import Meter
 from embedding_model.sources.receiving import Stopped
 from embedding_model.sources.registry.archive import Kind, read_members
 from embedding_model.sources.registry.blob import BlobStream, Budget, Decompressed, Readable
 from embedding_model.sources.registry.documents import Layer
-from embedding_model.sources.registry.unpack import checked_as_read, write_all
-from embedding_model.sources.volume import volume_errors
+from embedding_model.sources.registry.unpack import checked_as_read
+from embedding_model.sources.volume import open_part, volume_errors, write_all
 
 _READ = 1024 * 1024  # bytes
 
@@ -62,7 +59,7 @@ class Wanted:
         digest = hashlib.sha256()
         written = 0
         try:
-            with volume_errors(part.parent), _opened(part) as file:
+            with volume_errors(part.parent), open_part(part) as file:
                 while block := content.read(_READ):
                     digest.update(block)
                     write_all(file.fileno(), block)
@@ -83,13 +80,7 @@ class Wanted:
         """The same content under another path; in a cache it is there already."""
         if self._destination.has(to):
             return
-        part = self._destination.part(to)
-        try:
-            with volume_errors(part.parent):
-                shutil.copyfile(self._destination.locate(entry), part)
-            self._destination.commit(to, part=part)
-        finally:
-            self._destination.release(part)
+        copy_file(self._destination.locate(entry), entry=to, destination=self._destination, meter=Meter())
 
     def _arrived(self, entry: FileEntry) -> None:
         with self._lock:
@@ -99,11 +90,6 @@ class Wanted:
                 self.done.set()
         self._meter.add(entry.size)
         self._meter.finish()
-
-
-def _opened(part: Path) -> BinaryIO:
-    flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.fdopen(os.open(part, flags, 0o666), "wb", buffering=0)
 
 
 def pick(layer: Layer, *, stream: BlobStream, wanted: Wanted, budget: Budget) -> None:

@@ -11,7 +11,7 @@ from embedding_model.sources.registry.archive import Content, Kind, Member, read
 from embedding_model.sources.registry.blob import BlobStream, Budget, Decompressed, Readable
 from embedding_model.sources.registry.documents import Layer, image_path
 from embedding_model.sources.registry.tree import File, Folder, LayerContent, Link, Parts, link_target
-from embedding_model.sources.volume import volume_errors
+from embedding_model.sources.volume import volume_errors, write_all
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
@@ -133,9 +133,3 @@ def _copy(source: Readable, *, to: Path) -> None:
     with os.fdopen(descriptor, "wb", buffering=0) as file:
         while block := source.read(_READ):
             write_all(file.fileno(), block)
-
-
-def write_all(descriptor: int, block: bytes) -> None:
-    view = memoryview(block)
-    while view:
-        view = view[os.write(descriptor, view) :]

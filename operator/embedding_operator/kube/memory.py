@@ -10,7 +10,7 @@ import copy
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 from embedding_operator.kube.gateway import (
     CONFIG_MAP,
@@ -38,6 +38,7 @@ _IMMUTABLE: Final[Mapping[str, tuple[Path, ...]]] = {
 }
 
 Key = tuple[str, str, str]
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class MemoryGateway:
         version = manifest["metadata"].get("resourceVersion")
         if version is not None and version != live["metadata"]["resourceVersion"]:
             raise Conflict(f'"{key[2]}": the object has been modified', status=409)
-        wanted = copy.deepcopy(dict(_without_status(kind, manifest)))
+        wanted = _copy(dict(_without_status(kind, manifest)))
         if "status" in live:
             wanted["status"] = live["status"]
         return self._store(key, wanted)
@@ -124,7 +125,7 @@ class MemoryGateway:
         self._calls.append(Call(verb="get", kind="path", namespace=None, name=path))
         if path not in self._paths:
             raise GatewayError(f"{path} not found", status=404)
-        return copy.deepcopy(self._paths[path])
+        return _copy(self._paths[path])
 
     # What a test sees and does: the user, controllers and kubelets of the world.
 
@@ -141,7 +142,7 @@ class MemoryGateway:
 
     def peek(self, kind: Kind, *, namespace: str, name: str) -> dict[str, Any] | None:
         """A copy of the object, without recording a call."""
-        return copy.deepcopy(self._objects.get((kind.kind, namespace, name)))
+        return _copy(self._objects.get((kind.kind, namespace, name)))
 
     def peek_all(
         self, kind: Kind, *, namespace: str | None = None, labels: Mapping[str, str] | None = None
@@ -150,7 +151,7 @@ class MemoryGateway:
         found = (self._objects[key] for key in sorted(self._objects) if key[0] == kind.kind)
         wanted = labels or {}
         return [
-            copy.deepcopy(live)
+            _copy(live)
             for live in found
             if namespace in (None, live["metadata"].get("namespace")) and _has_labels(live, wanted)
         ]
@@ -162,7 +163,7 @@ class MemoryGateway:
             Conflict: the name is taken.
         """
         kind = kind_of(manifest)
-        wanted = copy.deepcopy(dict(manifest if status else _without_status(kind, manifest)))
+        wanted = _copy(dict(manifest if status else _without_status(kind, manifest)))
         metadata = wanted["metadata"]
         if "name" not in metadata:
             metadata["name"] = f"{metadata['generateName']}{next(self._uids):05d}"
@@ -178,7 +179,7 @@ class MemoryGateway:
     ) -> dict[str, Any]:
         """Change an object, status included, as somebody else; `change` edits the dict it is given."""
         key = (kind.kind, namespace, name)
-        wanted = copy.deepcopy(self._objects[key])
+        wanted = _copy(self._objects[key])
         change(wanted)
         return self._store(key, wanted)
 
@@ -219,7 +220,7 @@ class MemoryGateway:
         if uid is not None and uid != live["metadata"]["uid"]:
             raise Conflict(f"Precondition failed: UID in precondition: {uid}", status=409)
         now_owned = set(owned_paths(manifest))
-        wanted: dict[str, Any] = copy.deepcopy(live)
+        wanted: dict[str, Any] = _copy(live)
         for path in sorted(self._applied.get((key, part), set()) - now_owned, key=repr):
             if not any(owned[: len(path)] == path for owned in now_owned):
                 wanted = remove(wanted, path)
@@ -240,7 +241,7 @@ class MemoryGateway:
                 if field in live["metadata"]:
                     metadata[field] = live["metadata"][field]
             if wanted == live:
-                return copy.deepcopy(live)
+                return _copy(live)
             if wanted.get("spec") != live.get("spec"):
                 metadata["generation"] = live["metadata"]["generation"] + 1
         metadata["resourceVersion"] = str(next(self._versions))
@@ -248,13 +249,13 @@ class MemoryGateway:
         freed = live is not None and live["metadata"].get("finalizers") and not metadata.get("finalizers")
         if freed and metadata.get("deletionTimestamp"):
             self.remove(kind_of(wanted), namespace=key[1], name=key[2])
-        return copy.deepcopy(wanted)
+        return _copy(wanted)
 
     def _record(
         self, verb: str, kind: Kind, namespace: str | None, name: str | None, body: Object | None = None
     ) -> None:
         self._calls.append(
-            Call(verb=verb, kind=kind.kind, namespace=namespace, name=name, body=copy.deepcopy(body) if body else None)
+            Call(verb=verb, kind=kind.kind, namespace=namespace, name=name, body=_copy(body) if body else None)
         )
 
 
@@ -272,6 +273,19 @@ def _without_status(kind: Kind, manifest: Object) -> Object:
     if kind.kind in _WITHOUT_STATUS or "status" not in manifest:
         return manifest
     return {key: value for key, value in manifest.items() if key != "status"}
+
+
+def _copy(value: _Value) -> _Value:
+    """As copy.deepcopy, many times quicker for what JSON is made of: every read and write copies whole objects."""
+    return cast(_Value, _copy_json(value))
+
+
+def _copy_json(value: object) -> object:
+    if type(value) is dict:
+        return {key: _copy_json(item) for key, item in value.items()}
+    if type(value) is list:
+        return [_copy_json(item) for item in value]
+    return value if value is None or type(value) in (str, int, bool, float) else copy.deepcopy(value)
 
 
 def _check_immutable(key: Key, live: Object, wanted: Object) -> None:

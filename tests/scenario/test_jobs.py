@@ -192,7 +192,19 @@ async def test_an_image_of_another_registry_is_refused_with_the_known_ones(clust
     cluster.settings = replace(cluster.settings, registries={"known.example": Access(endpoint="https://known.example")})
     cluster.create_model(image_spec())
     assert await cluster.settle() == Stalled("RegistryNotAllowed")
-    assert "configured: known.example" in cluster.condition("Stalled")["message"]  # type: ignore[index]
+    assert "name known.example (registries)" in cluster.condition("Stalled")["message"]  # type: ignore[index]
+    assert cluster.all(JOB) == []
+
+
+@pytest.mark.parametrize("registries", [[], ["internal"]])
+async def test_an_image_without_a_registry_is_never_mounted(cluster: SimulatedCluster, registries: list[str]) -> None:
+    """For want of a dot the kubelet would take "internal" for a folder of Docker Hub, which anybody may own."""
+    known = {name: Access(endpoint=f"https://{name}") for name in registries}
+    cluster.settings = replace(cluster.settings, image_volumes=True, registries=known)
+    spec = image_spec()
+    spec["model"]["image"]["reference"] = f"internal/models/tiny@sha256:{'ab' * 32}"
+    cluster.create_model(spec)
+    assert await cluster.settle() == Stalled("ImageNotFound")
     assert cluster.all(JOB) == []
 
 

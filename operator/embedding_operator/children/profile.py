@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from embedding_model.refusal import Reason as RefusalReason
+from embedding_model.refusal import Refusal
 from embedding_model.sources.access import Access
+from embedding_model.sources.registry.reference import parse_reference, require_allowed
 from embedding_operator.api.reasons import Reason
 
 
@@ -98,19 +100,18 @@ def choose_hub(settings: Endpoints, *, mirror: str | None) -> Hub:
 
 
 def choose_registry(settings: RenderSettings, *, reference: str) -> Access | None:
-    """How the registry of an image is reached. Raises Unrenderable for one that is not configured.
+    """How the registry of an image is reached. Raises Unrenderable for one that is not configured, and for a reference
+    that names none: the kubelet would ask a default registry.
 
     None: the kubelet mounts images as volumes, and the administrator restricts no registry.
     """
-    host = reference.partition("/")[0]
-    access = settings.registries.get(host)
-    if access is None and (settings.registries or not settings.image_volumes):
-        raise Unrenderable(
-            RefusalReason.REGISTRY_NOT_ALLOWED,
-            f'registry "{host}" is not configured (configured: {_list(settings.registries)}): use an image of one of '
-            "these in spec.model.image.reference, or add it to the operator's Helm values",
-        )
-    return access
+    try:
+        parsed = parse_reference(reference)
+        if settings.image_volumes and not settings.registries:
+            return None
+        return require_allowed(parsed, registries=settings.registries)
+    except Refusal as refusal:
+        raise Unrenderable(refusal.reason, refusal.message) from refusal
 
 
 def _list(names: Iterable[str]) -> str:

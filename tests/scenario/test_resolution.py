@@ -170,6 +170,24 @@ async def test_asking_anew_follows_the_branch_through_the_gate(cluster: Simulate
     assert cluster.says("Ready") == ("True", "Serving")
 
 
+async def test_taking_the_annotation_away_stays_with_what_serves_whatever_its_values_were(
+    cluster: SimulatedCluster,
+) -> None:
+    """As texts, 9 is later than 10; and the model of 9 is kept for the way back."""
+    cluster.facts.resolutions[request_token(requested_at="9")] = resolved(seed="c")
+    cluster.facts.resolutions[request_token(requested_at="10")] = resolved(revision=OTHER_COMMIT, seed="b")
+    cluster.create_model(hub_spec())
+    for at in ("9", "10"):
+        cluster.request_anew(at)
+        await cluster.settle()
+    space = cluster.selected_space()
+    cluster.request_anew("")
+    await cluster.settle()
+    assert cluster.selected_space() == space
+    assert cluster.status()["model"]["revision"] == OTHER_COMMIT
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
 async def test_asking_anew_and_getting_the_same_commit_restarts_no_pod(cluster: SimulatedCluster) -> None:
     cluster.create_model(hub_spec())
     await cluster.settle()

@@ -53,7 +53,7 @@ def read_source(
         return Source()
     status, request = model.get("status"), _build_request(model, spec=spec)
     tracks, is_private = is_tracked(spec), _is_private(spec, hubs=hubs)
-    stored = find_stored_model(models, request=request, tracks=tracks)
+    stored = find_stored_model(models, request=request, status=status, tracks=tracks)
     asks_hub = request.origin.kind is SourceKind.HUGGING_FACE and not is_private
     if stored is None:
         request = request.at(find_commit(models, request=request, status=status, tracks=tracks))

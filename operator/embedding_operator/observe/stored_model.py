@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from embedding_model import ports
 from embedding_model.resolved import ResolvedModel, SourceKind
 from embedding_operator.api import names
-from embedding_operator.api.status import EmbeddingModelStatus
+from embedding_operator.api.status import EmbeddingModelStatus, ModelStatus
 from embedding_operator.observe.facts import ResolutionRequest
 
 logger = logging.getLogger(__name__)
@@ -74,12 +74,13 @@ def read_stored_models(config_maps: Iterable[Mapping[str, Any]]) -> Sequence[Sto
 
 
 def find_stored_model(
-    stored: Sequence[StoredModel], *, request: ResolutionRequest, tracks: bool = False
+    stored: Sequence[StoredModel], *, request: ResolutionRequest, status: object, tracks: bool = False
 ) -> StoredModel | None:
     """The one that answers `request`, the latest asked for first.
 
-    A request without requestedAt is answered by any resolution of the same source: taking the annotation away asks
-    nothing anew. Where a branch is tracked, requestedAt asks where the branch stands, which moves nothing by itself.
+    A request without requestedAt is answered by any resolution of the same source, first by that of the status: taking
+    the annotation away asks nothing anew. Where a branch is tracked, requestedAt asks where the branch stands, which
+    moves nothing by itself.
     """
     asked = f"{request.source}{request.terms}"
     matching = [
@@ -87,9 +88,16 @@ def find_stored_model(
         for model in stored
         if model.request == request.token or (model.asked == asked and (tracks or not request.requested_at))
     ]
-    # Values of requestedAt are the user's own and need not be in order: what answers this one exactly comes first.
-    is_exact = request.requested_at is not None
-    return max(matching, key=lambda model: (is_exact and model.request == request.token, model.age), default=None)
+    # Values of requestedAt are the user's own and need not be in order.
+    if request.requested_at is not None:
+        return max(matching, key=lambda model: (model.request == request.token, model.age), default=None)
+    shown = None if tracks else EmbeddingModelStatus.from_dict(status).model
+    return max(matching, key=lambda model: (shown is not None and _is_shown(model, shown), model.age), default=None)
+
+
+def _is_shown(model: StoredModel, shown: ModelStatus) -> bool:
+    resolved = model.resolved
+    return (shown.revision, shown.manifest) == (resolved.origin.revision, f"sha256:{resolved.manifest.digest()}")
 
 
 def find_commit(

@@ -19,6 +19,12 @@ def _check_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _check_proxy(url: str) -> str:
+    if "@" in url:
+        raise ValueError("a proxy's address must not carry credentials: it is a variable of pods in every namespace")
+    return url
+
+
 def _check_certificates(text: str | None) -> str | None:
     if not text:
         return None
@@ -30,6 +36,7 @@ def _check_certificates(text: str | None) -> str | None:
 
 
 _Url = Annotated[str, AfterValidator(_check_url)]
+_Proxy = Annotated[str, AfterValidator(_check_proxy)]
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$")]
 _Host = Annotated[str, Field(pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
 _Registry = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?(:[0-9]{1,5})?$")]
@@ -76,8 +83,8 @@ class RegistryFile(_FileModel):
 
 
 class ProxyFile(_FileModel):
-    http: str = ""
-    https: str = ""
+    http: _Proxy = ""
+    https: _Proxy = ""
     no_proxy: str = ""
 
 

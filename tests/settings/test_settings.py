@@ -93,9 +93,17 @@ def test_a_mistake_names_the_key(tmp_path: Path, text: str, words: str) -> None:
         load(tmp_path, text)
 
 
-def test_an_address_with_credentials_is_refused_without_repeating_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hub: {mirrors: {corp: {endpoint: 'https://me:hunter2@mirror'}}}",
+        "proxy: {https: 'http://me:hunter2@proxy.example:3128'}",
+        "proxy: {http: 'me:hunter2@proxy.example:3128'}",
+    ],
+)
+def test_an_address_with_credentials_is_refused_without_repeating_them(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError, match="credentials") as caught:
-        load(tmp_path, "profiles: {cpu: {image: a}}\nhub: {mirrors: {corp: {endpoint: 'https://me:hunter2@mirror'}}}")
+        load(tmp_path, f"profiles: {{cpu: {{image: a}}}}\n{text}")
     assert "hunter2" not in str(caught.value)
 
 

@@ -1,25 +1,26 @@
 """Whether the tokenizer that is served is the one that sentence-transformers would use.
 
 The runtime builds it from tokenizer.json as it stands; transformers builds most of it anew from tokenizer_config.json
-(see tokenizer_rules). Where the two would give other token ids, the model is refused: which of the two its weights were
-trained with is in neither file.
+(see tokenizer_rules, and tokenizer_steps). Where the two would give other token ids, the model is refused: which of the
+two its weights were trained with is in neither file.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from embedding_model.inspection.documents import JsonObject, join, read_optional_object
 from embedding_model.inspection.quoting import quote
 from embedding_model.inspection.tokenizer_json import AddedToken, TokenizerJson, parse_added_token, read_tokenizer_json
 from embedding_model.inspection.tokenizer_rules import CLASSES, Kind, Rules, default_class
+from embedding_model.inspection.tokenizer_steps import CHECKS, contradict
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Evidence
-from embedding_model.sources.listing import TOKENIZER_LIMIT
 from embedding_model.sources.source import Source
 from embedding_model.tokenizer_files import (
     TOKENIZER_FILE,
     VOCABULARY_FILE,
+    VOCABULARY_LIMIT,
     WORDPIECE_SPECIALS,
     choose_tokenizer_file,
     read_vocabulary,
@@ -29,10 +30,6 @@ _SPECIAL_TOKENS_FILE = "special_tokens_map.json"
 _ADDED_TOKENS_FILE = "added_tokens.json"
 _ADDED = "added_tokens_decoder"
 _LISTS = ("extra_special_tokens", "additional_special_tokens")  # the first replaced the second in transformers 5
-_SAVE = (
-    "save the tokenizer again so that its files agree (AutoTokenizer.from_pretrained(...).save_pretrained(...)), after "
-    "making sure which one the model was trained with"
-)
 
 
 @dataclass(frozen=True)
@@ -72,15 +69,15 @@ def read_tokenizer(
         tokens.check_declared(tokenizer)
     else:
         if tokenizer.algorithm not in (None, rules.algorithm):
-            _contradict(
+            contradict(
                 tokenizer_config.path,
                 f"names the class {name}, which stands for {rules.algorithm}",
                 tokenizer.path,
                 f"holds {quote(tokenizer.algorithm)}",
             )
         note += f"; whether the class {name} of transformers builds the same from it is not compared"
-    if rules.kind in _CHECKS:
-        _CHECKS[rules.kind](tokenizer, tokenizer_config)
+    if rules.kind in CHECKS:
+        CHECKS[rules.kind](tokenizer, tokenizer_config)
         _check_frame(tokenizer, tokens=tokens, rules=rules)
         note += f"; the class {name} of transformers builds the same"
     return Tokenizer(path, tokenizer.last, _describe(name, path=path, note=note))
@@ -178,7 +175,7 @@ class _Tokens:
         declared = (*self._named.values(), *self._extra, *self._legacy, *self._decoder)
         unknown = next((token for token in declared if token not in known), None)
         if unknown is not None:
-            _contradict(self._path, f"adds the token {quote(unknown)}", path, "does not have it")
+            contradict(self._path, f"adds the token {quote(unknown)}", path, "does not have it")
 
     def check_declared(self, tokenizer: TokenizerJson) -> None:
         """added_tokens_decoder, where it is there, is the list that counts: it has the same tokens in the same form."""
@@ -187,7 +184,7 @@ class _Tokens:
         for content, declared in self._decoder.items():
             found = tokenizer.added_tokens[content]
             if found.id != declared.id or not found.is_found_like(declared):
-                _contradict(
+                contradict(
                     self._path,
                     f"{_ADDED} gives {quote(content)} the id {declared.id} and its way of being found",
                     tokenizer.path,
@@ -199,7 +196,7 @@ class _Tokens:
         counted = {*self._decoder, *self._named.values(), *self._extra, *specials}
         dropped = next((token for token in tokenizer.added_tokens if token not in counted), None)
         if dropped is not None:
-            _contradict(self._path, f"{_ADDED} lacks {quote(dropped)}", tokenizer.path, "adds it")
+            contradict(self._path, f"{_ADDED} lacks {quote(dropped)}", tokenizer.path, "adds it")
 
 
 def _parse_decoder(config: JsonObject) -> Iterator[tuple[str, AddedToken]]:
@@ -232,7 +229,7 @@ def _check_vocabulary(source: Source, *, path: str, tokens: _Tokens, rules: Rule
             Reason.MISSING_FILE,
             f"the model has no {TOKENIZER_FILE}, and its tokenizer_class is not built from {VOCABULARY_FILE}",
         )
-    read_vocabulary(source.read(path, limit=TOKENIZER_LIMIT))
+    read_vocabulary(source.read(path, limit=VOCABULARY_LIMIT))
     tokens.check_known(dict.fromkeys(WORDPIECE_SPECIALS), path=path)
 
 
@@ -240,100 +237,13 @@ def _specials(rules: Rules) -> tuple[str, ...]:
     return tuple((rules.specials or {}).values())
 
 
-def _check_wordpiece(tokenizer: TokenizerJson, config: JsonObject) -> None:
-    """transformers: BertNormalizer from the options, then BertPreTokenizer."""
-    lowercase = _flag(config, "do_lower_case", default=True)
-    strip_accents = config.flag("strip_accents")
-    expected = {
-        "do_lower_case": lowercase,
-        "strip_accents": lowercase if strip_accents is None else strip_accents,
-        "tokenize_chinese_chars": _flag(config, "tokenize_chinese_chars", default=True),
-    }
-    if [step["type"] for step in tokenizer.normalizers] != ["BertNormalizer"]:
-        _contradict(config.path, "stands for BERT's normaliser", tokenizer.path, "has another one")
-    [step] = tokenizer.normalizers
-    found = {
-        "do_lower_case": step.get("lowercase", True),
-        "strip_accents": step.get("lowercase", True) if step.get("strip_accents") is None else step["strip_accents"],
-        "tokenize_chinese_chars": step.get("handle_chinese_chars", True),
-    }
-    for key, value in expected.items():
-        if found[key] is not value:
-            given = "says" if config.values.get(key) is not None else "has no such key, which stands for"
-            _contradict(config.path, f"{given} {key} {_word(value)}", tokenizer.path, f"does {_word(found[key])}")
-    if not step.get("clean_text", True):
-        _contradict(config.path, "stands for a normaliser that cleans the text", tokenizer.path, "does not clean it")
-    if [step["type"] for step in tokenizer.pre_tokenizers] != ["BertPreTokenizer"]:
-        _contradict(config.path, "stands for BERT's way of splitting words", tokenizer.path, "has another one")
-
-
-def _check_byte_level(tokenizer: TokenizerJson, config: JsonObject) -> None:
-    """transformers: no normaliser, then ByteLevel(add_prefix_space)."""
-    if tokenizer.normalizers:
-        _contradict(config.path, "stands for no normaliser", tokenizer.path, "has one")
-    if [step["type"] for step in tokenizer.pre_tokenizers] != ["ByteLevel"]:
-        _contradict(config.path, "stands for byte-level splitting", tokenizer.path, "has another one")
-    [step] = tokenizer.pre_tokenizers
-    _compare_prefix(config, default=False, found=bool(step.get("add_prefix_space", True)), path=tokenizer.path)
-
-
-def _check_sentencepiece(tokenizer: TokenizerJson, config: JsonObject) -> None:
-    """transformers: the character map of tokenizer.json, then WhitespaceSplit and Metaspace.
-
-    Stripping, and replacing runs of blanks, which older versions wrote as well, change nothing: words end there anyway.
-    """
-    if not all(_keeps_words(step) for step in tokenizer.normalizers):
-        _contradict(config.path, "stands for the character map alone", tokenizer.path, "normalises in other ways too")
-    kinds = [step["type"] for step in tokenizer.pre_tokenizers]
-    if kinds not in (["WhitespaceSplit", "Metaspace"], ["Metaspace"]):
-        _contradict(config.path, "stands for SentencePiece's way of splitting", tokenizer.path, "has another one")
-    step = tokenizer.pre_tokenizers[-1]
-    scheme = step.get("prepend_scheme") or ("always" if step.get("add_prefix_space", True) else "never")
-    if scheme == "first":  # only the very first word gets a prefix, which neither value of the option stands for
-        _contradict(config.path, "stands for a prefix on every word or none", tokenizer.path, "has it on the first")
-    _compare_prefix(config, default=True, found=scheme == "always", path=tokenizer.path)
-
-
-def _keeps_words(step: Mapping[str, Any]) -> bool:
-    if step["type"] == "Replace":
-        return step.get("pattern") in ({"Regex": " {2,}"}, {"String": "  "})
-    return step["type"] in ("Precompiled", "Strip")
-
-
-_CHECKS = {
-    Kind.WORDPIECE: _check_wordpiece,
-    Kind.BYTE_LEVEL: _check_byte_level,
-    Kind.SENTENCEPIECE: _check_sentencepiece,
-}
-
-
-def _compare_prefix(config: JsonObject, *, default: bool, found: bool, path: str) -> None:
-    expected = _flag(config, "add_prefix_space", default=default)
-    if found is not expected:
-        given = "says" if config.values.get("add_prefix_space") is not None else "has no such key, which stands for"
-        _contradict(config.path, f"{given} add_prefix_space {_word(expected)}", path, f"does {_word(found)}")
-
-
 def _check_frame(tokenizer: TokenizerJson, *, tokens: _Tokens, rules: Rules) -> None:
     expected = (tokens.special(rules.first), tokens.special(rules.last))
     if (tokenizer.first, tokenizer.last) != ((expected[0],), (expected[1],)):
         found = f"{' '.join(tokenizer.first) or 'nothing'} and {' '.join(tokenizer.last) or 'nothing'}"
-        _contradict(
+        contradict(
             "the tokenizer's class and settings",
             f"put {quote(expected[0])} before and {quote(expected[1])} after a text",
             tokenizer.path,
             f"puts {quote(found)}",
         )
-
-
-def _flag(config: JsonObject, key: str, *, default: bool) -> bool:
-    value = config.flag(key)
-    return default if value is None else value
-
-
-def _word(value: object) -> str:
-    return "true" if value is True else "false" if value is False else "neither"
-
-
-def _contradict(one: str, says: str, other: str, differs: str) -> NoReturn:
-    raise Refusal(Reason.CONTRADICTORY_EVIDENCE, f"{one} {says}, but {other} {differs}: {_SAVE}")

@@ -214,7 +214,7 @@ async def test_an_edit_of_the_task_accepts_no_other_files(cluster: SimulatedClus
     assert isinstance(await cluster.settle(), Wait)
     assert cluster.says("Stalled") == ("True", "HashMismatch")
     message = cluster.condition("Stalled")["message"]  # type: ignore[index]
-    assert message.startswith(f"claim models, path /tiny: {changed} is not the file that was resolved")
+    assert message.startswith(f"claim models, path /tiny: {changed} is not what was resolved")
     assert names.ANNOTATION_REQUESTED_AT in message
     assert cluster.selected_space() == served
     assert pods <= cluster.ready_pods()
@@ -233,6 +233,23 @@ async def test_an_edit_of_the_task_serves_the_same_files_on(cluster: SimulatedCl
     await _read_anew(cluster, DONE)
     await cluster.settle()
     assert cluster.says("Ready") == ("True", "Serving")
+
+
+@pytest.mark.usefixtures("claim")
+@pytest.mark.parametrize(("report", "condition"), [(DONE, "Ready"), (_report(manifest(seed="b")), "Stalled")])
+async def test_a_volume_that_has_to_be_read_again_must_hold_what_the_status_says(
+    cluster: SimulatedCluster, report: JobReport, condition: str
+) -> None:
+    cluster.create_model(volume_spec())
+    await _read(cluster, DONE)
+    await cluster.settle()
+    space = cluster.selected_space()
+    (lost,) = [item for item in cluster.all(CONFIG_MAP) if "-model-" in item["metadata"]["name"]]
+    cluster.gateway.remove(CONFIG_MAP, namespace="search", name=lost["metadata"]["name"])
+    await _read_anew(cluster, report)
+    await cluster.settle()
+    assert cluster.says(condition) == ("True", "Serving" if condition == "Ready" else "HashMismatch")
+    assert cluster.selected_space() == space
 
 
 @pytest.mark.usefixtures("claim")

@@ -1,7 +1,7 @@
 """Are a source's files still those that were resolved?
 
-An edit of what the spec declares (task, pooling, conversion) has the source read again, and nobody asked for other
-files thereby: that is what the annotation requestedAt is for.
+An edit of what the spec declares (task, pooling, conversion) has the source read again, and so has a ConfigMap that got
+lost. Nobody asked for other files thereby: that is what the annotation requestedAt is for.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from embedding_model.resolved import FileEntry, Manifest, SourceKind
 from embedding_operator.api import names
 from embedding_operator.observe.facts import ResolutionRequest, Resolved
 from embedding_operator.observe.snapshot import Snapshot
-from embedding_operator.observe.stored_model import find_sibling
+from embedding_operator.observe.stored_model import find_lost_manifest, find_sibling
 
 
 def refuse_change(snapshot: Snapshot, *, request: ResolutionRequest, found: Resolved) -> RefusalDocument | None:
@@ -21,7 +21,10 @@ def refuse_change(snapshot: Snapshot, *, request: ResolutionRequest, found: Reso
     operator may load more of them.
     """
     before = find_sibling(snapshot.models, request=request, tracks=snapshot.tracks)
-    if before is None or before.resolved.origin.revision != found.origin.revision:
+    if before is None:
+        lost, digest = find_lost_manifest(snapshot.status, request=request), f"sha256:{found.manifest.digest()}"
+        return None if lost in (None, digest) else _refuse("the list of files", expected=str(lost), found=digest)
+    if before.resolved.origin.revision != found.origin.revision:
         return None
     old, new = _list_files(before.resolved.manifest), _list_files(found.manifest)
     is_volume = found.origin.kind is SourceKind.PERSISTENT_VOLUME_CLAIM
@@ -29,10 +32,13 @@ def refuse_change(snapshot: Snapshot, *, request: ResolutionRequest, found: Reso
     changed = next((path for path in paths if old.get(path) != new.get(path)), None)
     if changed is None:
         return None
+    return _refuse(changed, expected=_describe(old.get(changed)), found=_describe(new.get(changed)))
+
+
+def _refuse(what: str, *, expected: str, found: str) -> RefusalDocument:
     message = (
-        f"{changed} is not the file that was resolved: expected {_describe(old.get(changed))}, found "
-        f"{_describe(new.get(changed))}. Put back what was there, or give the annotation "
-        f"{names.ANNOTATION_REQUESTED_AT} a new value to accept what is there now"
+        f"{what} is not what was resolved: expected {expected}, found {found}. Put back what was there, or give the "
+        f"annotation {names.ANNOTATION_REQUESTED_AT} a new value to accept what is there now"
     )
     return RefusalDocument(reason=Reason.HASH_MISMATCH, message=message)
 

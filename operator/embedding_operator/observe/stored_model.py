@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from embedding_model import ports
-from embedding_model.resolved import ResolvedModel, SourceKind
+from embedding_model.resolved import Origin, ResolvedModel, SourceKind
 from embedding_operator.api import names
 from embedding_operator.api.status import EmbeddingModelStatus, ModelStatus
 from embedding_operator.observe.facts import ResolutionRequest
@@ -130,6 +130,24 @@ def find_sibling(
         and (tracks or not request.requested_at or model.requested_at == request.requested_at)
     ]
     return max(siblings, key=lambda model: model.age, default=None)
+
+
+def describe_source(origin: Origin) -> str:
+    """status.model.source."""
+    if origin.kind is SourceKind.PERSISTENT_VOLUME_CLAIM:
+        return f"pvc/{origin.claim}:{origin.path}"
+    if origin.kind is SourceKind.IMAGE:
+        return f"image/{origin.image}:{origin.path}"
+    return origin.repo or ""
+
+
+def find_lost_manifest(status: object, *, request: ResolutionRequest) -> str | None:
+    """Digest of the files that a claim held by a status whose ConfigMap is gone; None when it is a new request."""
+    before = EmbeddingModelStatus.from_dict(status)
+    is_new = request.requested_at not in (None, before.last_handled_request)
+    if request.origin.kind is not SourceKind.PERSISTENT_VOLUME_CLAIM or before.model is None or is_new:
+        return None
+    return before.model.manifest if before.model.source == describe_source(request.origin) else None
 
 
 def find_lost_commit(status: object, *, request: ResolutionRequest, stored: Sequence[StoredModel]) -> str | None:

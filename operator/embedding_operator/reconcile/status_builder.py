@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 
 from embedding_model.ports import GoldensReport
-from embedding_model.resolved import Evidence, Origin, ResolvedModel, SourceKind
+from embedding_model.resolved import Evidence, ResolvedModel
 from embedding_operator.api import names
 from embedding_operator.api.reasons import ConditionType, Reason
 from embedding_operator.api.status import (
@@ -33,6 +33,7 @@ from embedding_operator.judge.judgement import Judgement
 from embedding_operator.judge.traffic import read_selected_space
 from embedding_operator.judge.verdict import State
 from embedding_operator.observe.snapshot import Snapshot
+from embedding_operator.observe.stored_model import describe_source
 
 MAX_EVIDENCE = 64
 MAX_TEXT = 1024
@@ -81,7 +82,7 @@ def _describe_model(snapshot: Snapshot, *, judgement: Judgement) -> ModelStatus 
         task=serving.task.value,
         architecture=inspection.architecture,
         family=inspection.family,
-        source=_describe_source(origin),
+        source=describe_source(origin),
         revision=revision,
         short_revision=(revision or digest).removeprefix("sha256:")[:12],
         requested=origin.requested,
@@ -109,14 +110,6 @@ def _find_served_model(snapshot: Snapshot, *, serving: Generation | None) -> Res
         return None
     name = mounted_config_map(pod_spec(serving.deployment), volume="model-config")
     return next((model.resolved for model in snapshot.models if model.name == name), None)
-
-
-def _describe_source(origin: Origin) -> str:
-    if origin.kind is SourceKind.PERSISTENT_VOLUME_CLAIM:
-        return f"pvc/{origin.claim}:{origin.path}"
-    if origin.kind is SourceKind.IMAGE:
-        return f"image/{origin.image}:{origin.path}"
-    return origin.repo or ""
 
 
 def _describe_evidence(own: Iterable[Evidence], *, overrides: Sequence[Evidence]) -> tuple[EvidenceStatus, ...] | None:

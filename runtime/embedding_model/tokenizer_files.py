@@ -17,6 +17,10 @@ VOCABULARY_FILE = "vocab.txt"
 WORDPIECE_FAMILIES = frozenset({"bert", "distilbert"})
 WORDPIECE_SPECIALS = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")
 
+# LaBSE, the largest WordPiece vocabulary, has 501,153 tokens in 5.2 MB; one token takes about 150 bytes of memory.
+VOCABULARY_LIMIT = 8 * 1024 * 1024  # bytes
+_MOST_TOKENS = 600_000
+
 # Unicode's White_Space, as Rust's trim_end knows it: str.rstrip would also take the separators U+001C to U+001F.
 _TRAILING_SPACE = re.compile("[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$")
 
@@ -44,8 +48,14 @@ def read_vocabulary(data: bytes) -> dict[str, int]:
 
     Lines end at "\\n" alone and lose their trailing white space, as in the tokenizers library (WordPiece's read_file):
     U+2028 and its like stand inside tokens. Raises Refusal(INVALID_FILE) for what is not UTF-8 and where a special
-    token of BERT is missing.
+    token of BERT is missing, TOO_LARGE.
     """
+    if len(data) > VOCABULARY_LIMIT or data.count(b"\n") > _MOST_TOKENS:
+        raise Refusal(
+            Reason.TOO_LARGE,
+            f"{VOCABULARY_FILE} has more than {VOCABULARY_LIMIT} bytes or {_MOST_TOKENS} tokens; it is no vocabulary of"
+            " a known model",
+        )
     try:
         lines = data.decode().removesuffix("\n").split("\n")
     except UnicodeDecodeError:

@@ -111,15 +111,20 @@ def parse_json(data: bytes, *, path: str) -> Any:
 
     Raises Refusal(INVALID_FILE, TOO_LARGE).
     """
-    try:
-        check_json_size(data)
-    except ValueError:
-        raise Refusal(Reason.TOO_LARGE, f"{path} holds more than {MOST_VALUES} values, more than are read") from None
+    require_few_values(data, path=path)
     try:
         return require_text(json.loads(data), path=path)
     except (ValueError, RecursionError):
         start = "an empty file" if not data.strip() else "something else"
         raise Refusal(Reason.INVALID_FILE, f"{path}: expected JSON, found {start}; the file may be damaged") from None
+
+
+def require_few_values(data: bytes, *, path: str) -> None:
+    """Raises Refusal(TOO_LARGE) for JSON, or the start of some, that takes too much memory once parsed."""
+    try:
+        check_json_size(data)
+    except ValueError:
+        raise Refusal(Reason.TOO_LARGE, f"{path} holds more than {MOST_VALUES} values, more than are read") from None
 
 
 def require_text(value: _Value, *, path: str) -> _Value:

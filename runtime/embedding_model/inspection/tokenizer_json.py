@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from embedding_model.inspection.documents import JSON_LIMIT, parse_json, require_text
+from embedding_model.inspection.documents import JSON_LIMIT, parse_json, require_few_values, require_text
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.sources.source import Source
 
@@ -94,8 +94,9 @@ def _read_values(source: Source, *, path: str) -> Mapping[str, Any]:
     size = next((file.size for file in source.files() if file.path == path), 0)
     for length in _STARTS:
         if size > _LARGE:
-            start = source.read_range(path, start=0, length=length).decode(errors="replace")
-            values = _read_start(start)
+            start = source.read_range(path, start=0, length=length)
+            require_few_values(start, path=path)
+            values = _read_start(start.decode(errors="replace"))
             if values is not None:
                 return require_text(values, path=path)
     if size > JSON_LIMIT:

@@ -21,7 +21,8 @@ def read_body(response: httpx.Response, *, limit: int) -> bytes:
         data += chunk
         if len(data) >= limit:
             break
-    return bytes(data[:limit])
+    del data[limit:]
+    return bytes(data)
 
 
 def check_encoding(response: httpx.Response, *, server: str) -> None:

@@ -1,6 +1,7 @@
 """Whatever a file holds: an answer or a refusal, soon, and nothing else."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -97,6 +98,31 @@ def test_nesting_without_end_is_refused(folder: str, bomb: bytes) -> None:
     for path in FOLDERS[folder]:
         if path.endswith(".json"):
             try_inspecting(FOLDERS[folder] | {path: bomb})
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        b'{"x": [' + b"{}," * 1_000_000 + b"{}]}",
+        b'{"version": "1.0", "added_tokens": [' + b"[]," * 1_000_000 + b'[]], "model": {}}',
+        b"[UNK]\n[CLS]\n[SEP]\n[PAD]\n[MASK]\n" + b"a\n" * 2_000_000,
+    ],
+    ids=["objects", "lists", "lines"],
+)
+def test_a_few_megabytes_never_become_hundreds(folder: str, bomb: bytes) -> None:
+    """The operator has a few hundred for everything, and reads what strangers wrote."""
+    files = FOLDERS[folder]
+    cases = [files | {path: bomb} for path in files if path.endswith((".json", ".txt"))]
+    cases.append({path: data for path, data in files.items() if path != "tokenizer.json"} | {"vocab.txt": bomb})
+    for case in cases:
+        tracemalloc.start()
+        try:
+            try_inspecting(case)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 60 * 1024**2
 
 
 @quick

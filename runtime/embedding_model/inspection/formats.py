@@ -7,8 +7,8 @@ recognised by what they hold before anything is missed.
 from pathlib import PurePosixPath
 
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.sources.gguf import MAGIC
 from embedding_model.sources.gguf import SUFFIX as GGUF_SUFFIX
+from embedding_model.sources.gguf import read_gguf_head
 from embedding_model.sources.source import Source
 
 _READABLE = frozenset({".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".pkl"})
@@ -36,12 +36,11 @@ def check_formats(source: Source) -> None:
         return
     found = by_suffix.get(GGUF_SUFFIX)
     if found is not None:
-        if source.read_range(found, start=0, length=len(MAGIC)) != MAGIC:
-            raise Refusal(Reason.INVALID_FILE, f"{found}: expected a GGUF file, found something else; copy it anew")
+        head = read_gguf_head(source, path=found)
         raise Refusal(
             Reason.UNSUPPORTED_FORMAT,
-            f"{found} is recognised as GGUF, which is not served yet; use the repository that it was made from, with "
-            "safetensors weights",
+            f"{found} is recognised as GGUF (version {head.version}, {head.tensors} tensors), which is not served yet; "
+            "use the repository that it was made from, with safetensors weights",
         )
     suffix = next((suffix for suffix in _OTHERS if suffix in by_suffix), None)
     if suffix is not None:

@@ -1,6 +1,7 @@
 """Which task a folder has: the head in the weights, then the files, and a doubt that somebody has to settle."""
 
 import json
+import struct
 from typing import Any
 
 import pytest
@@ -305,7 +306,10 @@ def test_weights_in_other_formats_alone_are_refused_by_name(path: str, says: str
 
 
 def test_gguf_is_recognised_and_not_served_yet() -> None:
-    refusal = refuse({"model.Q4_K_M.gguf": b"GGUF" + bytes(20), "README.md": b""})
+    head = struct.pack("<4sIQQ", b"GGUF", 3, 2, 5)
+    refusal = refuse({"model.Q4_K_M.gguf": head + bytes(500), "README.md": b""})
     assert refusal.reason is Reason.UNSUPPORTED_FORMAT
-    assert "recognised as GGUF, which is not served yet" in refusal.message
+    assert "recognised as GGUF (version 3, 2 tensors), which is not served yet" in refusal.message
+    assert "version 1" in refuse({"model.gguf": struct.pack("<4sIQQ", b"GGUF", 1, 2, 5) + bytes(500)}).message
+    assert refuse({"model.gguf": head}).reason is Reason.INVALID_FILE  # cut
     assert refuse({"model.gguf": b"<html>"}).reason is Reason.INVALID_FILE

@@ -1,5 +1,7 @@
 """Repositories without weights that are served: adapters, other formats, quantised tensors."""
 
+import struct
+
 from embedding_model.refusal import Reason
 from model_fixtures import parts, tokenizers
 from model_fixtures.fixture import Files, ModelFixture, Refused
@@ -65,7 +67,9 @@ OTHER_FORMATS = (
     ModelFixture(
         name="nomic-ai/nomic-embed-text-v1.5-GGUF",
         trap="GGUF only, and no config.json",
-        build=lambda: _only(keep_config=False, **{"nomic-embed-text-v1.5.Q4_K_M.gguf": b"GGUF\x03\x00\x00\x00"}),
+        build=lambda: _only(
+            keep_config=False, **{"nomic-embed-text-v1.5.Q4_K_M.gguf": struct.pack("<4sIQQ", b"GGUF", 3, 0, 0)}
+        ),
         answer=Refused(reasons=(Reason.UNSUPPORTED_FORMAT,), says="GGUF"),
     ),
     ModelFixture(

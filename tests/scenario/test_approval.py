@@ -63,6 +63,21 @@ async def test_taking_the_change_back_is_enough(cluster: SimulatedCluster) -> No
     assert cluster.ready_pods() == pods
 
 
+async def test_taking_requested_at_away_takes_back_what_was_not_approved(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    pods = cluster.ready_pods()
+    cluster.edit_spec(lambda spec: spec.update(space=cluster.selected_space()))
+    cluster.facts.resolutions[request_token(requested_at="now")] = resolved(revision=OTHER_COMMIT, seed="b")
+    cluster.request_anew("now")
+    await cluster.settle()
+    assert cluster.says("Stalled") == ("True", "SpaceChangeNotApproved")
+    cluster.request_anew("")
+    assert await cluster.settle() == Done()
+    assert cluster.status()["model"]["revision"] == COMMIT
+    assert cluster.ready_pods() == pods
+
+
 async def test_what_is_declared_is_read_again_at_the_same_commit(cluster: SimulatedCluster) -> None:
     """Writing spec.task must never follow a branch that has moved meanwhile."""
     cluster.create_model(hub_spec())

@@ -100,7 +100,7 @@ def approve(judged: ModelJudgement, *, space: str | None) -> ModelJudgement:
     found = judged.resolved.space
     message = (
         f"what is asked for gives vector space {found}, and spec.space approves {space} alone: nothing moves. Write "
-        f"{found} into spec.space to approve it, or take the change back"
+        f"{found} into spec.space to approve it, or take the change back (of the spec, or the annotation requestedAt)"
     )
     return replace(judged, held=stalled(Reason.SPACE_CHANGE_NOT_APPROVED, message), pending=found)
 

@@ -14,16 +14,26 @@ FAILED = 1  # exit status; 2 is bad usage
 
 LOG = Path(ports.TERMINATION_LOG)
 
+# Of a longer message the kubelet keeps the last 4096 bytes, which are no JSON any more. A character of a message takes
+# up to six bytes in it, and reason and field need some.
+_MOST_BYTES = 4096
+_MOST_CHARACTERS = 600
+
 
 def report_failure(error: Refusal | Unavailable, *, log: Path = LOG) -> int:
     """The exit status. Written only where the kubelet has made the file: elsewhere there is none, and none is made."""
-    if isinstance(error, Refusal):
-        line = f"{error.reason}: {error.message}"
-        document = error.document().model_dump_json(exclude_none=True)
-    else:
-        line = document = error.message
+    line = f"{error.reason}: {error.message}" if isinstance(error, Refusal) else error.message
+    document = _render(error, message=error.message)
+    if len(document.encode()) > _MOST_BYTES:
+        document = _render(error, message=f"{error.message[:_MOST_CHARACTERS]}...")
     print(f"error: {line}", file=sys.stderr, flush=True)
     if log.exists():
         with contextlib.suppress(OSError):
             log.write_text(document)
     return FAILED
+
+
+def _render(error: Refusal | Unavailable, *, message: str) -> str:
+    if isinstance(error, Unavailable):
+        return message
+    return error.document().model_copy(update={"message": message}).model_dump_json(exclude_none=True)

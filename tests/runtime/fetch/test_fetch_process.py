@@ -28,7 +28,8 @@ from embedding_model.resolved import FileEntry, Manifest, ResolvedModel
 from embedding_model.sources.access import Access
 from embedding_model.sources.progress import Meter
 from embedding_model.sources.reading import hash_in_place
-from embedding_runtime.commands.fetch import fetch, read_token
+from embedding_runtime.commands.endpoint import read_token
+from embedding_runtime.commands.fetch import fetch
 from embedding_runtime.commands.prune import prune
 from embedding_runtime.fetch_process import ProgressLog, run_fetch
 from embedding_runtime.fetching import FetchSettings, fetch_model

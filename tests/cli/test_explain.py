@@ -40,6 +40,21 @@ def test_a_manifest_is_turned_into_the_objects_of_its_model(invoke: Invoke, mode
     assert "uid" not in found["Deployment"]["metadata"]
 
 
+def test_a_folder_stands_for_the_repository_with_the_prompts_that_its_name_tells(
+    invoke: Invoke, model_folder: Path, tmp_path: Path
+) -> None:
+    manifest = MODEL.replace("acme/tiny", "intfloat/e5-base-v2")
+    store = Store(tmp_path / "hub")
+    store.push(model_folder, "intfloat/e5-base-v2")
+    with running(store) as url:
+        fetched = objects(invoke("explain", "-f", "-", "--hub-endpoint", url, stdin=manifest))
+    local, other = (
+        objects(invoke("explain", "-f", "-", "--folder", str(model_folder), stdin=text)) for text in (manifest, MODEL)
+    )
+    spaces = [found["Deployment"]["metadata"]["name"] for found in (local, fetched, other)]
+    assert spaces[0] == spaces[1] != spaces[2]
+
+
 def test_the_commit_comes_from_the_hub(invoke: Invoke, model_folder: Path, tmp_path: Path) -> None:
     store = Store(tmp_path / "hub")
     commit = store.push(model_folder, "acme/tiny")

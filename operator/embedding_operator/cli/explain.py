@@ -15,7 +15,7 @@ import click
 from embedding_operator.cli.options import flag
 
 if TYPE_CHECKING:
-    from embedding_model.resolved import Declared, Inspection, Manifest
+    from embedding_model.resolved import Declared, Inspection, Manifest, Origin
     from embedding_operator.kube.memory import MemoryGateway
     from embedding_operator.observe.facts import MemoryFacts, Resolution, ResolutionRequest
     from embedding_operator.settings import Settings
@@ -146,8 +146,9 @@ def _answer_jobs(gateway: "MemoryGateway", *, facts: "MemoryFacts", folder: Path
         arguments = template["spec"]["containers"][0]["args"]
         origin, declared = (arguments[arguments.index(option) + 1] for option in ("--origin", "--declared"))
         try:
-            manifest, inspection = _read_folder(folder, declared=Declared.from_json(declared))
-            result = InspectionResult(origin=Origin.from_json(origin), manifest=manifest, inspection=inspection)
+            asked = Origin.from_json(origin)
+            manifest, inspection = _read_folder(folder, origin=asked, declared=Declared.from_json(declared))
+            result = InspectionResult(origin=asked, manifest=manifest, inspection=inspection)
             report = JobReport(state=JobState.DONE, result=result)
         except Refusal as refusal:
             report = JobReport(state=JobState.REFUSED, refusal=refusal.document())
@@ -193,7 +194,7 @@ def _resolve(request: "ResolutionRequest", *, settings: "Settings", folder: Path
         if folder is None:
             return resolve_from_hub(request, settings=settings)
         # No commit is known for a folder; its content stands in for one, so that other files give another object.
-        manifest, inspection = _read_folder(folder, declared=request.declared)
+        manifest, inspection = _read_folder(folder, origin=request.origin, declared=request.declared)
         origin = request.origin.model_copy(update={"revision": manifest.digest()[:40]})
         return Resolved(origin=origin, manifest=manifest, inspection=inspection)
     except Refusal as refusal:
@@ -202,13 +203,14 @@ def _resolve(request: "ResolutionRequest", *, settings: "Settings", folder: Path
         raise click.ClickException(f"{error.message}; --folder explains without a hub") from error
 
 
-def _read_folder(folder: Path, *, declared: "Declared") -> "tuple[Manifest, Inspection]":
+def _read_folder(folder: Path, *, origin: "Origin", declared: "Declared") -> "tuple[Manifest, Inspection]":
+    """The folder as the files of `origin`: some prompts are known by a repository's name only."""
     from embedding_model.inspection import inspect
     from embedding_model.sources.folder import FolderSource
     from embedding_model.sources.manifest import build_manifest
     from embedding_model.sources.selection import select
 
-    source = FolderSource(folder)
+    source = FolderSource(folder, origin=origin)
     inspection = inspect(source, declared=declared)
     return build_manifest(source, paths=select(source)), inspection
 

@@ -92,7 +92,7 @@ def _settle_extra_head(reading: Reading, *, declared: Declared) -> Decision:
         raise Refusal(
             Reason.CONTRADICTORY_EVIDENCE,
             "modules.json describes an embedding model (Embedding), but the weights hold "
-            f"{tensor.name if tensor else 'a head'} with {reading.identified.label_count} outputs, a head that scores "
+            f"{tensor.name if tensor else 'a head'} ({reading.identified.label_count} rows), a head that scores "
             "(Reranking or Classification): set task to the one that is meant",
             field="task",
         )
@@ -108,7 +108,7 @@ def _settle_extra_head(reading: Reading, *, declared: Declared) -> Decision:
             file="spec",
             key="task",
             note=f"declared; modules.json: {pipeline.describe() if pipeline else ''}",
-            overruled=(f"a head with {reading.identified.label_count} outputs in the weights",),
+            overruled=(f"a head of {reading.identified.label_count} rows in the weights",),
         ),
     )
 

@@ -75,6 +75,7 @@ def read_tokenizer(
                 tokenizer.path,
                 f"holds {quote(tokenizer.algorithm)}",
             )
+        tokens.check_numbers(tokenizer)
         note += f"; whether the class {name} of transformers builds the same from it is not compared"
     if rules.kind in CHECKS:
         CHECKS[rules.kind](tokenizer, tokenizer_config)
@@ -176,6 +177,27 @@ class _Tokens:
         unknown = next((token for token in declared if token not in known), None)
         if unknown is not None:
             contradict(self._path, f"adds the token {quote(unknown)}", path, "does not have it")
+
+    def check_numbers(self, tokenizer: TokenizerJson) -> None:
+        """What holds for any class: a token has one number, and what is put around a text is declared.
+
+        Many tokenizers have the same algorithm; with that of another model every vector would be wrong.
+        """
+        if not self._has_decoder:
+            return
+        for content, declared in self._decoder.items():
+            found = tokenizer.added_tokens.get(content)
+            if found is not None and found.id != declared.id:
+                contradict(
+                    self._path,
+                    f"{_ADDED} gives {quote(content)} the id {declared.id}",
+                    tokenizer.path,
+                    f"says otherwise (id {found.id})",
+                )
+        known = {*self._decoder, *self._named.values(), *self._extra}
+        strange = next((token for token in (*tokenizer.first, *tokenizer.last) if token not in known), None)
+        if strange is not None:
+            contradict(self._path, f"{_ADDED} lacks {quote(strange)}", tokenizer.path, "puts it around a text")
 
     def check_declared(self, tokenizer: TokenizerJson) -> None:
         """added_tokens_decoder, where it is there, is the list that counts: it has the same tokens in the same form."""

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from model_fixtures.catalogue import CATALOGUE
 from tiny_models import json_file, tiny_embedder, tokenizer_settings
 
 from embedding_model.inspection import inspect
@@ -121,3 +122,22 @@ def test_a_tokenizer_of_another_algorithm_than_its_class_is_refused(name: str, a
     refusal = refuse(**{"tokenizer.json": json_file(tokenizer_settings(model=model)), **options(tokenizer_class=name)})
     assert refusal.reason is Reason.CONTRADICTORY_EVIDENCE
     assert algorithm in refusal.message
+
+
+def test_a_tokenizer_of_another_model_with_the_same_algorithm_is_refused() -> None:
+    files = CATALOGUE["Qwen/Qwen3-Embedding-0.6B"].files
+    with pytest.raises(Refusal, match="puts it around a text") as refused:
+        inspect(MemorySource({**files, **tokenizer_of("google/embeddinggemma-300m")}))
+    assert refused.value.reason is Reason.CONTRADICTORY_EVIDENCE
+
+
+def test_a_token_with_two_numbers_is_refused() -> None:
+    files = CATALOGUE["Qwen/Qwen3-Embedding-0.6B"].files
+    tokenizer = json.loads(files["tokenizer.json"])
+    tokenizer["added_tokens"][0]["id"] += 1
+    with pytest.raises(Refusal, match=r"gives .* the id"):
+        inspect(MemorySource({**files, "tokenizer.json": json_file(tokenizer)}))
+
+
+def tokenizer_of(name: str) -> dict[str, bytes]:
+    return {"tokenizer.json": CATALOGUE[name].files["tokenizer.json"]}

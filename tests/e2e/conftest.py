@@ -11,12 +11,14 @@ from claims import Claim
 from live_cluster import LiveCluster, condition, conditions_text, is_true
 from local_hub import LocalHub
 from models_under_test import MINILM_REPO, embedding_model
+from private_apiserver import free_port
 
 from release import OPERATOR_NAMESPACE, install
 
 ROOT = Path(__file__).resolve().parents[2]
 
-REGISTRY = "198.18.0.1:5000"
+NODE = "198.18.0.1"
+REGISTRY = f"{NODE}:5000"
 POLL_SECONDS = 10  # the least that the chart takes: a followed branch must not hold up a test
 
 MISSING_IMAGE = {"device": "cpu", "image": {"repository": f"{REGISTRY}/does-not-exist", "tag": "v1"}}
@@ -41,14 +43,30 @@ def clean_hub(hub: LocalHub) -> Iterator[None]:
     hub.run("fault", "clear")
 
 
+@pytest.fixture(scope="session")
+def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
+    """A second hub as companies have it: https by an authority of its own, large files at another origin."""
+    url = f"https://{NODE}:{free_port()}"
+    hub = LocalHub(command=ROOT / "hack" / "cluster", url=url, state=tmp_path_factory.mktemp("vault"))
+    port = url.rpartition(":")[2]
+    hub.run("start", "--host", NODE, "--port", port, "--tls", "--cdn-port", str(free_port()))
+    yield hub
+    hub.run("stop")
+
+
 @pytest.fixture(scope="session", autouse=True)
-def operator(cluster_status: Mapping[str, Any], hub: LocalHub) -> str:
+def operator(cluster_status: Mapping[str, Any], hub: LocalHub, vault: LocalHub) -> str:
     """The operator, installed or upgraded to the images of this checkout; its namespace."""
     hub_values = {
         "pollSeconds": POLL_SECONDS,
         "mirrors": {
             "corp": {"endpoint": cluster_status["hubURL"]},
-            "vault": {"endpoint": cluster_status["hubURL"], "private": True},
+            "vault": {
+                "endpoint": vault.url,
+                "certificates": Path(vault.run("authority").strip()).read_text(),
+                "redirectHosts": [NODE],
+                "private": True,
+            },
         },
     }
     extra = {

@@ -110,24 +110,22 @@ def test_other_dimensions_bring_up_a_second_deployment_and_every_answer_belongs_
     live_cluster.apply(embedding_model("minilm", namespace=namespace))
     first = wait_ready()["status"]["space"]["fingerprint"]
     host = live_cluster.service_address("minilm", namespace=namespace)
-    seen_side_by_side = False
     with running_clients(host) as traffic:
         live_cluster.wait_for("traffic flows", lambda: traffic.answered > CLIENTS, seconds=60)
         live_cluster.apply(embedding_model("minilm", namespace=namespace, embedding={"dimensions": 128}))
 
         def moved() -> str | None:
-            nonlocal seen_side_by_side
-            deployments = live_cluster.list("deployments", namespace=namespace)
-            available = [item for item in deployments if item["status"].get("readyReplicas", 0) > 0]
-            seen_side_by_side = seen_side_by_side or len(available) == 2
-            spaces = {space for space, _ in traffic.spaces}
-            return next(iter(spaces - {first}), None)
+            return next(iter({space for space, _ in traffic.spaces} - {first}), None)
 
         second = live_cluster.wait_for("answers of the new space", moved, seconds=300)
         answered = traffic.answered
         live_cluster.wait_for("more traffic", lambda: traffic.answered > answered + 5 * CLIENTS, seconds=60)
     assert traffic.lost == []
-    assert seen_side_by_side, "the old generation serves until the new one is ready"
+    ended = live_cluster.wait_for(
+        "the old generation is taken away", lambda: scaled_down(live_cluster, namespace=namespace, space=first)
+    )
+    ready = became_ready(live_cluster, namespace=namespace, space=second)
+    assert ready <= ended, "the old generation serves until the new one is ready"
     assert set(traffic.spaces) == {(first, 384), (second, 128)}
     after = wait_ready()
     assert after["status"]["space"]["fingerprint"] == second
@@ -138,6 +136,25 @@ def test_other_dimensions_bring_up_a_second_deployment_and_every_answer_belongs_
     assert vector.shape == (128,)
     assert cosine(vector, reference) >= 0.9999
     assert abs(float(np.linalg.norm(vector)) - 1) < 1e-5
+
+
+def scaled_down(cluster: LiveCluster, *, namespace: str, space: str) -> str | None:
+    """When the Deployment controller began to take the generation's pods away, as an RFC 3339 time."""
+    name = f"minilm-{space.removeprefix('sp1-')[:10]}"
+    return next(
+        (
+            str(event["firstTimestamp"])
+            for event in cluster.list("events", namespace=namespace)
+            if event["involvedObject"].get("name") == name and event["message"].startswith("Scaled down")
+        ),
+        None,
+    )
+
+
+def became_ready(cluster: LiveCluster, *, namespace: str, space: str) -> str:
+    pods = cluster.list("pods", namespace=namespace, labels=f"embedding-operator.dev/space={space}")
+    conditions = [row for pod in pods for row in pod["status"]["conditions"] if row["type"] == "Ready"]
+    return min(row["lastTransitionTime"] for row in conditions if row["status"] == "True")
 
 
 def ask(host: str) -> Any:

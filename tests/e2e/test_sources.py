@@ -99,21 +99,23 @@ def test_a_gated_repository_is_served_with_a_token_that_the_operator_never_reads
     assert not secrets & mounted, "the serving container sees the token"
 
 
-def test_a_mirror_by_name_serves_the_same_files_whoever_asks_it(
+def test_mirrors_by_name_serve_the_same_files_also_over_tls_of_their_own_and_asked_by_pods_alone(
     live_cluster: LiveCluster,
     namespace: str,
+    vault: LocalHub,
     repo: str,
     push: Callable[..., str],
     minilm_folder: Path,
     wait_ready: WaitReady,
 ) -> None:
     push(minilm_folder, repo)
-    for name, mirror in (("public", "corp"), ("private", "vault")):
+    vault.run("push", str(minilm_folder), repo)
+    for name, mirror, replicas in (("public", "corp", 0), ("private", "vault", 1)):
         source = {"huggingFace": {"repo": repo, "mirror": mirror}}
-        live_cluster.apply(embedding_model(name, namespace=namespace, model=source, replicas=0))
-    public, private = wait_ready("public"), wait_ready("private")
-    assert public["status"]["model"] == private["status"]["model"]
-    assert public["status"]["space"] == private["status"]["space"]
+        live_cluster.apply(embedding_model(name, namespace=namespace, model=source, replicas=replicas))
+    public, private = wait_ready("public"), wait_ready("private", seconds=420)
+    assert public["status"]["model"]["manifest"] == private["status"]["model"]["manifest"]
+    assert public["status"]["space"]["pending"] == private["status"]["space"]["fingerprint"]
     assert live_cluster.list("jobs", namespace=namespace) == []
 
 

@@ -116,7 +116,8 @@ def test_everything_generated_is_up_to_date() -> None:
 
 
 def test_the_check_fails_and_shows_the_line_when_one_word_differs(tmp_path: Path) -> None:
-    for name in ("hack/generate", "hack/generators", "charts", "crds", "docs/reference"):
+    parts = ("hack/generate", "hack/generators", "charts", "crds", "docs/reference", "docs/model-support.md")
+    for name in (*parts, "tests/support"):
         target = tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, target)

@@ -39,7 +39,10 @@ _Url = Annotated[str, AfterValidator(_check_url)]
 _Proxy = Annotated[str, AfterValidator(_check_proxy)]
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$")]
 _Host = Annotated[str, Field(pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
-_Registry = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?(:[0-9]{1,5})?$")]
+# As in the reference of an image: a first part without dot and port would be a name on Docker Hub.
+_Registry = Annotated[
+    str, Field(pattern=r"^(localhost|[-a-z0-9]{1,63}(\.[-a-z0-9]{1,63})+|[-a-z0-9.]{1,253}:[0-9]{1,5})$")
+]
 _Certificates = Annotated[str | None, AfterValidator(_check_certificates)]
 
 

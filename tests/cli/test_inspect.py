@@ -14,6 +14,7 @@ from tiny_models import encoder_config, json_file, safetensors_file, tensor_shap
 
 from embedding_operator.api.status import ModelStatus
 from localcluster.hub.server import running
+from localcluster.hub.state import Gate
 from localcluster.hub.store import Store
 
 Invoke = Callable[..., Result]
@@ -107,6 +108,23 @@ def test_a_repository_is_resolved_to_its_commit(invoke: Invoke, model_folder: Pa
     assert (document["revision"], document["shortRevision"]) == (commit, commit[:12])
     assert missing.exit_code == 3
     assert json.loads(missing.stdout)["refusal"]["reason"] == "RepositoryNotFound"
+
+
+def test_a_gated_repository_is_read_with_the_token_of_the_environment(
+    invoke: Invoke, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "hub")
+    store.push(model_folder, "acme/tiny")
+    store.state.add_token("hf_allowed")
+    store.state.set_gate("acme/tiny", Gate(gated=True, allowed=("hf_allowed",)))
+    with running(store) as url:
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        without = invoke("inspect", "acme/tiny", "--hub-endpoint", url, "-o", "json")
+        monkeypatch.setenv("HF_TOKEN", "hf_allowed")
+        allowed = invoke("inspect", "acme/tiny", "--hub-endpoint", url, "-o", "json")
+    assert (without.exit_code, json.loads(without.stdout)["refusal"]["reason"]) == (3, "AccessDenied")
+    assert allowed.exit_code == 0, allowed.output
+    assert "hf_allowed" not in allowed.output
 
 
 def test_a_refusal_is_a_document_in_json_and_a_line_in_text(invoke: Invoke, model_folder: Path) -> None:

@@ -81,6 +81,7 @@ def test_every_key_of_the_file_reaches_the_settings(tmp_path: Path) -> None:
         ("profiles: {cpu: {image: a}}\nhub: {certificates: nonsense}", "hub.certificates: .*PEM"),
         ("profiles: {cpu: {image: a}}\nhub: {redirectHosts: ['*']}", "hub.redirectHosts.0"),
         ("profiles: {cpu: {image: a}}\nregistries: {'https://r': {}}", "registries"),
+        ("profiles: {cpu: {image: a}}\nregistries: {registry: {}}", "registries"),
         ("profiles: {cpu: {image: a}}\nworkers: 0", "workers"),
         ("profiles: {cpu: {image: a}}\nwrokers: 1", "wrokers"),
         ("profiles: {cpu: {image: a}}\nupgradePolicy: Never", "upgradePolicy"),

@@ -107,7 +107,9 @@ class WeightsStatus(StatusModel):
 class EvidenceStatus(StatusModel):
     """Why a field has its value."""
 
-    field: Annotated[str, Cut(253), Field(description="Field of status.model.")]
+    field: Annotated[
+        str, Cut(253), Field(description="What is said, such as pooling: most are fields of status.model.")
+    ]
     value: Annotated[str, Cut(1024), Field(description="Its value.")]
     file: Annotated[str, Cut(1024), Field(description="File of the model, or the spec, that said so.")]
     key: Annotated[str | None, Cut(1024), Field(description="Key within the file.")] = None

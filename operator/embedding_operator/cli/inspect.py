@@ -1,5 +1,6 @@
 """`embedding-operator inspect`: what a model is, from its own files, with the evidence for every value."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,8 @@ def inspect(source: str, task: str, pooling: str | None, hashes: bool, hub_endpo
     """Say what the model in SOURCE is, and which of its files says so. Nothing is written.
 
     SOURCE is a folder (./models/bge-small), or a repository with an optional revision (ORG/NAME[@REVISION]). Only
-    small files and the headers of the weights are read. Exit status: 0 understood, 3 refused, 1 not reachable.
+    small files and the headers of the weights are read; of a gated repository with the token in HF_TOKEN. Exit status:
+    0 understood, 3 refused, 1 not reachable.
     """
     from embedding_model.refusal import Refusal, Unavailable
     from embedding_model.resolved import Declared
@@ -70,8 +72,9 @@ def _look(
     from embedding_model.sources.hub import HubSource
 
     repo, _, revision = source.partition("@")
+    access = Access(endpoint=hub_endpoint, token=os.environ.get("HF_TOKEN") or None)
     try:
-        with HubSource.resolve(access=Access(endpoint=hub_endpoint), repo=repo, revision=revision or "main") as remote:
+        with HubSource.resolve(access=access, repo=repo, revision=revision or "main") as remote:
             return _read(remote, declared=declared, hashes=hashes)
     except ValueError as error:
         raise click.UsageError(str(error)) from error

@@ -22,6 +22,7 @@ from embedding_model.sources.destination import FolderDestination
 from embedding_model.sources.download import download
 from embedding_model.sources.folder import FolderSource
 from embedding_model.sources.hub import HubSource
+from embedding_model.sources.links import check_mounted
 from embedding_model.sources.manifest import build_manifest, locate
 from embedding_model.sources.progress import Meter
 from embedding_model.sources.registry import (
@@ -125,6 +126,8 @@ def _open(settings: ResolveSettings, *, meter: Meter) -> Iterator[_Opened]:
             folder = _pull(reference, settings=settings, meter=meter)
     if folder is None:
         raise ValueError(f"a model from {origin.kind} is read where it is mounted; give --folder")
+    if settings.folder is not None:
+        check_mounted(folder, path=origin.path or "/")
     yield _Opened(source=FolderSource(folder, origin=origin), folder=folder)
 
 

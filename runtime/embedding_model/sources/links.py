@@ -9,7 +9,9 @@ A snapshot in a cache of huggingface_hub (`file_download.py`, `utils/_shared_blo
 so links of such a folder may also lead to the files of its own repository, and to shared files of its cache.
 """
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+from embedding_model.refusal import Reason, Refusal
 
 _SHARED = "blobs"
 _SHARED_MARKER = ".huggingface-shared-blobs"
@@ -29,6 +31,21 @@ class Links:
         except (RuntimeError, OSError):  # RuntimeError: pathlib's word for a loop, before Python 3.13
             return None
         return target if any(target.is_relative_to(folder) for folder in self._allowed) else None
+
+
+def check_mounted(folder: Path, *, path: str) -> None:
+    """Refuse (UnsafePath) a folder that lies at `path` of a mounted volume, and is a link that leads out of it."""
+    depth = len(PurePosixPath(path.strip("/")).parts)
+    mount = folder.parents[depth - 1] if depth else folder
+    try:
+        inside = folder.resolve().is_relative_to(mount.resolve())
+    except (RuntimeError, OSError):
+        inside = False
+    if not inside:
+        raise Refusal(
+            Reason.UNSAFE_PATH,
+            f"{path} is a link that leads out of the volume: name the folder itself, or put the files there",
+        )
 
 
 def _hub_cache(root: Path) -> tuple[Path, ...]:

@@ -92,6 +92,22 @@ def test_a_claim_is_inspected_and_hashed_under_its_own_origin(tmp_path: Path) ->
     assert found.manifest.conversions == ()
 
 
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_path_that_is_a_link_must_stay_on_its_volume(tmp_path: Path, stays: bool) -> None:
+    files = write_files(tmp_path / ("mount" if stays else "elsewhere") / "real", tiny_embedder())
+    link = tmp_path / "mount" / "link"
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(files)
+    origin = CLAIM.model_copy(update={"path": "/link"})
+    settings = ResolveSettings(origin=origin, access=NOWHERE, folder=link)
+    if stays:
+        assert resolve_model(settings, meter=Meter()).origin == origin
+        return
+    with pytest.raises(Refusal) as raised:
+        resolve_model(settings, meter=Meter())
+    assert raised.value.reason is Reason.UNSAFE_PATH
+
+
 def test_what_the_spec_declares_is_held_against_the_files(tmp_path: Path) -> None:
     folder = write_files(tmp_path, tiny_embedder())
     with pytest.raises(Refusal) as raised:

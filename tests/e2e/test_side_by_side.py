@@ -56,7 +56,8 @@ def test_two_models_one_from_a_volume_and_deleting_one_leaves_the_other(
     )
     live_cluster.apply(hub_model, volume_model)
     first = wait_ready("hub-model")
-    second = wait_ready("volume-model")
+    wait_ready("volume-model")
+    second = live_cluster.wait_until_settled("volume-model", namespace=namespace)
     assert second["status"]["model"]["source"] == f"pvc/{volume}:/models/sre"
     assert first["status"]["space"]["fingerprint"] != second["status"]["space"]["fingerprint"]
     assert live_cluster.list("jobs", namespace=namespace) == []

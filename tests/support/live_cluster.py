@@ -75,6 +75,18 @@ class LiveCluster:
             assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
             time.sleep(POLL_SECONDS)
 
+    def wait_until_settled(self, name: str, *, namespace: str) -> Object:
+        """A Ready EmbeddingModel once its status has all that it will say.
+
+        The device is what a pod reports of itself, some moments after it is ready: the last thing to be known.
+        """
+
+        def settled() -> Object | None:
+            found = self.must_get("embeddingmodel", name, namespace=namespace)
+            return found if found["status"].get("pods", {}).get("device") else None
+
+        return self.wait_for(f"the status of {name} says what its pods run on", settled)
+
     def service_address(self, name: str, *, namespace: str) -> str:
         """ClusterIP of a Service once this node routes to it: kube-proxy follows an EndpointSlice within a second."""
         address = str(self.must_get("service", name, namespace=namespace)["spec"]["clusterIP"])

@@ -1,6 +1,8 @@
 """`embedding-operator inspect`: answers for folders and repositories, and refusals that say why."""
 
+import hashlib
 import json
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -125,6 +127,22 @@ def test_a_gated_repository_is_read_with_the_token_of_the_environment(
     assert (without.exit_code, json.loads(without.stdout)["refusal"]["reason"]) == (3, "AccessDenied")
     assert allowed.exit_code == 0, allowed.output
     assert "hf_allowed" not in allowed.output
+
+
+def test_a_gguf_repository_is_named_with_its_version_and_the_hash_that_the_hub_lists(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    weights = struct.pack("<4sIQQ", b"GGUF", 3, 2, 5) + bytes(20 * 1024 * 1024)  # large enough for LFS
+    (folder / "model.gguf").write_bytes(weights)
+    store = Store(tmp_path / "hub")
+    store.push(folder, "acme/gguf")
+    with running(store) as url:
+        result = invoke("inspect", "acme/gguf", "--hub-endpoint", url, "-o", "json")
+    refusal = json.loads(result.stdout)["refusal"]
+    assert (result.exit_code, refusal["reason"]) == (3, "UnsupportedFormat")
+    assert f"GGUF (version 3, 2 tensors, sha256 {hashlib.sha256(weights).hexdigest()})" in refusal["message"]
 
 
 def test_a_refusal_is_a_document_in_json_and_a_line_in_text(invoke: Invoke, model_folder: Path) -> None:

@@ -3,12 +3,44 @@
 import os
 from pathlib import Path
 
+import click
+
 from embedding_model.refusal import Unavailable
 from embedding_model.resolved import SourceKind
 from embedding_model.sources.access import HUB_REDIRECT_HOSTS, Access
+from embedding_runtime.commands.flags import F, flag
 
 HUB = "https://huggingface.co"
 CERTIFICATES = "EMBEDDING_RUNTIME_CERTIFICATES"
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def access_flags(command: F) -> F:
+    """The flags of every command that asks a hub or a registry: endpoint, redirect_hosts, token_file, pull_secrets."""
+    for add in reversed(_FLAGS):  # as a stack of decorators would: the first is shown first
+        command = add(command)
+    return command
+
+
+_FLAGS = (
+    flag("--endpoint", default=HUB, show_default=True, help="The hub, or the registry, to ask."),
+    flag(
+        "--redirect-host",
+        "redirect_hosts",
+        multiple=True,
+        help="A host that the endpoint may redirect to; `*.` stands for any name below. Repeatable. "
+        f"[default: {', '.join(HUB_REDIRECT_HOSTS)} for {HUB}, else none]",
+    ),
+    flag("--token-file", type=_FILE, help="File with the hub's token. [default: the variable HF_TOKEN]"),
+    flag(
+        "--pull-secret",
+        "pull_secrets",
+        type=_FILE,
+        multiple=True,
+        help="File of registry credentials (.dockerconfigjson). Repeatable; the first that knows the registry counts.",
+    ),
+)
 
 
 def read_access(endpoint: str, *, redirect_hosts: tuple[str, ...], token_file: Path | None, kind: SourceKind) -> Access:

@@ -8,9 +8,8 @@ import click
 
 from embedding_model.cache.layout import CacheVerify
 from embedding_model.refusal import Refusal, Unavailable
-from embedding_model.sources.access import HUB_REDIRECT_HOSTS
 from embedding_model.sources.download import CONNECTIONS
-from embedding_runtime.commands.endpoint import HUB, read_access
+from embedding_runtime.commands.endpoint import access_flags, read_access
 from embedding_runtime.commands.flags import ValueOf, flag
 from embedding_runtime.fetching import FetchSettings, fetch_model
 from embedding_runtime.served_model import read_resolved
@@ -34,22 +33,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @flag("--folder", type=FOLDER, help="Where a model from a claim, or an image, is mounted.")
 @flag("--work", type=FOLDER, help="Folder for pickles until they are converted.")
-@flag("--endpoint", default=HUB, show_default=True, help="The hub, or the registry, to ask.")
-@flag(
-    "--redirect-host",
-    "redirect_hosts",
-    multiple=True,
-    help="A host that the endpoint may redirect to; `*.` stands for any name below. Repeatable. "
-    f"[default: {', '.join(HUB_REDIRECT_HOSTS)} for {HUB}, else none]",
-)
-@flag("--token-file", type=FILE, help="File with the hub's token. [default: the variable HF_TOKEN]")
-@flag(
-    "--pull-secret",
-    "pull_secrets",
-    type=FILE,
-    multiple=True,
-    help="File of registry credentials (.dockerconfigjson). Repeatable; the first that knows the registry counts.",
-)
+@access_flags
 @flag(
     "--connections",
     default=CONNECTIONS,

@@ -10,15 +10,13 @@ from pydantic import ValidationError
 
 from embedding_model.refusal import Unavailable
 from embedding_model.resolved import Declared, Document, Origin
-from embedding_model.sources.access import HUB_REDIRECT_HOSTS
-from embedding_runtime.commands.endpoint import HUB, read_access
+from embedding_runtime.commands.endpoint import access_flags, read_access
 from embedding_runtime.commands.flags import ValueOf, flag
 from embedding_runtime.resolving import ConversionPolicy, ResolveSettings, resolve_model
 from embedding_runtime.settings import ANY_ADDRESS
 from embedding_runtime.termination import report_failure
 
 FOLDER = click.Path(path_type=Path)
-FILE = click.Path(dir_okay=False, path_type=Path)
 D = TypeVar("D", bound=Document)
 
 
@@ -35,22 +33,7 @@ D = TypeVar("D", bound=Document)
 @flag("--folder", type=FOLDER, help="Where the model's claim or image is mounted.")
 @flag("--work", type=FOLDER, help="Folder for an image that is pulled, and for pickles while they are converted.")
 @flag("--cache", type=FOLDER, help="Volume that pods share: what was converted goes to its embedding-operator-v1.")
-@flag("--endpoint", default=HUB, show_default=True, help="The hub, or the registry, to ask.")
-@flag(
-    "--redirect-host",
-    "redirect_hosts",
-    multiple=True,
-    help="A host that the endpoint may redirect to; `*.` stands for any name below. Repeatable. "
-    f"[default: {', '.join(HUB_REDIRECT_HOSTS)} for {HUB}, else none]",
-)
-@flag("--token-file", type=FILE, help="File with the hub's token. [default: the variable HF_TOKEN]")
-@flag(
-    "--pull-secret",
-    "pull_secrets",
-    type=FILE,
-    multiple=True,
-    help="File of registry credentials (.dockerconfigjson). Repeatable; the first that knows the registry counts.",
-)
+@access_flags
 @flag("--keys", type=click.Path(path_type=Path), help="Folder with issuer, jwks.json and subject: who may read it.")
 @flag("--host", default=ANY_ADDRESS, show_default=True, help="Address to listen on; :: takes IPv4 too.")
 @flag("--private-port", default=8081, show_default=True, type=click.IntRange(min=0, max=65535))

@@ -60,6 +60,8 @@ def up() -> None:
 
 def down() -> None:
     """Remove address, bridge, routes and kube-proxy's tables, and give the kernel settings back."""
+    for port in _bridge_ports():
+        succeeds(["ip", "link", "delete", port])
     succeeds(["ip", "link", "delete", layout.BRIDGE])
     succeeds(["ip", "route", "delete", layout.SERVICE_CIDR, "dev", "lo"])
     if _kube_proxy_has_run():
@@ -73,6 +75,16 @@ def down() -> None:
         for name, value in json.loads(_SAVED_SETTINGS.read_text()).items():
             (Path("/proc/sys") / name).write_text(value)
         _SAVED_SETTINGS.unlink()
+
+
+def _bridge_ports() -> list[str]:
+    """The pods' interfaces on this machine.
+
+    The kernel takes one away with its pod's network namespace, which a connection that was cut off can keep for
+    minutes.
+    """
+    folder = Path("/sys/class/net") / layout.BRIDGE / "brif"
+    return sorted(port.name for port in folder.iterdir()) if folder.is_dir() else []
 
 
 def _kube_proxy_has_run() -> bool:

@@ -61,11 +61,15 @@ def unmount_all() -> None:
 
 
 def mounts() -> list[str]:
-    """Mount points below our folders: pods' volumes, root file systems, and network namespaces."""
+    """Mount points below our folders: pods' volumes, root file systems, and network namespaces.
+
+    Not those of image builds, which may run beside an `up` that clears up after a crash.
+    """
     found = []
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         target = line.split()[4].encode().decode("unicode_escape")
-        if any(Path(target).is_relative_to(folder) for folder in (layout.RUN, layout.CACHE)):
+        is_ours = any(Path(target).is_relative_to(folder) for folder in (layout.RUN, layout.CACHE))
+        if is_ours and not Path(target).is_relative_to(layout.BUILDAH_ROOT):
             found.append(target)
     return found
 

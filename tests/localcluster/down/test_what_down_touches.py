@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import cgroups, layout, network, node
+from localcluster import cgroups, layout, network, node, teardown
 from localcluster.errors import ClusterError
 from localcluster.hub import daemon
 from localcluster.local import LocalMode
@@ -42,6 +42,21 @@ def note_container(name: str, *cgroup_paths: Path) -> None:
     folder.mkdir(parents=True)
     state = {"id": name, "cgroup_paths": {str(number): str(path) for number, path in enumerate(cgroup_paths)}}
     (folder / "state.json").write_text(json.dumps(state))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_mounts_of_an_image_build_are_not_the_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make demo` builds images while `up` clears away what a crash left behind."""
+    monkeypatch.setattr(layout, "BUILDAH_ROOT", layout.CACHE / "buildah")
+    pod, build = layout.CACHE / "cluster" / "pod", layout.BUILDAH_ROOT / "overlay" / "merged"
+    try:
+        for folder in (pod, build):
+            folder.mkdir(parents=True)
+            subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
+        assert teardown.mounts() == [str(pod)]
+    finally:
+        for folder in (pod, build):
+            subprocess.run(["umount", str(folder)], check=False)
 
 
 def test_processes_of_another_kubernetes_are_not_ours(machine: Path) -> None:

@@ -1,6 +1,7 @@
 """The admission policies that are offered to administrators do what they say, on a real API server."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,6 @@ def test_only_secrets_of_the_agreed_name_can_be_named(server: PrivateApiServer) 
 
 def wait_until_in_force(server: PrivateApiServer) -> None:
     """A policy takes a moment to reach the API server's own cache."""
-    import time
-
     deadline = time.monotonic() + 60
     while is_accepted(server, secret="database"):
         assert time.monotonic() < deadline, "the policy is not in force"

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.sources.gguf import SUFFIX as GGUF_SUFFIX
 from embedding_model.sources.gguf import read_gguf_head
-from embedding_model.sources.source import ListedFile, Source
+from embedding_model.sources.source import Source
 
 _READABLE = frozenset({".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".pkl"})
 _OPENVINO = "openvino_"  # its weights end in .bin as well, and are no pickle
@@ -27,26 +27,26 @@ _OTHERS = {
 def check_formats(source: Source) -> None:
     """Raises Refusal(UNSUPPORTED_FORMAT) where all weights are in a format that is not served, INVALID_FILE for a GGUF
     file that is none."""
-    by_suffix: dict[str, ListedFile] = {}
+    by_suffix: dict[str, str] = {}
     for file in source.files():
         path = PurePosixPath(file.path)
         kind = _OPENVINO if path.name.startswith(_OPENVINO) else path.suffix.lower()
-        by_suffix.setdefault(kind, file)
+        by_suffix.setdefault(kind, file.path)
     if _READABLE & set(by_suffix):
         return
     found = by_suffix.get(GGUF_SUFFIX)
     if found is not None:
-        head = read_gguf_head(source, path=found.path)
-        known = f", sha256 {found.sha256}" if found.sha256 else ""  # a folder's would have to be read whole
+        head = read_gguf_head(source, path=found)
         raise Refusal(
             Reason.UNSUPPORTED_FORMAT,
-            f"{found.path} is recognised as GGUF (version {head.version}, {head.tensors} tensors{known}), which is not "
-            "served yet; use the repository that it was made from, with safetensors weights",
+            f"{found} is recognised as GGUF (version {head.version}, {head.tensors} tensors, sha256 "
+            f"{source.hash(found).sha256}), which is not served yet; use the repository that it was made from, with "
+            "safetensors weights",
         )
     suffix = next((suffix for suffix in _OTHERS if suffix in by_suffix), None)
     if suffix is not None:
         raise Refusal(
             Reason.UNSUPPORTED_FORMAT,
-            f"the weights are there as {_OTHERS[suffix]} only ({by_suffix[suffix].path}); expected safetensors: use "
+            f"the weights are there as {_OTHERS[suffix]} only ({by_suffix[suffix]}); expected safetensors: use "
             "the repository that they were made from, or save the model with save_pretrained",
         )

@@ -69,8 +69,11 @@ class Generation:
         return [pod for pod in self.ended if _has_inputs(pod, inputs)]
 
     def is_rolled_out(self, *, replicas: int) -> bool:
-        """Whether exactly `replicas` pods exist, all of the present template, all ready."""
-        if not self.is_observed or self.replicas != replicas:
+        """Whether exactly `replicas` pods exist, all of the present template, all ready.
+
+        The Deployment's status may tell of a ready pod before the pod itself does: both have to.
+        """
+        if not self.is_observed or self.replicas != replicas or len(self.ready_pods) < replicas:
             return False
         counts = [int(self.status.get(name, 0)) for name in ("replicas", "updatedReplicas", "readyReplicas")]
         return counts == [replicas] * 3

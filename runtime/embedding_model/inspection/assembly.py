@@ -105,7 +105,8 @@ def assemble(reading: Reading, *, decision: Decision, values: TaskValues) -> Ins
 def _describe_architecture(reading: Reading, *, architecture: str) -> Evidence:
     config = reading.config
     names = [escape(name[:80]) for name in config.texts("architectures")[:4] if name != architecture]
-    known = reading.identified.overruled
+    chosen = f"{architecture} ("  # the body is one of the losers to a head in the weights that this task leaves unused
+    known = [item for item in reading.identified.overruled if not item.startswith(chosen)]
     lost = [f"{name} ({config.path} architectures)" for name in names if not any(name in item for item in known)]
     return Evidence(
         field="architecture",

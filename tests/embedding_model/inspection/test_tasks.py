@@ -315,3 +315,10 @@ def test_gguf_is_recognised_and_not_served_yet() -> None:
     assert "version 1" in refuse({"model.gguf": struct.pack("<4sIQQ", b"GGUF", 1, 2, 5) + bytes(500)}).message
     assert refuse({"model.gguf": head}).reason is Reason.INVALID_FILE  # cut
     assert refuse({"model.gguf": b"<html>"}).reason is Reason.INVALID_FILE
+
+
+def test_the_class_that_is_chosen_did_not_lose_to_a_head_that_is_left_unused() -> None:
+    files = catalogue("cointegrated/rubert-tiny2")
+    files["config.json"] = json_file({**json.loads(files["config.json"]), "architectures": ["BertModel"]})
+    said = evidence(inspect(MemorySource(files)), field="architecture")
+    assert (said.value, said.overruled) == ("BertModel", ())

@@ -96,14 +96,22 @@ def deploy(running: Mapping[str, Any], live_cluster: LiveCluster, namespace: str
     return apply
 
 
-def restarts(live_cluster: LiveCluster, namespace: str) -> list[int]:
-    """Restarts of each pod that is ready."""
-    return [
-        status["restartCount"]
-        for pod in live_cluster.list("pod", namespace=namespace)
-        for status in pod["status"].get("containerStatuses", ())
-        if status["ready"]
-    ]
+def wait_for_restarted_pods(live_cluster: LiveCluster, namespace: str) -> None:
+    """Until both pods have been restarted and are ready. A kubelet that is busy may need more than one restart."""
+
+    def container_statuses() -> list[Mapping[str, Any]]:
+        pods = live_cluster.list("pod", namespace=namespace)
+        return [status for pod in pods for status in pod["status"].get("containerStatuses", ())]
+
+    def recovered() -> bool:
+        return [status["ready"] and status["restartCount"] >= 1 for status in container_statuses()] == [True, True]
+
+    try:
+        live_cluster.wait_for("two restarted pods that are ready", recovered, seconds=240)
+    except AssertionError as error:
+        error.add_note(json.dumps(container_statuses(), indent=1))
+        error.add_note(live_cluster.kubectl("get", "events", "-n", namespace, "--sort-by=.lastTimestamp"))
+        raise
 
 
 def test_up_on_a_running_cluster_starts_nothing(running: Mapping[str, Any]) -> None:
@@ -135,11 +143,7 @@ def test_everything_killed_at_once_comes_back_with_its_objects_and_pods(
     kill(*(pid for pid in pids().values() if pid), *teardown.shim_pids(), *cgroups.pids())
     assert teardown.mounts(), "the crash left no mounts behind: it was none"
     cluster("up")
-
-    def recovered() -> bool:
-        return restarts(live_cluster, namespace) == [1, 1]
-
-    live_cluster.wait_for("two restarted pods that are ready", recovered, seconds=120)
+    wait_for_restarted_pods(live_cluster, namespace)
     assert {pod["metadata"]["uid"] for pod in live_cluster.list("pod", namespace=namespace)} == pods
     address = live_cluster.list("pod", namespace=namespace)[0]["status"]["podIP"]
     host_fetch = ["curl", "--silent", "--fail", "--max-time", "5", f"http://{address}:8080/"]
@@ -155,7 +159,7 @@ def test_containerd_killed_alone_does_not_leave_two_sets_of_pods(
     old_shims = teardown.shim_pids()
     kill(victim)
     cluster("up")
-    live_cluster.wait_for("two ready pods", lambda: restarts(live_cluster, namespace) == [1, 1], seconds=120)
+    wait_for_restarted_pods(live_cluster, namespace)
     assert not [pid for pid in old_shims if start_time(pid)]
 
 

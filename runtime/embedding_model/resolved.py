@@ -223,9 +223,9 @@ class Weights(Document):
 class Inspection(Document):
     """What the model's own files say it is.
 
-    Embedding: `pooling`, `normalize` (whether the pipeline ends in L2 normalisation), `modules`, prompts and
-    `matryoshka_dimensions`. Reranking: `scoring` and `activation`. Classification: `labels` (by index) and
-    `activation`. Sparse: `sparse`. What does not belong to the task is None or empty.
+    Embedding: `pooling`, `normalize` (whether the pipeline ends in L2 normalisation), `modules`, prompts,
+    `matryoshka_dimensions` and `layer_norm_before_cut`. Reranking: `scoring` and `activation`. Classification:
+    `labels` (by index) and `activation`. Sparse: `sparse`. What does not belong to the task is None or empty.
     `architecture` is the class that is loaded, `family` the name of its `inspection.families` entry.
     `dimensions` is the width of the final vector (after Dense modules, before any Matryoshka cut; the vocabulary of a
     sparse model). `max_input_tokens` counts special tokens; `positions` is how many the weights can number at most.
@@ -246,6 +246,7 @@ class Inspection(Document):
     modules: tuple[HeadModule, ...] = ()
     dimensions: int | None = Field(default=None, ge=1)
     matryoshka_dimensions: tuple[int, ...] = ()
+    layer_norm_before_cut: bool = False
     max_input_tokens: int = Field(ge=1)
     positions: int = Field(ge=1)
     truncation_side: Side = Side.RIGHT
@@ -265,23 +266,38 @@ class Inspection(Document):
     evidence: tuple[Evidence, ...] = ()
 
 
-class Serving(Document):
-    """What is served: every value that defines the vector space, overrides applied.
+class Quantization(StrEnum):
+    """What the weights of the linear layers are stored as while the model runs; activations stay as they are."""
 
-    `dimensions` is what a request without its own `dimensions` gets; `model_dimensions` the width before the cut.
+    NONE = "None"
+    INT8 = "Int8"
+    INT4 = "Int4"
+
+
+class Serving(Document):
+    """What is served: every value that defines the answers, overrides applied.
+
+    Embedding: `pooling`, `normalize`, `dimensions` (what a request without its own gets), `model_dimensions` (the width
+    before the cut), `layer_norm_before_cut` (of Matryoshka models that were trained so). Sparse: `dimensions` is the
+    vocabulary. Reranking: `activation`, and `instruction` where a template has a place for one. Classification:
+    `activation`. What does not belong to the task is None.
     """
 
     task: Task
-    pooling: Pooling
-    include_prompt: bool
-    normalize: bool
-    dimensions: int = Field(ge=1)
-    model_dimensions: int = Field(ge=1)
+    pooling: Pooling | None = None
+    include_prompt: bool = True
+    normalize: bool | None = None
+    dimensions: int | None = Field(default=None, ge=1)
+    model_dimensions: int | None = Field(default=None, ge=1)
+    layer_norm_before_cut: bool = False
     max_input_tokens: int = Field(ge=1)
     lowercase: bool
     truncation_side: Side = Side.RIGHT
     prompts: tuple[Prompt, ...] = ()
     default_prompt: str | None = None
+    activation: Activation | None = None
+    instruction: str | None = None
+    quantization: Quantization = Quantization.NONE
 
     def prompt(self, name: str) -> Prompt | None:
         return next((prompt for prompt in self.prompts if prompt.name == name), None)

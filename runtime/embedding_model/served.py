@@ -1,12 +1,24 @@
 """Whether this version's runtime serves a model that inspection has understood."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
+from embedding_model.inspection.families import FAMILIES
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.resolved import Inspection, Pooling, Task
+from embedding_model.resolved import Inspection, Quantization, Task
 
-# Families whose forward pass the runtime has, by their name in `inspection.families`.
-FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "mpnet", "distilbert"})
+_EVERY_TASK = frozenset(Task)
+_PAIRS = frozenset({Task.EMBEDDING, Task.RERANKING, Task.CLASSIFICATION})
+
+# What the runtime has a forward pass for, by the family's name in `inspection.families`. A test holds it to the
+# runtime's own table.
+SERVED: Mapping[str, frozenset[Task]] = {
+    "bert": _EVERY_TASK,
+    "roberta": _EVERY_TASK,
+    "xlm-roberta": _EVERY_TASK,
+    "camembert": _EVERY_TASK,
+    "mpnet": _PAIRS,
+    "distilbert": _EVERY_TASK,
+}
 
 _NAMES = {
     Task.EMBEDDING: "an embedding model",
@@ -16,31 +28,26 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True)
-class Embedder:
-    """The parts of an inspection that every dense embedder has."""
-
-    pooling: Pooling
-    normalize: bool
-    dimensions: int
-
-
-def require_served(inspection: Inspection) -> Embedder:
+def require_served(inspection: Inspection) -> None:
     """Raises Refusal(UNSUPPORTED_ARCHITECTURE) for what is understood but not served by this version."""
+    if inspection.task in SERVED.get(inspection.family, frozenset()):
+        return
     what = f"this is {_NAMES[inspection.task]} ({inspection.architecture})"
-    if inspection.task is not Task.EMBEDDING:
-        raise Refusal(Reason.UNSUPPORTED_ARCHITECTURE, f"{what}; this version serves embedding models only")
-    if inspection.family not in FAMILIES:
+    families = sorted(family for family, tasks in SERVED.items() if inspection.task in tasks)
+    raise Refusal(
+        Reason.UNSUPPORTED_ARCHITECTURE,
+        f"{what}; of this task this version serves the families {', '.join(families)}",
+    )
+
+
+def require_quantized(inspection: Inspection, *, quantization: Quantization) -> None:
+    """Raises Refusal(INVALID_OVERRIDE) where the runtime does not quantise: only language models as embedders are."""
+    if quantization is Quantization.NONE:
+        return
+    if inspection.task is not Task.EMBEDDING or not FAMILIES[inspection.family].is_decoder:
         raise Refusal(
-            Reason.UNSUPPORTED_ARCHITECTURE,
-            f"{what}; the embedding models that this version serves are of the families {', '.join(sorted(FAMILIES))}",
+            Reason.INVALID_OVERRIDE,
+            f"runtime.quantization is {quantization}, which is for embedding models made of a language model (Qwen3, "
+            f"Llama, Mistral, Gemma ...); this is {_NAMES[inspection.task]} ({inspection.architecture}): leave it out",
+            field="runtime.quantization",
         )
-    if inspection.modules:
-        raise Refusal(
-            Reason.UNSUPPORTED_ARCHITECTURE,
-            f"{what} with the module {inspection.modules[0].kind} after pooling, which this version does not serve; "
-            "without it every vector would be wrong",
-        )
-    if inspection.pooling is None or inspection.normalize is None or inspection.dimensions is None:
-        raise ValueError("the inspection of an embedding model has pooling, normalize and dimensions")
-    return Embedder(pooling=inspection.pooling, normalize=inspection.normalize, dimensions=inspection.dimensions)

@@ -5,18 +5,29 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.resolved import Evidence, Inspection, Pooling, Prompt, Serving, Side
-from embedding_model.served import Embedder, require_served
+from embedding_model.resolved import (
+    Activation,
+    Evidence,
+    Inspection,
+    Pooling,
+    Prompt,
+    Quantization,
+    Serving,
+    Side,
+    Task,
+)
+from embedding_model.served import require_quantized, require_served
 
 _SPEC = "spec"  # the `file` of evidence that the user wrote
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overrides:
-    """The part of `spec.embedding` that is set. None keeps what the model's own files say.
+    """The part of `spec.embedding` and `spec.reranking` that is set. None keeps what the model's own files say.
 
     `prompts` replaces the model's prompts as a whole; none at all also takes its default prompt away.
-    `default_prompt` names one of the prompts in force.
+    `default_prompt` names one of the prompts in force. `instruction` goes into a reranker's template in place of the
+    one that the template has by itself. `quantization` is `spec.runtime.quantization`.
     """
 
     pooling: Pooling | None = None
@@ -26,31 +37,41 @@ class Overrides:
     truncation: Side | None = None
     prompts: tuple[Prompt, ...] | None = None
     default_prompt: str | None = None
+    instruction: str | None = None
+    activation: Activation | None = None
+    quantization: Quantization = Quantization.NONE
 
 
 def apply_overrides(inspection: Inspection, *, overrides: Overrides) -> tuple[Serving, tuple[Evidence, ...]]:
     """The values that are served, and one Evidence for each override (`file` is "spec", `key` the spec field).
 
-    Raises Refusal(INVALID_OVERRIDE), `field` naming the spec field, for dimensions outside 1 to the model's own, more
-    input tokens than the weights have positions, prompts with the same name, and a default prompt that does not exist;
-    Refusal(UNSUPPORTED_ARCHITECTURE) for what this version does not serve.
+    Raises Refusal(INVALID_OVERRIDE), `field` naming the spec field, for a value of another task than the model's,
+    dimensions outside 1 to the model's own, more input tokens than the weights have positions, prompts with the same
+    name, a default prompt that does not exist, an instruction where there is no place for it, and a quantisation of
+    what cannot be quantised; Refusal(UNSUPPORTED_ARCHITECTURE) for what this version does not serve.
     """
-    embedder = require_served(inspection)
+    require_served(inspection)
+    require_quantized(inspection, quantization=overrides.quantization)
+    _require_task(inspection, overrides=overrides)
     prompts = _choose_prompts(inspection, overrides=overrides)
     serving = Serving(
         task=inspection.task,
-        pooling=embedder.pooling if overrides.pooling is None else overrides.pooling,
+        pooling=inspection.pooling if overrides.pooling is None else overrides.pooling,
         include_prompt=inspection.include_prompt,
-        normalize=embedder.normalize if overrides.normalize is None else overrides.normalize,
-        dimensions=_choose_dimensions(embedder.dimensions, overrides=overrides),
-        model_dimensions=embedder.dimensions,
+        normalize=inspection.normalize if overrides.normalize is None else overrides.normalize,
+        dimensions=_choose_dimensions(inspection.dimensions, overrides=overrides),
+        model_dimensions=inspection.dimensions,
+        layer_norm_before_cut=inspection.layer_norm_before_cut,
         max_input_tokens=_choose_max_input_tokens(inspection, overrides=overrides),
         lowercase=inspection.lowercase,
         truncation_side=inspection.truncation_side if overrides.truncation is None else overrides.truncation,
         prompts=prompts,
         default_prompt=_choose_default_prompt(inspection, overrides=overrides, prompts=prompts),
+        activation=inspection.activation if overrides.activation is None else overrides.activation,
+        instruction=overrides.instruction,
+        quantization=overrides.quantization,
     )
-    return serving, _collect_evidence(inspection, overrides=overrides, serving=serving, embedder=embedder)
+    return serving, _collect_evidence(inspection, overrides=overrides, serving=serving)
 
 
 def overrule_pooling(inspection: Inspection, *, pooling: Pooling) -> Inspection:
@@ -71,8 +92,35 @@ def overrule_pooling(inspection: Inspection, *, pooling: Pooling) -> Inspection:
     return inspection.model_copy(update={"pooling": pooling, "evidence": tuple(kept)})
 
 
-def _choose_dimensions(own: int, *, overrides: Overrides) -> int:
-    if overrides.dimensions is None:
+_OF_EMBEDDERS = ("pooling", "normalize", "dimensions")
+_OF_RERANKERS = ("instruction", "activation")
+
+
+def _require_task(inspection: Inspection, *, overrides: Overrides) -> None:
+    """Raises Refusal for an override that the model's task has no use for."""
+    task = inspection.task
+    wrong = [
+        f"{section}.{name}"
+        for section, names, owner in (
+            ("embedding", _OF_EMBEDDERS, Task.EMBEDDING),
+            ("reranking", _OF_RERANKERS, Task.RERANKING),
+        )
+        for name in names
+        if task is not owner and getattr(overrides, name) is not None
+    ]
+    if wrong:
+        _refuse(wrong[0], f"{wrong[0]} is set, but this is a model for {task}, which has none: leave it out")
+    template = inspection.scoring.template if inspection.scoring else None
+    if overrides.instruction is not None and template is None:
+        _refuse(
+            "reranking.instruction",
+            "reranking.instruction is set, but this reranker takes a query and a document and has no place for an "
+            "instruction: leave it out",
+        )
+
+
+def _choose_dimensions(own: int | None, *, overrides: Overrides) -> int | None:
+    if overrides.dimensions is None or own is None:
         return own
     if not 1 <= overrides.dimensions <= own:
         _refuse(
@@ -135,20 +183,18 @@ def _choose_default_prompt(inspection: Inspection, *, overrides: Overrides, prom
     return own
 
 
-def _collect_evidence(
-    inspection: Inspection, *, overrides: Overrides, serving: Serving, embedder: Embedder
-) -> tuple[Evidence, ...]:
+def _collect_evidence(inspection: Inspection, *, overrides: Overrides, serving: Serving) -> tuple[Evidence, ...]:
     collected: list[Evidence] = []
 
-    def record(field: str, *, value: str, own: str, note: str | None = None) -> None:
-        key = f"embedding.{field}"
+    def record(field: str, *, value: str, own: str, note: str | None = None, section: str = "embedding") -> None:
+        key = f"{section}.{field}"
         overruled = () if own == value else (_describe(inspection, field=field, own=own),)
         collected.append(Evidence(field=field, value=value, file=_SPEC, key=key, note=note, overruled=overruled))
 
     if overrides.pooling is not None:
-        record("pooling", value=overrides.pooling, own=embedder.pooling)
+        record("pooling", value=overrides.pooling, own=str(inspection.pooling))
     if overrides.normalize is not None:
-        record("normalize", value=_word(overrides.normalize), own=_word(embedder.normalize))
+        record("normalize", value=_word(overrides.normalize), own=_word(bool(inspection.normalize)))
     if overrides.dimensions is not None:
         record(
             "dimensions",
@@ -164,6 +210,13 @@ def _collect_evidence(
         record("prompts", value=_names(overrides.prompts), own=_names(inspection.prompts))
     if serving.default_prompt != inspection.default_prompt or overrides.default_prompt is not None:
         record("defaultPrompt", value=serving.default_prompt or "none", own=inspection.default_prompt or "none")
+    if overrides.activation is not None:
+        record("activation", value=overrides.activation, own=str(inspection.activation), section="reranking")
+    if overrides.instruction is not None:
+        record("instruction", value="set", own="the template's own", section="reranking")
+    if overrides.quantization is not Quantization.NONE:
+        note = "the weights of linear layers are rounded: vectors are near those of the model, not equal to them"
+        record("quantization", value=overrides.quantization, own="None", note=note, section="runtime")
     return tuple(collected)
 
 

@@ -3,6 +3,7 @@
 RequestError
 ├── InvalidRequest      the request itself is wrong; `param` names the field
 ├── UnknownModel        the model name is not served here
+├── WrongTask           the model is for another task than the path
 ├── UnknownRoute        no such path
 ├── MethodNotAllowed    the path exists, the method does not
 ├── BodyTooLarge        over the body limit
@@ -31,6 +32,10 @@ class InvalidRequest(RequestError):
 
 
 class UnknownModel(RequestError):
+    pass
+
+
+class WrongTask(RequestError):
     pass
 
 

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import orjson
 
+from embedding_model.inspection.families import FAMILIES
 from embedding_model.refusal import Refusal, Unavailable
-from embedding_model.resolved import ResolvedModel
+from embedding_model.resolved import Inspection, ResolvedModel
 from embedding_model.sources.listing import CONFIG_LIMIT, missing_file
 from embedding_model.sources.reading import open_regular
 from embedding_model.sources.selection import CONFIG_FILE
 from embedding_runtime.backends.backend import Backend
-from embedding_runtime.core.tokenizer import load_tokenizer
+from embedding_runtime.core.input_tokenizers import load_tokenizer
 from embedding_runtime.core.tokenizing import Tokenizer
 from embedding_runtime.cpu import count_cpus
 from embedding_runtime.files import Place, cache_place, files_in, folder_place, read_files
@@ -43,14 +44,14 @@ def load_model(settings: ServeSettings) -> LoadedModel:
     steps = _Steps()
     imports = _Imports()
     resolved, place = _find(settings)
-    folder = resolved.inspection.folder
-    imports.start(lambda: _config_path(resolved, place=place), family=resolved.inspection.family)
+    imports.start(lambda: _config_path(resolved, place=place), inspection=resolved.inspection)
     model = name_model(resolved, served_names=settings.served_names)
     steps.done("resolve")
     cpus = count_cpus()
-    files = files_in(read_files(place, manifest=resolved.manifest, threads=cpus), folder=folder)
+    files = read_files(place, manifest=resolved.manifest, threads=cpus)
     steps.done("read")
-    tokenizer = load_tokenizer(files, serving=model.serving, family=resolved.inspection.family)
+    own = files_in(files, folder=resolved.inspection.folder)
+    tokenizer = load_tokenizer(own, inspection=resolved.inspection, serving=model.serving)
     steps.done("tokenizer")
     imports.wait()
     steps.done("import")
@@ -101,9 +102,9 @@ class _Imports:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
-    def start(self, config: Callable[[], Path], *, family: str) -> None:
+    def start(self, config: Callable[[], Path], *, inspection: Inspection) -> None:
         """`config` finds the model's configuration; it may raise Refusal and Unavailable."""
-        self._thread = threading.Thread(target=self._run, args=(config, family), name="imports", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(config, inspection), name="imports", daemon=True)
         self._thread.start()
 
     def wait(self) -> None:
@@ -112,17 +113,19 @@ class _Imports:
         if self._error is not None:
             raise self._error
 
-    def _run(self, config: Callable[[], Path], family: str) -> None:
+    def _run(self, config: Callable[[], Path], inspection: Inspection) -> None:
         try:
             import embedding_runtime.backends.torch_backend  # noqa: F401
-            from embedding_runtime.architectures.encoder import needs_transformers
-            from embedding_runtime.architectures.families import find_class, import_classes
+            from embedding_runtime.architectures.families import find_architecture
+            from embedding_runtime.architectures.network import head_of, is_native
 
             # Read here without its hash, only to know what to import; what is built is decided by the checked file.
             with open_regular(config()) as file:
                 data = file.read(CONFIG_LIMIT)
-            if needs_transformers(orjson.loads(data)):
-                import_classes(find_class(family))
+            architecture, head = find_architecture(inspection.family), head_of(inspection)
+            if head is not None or not is_native(architecture, config=orjson.loads(data)):
+                architecture.import_config()
+                architecture.import_class(FAMILIES[inspection.family].classes[head])
         except (OSError, ValueError, Refusal, Unavailable):
             pass  # a broken file is reported by the step that reads it for good
         except BaseException as error:

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from embedding_model.resolved import Task
 from embedding_runtime.backends.workers import WorkerPool
 from embedding_runtime.core.admission import Admission
 from embedding_runtime.core.engine import Engine
+from embedding_runtime.core.inputs import Pair, Text
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.core.queue import TokenQueue
 from embedding_runtime.core.telemetry import Telemetry
@@ -44,7 +46,6 @@ async def open_model(settings: ServeSettings, *, load: Load, telemetry: Telemetr
             vocabulary_size=found.backend.vocabulary_size,
             side=found.model.serving.truncation_side,
         ),
-        serving=found.model.serving,
         queue=queue,
         admission=Admission(max_queue_tokens=settings.max_queue_tokens, workers=found.workers),
         telemetry=telemetry,
@@ -60,6 +61,8 @@ async def open_model(settings: ServeSettings, *, load: Load, telemetry: Telemetr
 
 
 def _largest_batch(loaded: LoadedModel) -> Sequence[Tokens]:
-    """As many texts of the maximum length as fit a batch: what memory must hold, before the first request comes."""
-    [filler] = loaded.tokenizer.encode(["warm " * loaded.tokenizer.max_tokens])
+    """As many inputs of the maximum length as fit a batch: what memory must hold, before the first request comes."""
+    words = "warm " * loaded.tokenizer.max_tokens
+    scores = loaded.model.serving.task is Task.RERANKING
+    [filler] = loaded.tokenizer.encode([Pair("warm", words) if scores else Text(words)])
     return [filler] * max(1, loaded.max_batch_tokens // len(filler.ids))

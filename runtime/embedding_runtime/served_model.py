@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from embedding_model.inspection import inspect
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.resolved import Origin, Prompt, ResolvedModel, Serving, SourceKind
+from embedding_model.resolved import Declared, Origin, Prompt, ResolvedModel, Serving, SourceKind
 from embedding_model.serving import Overrides, apply_overrides
 from embedding_model.sources.folder import FolderSource
 from embedding_model.sources.manifest import build_manifest
@@ -56,12 +56,14 @@ def read_resolved(path: Path) -> ResolvedModel:
         ) from error
 
 
-def resolve_folder(folder: Path) -> ResolvedModel:
-    """Inspect a folder and hash its files; serve what they say. Raises Refusal."""
+def resolve_folder(
+    folder: Path, *, declared: Declared | None = None, overrides: Overrides | None = None
+) -> ResolvedModel:
+    """Inspect a folder and hash its files; serve what they say, or what is asked for. Raises Refusal."""
     source = FolderSource(folder, origin=Origin(kind=SourceKind.FOLDER, path=str(folder)))
-    inspection = inspect(source)
+    inspection = inspect(source, declared=declared)
     manifest = build_manifest(source, paths=select(source))
-    serving, _ = apply_overrides(inspection, overrides=Overrides())
+    serving, _ = apply_overrides(inspection, overrides=overrides or Overrides())
     return ResolvedModel(
         origin=source.origin,
         manifest=manifest,

@@ -24,6 +24,8 @@ from embedding_model.resolved import (
     Weights,
 )
 from embedding_runtime.backends.fake import FakeBackend
+from embedding_runtime.core.embedding import Embeddings, embed
+from embedding_runtime.core.inputs import Input, Pair
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.core.telemetry import Silent
 from embedding_runtime.core.tokenizing import Tokenizer
@@ -47,12 +49,24 @@ class WordTokenizer:
     def __init__(self, *, max_tokens: int = 512) -> None:
         self.max_tokens = max_tokens
 
-    def encode(self, texts: Sequence[str], *, prompt: str = "") -> list[Tokens]:
-        return [self._encode(prompt + text) for text in texts]
+    def encode(self, inputs: Sequence[Input]) -> list[Tokens]:
+        return [self._encode(read(item)) for item in inputs]
 
     def _encode(self, text: str) -> Tokens:
         ids = [zlib.crc32(word.encode()) for word in text.split()]
         return Tokens(ids=ids[: self.max_tokens], truncated=len(ids) > self.max_tokens)
+
+
+def read(item: Input) -> str:
+    """All of an input's text."""
+    return f"{item.query} {item.document}" if isinstance(item, Pair) else item.prompt + item.text
+
+
+async def embed_texts(
+    opened: Opened, texts: Sequence[str], *, prompt: Prompt | None = None, dimensions: int | None = None
+) -> Embeddings:
+    loaded = opened.loaded
+    return await embed(loaded.engine, texts, serving=loaded.model.serving, prompt=prompt, dimensions=dimensions)
 
 
 def resolved_model(**serving: Any) -> ResolvedModel:

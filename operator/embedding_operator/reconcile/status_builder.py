@@ -88,7 +88,7 @@ def _describe_model(snapshot: Snapshot, *, judgement: Judgement) -> ModelStatus 
         requested=origin.requested,
         manifest=f"sha256:{digest}",
         weights=WeightsStatus(format=weights.format, bytes=weights.bytes, files=weights.files),
-        pooling=serving.pooling.value,
+        pooling=serving.pooling.value if serving.pooling else None,
         normalize=serving.normalize,
         dimensions=serving.dimensions,
         max_input_tokens=serving.max_input_tokens,

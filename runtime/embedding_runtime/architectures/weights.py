@@ -7,7 +7,8 @@ import orjson
 import torch
 from torch import nn
 
-from embedding_model.inspection.families import Family, canonical_names
+from embedding_model.inspection.families import Blueprint, Family, canonical_names
+from embedding_model.inspection.families.heads import Head
 from embedding_model.inspection.families.table import is_buffer
 from embedding_model.inspection.tensors import LENGTH_BYTES, parse_header, read_header_length
 from embedding_model.refusal import Reason, Refusal
@@ -78,22 +79,29 @@ def _parse(path: str, *, data: bytearray) -> Iterator[tuple[str, torch.Tensor]]:
             )
 
 
-def assign(model: nn.Module, *, tensors: dict[str, torch.Tensor], family: Family) -> None:
+def assign(
+    model: nn.Module, *, tensors: dict[str, torch.Tensor], family: Family, blueprint: Blueprint, head: Head | None
+) -> None:
     """Put the tensors into the model in place of its parameters, under the names that inspection knows them by.
 
     Raises Refusal: INCOMPLETE_WEIGHTS for a parameter without a tensor (it would be random), UNEXPECTED_WEIGHTS for a
     tensor that belongs nowhere, INVALID_FILE for a wrong shape.
     """
     named = {known: tensors[name] for name, known in canonical_names(tensors, family=family).items()}
-    wanted = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    for name, twin in {**blueprint.tied, **(blueprint.heads[head].tied if head else {})}.items():
+        if name not in named and twin in named:
+            named[name] = named[twin]
+    own = {name: _without_prefix(name, model=model) for name, _ in model.named_parameters(remove_duplicate=False)}
+    wanted = {own[name]: tuple(parameter.shape) for name, parameter in model.named_parameters(remove_duplicate=False)}
     missing = sorted(wanted.keys() - named.keys())
     if missing:
         raise Refusal(
             Reason.INCOMPLETE_WEIGHTS,
             f"The weights lack {_list(missing)} of {type(model).__name__}; those layers would be random.",
         )
+    known = {*wanted, *(name for other in blueprint.heads.values() for name in other.tensors)}
     unexpected = sorted(
-        name for name in named.keys() - wanted.keys() if not name.startswith(family.unused) and not is_buffer(name)
+        name for name in named.keys() - known if not name.startswith(family.unused) and not is_buffer(name)
     )
     if unexpected:
         raise Refusal(
@@ -107,7 +115,13 @@ def assign(model: nn.Module, *, tensors: dict[str, torch.Tensor], family: Family
             raise Refusal(
                 Reason.INVALID_FILE, f"{name} should have the shape {list(shape)} by config.json; the file has {found}."
             )
-    model.load_state_dict({name: named[name] for name in wanted}, strict=False, assign=True)
+    model.load_state_dict({name: named[known] for name, known in own.items()}, strict=False, assign=True)
+
+
+def _without_prefix(name: str, *, model: nn.Module) -> str:
+    """The name that inspection has for a parameter: without what a class with a head puts before its body's names."""
+    prefix = getattr(model, "base_model_prefix", "")
+    return name.removeprefix(f"{prefix}.") if prefix else name
 
 
 def _list(names: list[str]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from embedding_runtime.core.jobs import Tokens, Vectors
+from embedding_runtime.core.jobs import Output, Tokens
 
 
 class Backend(Protocol):
@@ -27,5 +27,5 @@ class Backend(Protocol):
     def prepare_thread(self) -> None:
         """Called once in every worker thread before its first batch."""
 
-    def embed(self, batch: Sequence[Tokens]) -> Vectors:
-        """Pooled vectors, float32 [len(batch), model dimensions], neither cut nor normalised."""
+    def compute(self, batch: Sequence[Tokens]) -> Sequence[Output]:
+        """What the model says of each input, in their order."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from embedding_runtime.core.jobs import Tokens, Vectors
+from embedding_runtime.core.jobs import Output, Tokens, Vectors
 
 
 class FakeBackend:
@@ -31,12 +31,12 @@ class FakeBackend:
     def prepare_thread(self) -> None:
         pass
 
-    def embed(self, batch: Sequence[Tokens]) -> Vectors:
+    def compute(self, batch: Sequence[Tokens]) -> list[Output]:
         with self._lock:
             self.batches.append([len(tokens.ids) for tokens in batch])
         if self.before is not None:
             self.before(batch)
-        return np.stack([vector_of(tokens.ids, dimensions=self.dimensions) for tokens in batch])
+        return [Output(dense=vector_of(tokens.ids, dimensions=self.dimensions)) for tokens in batch]
 
 
 def vector_of(ids: Sequence[int], *, dimensions: int) -> Vectors:

@@ -1,37 +1,36 @@
 """torch on a CPU or a CUDA device."""
 
 from collections.abc import Sequence
-from typing import cast
 
-import orjson
 import torch
 
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Inspection, Serving
-from embedding_runtime.architectures.encoder import CONFIG, Encoder, load_encoder
-from embedding_runtime.core.jobs import Tokens, Vectors
-from embedding_runtime.files import Files
+from embedding_runtime.architectures.models import Model, load_model
+from embedding_runtime.architectures.network import read_config
+from embedding_runtime.core.jobs import Output, Tokens
+from embedding_runtime.files import Files, files_in
 from embedding_runtime.settings import Device, Dtype
 
 _DTYPES = {Dtype.FLOAT32: torch.float32, Dtype.BFLOAT16: torch.bfloat16, Dtype.FLOAT16: torch.float16}
 
 
 class TorchBackend:
-    """One encoder, shared by all workers: weights are read only."""
+    """One model, shared by all workers: weights are read only."""
 
-    def __init__(self, encoder: Encoder, *, device: torch.device, dtype: Dtype, vocabulary_size: int | None) -> None:
-        self._encoder = encoder
+    def __init__(self, model: Model, *, device: torch.device, dtype: Dtype, vocabulary_size: int | None) -> None:
+        self._model = model
         self.device = device.type
         self.dtype = dtype.value
-        self.path = encoder.name
+        self.path = model.name
         self.vocabulary_size = vocabulary_size
 
     def prepare_thread(self) -> None:
         # One thread per batch: threads that share each product wait for the slowest at a hundred barriers a batch.
         torch.set_num_threads(1)
 
-    def embed(self, batch: Sequence[Tokens]) -> Vectors:
-        return cast(Vectors, self._encoder.embed(batch).cpu().numpy())
+    def compute(self, batch: Sequence[Tokens]) -> Sequence[Output]:
+        return self._model.compute(batch)
 
 
 def pick_device(wanted: Device) -> torch.device:
@@ -53,13 +52,22 @@ def pick_device(wanted: Device) -> torch.device:
 def load_backend(
     files: Files, *, inspection: Inspection, serving: Serving, device: torch.device, dtype: Dtype
 ) -> TorchBackend:
-    """Raises Refusal for a model that cannot be loaded exactly as its files say."""
+    """`files` are all files of the model. Raises Refusal for a model that cannot be loaded exactly as they say, and
+    INVALID_OVERRIDE for a dtype that is known to give wrong numbers with its family.
+    """
     chosen = Dtype.FLOAT32 if dtype is Dtype.AUTO else dtype
+    if chosen.value in inspection.avoid_dtypes:
+        raise Refusal(
+            Reason.INVALID_OVERRIDE,
+            f"{chosen.value} is known to give wrong numbers with the family {inspection.family}: set runtime.dtype to "
+            "Auto, Float32 or BFloat16.",
+            field="runtime.dtype",
+        )
     if device.type == "cuda":
         # TF32 would change the numbers without a word; float32 means float32.
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
-    encoder = load_encoder(files, inspection=inspection, serving=serving, device=device, dtype=_DTYPES[chosen])
+    model = load_model(files, inspection=inspection, serving=serving, device=device, dtype=_DTYPES[chosen])
     # The weights were checked against this number: the table of embeddings has as many rows.
-    vocabulary_size = orjson.loads(files[CONFIG]).get("vocab_size")
-    return TorchBackend(encoder, device=device, dtype=chosen, vocabulary_size=vocabulary_size)
+    vocabulary_size = read_config(files_in(files, folder=inspection.folder)).get("vocab_size")
+    return TorchBackend(model, device=device, dtype=chosen, vocabulary_size=vocabulary_size)

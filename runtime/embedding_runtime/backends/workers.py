@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from embedding_runtime.backends.backend import Backend
-from embedding_runtime.core.jobs import Item, Tokens, Vectors
+from embedding_runtime.core.jobs import Item, Output, Tokens
 from embedding_runtime.core.queue import TokenQueue
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ ATTEMPTS = 2
 class Outcome(Protocol):
     """Where finished batches go. Called from worker threads."""
 
-    def computed(self, items: Sequence[Item], *, vectors: Vectors, seconds: float) -> None: ...
+    def computed(self, items: Sequence[Item], *, outputs: Sequence[Output], seconds: float) -> None: ...
 
     def failed(self, items: Sequence[Item], *, error: Exception) -> None: ...
 
@@ -84,7 +84,7 @@ class WorkerPool:
     def _warm_up(self, batch: Sequence[Tokens], *, ready: threading.Barrier, failures: list[Exception]) -> bool:
         try:
             self._backend.prepare_thread()
-            self._backend.embed(batch)
+            self._backend.compute(batch)
         except Exception as error:
             failures.append(error)
         ready.wait()
@@ -98,11 +98,11 @@ class WorkerPool:
             started = self._clock()
             self._busy_since[number] = started
             try:
-                vectors = self._backend.embed([item.tokens for item in items])
+                outputs = self._backend.compute([item.tokens for item in items])
             except Exception as error:
                 failure = error
             else:
-                self._outcome.computed(items, vectors=vectors, seconds=self._clock() - started)
+                self._outcome.computed(items, outputs=outputs, seconds=self._clock() - started)
                 continue
             finally:
                 del self._busy_since[number]
@@ -127,7 +127,7 @@ class WorkerPool:
         self._busy_since[number] = self._clock()
         try:
             self._backend.prepare_thread()
-            self._backend.embed(self._known_good)
+            self._backend.compute(self._known_good)
             return True
         except Exception as error:
             failure = error

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from embedding_runtime.core.inputs import Input
 from embedding_runtime.errors import Overloaded
 
 # English text has about four bytes a token; the estimate only has to be of the right size until it is corrected.
@@ -21,8 +22,8 @@ UNMEASURED_TOKENS_PER_SECOND = 2000.0  # of one worker until the first batch is 
 SMOOTHING = 0.2
 
 
-def estimate_tokens(texts: Sequence[str], *, max_input_tokens: int) -> int:
-    return sum(min(len(text) // BYTES_PER_TOKEN + SPECIAL_TOKENS, max_input_tokens) for text in texts)
+def estimate_tokens(inputs: Sequence[Input], *, max_input_tokens: int) -> int:
+    return sum(min(item.characters // BYTES_PER_TOKEN + SPECIAL_TOKENS, max_input_tokens) for item in inputs)
 
 
 class Admission:

@@ -1,4 +1,4 @@
-"""The path of a request through the core: admit, tokenise, queue, wait, cut and normalise."""
+"""The path of a request through the core: admit, tokenise, queue, wait."""
 
 import asyncio
 import contextlib
@@ -6,24 +6,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from embedding_model.resolved import Prompt, Serving
 from embedding_runtime.core.admission import Admission, estimate_tokens
-from embedding_runtime.core.jobs import Item, Job, Tokens, Vectors
+from embedding_runtime.core.inputs import Input
+from embedding_runtime.core.jobs import Item, Job, Output, Tokens
 from embedding_runtime.core.queue import TokenQueue
 from embedding_runtime.core.telemetry import Telemetry
 from embedding_runtime.core.tokenizing import TokenizerThreads
-from embedding_runtime.core.vectors import finish
 from embedding_runtime.errors import DeadlineExceeded, InferenceFailed, InvalidRequest
-
-# Values (texts times dimensions) beyond which cutting and normalising leaves the event loop.
-INLINE_VALUES = 131_072
 
 
 @dataclass(frozen=True)
-class Embeddings:
-    """`vectors` is float32 [texts, dimensions]; `tokens` counts special tokens and the prompt, after truncation."""
+class Computed:
+    """`outputs`: one per input, in their order; `tokens` counts special tokens, prompts and templates."""
 
-    vectors: Vectors
+    outputs: Sequence[Output]
     tokens: int
     truncated: int
 
@@ -35,7 +31,6 @@ class Engine:
         self,
         *,
         tokenizer: TokenizerThreads,
-        serving: Serving,
         queue: TokenQueue,
         admission: Admission,
         telemetry: Telemetry,
@@ -46,37 +41,34 @@ class Engine:
         self.queue = queue
         self.admission = admission
         self._tokenizer = tokenizer
-        self._serving = serving
         self._telemetry = telemetry
         self._timeout = timeout_seconds
         self._clock = clock
         self._max_inputs = max_inputs
         self._loop = asyncio.get_running_loop()
 
-    async def embed(
-        self, texts: Sequence[str], *, prompt: Prompt | None, dimensions: int | None = None, ahead: bool = False
-    ) -> Embeddings:
-        """Vectors of `texts`, in their order.
+    async def compute(self, inputs: Sequence[Input], *, ahead: bool = False) -> Computed:
+        """What the model says of each input.
 
-        `dimensions` None: as served. `ahead`, for golden cases: before everybody who waits, never refused for a full
-        queue and without a deadline, for how busy a pod is says nothing about its vectors. Cancelling it frees what has
-        not been computed yet. Raises RequestError.
+        `ahead`, for golden cases: before everybody who waits, never refused for a full queue and without a deadline,
+        for how busy a pod is says nothing about its answers. Cancelling it frees what has not been computed yet. Raises
+        RequestError.
         """
-        if len(texts) > self._max_inputs:
+        if len(inputs) > self._max_inputs:
             raise InvalidRequest(
-                f"At most {self._max_inputs} inputs in one request, {len(texts)} came. Send them in several requests.",
+                f"At most {self._max_inputs} inputs in one request, {len(inputs)} came. Send them in several requests.",
                 param="input",
             )
-        estimate = estimate_tokens(texts, max_input_tokens=self._tokenizer.max_tokens)
+        estimate = estimate_tokens(inputs, max_input_tokens=self._tokenizer.max_tokens)
         with self.admission.admit(estimate, always=ahead) as ticket:
             try:
                 async with asyncio.timeout(None if ahead else self._timeout):
                     started = self._clock()
-                    tokens = await self._tokenizer.encode(texts, prompt=prompt.text if prompt else "")
+                    tokens = await self._tokenizer.encode(inputs)
                     total = sum(len(text.ids) for text in tokens)
                     ticket.correct(total)
                     queued = self._clock()
-                    pooled = await self._compute(tokens, ahead=ahead)
+                    outputs = await self._compute(tokens, ahead=ahead)
             except TimeoutError:
                 self._telemetry.job_dropped()
                 raise DeadlineExceeded(
@@ -86,21 +78,20 @@ class Engine:
             except asyncio.CancelledError:
                 self._telemetry.job_dropped()
                 raise
-            vectors = await self._finish(pooled, dimensions=dimensions or self._serving.dimensions)
         truncated = sum(text.truncated for text in tokens)
         self._telemetry.job_done(
-            texts=len(texts),
+            texts=len(inputs),
             tokens=total,
             truncated=truncated,
             tokenize_seconds=queued - started,
             wait_seconds=self._clock() - queued,
         )
-        return Embeddings(vectors=vectors, tokens=total, truncated=truncated)
+        return Computed(outputs=outputs, tokens=total, truncated=truncated)
 
     def close(self) -> None:
         self._tokenizer.close()
 
-    async def _compute(self, tokens: Sequence[Tokens], *, ahead: bool) -> Vectors:
+    async def _compute(self, tokens: Sequence[Tokens], *, ahead: bool) -> list[Output]:
         job = Job.create(tokens, loop=self._loop)
         self.queue.put(job.items, ahead=ahead)
         try:
@@ -110,16 +101,10 @@ class Engine:
             if job.remaining:
                 self.queue.discard(job.items)
 
-    async def _finish(self, pooled: Vectors, *, dimensions: int) -> Vectors:
-        def work() -> Vectors:
-            return finish(pooled, dimensions=dimensions, normalize=self._serving.normalize)
-
-        return work() if pooled.size <= INLINE_VALUES else await asyncio.to_thread(work)
-
     # Called from worker threads (backends.workers.Outcome): one hop to the event loop per batch.
 
-    def computed(self, items: Sequence[Item], *, vectors: Vectors, seconds: float) -> None:
-        self._hand_over(lambda: self._deliver(items, vectors, seconds))
+    def computed(self, items: Sequence[Item], *, outputs: Sequence[Output], seconds: float) -> None:
+        self._hand_over(lambda: self._deliver(items, outputs, seconds))
 
     def failed(self, items: Sequence[Item], *, error: Exception) -> None:
         self._hand_over(lambda: self._fail(items, error))
@@ -131,12 +116,9 @@ class Engine:
         with contextlib.suppress(RuntimeError):  # the loop is closed: a batch outlived the process's drain
             self._loop.call_soon_threadsafe(deliver)
 
-    def _deliver(self, items: Sequence[Item], vectors: Vectors, seconds: float) -> None:
-        rows: dict[Job, list[int]] = {}
-        for row, item in enumerate(items):
-            rows.setdefault(item.job, []).append(row)
-        for job, own in rows.items():
-            job.accept([items[row] for row in own], rows=vectors[own])
+    def _deliver(self, items: Sequence[Item], outputs: Sequence[Output], seconds: float) -> None:
+        for item, output in zip(items, outputs, strict=True):
+            item.job.accept(item, output=output)
         tokens = sum(item.length for item in items)
         padded = max(item.length for item in items) * len(items)
         self.admission.measure(tokens=tokens, seconds=seconds)

@@ -1,8 +1,9 @@
-"""A request inside the core: a job with one item per text."""
+"""A request inside the core: a job with one item per input."""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -10,21 +11,56 @@ import numpy.typing as npt
 Vectors = npt.NDArray[np.float32]
 
 
+class Part(StrEnum):
+    """A part of what a model says of an input. Most models have the first alone."""
+
+    DENSE = "dense"
+    SPARSE = "sparse"
+    TOKEN_VECTORS = "token_vectors"  # noqa: S105 - a vector for each token, not a secret
+
+
+DENSE = frozenset({Part.DENSE})
+
+
 @dataclass(frozen=True)
 class Tokens:
-    """One text as the model sees it: ids with special tokens, already cut to the model's maximum length.
+    """One input as the model sees it: ids with special tokens, already cut to the model's maximum length.
 
-    `prompt_length` is the number of leading tokens that belong to the prompt (0 without one).
+    `type_ids` tell the two texts of a pair apart (None: all are of type 0). `prompt_length` is the number of leading
+    tokens that belong to the prompt (0 without one). `wants` is what has to be computed.
     """
 
     ids: Sequence[int]
+    type_ids: Sequence[int] | None = None
     prompt_length: int = 0
     truncated: bool = False
+    wants: frozenset[Part] = DENSE
+
+
+@dataclass(frozen=True)
+class SparseVector:
+    """Weights of some tokens of the vocabulary: `indices` int32 [n], ascending; `values` float32 [n], above 0."""
+
+    indices: npt.NDArray[np.int32]
+    values: Vectors
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the model says of one input: the parts that were wanted and that it has.
+
+    `dense` is float32 [width]: an embedder's vector, neither cut nor normalised, or the logits of a reranker or
+    classifier, before the activation. `token_vectors` is float32 [tokens, width].
+    """
+
+    dense: Vectors | None = None
+    sparse: SparseVector | None = None
+    token_vectors: Vectors | None = None
 
 
 @dataclass(eq=False)
 class Item:
-    """One text of a job, waiting for or in a batch."""
+    """One input of a job, waiting for or in a batch."""
 
     tokens: Tokens
     job: "Job"
@@ -38,11 +74,11 @@ class Item:
 
 @dataclass(eq=False)
 class Job:
-    """All texts of one request. Workers read `abandoned`; everything else is touched on the event loop only."""
+    """All inputs of one request. Workers read `abandoned`; everything else is touched on the event loop only."""
 
-    future: "asyncio.Future[Vectors]"
+    future: "asyncio.Future[list[Output]]"
     items: list[Item] = field(default_factory=list)
-    vectors: Vectors | None = None
+    outputs: list[Output] = field(default_factory=list)  # one per item; empty ones until they are computed
     remaining: int = 0
     abandoned: bool = False  # the client went away or the deadline passed: costs no more compute
 
@@ -50,18 +86,17 @@ class Job:
     def create(cls, tokens: Sequence[Tokens], *, loop: asyncio.AbstractEventLoop) -> "Job":
         job = cls(future=loop.create_future(), remaining=len(tokens))
         job.items = [Item(tokens=text, job=job, index=index) for index, text in enumerate(tokens)]
+        job.outputs = [_NOTHING] * len(tokens)
         return job
 
-    def accept(self, items: Sequence[Item], *, rows: Vectors) -> None:
-        """Take the vectors of some of the items; the last ones complete the future."""
+    def accept(self, item: Item, *, output: Output) -> None:
+        """Take what was computed for one of the items; the last one completes the future."""
         if self.future.done():
             return
-        if self.vectors is None:
-            self.vectors = np.empty((len(self.items), rows.shape[1]), dtype=np.float32)
-        self.vectors[[item.index for item in items]] = rows
-        self.remaining -= len(items)
+        self.outputs[item.index] = output
+        self.remaining -= 1
         if self.remaining == 0:
-            self.future.set_result(self.vectors)
+            self.future.set_result(self.outputs)
 
     def fail(self, error: Exception) -> None:
         self.abandoned = True
@@ -70,3 +105,6 @@ class Job:
 
     def __repr__(self) -> str:  # never the texts
         return f"Job(items={len(self.items)}, remaining={self.remaining}, abandoned={self.abandoned})"
+
+
+_NOTHING = Output()

@@ -20,6 +20,7 @@ from embedding_model.tokenizer_files import (
     choose_tokenizer_file,
     read_vocabulary,
 )
+from embedding_runtime.core.inputs import Input, Text
 from embedding_runtime.core.jobs import Tokens
 
 
@@ -43,14 +44,20 @@ class TextTokenizer:
     def max_tokens(self) -> int:
         return self._max_tokens
 
-    def encode(self, texts: Sequence[str], *, prompt: str = "") -> list[Tokens]:
-        """Token ids of each text with the prompt before it. `prompt` is one of the model's prompts, or empty."""
-        whole = [prompt + text for text in texts] if prompt else list(texts)
-        encodings = self._backend.encode_batch_fast(whole)
-        length = self._prompt_lengths[prompt] if prompt else 0
+    def encode(self, inputs: Sequence[Input]) -> list[Tokens]:
+        """Token ids of each text with its prompt before it. Raises TypeError for an input that is no Text."""
+        texts = [item for item in inputs if isinstance(item, Text)]
+        if len(texts) != len(inputs):
+            raise TypeError("this tokenizer takes single texts")
+        encodings = self._backend.encode_batch_fast([item.prompt + item.text for item in texts])
         return [
-            Tokens(ids=encoding.ids, prompt_length=length, truncated=bool(encoding.overflowing))
-            for encoding in encodings
+            Tokens(
+                ids=encoding.ids,
+                prompt_length=self._prompt_lengths[item.prompt] if item.prompt else 0,
+                truncated=bool(encoding.overflowing),
+                wants=item.wants,
+            )
+            for item, encoding in zip(texts, encodings, strict=True)
         ]
 
     def _measure(self, prompt: str) -> int:
@@ -61,7 +68,7 @@ class TextTokenizer:
         return len(ids) - 1 if ids and ids[-1] in self._special_ids else len(ids)
 
 
-def load_tokenizer(files: Mapping[str, bytes | bytearray], *, serving: Serving, family: str) -> TextTokenizer:
+def load_text_tokenizer(files: Mapping[str, bytes | bytearray], *, serving: Serving, family: str) -> TextTokenizer:
     """From tokenizer.json; from vocab.txt where the family's rules are known. `files` are the transformer's own.
 
     Raises Refusal(MISSING_FILE) without either, Refusal(INVALID_FILE) when the file cannot be read.

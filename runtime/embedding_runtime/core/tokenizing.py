@@ -1,4 +1,4 @@
-"""Texts to tokens in threads, in pieces that bound how much memory that takes at once.
+"""Inputs to tokens in threads, in pieces that bound how much memory that takes at once.
 
 A tokenizer needs some hundred bytes for each character of what it is given, also for what it cuts off in the end. So a
 very long text is cut before: far behind what the model reads, which leaves the tokens as they are.
@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from embedding_model.resolved import Side
+from embedding_runtime.core.inputs import Input
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.errors import InvalidRequest, UnknownToken
 
@@ -17,18 +18,17 @@ from embedding_runtime.errors import InvalidRequest, UnknownToken
 CHUNK_TEXTS = 64
 CHUNK_CHARACTERS = 65_536
 
-# How far from the limit a cut may be to fall between two words. What is longer without a space is no word.
-LONGEST_WORD = 1024
-
 # However low the limit is set, a text is never cut to less than this for each token that the model takes.
 CHARACTERS_PER_TOKEN = 32
 
 
 class Tokenizer(Protocol):
+    """Of one model: it takes the kinds of input that the model's task has."""
+
     @property
     def max_tokens(self) -> int: ...
 
-    def encode(self, texts: Sequence[str], *, prompt: str = "") -> list[Tokens]: ...
+    def encode(self, inputs: Sequence[Input]) -> list[Tokens]: ...
 
 
 class TokenizerThreads:
@@ -55,24 +55,23 @@ class TokenizerThreads:
     def max_tokens(self) -> int:
         return self._tokenizer.max_tokens
 
-    async def encode(self, texts: Sequence[str], *, prompt: str) -> list[Tokens]:
-        """Tokens of each text.
+    async def encode(self, inputs: Sequence[Input]) -> list[Tokens]:
+        """Tokens of each input.
 
-        Raises InvalidRequest for a text without any and for one that cannot be cut safely, UnknownToken.
+        Raises InvalidRequest for an input without any and for one that cannot be cut safely, UnknownToken.
         """
         loop = asyncio.get_running_loop()
-        chunks = split(texts)
         encoded = await asyncio.gather(
-            *(loop.run_in_executor(self._threads, self._encode, chunk, prompt) for chunk in chunks)
+            *(loop.run_in_executor(self._threads, self._encode, chunk) for chunk in split(inputs))
         )
         tokens = [text for chunk in encoded for text in chunk]
         for index, text in enumerate(tokens):
             if not text.ids:
                 raise InvalidRequest(f"Input {index} holds no token for this model; leave it out.", param="input")
-            if len(texts[index]) > self._max_characters and not text.truncated:
+            if inputs[index].characters > self._max_characters and not text.truncated:
                 raise InvalidRequest(
-                    f"Input {index} has {len(texts[index])} characters. {self._max_characters} are read, and they do "
-                    f"not fill the {self.max_tokens} tokens that the model takes. Send a shorter text.",
+                    f"Input {index} has {inputs[index].characters} characters. {self._max_characters} are read, and "
+                    f"they do not fill the {self.max_tokens} tokens that the model takes. Send a shorter text.",
                     param="input",
                 )
         return tokens
@@ -80,9 +79,8 @@ class TokenizerThreads:
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _encode(self, texts: Sequence[str], prompt: str) -> list[Tokens]:
-        short = [cut(text, limit=self._max_characters, side=self._side) for text in texts]
-        tokens = self._tokenizer.encode(short, prompt=prompt)
+    def _encode(self, inputs: Sequence[Input]) -> list[Tokens]:
+        tokens = self._tokenizer.encode([item.cut(limit=self._max_characters, side=self._side) for item in inputs])
         size = self._vocabulary_size
         if size is not None and any(max(text.ids, default=0) >= size for text in tokens):
             raise UnknownToken(
@@ -92,25 +90,11 @@ class TokenizerThreads:
         return tokens
 
 
-def split(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Pieces of CHUNK_TEXTS texts or fewer, that end with the text that reaches CHUNK_CHARACTERS."""
+def split(inputs: Sequence[Input]) -> Iterator[Sequence[Input]]:
+    """Pieces of CHUNK_TEXTS inputs or fewer, that end with the one that reaches CHUNK_CHARACTERS."""
     start = characters = 0
-    for end, text in enumerate(texts, start=1):
-        characters += len(text)
-        if end - start == CHUNK_TEXTS or characters >= CHUNK_CHARACTERS or end == len(texts):
-            yield texts[start:end]
+    for end, item in enumerate(inputs, start=1):
+        characters += item.characters
+        if end - start == CHUNK_TEXTS or characters >= CHUNK_CHARACTERS or end == len(inputs):
+            yield inputs[start:end]
             start, characters = end, 0
-
-
-def cut(text: str, *, limit: int, side: Side) -> str:
-    """At most `limit` characters: the first, or the last where the model keeps those. Cut before a space if possible.
-
-    Words are tokenised each by itself, so a cut before a space changes no token of the words that stay.
-    """
-    if len(text) <= limit:
-        return text
-    if side is Side.LEFT:
-        space = text.find(" ", len(text) - limit, len(text) - limit + LONGEST_WORD)
-        return text[space if space >= 0 else len(text) - limit :]
-    space = text.rfind(" ", max(0, limit - LONGEST_WORD), limit + 1)
-    return text[: space if space > 0 else limit]

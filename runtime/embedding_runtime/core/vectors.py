@@ -2,25 +2,36 @@
 
 import numpy as np
 
+from embedding_model.resolved import Serving
 from embedding_runtime.core.jobs import Vectors
 from embedding_runtime.errors import NonFiniteOutput
 
 SMALLEST_NORM = 1e-12  # torch.nn.functional.normalize's eps: a zero vector stays zero
+LAYER_NORM_EPSILON = 1e-5  # torch.nn.functional.layer_norm's default
 
 
-def finish(pooled: Vectors, *, dimensions: int, normalize: bool) -> Vectors:
-    """Cut to the first `dimensions` columns, then normalise (Matryoshka's order). float32 [n, dimensions].
+def finish(pooled: Vectors, *, serving: Serving, dimensions: int | None = None) -> Vectors:
+    """Cut to the first `dimensions` columns (None: as served), then normalise: Matryoshka's order. float32 [n, d].
 
-    Normalising the full vector first would change nothing: the cut vector is normalised again anyway.
-    Raises NonFiniteOutput for NaN or infinity anywhere in the pooled vectors.
+    Normalising the full vector first would change nothing: the cut vector is normalised again anyway. A model that was
+    trained with a layer norm before the cut gets it (without weights, over the full vector). Raises NonFiniteOutput for
+    NaN or infinity anywhere in the pooled vectors.
     """
     if not np.isfinite(pooled).all():
         raise NonFiniteOutput(
             "The model answered with NaN or infinity for one of the inputs. Nothing wrong is returned instead; "
             "if it happens with half precision, serve with dtype float32."
         )
-    cut = pooled[:, :dimensions]
-    if not normalize:
+    if serving.layer_norm_before_cut:
+        pooled = _layer_norm(pooled)
+    cut = pooled[:, : dimensions or serving.dimensions]
+    if not serving.normalize:
         return np.ascontiguousarray(cut)
     norms = np.linalg.norm(cut, axis=1, keepdims=True)
     return np.asarray(cut / np.maximum(norms, SMALLEST_NORM), dtype=np.float32)
+
+
+def _layer_norm(vectors: Vectors) -> Vectors:
+    centred = vectors - vectors.mean(axis=1, keepdims=True)
+    deviation = np.sqrt((centred**2).mean(axis=1, keepdims=True) + LAYER_NORM_EPSILON)
+    return np.asarray(centred / deviation, dtype=np.float32)

@@ -5,12 +5,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from embedding_model import ports
-from embedding_model.resolved import Prompt
+from embedding_model.resolved import Prompt, Task
 from embedding_runtime.core.engine import Engine
-from embedding_runtime.errors import InvalidRequest, SpaceMismatch, UnknownModel
+from embedding_runtime.errors import InvalidRequest, SpaceMismatch, UnknownModel, WrongTask
 from embedding_runtime.http.errors import ErrorBody
 from embedding_runtime.http.messages import Request, Response
 from embedding_runtime.served_model import ServedModel
+
+# Where each task is asked for, as messages name it.
+PATHS: Mapping[Task, tuple[str, ...]] = {
+    Task.EMBEDDING: ("POST /v1/embeddings",),
+    Task.RERANKING: ("POST /rerank",),
+    Task.CLASSIFICATION: ("POST /predict",),
+    Task.SPARSE: ("POST /embed_sparse",),
+}
 
 PIN = ports.SPACE_HEADER.encode()
 
@@ -49,14 +57,22 @@ class Call:
             raise UnknownModel(f"The model does not exist here. Served: {known}.", param="model")
         return model.names[name] if self.prompt is None else model.serving.prompt(self.prompt)
 
+    def require_task(self, *tasks: Task) -> None:
+        """Raises WrongTask when the model is for none of the tasks of this path."""
+        own = self.loaded.model.serving.task
+        if own not in tasks:
+            paths = " or ".join(PATHS[own])
+            raise WrongTask(f"This path is for models of {' or '.join(tasks)}; this one is for {own}: ask {paths}.")
+
     def check_dimensions(self, dimensions: int | None) -> str:
         """The suffix of the space header when a request asks for its own dimensions. Raises InvalidRequest."""
         serving = self.loaded.model.serving
         if dimensions is None or dimensions == serving.dimensions:
             return ""
-        if not 1 <= dimensions <= serving.model_dimensions:
+        own = serving.model_dimensions or 0
+        if not 1 <= dimensions <= own:
             raise InvalidRequest(
-                f"dimensions: from 1 to {serving.model_dimensions}, the model's own, expected; {dimensions} came.",
+                f"dimensions: from 1 to {own}, the model's own, expected; {dimensions} came.",
                 param="dimensions",
             )
         return f";dims={dimensions}"

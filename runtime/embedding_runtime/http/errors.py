@@ -22,6 +22,7 @@ class Row:
 TABLE: dict[type[RequestError], Row] = {
     errors.InvalidRequest: Row(400, "invalid_request_error"),
     errors.UnknownModel: Row(404, "invalid_request_error", "model_not_found"),
+    errors.WrongTask: Row(400, "invalid_request_error", "wrong_task"),
     errors.UnknownRoute: Row(404, "invalid_request_error", "unknown_url"),
     errors.MethodNotAllowed: Row(405, "invalid_request_error", "method_not_allowed"),
     errors.SpaceMismatch: Row(412, "precondition_failed_error", "space_mismatch", retry=False),

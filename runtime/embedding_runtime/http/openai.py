@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from embedding_runtime.core.engine import Embeddings
+from embedding_model.resolved import Task
+from embedding_runtime.core.embedding import Embeddings, embed
 from embedding_runtime.core.jobs import Vectors
 from embedding_runtime.errors import InvalidRequest, RequestError
 from embedding_runtime.http.dialect import Call, Dialect
@@ -69,12 +70,18 @@ def parse_request(document: dict[str, Any]) -> EmbeddingsRequest:
 
 
 async def create_embeddings(call: Call) -> Response:
+    call.require_task(Task.EMBEDDING)
     asked = parse_request(call.request.parse_json())
     prompt = call.choose_prompt(asked.model)
     suffix = call.check_dimensions(asked.dimensions)
     call.check_pin(suffix)
-    found = await call.loaded.engine.embed(
-        asked.input, prompt=prompt, dimensions=asked.dimensions, ahead=call.is_golden_case
+    found = await embed(
+        call.loaded.engine,
+        asked.input,
+        serving=call.loaded.model.serving,
+        prompt=prompt,
+        dimensions=asked.dimensions,
+        ahead=call.is_golden_case,
     )
 
     def encode() -> Response:

@@ -3,6 +3,7 @@
 import pytest
 
 from embedding_runtime.core.admission import Admission, estimate_tokens
+from embedding_runtime.core.inputs import Text
 from embedding_runtime.errors import Overloaded
 
 
@@ -68,4 +69,4 @@ def test_what_may_not_be_refused_is_still_counted() -> None:
 
 
 def test_no_text_is_estimated_above_the_models_maximum() -> None:
-    assert estimate_tokens(["x" * 100_000, "hello"], max_input_tokens=256) == 256 + 3
+    assert estimate_tokens([Text("x" * 100_000), Text("hello")], max_input_tokens=256) == 256 + 3

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from runtime_under_test import DIMENSIONS, PROMPTS, WordTokenizer, opened_model, settings, until
+from runtime_under_test import DIMENSIONS, PROMPTS, WordTokenizer, embed_texts, opened_model, settings, until
 
 from embedding_runtime.backends.fake import FakeBackend, vector_of
-from embedding_runtime.core.jobs import Tokens
+from embedding_runtime.core.inputs import Text
+from embedding_runtime.core.jobs import Output, Tokens
 from embedding_runtime.core.telemetry import Silent
 from embedding_runtime.errors import DeadlineExceeded, InferenceFailed, InvalidRequest, NonFiniteOutput
 
 
 def expected(text: str) -> np.ndarray:
-    [tokens] = WordTokenizer().encode([text])
+    [tokens] = WordTokenizer().encode([Text(text)])
     vector = vector_of(tokens.ids, dimensions=DIMENSIONS)
     return vector / np.linalg.norm(vector)
 
@@ -35,7 +36,7 @@ class Gate:
 async def test_vectors_come_in_the_order_of_the_texts_however_they_were_batched() -> None:
     texts = [f"word {'long ' * (index % 7 * 10)}{index}" for index in range(100)]
     async with opened_model(FakeBackend(), workers=3) as opened:
-        found = await opened.loaded.engine.embed(texts, prompt=None)
+        found = await embed_texts(opened, texts)
 
     np.testing.assert_allclose(found.vectors, [expected(text) for text in texts], atol=1e-6)
 
@@ -43,8 +44,7 @@ async def test_vectors_come_in_the_order_of_the_texts_however_they_were_batched(
 async def test_many_requests_at_once_each_get_their_own_vectors() -> None:
     texts = [f"request {index}" for index in range(200)]
     async with opened_model(FakeBackend(), workers=2) as opened:
-        engine = opened.loaded.engine
-        answers = await asyncio.gather(*(engine.embed([text], prompt=None) for text in texts))
+        answers = await asyncio.gather(*(embed_texts(opened, [text]) for text in texts))
 
     for text, answer in zip(texts, answers, strict=True):
         np.testing.assert_allclose(answer.vectors[0], expected(text), atol=1e-6)
@@ -56,9 +56,9 @@ async def test_what_waits_while_a_worker_is_busy_becomes_one_batch() -> None:
     async with opened_model(backend) as opened:
         gate.shut.set()
         engine = opened.loaded.engine
-        first = asyncio.create_task(engine.embed(["first"], prompt=None))
+        first = asyncio.create_task(embed_texts(opened, ["first"]))
         await until(lambda: len(backend.batches) == 1)
-        rest = [asyncio.create_task(engine.embed([f"rest {index}"], prompt=None)) for index in range(10)]
+        rest = [asyncio.create_task(embed_texts(opened, [f"rest {index}"])) for index in range(10)]
         await until(lambda: engine.queue.tokens == 20)
         gate.go.set()
         await asyncio.gather(first, *rest)
@@ -72,15 +72,15 @@ async def test_a_client_that_leaves_costs_no_compute() -> None:
     async with opened_model(backend) as opened:
         gate.shut.set()
         engine = opened.loaded.engine
-        first = asyncio.create_task(engine.embed(["first"], prompt=None))
+        first = asyncio.create_task(embed_texts(opened, ["first"]))
         await until(lambda: len(backend.batches) == 1)
-        leaving = asyncio.create_task(engine.embed(["leaving soon"] * 50, prompt=None))
+        leaving = asyncio.create_task(embed_texts(opened, ["leaving soon"] * 50))
         await until(lambda: engine.queue.tokens == 100)
         leaving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await leaving
         assert engine.queue.tokens == 0
-        staying = asyncio.create_task(engine.embed(["staying here with you"], prompt=None))
+        staying = asyncio.create_task(embed_texts(opened, ["staying here with you"]))
         await until(lambda: engine.queue.tokens == 4)
         gate.go.set()
         await asyncio.gather(first, staying)
@@ -94,7 +94,7 @@ async def test_a_request_beyond_its_deadline_is_answered_so() -> None:
     async with opened_model(FakeBackend(before=gate), serve=settings(request_timeout_seconds=0.05)) as opened:
         gate.shut.set()
         with pytest.raises(DeadlineExceeded) as late:
-            await opened.loaded.engine.embed(["late"], prompt=None)
+            await embed_texts(opened, ["late"])
         gate.go.set()
 
     assert late.value.retry_after == 1
@@ -123,7 +123,7 @@ class Replacements(Silent):
 async def test_a_worker_that_raises_is_replaced_and_its_batch_answered_at_the_second_try() -> None:
     telemetry = Replacements()
     async with opened_model(FakeBackend(before=FailsFor(length=3, times=1)), telemetry=telemetry) as opened:
-        found = await opened.loaded.engine.embed(["three words here"], prompt=None)
+        found = await embed_texts(opened, ["three words here"])
 
     np.testing.assert_allclose(found.vectors[0], expected("three words here"), atol=1e-6)
     assert telemetry.count == 1
@@ -131,10 +131,9 @@ async def test_a_worker_that_raises_is_replaced_and_its_batch_answered_at_the_se
 
 async def test_a_batch_that_fails_twice_is_an_error_and_the_next_request_is_answered() -> None:
     async with opened_model(FakeBackend(before=FailsFor(length=3, times=2))) as opened:
-        engine = opened.loaded.engine
         with pytest.raises(InferenceFailed) as failed:
-            await engine.embed(["three words here"], prompt=None)
-        found = await engine.embed(["fine"], prompt=None)
+            await embed_texts(opened, ["three words here"])
+        found = await embed_texts(opened, ["fine"])
 
     assert "device said no" not in failed.value.message
     assert found.tokens == 1
@@ -146,7 +145,7 @@ async def test_a_worker_that_hangs_is_seen(monkeypatch: pytest.MonkeyPatch) -> N
     async with opened_model(backend, serve=settings(hang_seconds=60)) as opened:
         gate.shut.set()
         now = opened.pool._clock()
-        task = asyncio.create_task(opened.loaded.engine.embed(["slow"], prompt=None))
+        task = asyncio.create_task(embed_texts(opened, ["slow"]))
         await until(lambda: len(backend.batches) == 1)
         assert opened.pool.explain_trouble() == ""
         monkeypatch.setattr(opened.pool, "_clock", lambda: now + 61)
@@ -167,10 +166,10 @@ async def test_a_text_that_makes_a_batch_fail_takes_no_other_request_with_it() -
     async with opened_model(backend, max_batch_tokens=256) as opened:
         gate.shut.set()
         engine = opened.loaded.engine
-        first = asyncio.create_task(engine.embed(["first"], prompt=None))
+        first = asyncio.create_task(embed_texts(opened, ["first"]))
         await until(lambda: len(backend.batches) == 1)
-        others = [asyncio.create_task(engine.embed([f"other {index}"], prompt=None)) for index in range(10)]
-        poison = asyncio.create_task(engine.embed(["three words here"], prompt=None))
+        others = [asyncio.create_task(embed_texts(opened, [f"other {index}"])) for index in range(10)]
+        poison = asyncio.create_task(embed_texts(opened, ["three words here"]))
         await until(lambda: engine.queue.tokens == 23)
         gate.go.set()
         answers = await asyncio.gather(first, *others)
@@ -194,10 +193,10 @@ class BreakingDevice(FakeBackend):
         if self.broken.is_set() and not self.prepares:
             raise RuntimeError("the device is gone")
 
-    def embed(self, batch: Sequence[Tokens]) -> np.ndarray:
+    def compute(self, batch: Sequence[Tokens]) -> list[Output]:
         if self.broken.is_set():
             raise RuntimeError("the device is gone")
-        return super().embed(batch)
+        return super().compute(batch)
 
 
 @pytest.mark.parametrize("prepares", [True, False])
@@ -206,33 +205,32 @@ async def test_a_broken_device_is_seen_and_every_request_fails_at_once(prepares:
     device.prepares = prepares
     async with opened_model(device, workers=2) as opened:
         engine = opened.loaded.engine
-        await engine.embed(["fine"], prompt=None)
+        await embed_texts(opened, ["fine"])
         assert opened.pool.explain_trouble() == ""
         device.broken.set()
         for _ in range(10):
             with pytest.raises(InferenceFailed):
-                await engine.embed(["not any more"], prompt=None)
+                await embed_texts(opened, ["not any more"])
         await until(lambda: opened.pool.explain_trouble().startswith("2 of 2 workers are lost"))
         with pytest.raises(InferenceFailed):
-            await engine.embed(["nor now"], prompt=None)
+            await embed_texts(opened, ["nor now"])
         assert engine.admission.tokens == engine.queue.tokens == 0
 
 
 class Poisoned(FakeBackend):
-    def embed(self, batch: Sequence[Tokens]) -> np.ndarray:
-        vectors = super().embed(batch)
-        for row, tokens in enumerate(batch):
-            if len(tokens.ids) == 3:
-                vectors[row, 1] = np.nan
-        return vectors
+    def compute(self, batch: Sequence[Tokens]) -> list[Output]:
+        outputs = super().compute(batch)
+        for output, tokens in zip(outputs, batch, strict=True):
+            if len(tokens.ids) == 3 and output.dense is not None:
+                output.dense[1] = np.nan
+        return outputs
 
 
 async def test_a_vector_with_nan_is_an_error_for_its_own_request_only() -> None:
     async with opened_model(Poisoned(), max_batch_tokens=64) as opened:
-        engine = opened.loaded.engine
         bad, good = await asyncio.gather(
-            engine.embed(["three words here"], prompt=None),
-            engine.embed(["two words"], prompt=None),
+            embed_texts(opened, ["three words here"]),
+            embed_texts(opened, ["two words"]),
             return_exceptions=True,
         )
 
@@ -243,13 +241,13 @@ async def test_a_vector_with_nan_is_an_error_for_its_own_request_only() -> None:
 async def test_a_text_without_tokens_is_refused_by_its_index() -> None:
     async with opened_model(FakeBackend()) as opened:
         with pytest.raises(InvalidRequest, match="Input 1 holds no token"):
-            await opened.loaded.engine.embed(["one", " "], prompt=None)
+            await embed_texts(opened, ["one", " "])
         assert opened.loaded.engine.admission.tokens == 0
 
 
 async def test_the_prompt_goes_before_every_text_and_counts_as_tokens() -> None:
     async with opened_model(FakeBackend()) as opened:
-        found = await opened.loaded.engine.embed(["hello"], prompt=PROMPTS[0])
+        found = await embed_texts(opened, ["hello"], prompt=PROMPTS[0])
 
     np.testing.assert_allclose(found.vectors[0], expected("query: hello"), atol=1e-6)
     assert found.tokens == 2
@@ -257,7 +255,7 @@ async def test_the_prompt_goes_before_every_text_and_counts_as_tokens() -> None:
 
 async def test_dimensions_cut_first_and_normalise_then() -> None:
     async with opened_model(FakeBackend()) as opened:
-        found = await opened.loaded.engine.embed(["hello"], prompt=None, dimensions=3)
+        found = await embed_texts(opened, ["hello"], dimensions=3)
 
     cut = expected("hello")[:3]
     np.testing.assert_allclose(found.vectors[0], cut / np.linalg.norm(cut), atol=1e-6)
@@ -265,14 +263,14 @@ async def test_dimensions_cut_first_and_normalise_then() -> None:
 
 async def test_a_model_that_does_not_normalise_answers_the_raw_vector() -> None:
     async with opened_model(FakeBackend(), normalize=False) as opened:
-        found = await opened.loaded.engine.embed(["hello"], prompt=None)
+        found = await embed_texts(opened, ["hello"])
 
-    [tokens] = WordTokenizer().encode(["hello"])
+    [tokens] = WordTokenizer().encode([Text("hello")])
     np.testing.assert_allclose(found.vectors[0], vector_of(tokens.ids, dimensions=DIMENSIONS))
 
 
 async def test_truncated_texts_are_counted() -> None:
     async with opened_model(FakeBackend()) as opened:
-        found = await opened.loaded.engine.embed(["word " * 600, "short"], prompt=None)
+        found = await embed_texts(opened, ["word " * 600, "short"])
 
     assert (found.truncated, found.tokens) == (1, 513)

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runtime_under_test import WordTokenizer, app_under_test
+from runtime_under_test import WordTokenizer, app_under_test, read
 
 from embedding_model.resolved import Side
 from embedding_runtime.backends.fake import FakeBackend
+from embedding_runtime.core.inputs import Input, Text, cut
 from embedding_runtime.core.jobs import Tokens
-from embedding_runtime.core.tokenizer import load_tokenizer
-from embedding_runtime.core.tokenizing import CHUNK_CHARACTERS, CHUNK_TEXTS, Tokenizer, TokenizerThreads, cut, split
+from embedding_runtime.core.tokenizer import load_text_tokenizer
+from embedding_runtime.core.tokenizing import CHUNK_CHARACTERS, CHUNK_TEXTS, Tokenizer, TokenizerThreads, split
 from embedding_runtime.errors import InvalidRequest
 from embedding_runtime.loading import load_model
 from embedding_runtime.served_model import resolve_folder
@@ -36,51 +37,51 @@ class Measured(WordTokenizer):
         super().__init__(max_tokens=max_tokens)
         self.characters: list[int] = []
 
-    def encode(self, texts: list[str], *, prompt: str = "") -> list[Tokens]:
-        self.characters.append(sum(map(len, texts)))
-        return super().encode(texts, prompt=prompt)
+    def encode(self, inputs: Sequence[Input]) -> list[Tokens]:
+        self.characters.append(sum(item.characters for item in inputs))
+        return super().encode(inputs)
 
 
 async def test_a_text_far_beyond_the_models_maximum_is_not_tokenised_whole() -> None:
     tokenizer = Measured(max_tokens=4)
     text = "several words of a book " * 1000
     with threads_of(tokenizer, max_characters=1000) as threads:
-        [tokens] = await threads.encode([text], prompt="")
-    assert tokens == WordTokenizer(max_tokens=4).encode([text])[0]
+        [tokens] = await threads.encode([Text(text)])
+    assert tokens == WordTokenizer(max_tokens=4).encode([Text(text)])[0]
     assert max(tokenizer.characters) <= 1000
 
 
 async def test_a_long_text_of_few_tokens_is_refused_by_its_index_rather_than_cut() -> None:
     with threads_of(WordTokenizer(max_tokens=4), max_characters=1000) as threads:
         with pytest.raises(InvalidRequest, match=r"Input 1 has 1005 characters\. 1000 are read") as refused:
-            await threads.encode(["fine", "word" + " " * 1000 + "x"], prompt="")
+            await threads.encode([Text("fine"), Text("word" + " " * 1000 + "x")])
         assert refused.value.param == "input"
-        assert len(await threads.encode(["word" + " " * 995 + "x"], prompt="")) == 1
+        assert len(await threads.encode([Text("word" + " " * 995 + "x")])) == 1
 
 
 async def test_the_limit_is_never_below_what_the_model_takes() -> None:
     text = "a" * 31 + " " + "b" * 31
     with threads_of(WordTokenizer(max_tokens=2), max_characters=1) as threads:
-        assert [len(tokens.ids) for tokens in await threads.encode([text], prompt="")] == [2]
+        assert [len(tokens.ids) for tokens in await threads.encode([Text(text)])] == [2]
 
 
 async def test_a_large_request_is_tokenised_in_pieces_of_bounded_size() -> None:
     tokenizer = Measured(max_tokens=512)
-    texts = ["x" * 10_000] * 100
+    texts = [Text("x" * 10_000)] * 100
     with threads_of(tokenizer, max_characters=262_144) as threads:
-        assert len(await threads.encode(texts, prompt="")) == 100
+        assert len(await threads.encode(texts)) == 100
     assert sum(tokenizer.characters) == 1_000_000
     assert max(tokenizer.characters) < CHUNK_CHARACTERS + 10_000
 
 
 @given(lengths=st.lists(st.integers(0, 3 * CHUNK_CHARACTERS // 2), max_size=200))
 def test_pieces_hold_every_text_once_and_in_order(lengths: list[int]) -> None:
-    texts = ["x" * length for length in lengths]
+    texts = [Text("x" * length) for length in lengths]
     pieces = list(split(texts))
     assert [text for piece in pieces for text in piece] == texts
     for piece in pieces:
         assert 1 <= len(piece) <= CHUNK_TEXTS
-        assert sum(len(text) for text in piece[:-1]) < CHUNK_CHARACTERS
+        assert sum(text.characters for text in piece[:-1]) < CHUNK_CHARACTERS
 
 
 @pytest.mark.parametrize(
@@ -101,8 +102,8 @@ def test_a_cut_falls_between_words_where_it_can(text: str, side: Side, left: str
 class NumberTokenizer(WordTokenizer):
     """Every word is its own id."""
 
-    def encode(self, texts: Sequence[str], *, prompt: str = "") -> list[Tokens]:
-        return [Tokens(ids=[int(word) if word.isdigit() else 0 for word in text.split()]) for text in texts]
+    def encode(self, inputs: Sequence[Input]) -> list[Tokens]:
+        return [Tokens(ids=[int(word) if word.isdigit() else 0 for word in read(item).split()]) for item in inputs]
 
 
 async def test_a_token_beyond_the_models_table_never_reaches_the_device() -> None:
@@ -122,8 +123,9 @@ def test_a_real_models_table_is_known(minilm_folder: Path) -> None:
 
 def test_a_cut_text_has_the_tokens_of_the_whole_one_in_a_real_tokenizer(minilm_folder: Path) -> None:
     files = {path.name: path.read_bytes() for path in minilm_folder.iterdir() if path.suffix in {".json", ".txt"}}
-    tokenizer = load_tokenizer(files, serving=resolve_folder(minilm_folder).serving, family="bert")
+    tokenizer = load_text_tokenizer(files, serving=resolve_folder(minilm_folder).serving, family="bert")
     text = "Überlange Wörter, 漢字 and unbelievably-long; sentences \n" * 2000
-    whole, *cuts = tokenizer.encode([text, *(cut(text, limit=limit, side=Side.RIGHT) for limit in range(8192, 8260))])
+    texts = [text, *(cut(text, limit=limit, side=Side.RIGHT) for limit in range(8192, 8260))]
+    whole, *cuts = tokenizer.encode([Text(each) for each in texts])
     assert whole.truncated
     assert all(tokens == whole for tokens in cuts)

@@ -10,7 +10,7 @@ from embedding_model.resolved import Origin, SourceKind
 from embedding_model.sources.access import Access
 from embedding_model.sources.progress import Meter
 from embedding_runtime.commands.serve import serve
-from embedding_runtime.core.jobs import Tokens
+from embedding_runtime.core.inputs import Text
 from embedding_runtime.fetching import FetchSettings, fetch_model
 from embedding_runtime.loading import LoadedModel, load_model
 from embedding_runtime.served_model import resolve_folder
@@ -18,8 +18,8 @@ from embedding_runtime.settings import Device, ServeSettings
 
 
 def vector(loaded: LoadedModel) -> torch.Tensor:
-    [text] = loaded.tokenizer.encode(["The weather is lovely today."])
-    return torch.as_tensor(loaded.backend.embed([Tokens(ids=text.ids)])[0])
+    tokens = loaded.tokenizer.encode([Text("The weather is lovely today.")])
+    return torch.as_tensor(loaded.backend.compute(tokens)[0].dense)
 
 
 def test_the_vectors_are_the_same(minilm_folder: Path, tmp_path: Path, cache: Path) -> None:

@@ -26,6 +26,7 @@ from embedding_model.goldens.cases import CaseSet, GoldenCase, SimilarityCase, V
 from embedding_model.ports import GateState, GoldensReport
 from embedding_model.refusal import Reason, Refusal
 from embedding_runtime.backends.fake import FakeBackend, vector_of
+from embedding_runtime.core.inputs import Text
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.gate import answer_cases, ask_app, parse_case_set, read_case_set
 from embedding_runtime.http.app import App
@@ -38,7 +39,7 @@ from embedding_runtime.settings import FailurePolicy
 
 def vector_case(name: str, *, text: str, right: bool = True, prompt: str | None = None) -> VectorCase:
     prefix = f"{prompt}: " if prompt else ""
-    [tokens] = WordTokenizer().encode([prefix + text])
+    [tokens] = WordTokenizer().encode([Text(prefix + text)])
     vector = vector_of(tokens.ids, dimensions=DIMENSIONS) * (1 if right else -1)
     vector = (vector / np.linalg.norm(vector)).astype("<f4")
     return VectorCase(

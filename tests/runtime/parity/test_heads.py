@@ -2,21 +2,16 @@
 
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from loaded_model import Loaded
 
-from embedding_model.resolved import Pooling, Prompt, ResolvedModel
-from embedding_runtime.architectures.bert import fits
-from embedding_runtime.backends.torch_backend import TorchBackend, load_backend
-from embedding_runtime.core.tokenizer import TextTokenizer, load_tokenizer
-from embedding_runtime.core.vectors import finish
-from embedding_runtime.files import files_in, read_files
-from embedding_runtime.served_model import resolve_folder
-from embedding_runtime.settings import Dtype
+from embedding_model.resolved import Pooling
+from embedding_runtime.architectures.native.bert import fits
 
 MODES = {
     Pooling.CLS: "cls",
@@ -117,27 +112,6 @@ def _key(mode: str) -> str:
     return words.get(mode, mode)
 
 
-class Loaded:
-    """A folder behind the product's own tokenizer and backend, one batch at a time."""
-
-    def __init__(self, folder: Path, *, dtype: Dtype = Dtype.FLOAT32) -> None:
-        import torch
-
-        self.resolved: ResolvedModel = resolve_folder(folder)
-        files = read_files(folder, manifest=self.resolved.manifest, threads=2)
-        files = files_in(files, folder=self.resolved.inspection.folder)
-        self.serving = self.resolved.serving
-        family = self.resolved.inspection.family
-        self.tokenizer: TextTokenizer = load_tokenizer(files, serving=self.serving, family=family)
-        self.backend: TorchBackend = load_backend(
-            files, inspection=self.resolved.inspection, serving=self.serving, device=torch.device("cpu"), dtype=dtype
-        )
-
-    def encode(self, texts: Sequence[str], *, prompt: Prompt | None = None) -> np.ndarray:
-        pooled = self.backend.embed(self.tokenizer.encode(texts, prompt=prompt.text if prompt else ""))
-        return finish(pooled, dimensions=self.serving.dimensions, normalize=self.serving.normalize)
-
-
 @pytest.mark.parametrize("mode", MODES, ids=str)
 @pytest.mark.parametrize("normalize", [True, False], ids=["normalised", "raw"])
 def test_every_pooling_mode_equals_the_reference(
@@ -188,14 +162,12 @@ def test_lower_case_is_the_models_own_choice(lowercase: bool, tmp_path: Path, re
     expected = reference(folder).encode(TEXTS, show_progress_bar=False)
 
     np.testing.assert_allclose(model.encode(TEXTS), expected, rtol=1e-4, atol=1e-5)
-    [upper], [lower] = model.tokenizer.encode(["Fox"]), model.tokenizer.encode(["fox"])
+    [upper], [lower] = model.tokens("Fox"), model.tokens("fox")
     assert (list(upper.ids) == list(lower.ids)) is lowercase
 
 
 def test_truncation_counts_special_tokens_and_ignores_the_tokenizers_own_settings(tmp_path: Path) -> None:
-    tokenizer = Loaded(save(tmp_path)).tokenizer
-
-    [long, short] = tokenizer.encode(["big " * 40, "big"])
+    [long, short] = Loaded(save(tmp_path)).tokens("big " * 40, "big")
 
     assert len(long.ids) == 16
     assert (long.ids[0], long.ids[-1]) == (VOCABULARY.index("[CLS]"), VOCABULARY.index("[SEP]"))
@@ -205,13 +177,11 @@ def test_truncation_counts_special_tokens_and_ignores_the_tokenizers_own_setting
 
 def test_a_vocabulary_alone_gives_the_same_tokens(tmp_path: Path) -> None:
     folder = save(tmp_path)
-    whole = Loaded(folder).tokenizer.encode(TEXTS)
+    whole = Loaded(folder).tokens(*TEXTS)
     (folder / "tokenizer.json").unlink()
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
 
-    assert [list(tokens.ids) for tokens in Loaded(folder).tokenizer.encode(TEXTS)] == [
-        list(tokens.ids) for tokens in whole
-    ]
+    assert [list(tokens.ids) for tokens in Loaded(folder).tokens(*TEXTS)] == [list(tokens.ids) for tokens in whole]
 
 
 @pytest.mark.parametrize(

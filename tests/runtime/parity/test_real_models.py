@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from runtime_under_test import embed_texts
 
 from embedding_runtime.core.telemetry import Silent
 from embedding_runtime.loading import load_model
@@ -29,12 +30,11 @@ async def test_vectors_equal_the_reference_alone_and_in_any_batch(
     expected = reference(folder).encode(texts, show_progress_bar=False)
     few = range(0, len(texts), 10)
     opened = await open_model(ServeSettings(model=folder), load=load_model, telemetry=Silent())
-    engine = opened.loaded.engine
     try:
-        together = await engine.embed(texts, prompt=None)
-        alone = np.concatenate([(await engine.embed([texts[index]], prompt=None)).vectors for index in few])
+        together = await embed_texts(opened, texts)
+        alone = np.concatenate([(await embed_texts(opened, [texts[index]])).vectors for index in few])
         shuffled = np.random.default_rng(1).permutation(len(texts))
-        mixed = await asyncio.gather(*(engine.embed([texts[index]], prompt=None) for index in shuffled))
+        mixed = await asyncio.gather(*(embed_texts(opened, [texts[index]]) for index in shuffled))
     finally:
         opened.close()
 
@@ -56,7 +56,7 @@ async def test_half_precision_stays_close_to_the_reference(
     settings = ServeSettings(model=minilm_folder, dtype=Dtype.BFLOAT16)
     opened = await open_model(settings, load=load_model, telemetry=Silent())
     try:
-        found = await opened.loaded.engine.embed(texts, prompt=None)
+        found = await embed_texts(opened, texts)
     finally:
         opened.close()
     assert cosines(found.vectors, expected).min() >= 0.999

@@ -13,7 +13,8 @@ from embedding_model.inspection.tokenizer import read_tokenizer
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Pooling, Serving, Task
 from embedding_model.sources.folder import FolderSource
-from embedding_runtime.core.tokenizer import load_tokenizer
+from embedding_runtime.core.inputs import Text
+from embedding_runtime.core.tokenizer import load_text_tokenizer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzHNEWéï中文[]"
 PIECES = ["hello", "world", *LETTERS]
@@ -154,7 +155,8 @@ def served_ids(folder: Path, *, family: str) -> list[list[int]]:
         model_dimensions=8, max_input_tokens=64, lowercase=False,
     )  # fmt: skip
     files = {path.name: bytearray(path.read_bytes()) for path in folder.iterdir()}
-    return [list(tokens.ids) for tokens in load_tokenizer(files, serving=serving, family=family).encode(TEXTS)]
+    tokenizer = load_text_tokenizer(files, serving=serving, family=family)
+    return [list(tokens.ids) for tokens in tokenizer.encode([Text(text) for text in TEXTS])]
 
 
 def reference_ids(folder: Path) -> list[list[int]]:

@@ -10,11 +10,12 @@ from runtime_under_test import DIMENSIONS, WordTokenizer
 from served_process import RawConnection, RawResponse, ServedProcess, embeddings_request, first_vector
 
 from embedding_runtime.backends.fake import vector_of
+from embedding_runtime.core.inputs import Text
 
 
 def check(response: RawResponse, *, text: str) -> None:
     assert response.status == 200, response.body
-    [tokens] = WordTokenizer().encode([text])
+    [tokens] = WordTokenizer().encode([Text(text)])
     vector = vector_of(tokens.ids, dimensions=DIMENSIONS)
     np.testing.assert_allclose(first_vector(response), vector / np.linalg.norm(vector), atol=1e-6)
 

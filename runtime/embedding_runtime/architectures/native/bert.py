@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from embedding_runtime.architectures.batch import Batch
+
 # transformers' names (activations.py) of functions that torch has itself.
 ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "gelu": functional.gelu,
@@ -58,17 +60,17 @@ def fits(config: Mapping[str, Any]) -> bool:
 
 
 class BertEncoder(nn.Module):
-    """`forward`: ids and attention mask, int64 [batch, length], to hidden states [batch, length, hidden]."""
+    """`forward`: a batch to hidden states [batch, length, hidden]."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
         self.embeddings = _Embeddings(config)
         self.encoder = _Layers(config)
 
-    def forward(self, ids: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
+    def forward(self, batch: Batch) -> torch.Tensor:
         # Without padding there is no mask, and attention takes its quickest kernel.
-        mask = None if bool(attention.all()) else attention.bool()[:, None, None, :]
-        hidden = self.embeddings(ids)
+        mask = batch.attention.bool()[:, None, None, :] if batch.is_padded else None
+        hidden = self.embeddings(batch.ids, batch.types)
         for layer in self.encoder.layer:
             hidden = layer(hidden, mask)
         return cast(torch.Tensor, hidden)
@@ -84,9 +86,9 @@ class _Embeddings(nn.Module):
         self.LayerNorm = nn.LayerNorm(width, eps=config["layer_norm_eps"])
         self._padding = config["pad_token_id"] if COUNTS_BEHIND_PADDING[config["model_type"]] else None
 
-    def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        # One text a row: every token is of type 0.
-        words = self.word_embeddings(ids) + self.token_type_embeddings.weight[0]
+    def forward(self, ids: torch.Tensor, types: torch.Tensor | None) -> torch.Tensor:
+        words = self.word_embeddings(ids)
+        words += self.token_type_embeddings.weight[0] if types is None else self.token_type_embeddings(types)
         return cast(torch.Tensor, self.LayerNorm(words + self.position_embeddings(self._positions(ids))))
 
     def _positions(self, ids: torch.Tensor) -> torch.Tensor:

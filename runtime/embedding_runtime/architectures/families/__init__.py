@@ -1,0 +1,31 @@
+"""The families that this runtime computes, one small file each.
+
+A table rather than AutoModel: importing one modelling module is quicker than the automatic machinery, and what is not
+listed has not been held against its reference. Which tensors a family has, and under which names, is in
+embedding_model.inspection.families alone; for which tasks it is served, in embedding_model.served.
+"""
+
+from collections.abc import Mapping
+
+from embedding_model.refusal import Reason, Refusal
+from embedding_runtime.architectures.families.architecture import Architecture, Config, Native
+from embedding_runtime.architectures.families.bert import BERT, CAMEMBERT, ROBERTA, XLM_ROBERTA
+from embedding_runtime.architectures.families.distilbert import DISTILBERT
+from embedding_runtime.architectures.families.mpnet import MPNET
+
+__all__ = ["ARCHITECTURES", "Architecture", "Config", "Native", "find_architecture"]
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    architecture.name: architecture for architecture in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, MPNET, DISTILBERT)
+}
+
+
+def find_architecture(name: str) -> Architecture:
+    """Raises Refusal(UNSUPPORTED_ARCHITECTURE) naming the families that are served."""
+    found = ARCHITECTURES.get(name)
+    if found is None:
+        raise Refusal(
+            Reason.UNSUPPORTED_ARCHITECTURE,
+            f"This runtime serves the families {', '.join(sorted(ARCHITECTURES))}; the model is {name}.",
+        )
+    return found

@@ -1,0 +1,66 @@
+"""What an entry of a family says: where its forward pass comes from."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+Config = Mapping[str, Any]  # config.json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Native:
+    """Our own implementation of a body.
+
+    `fits` says whether it knows everything that a configuration says; what it does not is left to transformers' class.
+    The module takes a Batch and gives hidden states [batch, length, width]; its parameters are named as
+    embedding_model.inspection.families names them.
+    """
+
+    fits: Callable[[Config], bool]
+    build: Callable[[Config], nn.Module]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """How one family is computed.
+
+    name       of the family in embedding_model.inspection.families, which has the names of its classes and tensors
+    source     paper and reference implementation
+    honours    keys of config.json that change the numbers and are honoured, beside the sizes
+    package    of transformers.models; None where transformers has no such family
+    config     class of its configuration
+    arguments  of the constructor of the body's class
+    adapt      config.json as transformers has to see it, where older saves say the same in other words
+    types      whether the embeddings tell the two texts of a pair apart (token_type_ids)
+    native     our own implementation
+    """
+
+    name: str
+    source: str
+    honours: tuple[str, ...] = ()
+    package: str | None
+    config: str | None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    adapt: Callable[[Config], Config] = dict
+    types: bool = False
+    native: Native | None = None
+
+    def import_config(self) -> Any:
+        """transformers' configuration class. Slow (seconds)."""
+        return getattr(self._import("configuration"), self._require(self.config))
+
+    def import_class(self, name: str) -> Any:
+        """One of transformers' model classes. Slow (seconds): called in a thread of its own at start."""
+        return getattr(self._import("modeling"), name)
+
+    def _import(self, kind: str) -> Any:
+        package = self._require(self.package)
+        return importlib.import_module(f"transformers.models.{package}.{kind}_{package}")
+
+    def _require(self, value: str | None) -> str:
+        if value is None:
+            raise ValueError(f"transformers has no class for {self.name}: its own implementation must fit")
+        return value

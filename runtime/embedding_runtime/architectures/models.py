@@ -1,0 +1,47 @@
+"""From a model's files to what computes its task."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import torch
+
+from embedding_model.resolved import Inspection, Serving, Task
+from embedding_runtime.architectures.embedder import load_embedder
+from embedding_runtime.architectures.network import Network, head_of, load_network
+from embedding_runtime.core.jobs import Output, Tokens
+from embedding_runtime.files import Files, files_in
+
+
+class Model(Protocol):
+    """One model for one task. Thread-safe. `name` says which implementation computes."""
+
+    name: str
+
+    def compute(self, batch: Sequence[Tokens]) -> Sequence[Output]:
+        """What the model says of each input, in their order."""
+
+
+class _Load(Protocol):
+    def __call__(self, files: Files, *, network: Network, inspection: Inspection, serving: Serving) -> Model: ...
+
+
+_TASKS: Mapping[Task, _Load] = {
+    Task.EMBEDDING: load_embedder,
+}
+
+
+def load_model(
+    files: Files, *, inspection: Inspection, serving: Serving, device: torch.device, dtype: torch.dtype
+) -> Model:
+    """`files` are all files of the model.
+
+    Raises Refusal: UNSUPPORTED_ARCHITECTURE, MISSING_FILE, INVALID_FILE, INCOMPLETE_WEIGHTS, UNEXPECTED_WEIGHTS.
+    """
+    network = load_network(
+        files_in(files, folder=inspection.folder),
+        inspection=inspection,
+        head=head_of(inspection),
+        device=device,
+        dtype=dtype,
+    )
+    return _TASKS[inspection.task](files, network=network, inspection=inspection, serving=serving)

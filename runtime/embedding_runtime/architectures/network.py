@@ -1,0 +1,128 @@
+"""A model's own network with its weights: token ids in, hidden states or logits out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import orjson
+import torch
+
+from embedding_model.inspection.documents import JsonObject
+from embedding_model.inspection.families import FAMILIES
+from embedding_model.inspection.families.heads import Head
+from embedding_model.inspection.families.settings import Settings
+from embedding_model.refusal import Reason, Refusal
+from embedding_model.resolved import Inspection, ScoreRule, Task
+from embedding_model.sources.selection import CONFIG_FILE
+from embedding_runtime.architectures.batch import Batch
+from embedding_runtime.architectures.families import Architecture, Config, find_architecture
+from embedding_runtime.architectures.weights import assign, parameters_without_memory, read_tensors
+from embedding_runtime.files import Files
+
+
+@dataclass(frozen=True)
+class Network:
+    """`forward` gives hidden states [batch, length, width], or the logits of the class with a head.
+
+    `name` says which implementation it is, `module` holds the weights, `pad_id` fills up what is shorter, `width` is
+    that of a hidden state.
+    """
+
+    forward: Callable[[Batch], torch.Tensor]
+    module: torch.nn.Module
+    name: str
+    config: Config
+    pad_id: int
+    width: int
+    device: torch.device
+    dtype: torch.dtype
+
+
+def head_of(inspection: Inspection) -> Head | None:
+    """What stands behind the body for the model's task."""
+    match inspection.task:
+        case Task.EMBEDDING:
+            return None
+        case Task.SPARSE:
+            return Head.MASKED_LANGUAGE_MODEL
+        case Task.RERANKING if inspection.scoring and inspection.scoring.rule is ScoreRule.TOKEN_LOGITS:
+            return Head.CAUSAL_LANGUAGE_MODEL
+        case _:
+            return Head.SEQUENCE_CLASSIFICATION
+
+
+def load_network(
+    files: Files, *, inspection: Inspection, head: Head | None, device: torch.device, dtype: torch.dtype
+) -> Network:
+    """The body (`head` None) or the class with that head. `files` are those of the transformer's own folder.
+
+    Raises Refusal: UNSUPPORTED_ARCHITECTURE, MISSING_FILE, INVALID_FILE, INCOMPLETE_WEIGHTS, UNEXPECTED_WEIGHTS.
+    """
+    architecture = find_architecture(inspection.family)
+    family = FAMILIES[inspection.family]
+    config = read_config(files)
+    blueprint = family.describe(Settings(JsonObject(CONFIG_FILE, config)))
+    tensors = read_tensors(files)
+    native = architecture.native if head is None and is_native(architecture, config=config) else None
+    with parameters_without_memory():
+        if native is not None:
+            model = native.build(config)
+        else:
+            model = _build(architecture, name=family.classes[head], config=config, head=head)
+    assign(model, tensors=tensors, family=family, blueprint=blueprint, head=head)
+    model.eval()
+    model.to(device=device, dtype=dtype)
+    return Network(
+        forward=model if native is not None else _call(model, head=head, types=architecture.types),
+        module=model,
+        name=f"{'transformers' if native is None else 'native'} {type(model).__name__}",
+        config=config,
+        pad_id=_pad_id(config),
+        width=blueprint.width,
+        device=device,
+        dtype=dtype,
+    )
+
+
+def is_native(architecture: Architecture, *, config: Config) -> bool:
+    """Whether a body of this configuration is computed by our own code, so that no slow import is needed."""
+    return architecture.native is not None and architecture.native.fits(config)
+
+
+def read_config(files: Files) -> dict[str, Any]:
+    """Raises Refusal: MISSING_FILE, INVALID_FILE."""
+    if CONFIG_FILE not in files:
+        raise Refusal(Reason.MISSING_FILE, f"The model has no {CONFIG_FILE}.")
+    try:
+        config = orjson.loads(files[CONFIG_FILE])
+    except orjson.JSONDecodeError as error:
+        raise Refusal(Reason.INVALID_FILE, f"{CONFIG_FILE} is not JSON: {error.msg}.") from error
+    if not isinstance(config, dict):
+        raise Refusal(Reason.INVALID_FILE, f"{CONFIG_FILE} is not a JSON object.")
+    return config
+
+
+def _pad_id(config: Mapping[str, Any]) -> int:
+    """Any token will do: attention skips it."""
+    own = config.get("pad_token_id")
+    return own if isinstance(own, int) and own >= 0 else 0
+
+
+def _build(architecture: Architecture, *, name: str, config: Config, head: Head | None) -> torch.nn.Module:
+    arguments = architecture.arguments if head is None else {}
+    config_class, model_class = architecture.import_config(), architecture.import_class(name)
+    try:
+        return cast(torch.nn.Module, model_class(config_class.from_dict(dict(architecture.adapt(config))), **arguments))
+    except (ValueError, TypeError, KeyError) as error:
+        raise Refusal(
+            Reason.INVALID_FILE, f"{CONFIG_FILE} does not describe a model that transformers can build: {error}"
+        ) from error
+
+
+def _call(model: torch.nn.Module, *, head: Head | None, types: bool) -> Callable[[Batch], torch.Tensor]:
+    def call(batch: Batch) -> torch.Tensor:
+        more = {"token_type_ids": batch.types} if types and batch.types is not None else {}
+        answer = model(input_ids=batch.ids, attention_mask=batch.attention, **more)
+        return cast(torch.Tensor, answer.last_hidden_state if head is None else answer.logits)
+
+    return call

@@ -1,0 +1,50 @@
+"""Texts to embeddings: the model's pooled vectors, cut and normalised."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from embedding_model.resolved import Prompt, Serving
+from embedding_runtime.core.engine import Engine
+from embedding_runtime.core.inputs import Text
+from embedding_runtime.core.jobs import Output, Vectors
+from embedding_runtime.core.vectors import finish
+
+# Values (texts times dimensions) beyond which cutting and normalising leaves the event loop.
+INLINE_VALUES = 131_072
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """`vectors` is float32 [texts, dimensions]; `tokens` counts special tokens and the prompt, after truncation."""
+
+    vectors: Vectors
+    tokens: int
+    truncated: int
+
+
+async def embed(
+    engine: Engine,
+    texts: Sequence[str],
+    *,
+    serving: Serving,
+    prompt: Prompt | None,
+    dimensions: int | None = None,
+    ahead: bool = False,
+) -> Embeddings:
+    """Vectors of `texts`, in their order. `dimensions` None: as served; `ahead`: see Engine. Raises RequestError."""
+    before = prompt.text if prompt else ""
+    found = await engine.compute([Text(text, prompt=before) for text in texts], ahead=ahead)
+
+    def work() -> Vectors:
+        return finish(_stack(found.outputs), serving=serving, dimensions=dimensions)
+
+    small = len(texts) * (serving.model_dimensions or 0) <= INLINE_VALUES
+    vectors = work() if small else await asyncio.to_thread(work)
+    return Embeddings(vectors=vectors, tokens=found.tokens, truncated=found.truncated)
+
+
+def _stack(outputs: Sequence[Output]) -> Vectors:
+    return np.stack([output.dense for output in outputs if output.dense is not None])

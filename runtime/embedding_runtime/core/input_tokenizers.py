@@ -1,0 +1,12 @@
+"""Which tokenizer belongs to a model: it takes what the model's task is about, texts or pairs."""
+
+from collections.abc import Mapping
+
+from embedding_model.resolved import Inspection, Serving
+from embedding_runtime.core.tokenizer import load_text_tokenizer
+from embedding_runtime.core.tokenizing import Tokenizer
+
+
+def load_tokenizer(files: Mapping[str, bytes | bytearray], *, inspection: Inspection, serving: Serving) -> Tokenizer:
+    """`files` are those of the transformer's own folder. Raises Refusal: MISSING_FILE, INVALID_FILE."""
+    return load_text_tokenizer(files, serving=serving, family=inspection.family)

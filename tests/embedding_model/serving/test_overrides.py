@@ -5,7 +5,19 @@ from typing import Any
 import pytest
 
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.resolved import Evidence, Inspection, Pooling, Prompt, Side, Task, Weights
+from embedding_model.resolved import (
+    Activation,
+    Evidence,
+    Inspection,
+    Pooling,
+    Prompt,
+    Quantization,
+    ScoreRule,
+    Scoring,
+    Side,
+    Task,
+    Weights,
+)
 from embedding_model.serving import Overrides, apply_overrides
 
 QUERY, DOCUMENT = Prompt(name="query", text="query: "), Prompt(name="document", text="")
@@ -118,3 +130,68 @@ def test_an_override_that_cannot_be_served_is_refused_with_its_field(
     assert caught.value.reason is Reason.INVALID_OVERRIDE
     assert caught.value.field == field
     assert says in caught.value.message
+
+
+RERANKER = Inspection(
+    task=Task.RERANKING,
+    architecture="BertForSequenceClassification",
+    family="bert",
+    max_input_tokens=512,
+    positions=512,
+    activation=Activation.SIGMOID,
+    scoring=Scoring(rule=ScoreRule.CLASSIFICATION_HEAD),
+    weights=Weights(bytes=100, files=1, parameters=25),
+    evidence=(Evidence(field="activation", value="Sigmoid", file="config.json", key="sentence_transformers"),),
+)
+TEMPLATED = RERANKER.model_copy(
+    update={"scoring": Scoring(rule=ScoreRule.CLASSIFICATION_HEAD, template="qwen3-reranker")}
+)
+DECODER = MODEL.model_copy(update={"family": "qwen3", "architecture": "Qwen3Model", "pooling": Pooling.LAST_TOKEN})
+
+
+def test_a_reranker_is_served_without_what_only_embedders_have() -> None:
+    serving, evidence = apply_overrides(RERANKER, overrides=Overrides())
+    assert (serving.activation, serving.instruction, evidence) == (Activation.SIGMOID, None, ())
+    assert (serving.pooling, serving.normalize, serving.dimensions) == (None, None, None)
+
+
+def test_an_activation_of_the_spec_says_what_it_overruled() -> None:
+    serving, (evidence,) = apply_overrides(RERANKER, overrides=Overrides(activation=Activation.IDENTITY))
+    assert serving.activation is Activation.IDENTITY
+    assert (evidence.key, evidence.overruled) == (
+        "reranking.activation",
+        ("Sigmoid (config.json sentence_transformers)",),
+    )
+
+
+def test_an_instruction_is_kept_out_of_the_evidence_which_names_files_and_values_alone() -> None:
+    serving, (evidence,) = apply_overrides(TEMPLATED, overrides=Overrides(instruction="Find answers."))
+    assert serving.instruction == "Find answers."
+    assert (evidence.key, evidence.value) == ("reranking.instruction", "set")
+
+
+def test_a_quantised_model_says_so_in_its_evidence() -> None:
+    serving, (evidence,) = apply_overrides(DECODER, overrides=Overrides(quantization=Quantization.INT8))
+    assert serving.quantization is Quantization.INT8
+    assert (evidence.key, evidence.value) == ("runtime.quantization", "Int8")
+
+
+@pytest.mark.parametrize(
+    ("inspection", "overrides", "field"),
+    [
+        pytest.param(RERANKER, {"pooling": Pooling.CLS}, "embedding.pooling", id="pooling of a reranker"),
+        pytest.param(RERANKER, {"normalize": False}, "embedding.normalize", id="normalisation of a reranker"),
+        pytest.param(RERANKER, {"dimensions": 8}, "embedding.dimensions", id="dimensions of a reranker"),
+        pytest.param(RERANKER, {"instruction": "x"}, "reranking.instruction", id="no place for an instruction"),
+        pytest.param(MODEL, {"instruction": "x"}, "reranking.instruction", id="instruction of an embedder"),
+        pytest.param(MODEL, {"activation": Activation.SIGMOID}, "reranking.activation", id="activation of an embedder"),
+        pytest.param(MODEL, {"quantization": Quantization.INT8}, "runtime.quantization", id="quantised encoder"),
+        pytest.param(RERANKER, {"quantization": Quantization.INT4}, "runtime.quantization", id="quantised reranker"),
+    ],
+)
+def test_what_the_models_task_has_no_use_for_is_refused_with_its_field(
+    inspection: Inspection, overrides: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(Refusal) as refused:
+        apply_overrides(inspection, overrides=Overrides(**overrides))
+    assert (refused.value.reason, refused.value.field) == (Reason.INVALID_OVERRIDE, field)

@@ -10,6 +10,7 @@ from embedding_operator.kube.gateway import (
     DEPLOYMENT,
     EMBEDDING_MODEL,
     EVENT,
+    POD,
     POD_DISRUPTION_BUDGET,
     SERVICE,
 )
@@ -173,3 +174,21 @@ async def test_names_of_all_children_are_valid_for_every_valid_name(name: str) -
         assert len(child) <= 253
     assert len(deployment_name(name, fingerprint="sp1-" + "f" * 32)) <= 63
     assert len(job_name(name, component="inspect", inputs="x")) <= 63
+
+
+async def test_a_deployment_that_is_ahead_of_its_pods_makes_nothing_ready(cluster: SimulatedCluster) -> None:
+    """Watches of different kinds have no order: the count may arrive before the pod's own word."""
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    [pod] = cluster.pods()
+    cluster.gateway.edit(
+        POD,
+        lambda item: item["status"].update(conditions=[{"type": "Ready", "status": "False"}]),
+        namespace=KEY.namespace,
+        name=pod["metadata"]["name"],
+    )
+    await cluster.reconcile()
+    assert cluster.says("Ready") == ("False", "Verifying")
+    assert cluster.says("Available") == ("False", "NotAvailable")
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")

@@ -2,6 +2,7 @@
 
 RequestError
 ├── InvalidRequest      the request itself is wrong; `param` names the field
+│   └── EmptyInput      there is nothing to answer: an empty list of texts
 ├── UnknownModel        the model name is not served here
 ├── WrongTask           the model is for another task than the path
 ├── UnknownRoute        no such path
@@ -28,6 +29,10 @@ class RequestError(Exception):
 
 
 class InvalidRequest(RequestError):
+    pass
+
+
+class EmptyInput(InvalidRequest):
     pass
 
 

@@ -47,8 +47,8 @@ class Engine:
         self._max_inputs = max_inputs
         self._loop = asyncio.get_running_loop()
 
-    async def compute(self, inputs: Sequence[Input], *, ahead: bool = False) -> Computed:
-        """What the model says of each input.
+    async def compute(self, inputs: Sequence[Input], *, ahead: bool = False, truncate: bool = True) -> Computed:
+        """What the model says of each input. Without `truncate` one that is too long is refused: InvalidRequest.
 
         `ahead`, for golden cases: before everybody who waits, never refused for a full queue and without a deadline,
         for how busy a pod is says nothing about its answers. Cancelling it frees what has not been computed yet. Raises
@@ -65,6 +65,8 @@ class Engine:
                 async with asyncio.timeout(None if ahead else self._timeout):
                     started = self._clock()
                     tokens = await self._tokenizer.encode(inputs)
+                    if not truncate:
+                        self._require_whole(tokens)
                     total = sum(len(text.ids) for text in tokens)
                     ticket.correct(total)
                     queued = self._clock()
@@ -90,6 +92,15 @@ class Engine:
 
     def close(self) -> None:
         self._tokenizer.close()
+
+    def _require_whole(self, tokens: Sequence[Tokens]) -> None:
+        cut = next((index for index, text in enumerate(tokens) if text.truncated), None)
+        if cut is not None:
+            raise InvalidRequest(
+                f"Input {cut} is longer than the {self._tokenizer.max_tokens} tokens that the model takes, and the "
+                "request forbids to cut it: send a shorter one, or allow truncation.",
+                param="input",
+            )
 
     async def _compute(self, tokens: Sequence[Tokens], *, ahead: bool) -> list[Output]:
         job = Job.create(tokens, loop=self._loop)

@@ -21,11 +21,12 @@ from embedding_runtime.http.messages import (
 from embedding_runtime.http.metrics import Metrics
 from embedding_runtime.http.native import NATIVE
 from embedding_runtime.http.openai import OPENAI
+from embedding_runtime.http.tei import TEI
 from embedding_runtime.lifecycle import Lifecycle
 
 logger = logging.getLogger(__name__)
 
-DIALECTS: Sequence[Dialect] = (OPENAI, NATIVE)
+DIALECTS: Sequence[Dialect] = (OPENAI, TEI, NATIVE)
 
 # A key in the ASGI scope's state that only this process can set: the request is a golden case, which is answered while
 # the gate is still shut. Its value is the name of the prompt to apply, empty for none.
@@ -85,11 +86,11 @@ class App:
             self._metrics.client_gone(dialect=dialect.name)
             return
         except RequestError as error:
-            response = render(error, body=dialect.error_body)
+            response = render(error, body=dialect.error_body, statuses=dialect.statuses)
             close = close or isinstance(error, BodyTooLarge)  # the rest of the body is not read
         except Exception:
             logger.exception("a request failed with an unexpected error")
-            response = render(INTERNAL, body=dialect.error_body)
+            response = render(INTERNAL, body=dialect.error_body, statuses=dialect.statuses)
         if GOLDEN_CASE not in scope.get("state", {}):
             self._metrics.request_done(
                 dialect=dialect.name, status=response.status, model=response.model, seconds=self._clock() - started

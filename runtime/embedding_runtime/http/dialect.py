@@ -1,14 +1,14 @@
 """What a dialect is to the app: routes, and its own form of an error."""
 
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from embedding_model import ports
 from embedding_model.resolved import Prompt, Task
 from embedding_runtime.core.engine import Engine
 from embedding_runtime.errors import InvalidRequest, SpaceMismatch, UnknownModel, WrongTask
-from embedding_runtime.http.errors import ErrorBody
+from embedding_runtime.http.errors import ONE_TABLE, ErrorBody, Statuses
 from embedding_runtime.http.messages import Request, Response
 from embedding_runtime.served_model import ServedModel
 
@@ -93,8 +93,9 @@ Handler = Callable[[Call], Coroutine[Any, Any, Response]]
 
 @dataclass(frozen=True)
 class Dialect:
-    """`routes` maps a path to its handlers by method."""
+    """`routes` maps a path to its handlers by method. `statuses` are those in which it differs from the one table."""
 
     name: str
     routes: Mapping[str, Mapping[str, Handler]]
     error_body: ErrorBody
+    statuses: Statuses = field(default_factory=lambda: ONE_TABLE)

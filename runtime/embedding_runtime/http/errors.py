@@ -1,6 +1,6 @@
 """One table: every error's status, and each dialect's words for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from embedding_runtime import errors
@@ -40,14 +40,23 @@ INTERNAL = errors.InferenceFailed("An internal error; the server's log has the d
 ErrorBody = Callable[[RequestError, Row], object]
 
 
+Statuses = Mapping[type[RequestError], int]
+ONE_TABLE: Statuses = {}
+
+
 def find_row(error: RequestError) -> Row:
     return next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
 
 
-def render(error: RequestError, *, body: ErrorBody) -> Response:
-    """`body` is the dialect's form of an error."""
+def find_status(error: RequestError, *, statuses: Statuses) -> int:
+    """The dialect's own status for the nearest class of the error that it names, else the table's."""
+    return next((statuses[kind] for kind in type(error).__mro__ if kind in statuses), find_row(error).status)
+
+
+def render(error: RequestError, *, body: ErrorBody, statuses: Statuses = ONE_TABLE) -> Response:
+    """`body` is the dialect's form of an error; `statuses` are those in which it differs from the table."""
     row = find_row(error)
-    response = json_response(body(error, row), status=row.status)
+    response = json_response(body(error, row), status=find_status(error, statuses=statuses))
     headers: list[tuple[bytes, bytes]] = []
     if error.retry_after is not None:
         headers.append((b"retry-after", str(max(1, error.retry_after)).encode()))

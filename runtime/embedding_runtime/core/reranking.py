@@ -1,0 +1,100 @@
+"""A query and documents to scores: the model's logits through its activation."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from embedding_model.resolved import Activation, ResolvedModel
+from embedding_runtime.core.engine import Engine
+from embedding_runtime.core.inputs import Pair
+from embedding_runtime.core.jobs import Output, Vectors
+from embedding_runtime.errors import InvalidRequest, NonFiniteOutput
+
+
+@dataclass(frozen=True)
+class Scores:
+    """`scores` is float32 [documents], in their order; `tokens` counts query and template with every document.
+
+    `order` holds the documents' numbers, best first. It follows the logits: scores near 1 are often equal in float32.
+    """
+
+    scores: Vectors
+    order: Sequence[int]
+    tokens: int
+    truncated: int
+
+
+async def rerank(
+    engine: Engine,
+    query: str,
+    documents: Sequence[str],
+    *,
+    resolved: ResolvedModel,
+    raw: bool = False,
+    instruction: str | None = None,
+    truncate: bool = True,
+    ahead: bool = False,
+) -> Scores:
+    """How well each document answers the query. `raw`: logits, before the activation.
+
+    `instruction` None: the served one, else the template's own. `truncate` and `ahead`: see Engine.compute. Raises
+    RequestError: InvalidRequest for an instruction where the model has no place for one, NonFiniteOutput.
+    """
+    scoring = resolved.inspection.scoring
+    if instruction is not None and (scoring is None or scoring.template is None):
+        raise InvalidRequest(
+            "instruction: this reranker takes a query and a document and has no place for an instruction; leave it "
+            "out.",
+            param="instruction",
+        )
+    pairs = [Pair(query, document, instruction=instruction) for document in documents]
+    found = await engine.compute(pairs, ahead=ahead, truncate=truncate)
+    activation = resolved.serving.activation
+    if activation is None:
+        raise ValueError("a reranker has an activation")
+    logits = read_logits(found.outputs)
+    return Scores(
+        scores=logits if raw else activate(logits, activation=activation),
+        order=np.argsort(-logits, kind="stable").tolist(),
+        tokens=found.tokens,
+        truncated=found.truncated,
+    )
+
+
+def activate(logits: Vectors, *, activation: Activation) -> Vectors:
+    """Logits to scores, float32 [documents] both."""
+    return _ACTIVATIONS[activation](logits)
+
+
+def read_logits(outputs: Sequence[Output]) -> Vectors:
+    """float32 [documents], one logit each. Raises NonFiniteOutput: a NaN has no place in an order."""
+    logits: Vectors = np.array([output.dense[0] for output in outputs if output.dense is not None], dtype=np.float32)
+    if not np.isfinite(logits).all():
+        raise NonFiniteOutput("The model answered NaN or infinity; its weights or its dtype are broken.")
+    return logits
+
+
+def _identity(logits: Vectors) -> Vectors:
+    return logits
+
+
+def _sigmoid(logits: Vectors) -> Vectors:
+    """1 / (1 + exp(-x)), written so that exp overflows nowhere and small scores keep their digits."""
+    small = np.exp(-np.abs(logits))
+    scores: Vectors = np.where(logits >= 0, np.float32(1), small) / (1 + small)
+    return scores
+
+
+def _tanh(logits: Vectors) -> Vectors:
+    return np.tanh(logits)
+
+
+# A model with two labels gives the logit of "relevant" minus that of the other one (architectures/cross_encoder.py):
+# its sigmoid is the softmax over the two.
+_ACTIVATIONS: Mapping[Activation, Callable[[Vectors], Vectors]] = {
+    Activation.IDENTITY: _identity,
+    Activation.SIGMOID: _sigmoid,
+    Activation.SOFTMAX: _sigmoid,
+    Activation.TANH: _tanh,
+}

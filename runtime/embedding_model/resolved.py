@@ -154,7 +154,8 @@ class ModuleKind(StrEnum):
 class HeadModule(Document):
     """One of sentence-transformers' modules between pooling and normalisation, in the order in which they run.
 
-    `activation` is the name of a class of torch.nn, such as Tanh; None for LayerNorm.
+    `activation` is the name of a class of torch.nn, such as Tanh; None for LayerNorm. `residual`: what comes in is added
+    to what comes out, through a projection of its own where the widths differ.
     """
 
     kind: ModuleKind
@@ -163,6 +164,7 @@ class HeadModule(Document):
     output_dimensions: int = Field(ge=1)
     activation: str | None = None
     bias: bool = True
+    residual: bool = False
 
 
 class ScoreRule(StrEnum):
@@ -200,6 +202,19 @@ class SparseHead(Document):
     query_weights: str | None = None
 
 
+class TokenHeadKind(StrEnum):
+    SPARSE = "Sparse"  # one weight for each token: relu of a linear layer, the largest for each id of the vocabulary
+    MULTI_VECTOR = "MultiVector"  # one normalised vector for each token behind the first: a linear layer
+
+
+class TokenHead(Document):
+    """A further head of an embedder that reads the hidden state of every token (bge-m3). `file` holds its layer."""
+
+    kind: TokenHeadKind
+    file: str
+    output_dimensions: int = Field(ge=1)
+
+
 class Evidence(Document):
     """Why a field has its value: the file and key that said so. `overruled` lists the readings that lost."""
 
@@ -224,8 +239,9 @@ class Inspection(Document):
     """What the model's own files say it is.
 
     Embedding: `pooling`, `normalize` (whether the pipeline ends in L2 normalisation), `modules`, prompts,
-    `matryoshka_dimensions` and `layer_norm_before_cut`. Reranking: `scoring` and `activation`. Classification:
-    `labels` (by index) and `activation`. Sparse: `sparse`. What does not belong to the task is None or empty.
+    `matryoshka_dimensions`, `layer_norm_before_cut` and `token_heads`. Reranking: `scoring` and `activation`.
+    Classification: `labels` (by index) and `activation`. Sparse: `sparse`. What does not belong to the task is None or
+    empty.
     `architecture` is the class that is loaded, `family` the name of its `inspection.families` entry.
     `dimensions` is the width of the final vector (after Dense modules, before any Matryoshka cut; the vocabulary of a
     sparse model). `max_input_tokens` counts special tokens; `positions` is how many the weights can number at most.
@@ -241,12 +257,14 @@ class Inspection(Document):
     family: str
     folder: str | None = None
     pooling: Pooling | None = None
+    further_poolings: tuple[Pooling, ...] = ()
     include_prompt: bool = True
     normalize: bool | None = None
     modules: tuple[HeadModule, ...] = ()
     dimensions: int | None = Field(default=None, ge=1)
     matryoshka_dimensions: tuple[int, ...] = ()
     layer_norm_before_cut: bool = False
+    token_heads: tuple[TokenHead, ...] = ()
     max_input_tokens: int = Field(ge=1)
     positions: int = Field(ge=1)
     truncation_side: Side = Side.RIGHT
@@ -277,14 +295,16 @@ class Quantization(StrEnum):
 class Serving(Document):
     """What is served: every value that defines the answers, overrides applied.
 
-    Embedding: `pooling`, `normalize`, `dimensions` (what a request without its own gets), `model_dimensions` (the width
-    before the cut), `layer_norm_before_cut` (of Matryoshka models that were trained so). Sparse: `dimensions` is the
+    Embedding: `pooling` and `further_poolings`, `normalize`, `dimensions` (what a request without its own gets),
+    `model_dimensions` (the width before the cut), `layer_norm_before_cut` (of Matryoshka models that were trained so:
+    of vectors that are cut, never of whole ones). Sparse: `dimensions` is the
     vocabulary. Reranking: `activation`, and `instruction` where a template has a place for one. Classification:
     `activation`. What does not belong to the task is None.
     """
 
     task: Task
     pooling: Pooling | None = None
+    further_poolings: tuple[Pooling, ...] = ()
     include_prompt: bool = True
     normalize: bool | None = None
     dimensions: int | None = Field(default=None, ge=1)
@@ -298,6 +318,11 @@ class Serving(Document):
     activation: Activation | None = None
     instruction: str | None = None
     quantization: Quantization = Quantization.NONE
+
+    @property
+    def poolings(self) -> tuple[Pooling, ...]:
+        """All that stand side by side, in their order; empty where nothing is pooled."""
+        return () if self.pooling is None else (self.pooling, *self.further_poolings)
 
     def prompt(self, name: str) -> Prompt | None:
         return next((prompt for prompt in self.prompts if prompt.name == name), None)

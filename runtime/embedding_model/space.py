@@ -2,9 +2,9 @@
 
 The fingerprint covers everything that moves a vector: the bytes of weights and tokenizer, the architecture and its
 configuration, pooling, the modules behind it, normalisation, dimensions, prompts, maximum length, end token, truncation
-and lowercasing; of rerankers and classifiers scoring, instruction, activation and labels; of sparse models their head;
-what the weights are quantised to. It leaves out where the files came from (repository, revision, volume), model cards,
-replicas, resources and dtype.
+and lowercasing; of rerankers and classifiers scoring, instruction, activation and labels; of sparse models their head,
+of embedders their further heads; what the weights are quantised to. It leaves out where the files came from
+(repository, revision, volume), model cards, replicas, resources and dtype.
 
 The recipe is versioned by the prefix `sp1-`. A change of recipe is a change of every user's space: it needs a new
 prefix, never a silent edit.
@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from embedding_model.resolved import Inspection, Manifest, Quantization, Serving
+from embedding_model.resolved import HeadModule, Inspection, Manifest, Quantization, Serving
 
 PREFIX = "sp1-"
 _HEX_DIGITS = 32  # 128 bits: no accidental collision, and with the prefix it fits a label's 63 characters
@@ -76,14 +76,21 @@ def fingerprint(*, manifest: Manifest, inspection: Inspection, serving: Serving)
 def _cover_heads(inspection: Inspection, *, serving: Serving) -> dict[str, Any]:
     """What plain embedders do not have, each only where it is set: their fingerprints do not know of it."""
     heads = {
-        "modules": [[str(head.kind), head.folder, head.activation, head.bias] for head in inspection.modules],
+        "furtherPoolings": list(serving.further_poolings),
+        "modules": [_cover_module(head) for head in inspection.modules],
         "endToken": inspection.end_token,
         "labels": list(inspection.labels),
         "activation": serving.activation,
         "instruction": serving.instruction,
         "scoring": None if inspection.scoring is None else inspection.scoring.to_dict(),
         "sparse": None if inspection.sparse is None else inspection.sparse.to_dict(),
+        "tokenHeads": [head.to_dict() for head in inspection.token_heads],
         "layerNormBeforeCut": serving.layer_norm_before_cut,
         "quantization": None if serving.quantization is Quantization.NONE else serving.quantization,
     }
     return {key: value for key, value in heads.items() if value}
+
+
+def _cover_module(head: HeadModule) -> list[Any]:
+    residual = ["residual"] if head.residual else []
+    return [str(head.kind), head.folder, head.activation, head.bias, *residual]

@@ -21,6 +21,8 @@ from embedding_model.resolved import (
     Side,
     SparseHead,
     Task,
+    TokenHead,
+    TokenHeadKind,
     Weights,
 )
 from embedding_model.serving import Overrides, apply_overrides
@@ -112,6 +114,8 @@ CHANGES: list[dict[str, Any]] = [
     {"inspection": {"scoring": Scoring(rule=ScoreRule.CLASSIFICATION_HEAD, template="qwen3-reranker")}},
     {"inspection": {"sparse": SparseHead(pooling=Pooling.MAX, activation="relu")}},
     {"inspection": {"sparse": SparseHead(pooling=Pooling.MAX, activation="log1p_relu")}},
+    {"inspection": {"token_heads": (TokenHead(kind=TokenHeadKind.SPARSE, file="a", output_dimensions=1),)}},
+    {"inspection": {"token_heads": (TokenHead(kind=TokenHeadKind.MULTI_VECTOR, file="a", output_dimensions=1),)}},
     {"serving": {"pooling": Pooling.CLS}},
     {"serving": {"include_prompt": False}},
     {"serving": {"normalize": False}},

@@ -45,10 +45,10 @@ class Overrides:
 def apply_overrides(inspection: Inspection, *, overrides: Overrides) -> tuple[Serving, tuple[Evidence, ...]]:
     """The values that are served, and one Evidence for each override (`file` is "spec", `key` the spec field).
 
-    Raises Refusal(INVALID_OVERRIDE), `field` naming the spec field, for a value of another task than the model's,
-    dimensions outside 1 to the model's own, more input tokens than the weights have positions, prompts with the same
-    name, a default prompt that does not exist, an instruction where there is no place for it, and a quantisation of
-    what cannot be quantised; Refusal(UNSUPPORTED_ARCHITECTURE) for what this version does not serve.
+    Raises Refusal(INVALID_OVERRIDE), `field` naming the spec field, for a value of another task than the model's, one
+    pooling in place of several, dimensions outside 1 to the model's own, more input tokens than the weights have
+    positions, prompts with the same name, a default prompt that does not exist, an instruction where there is no place
+    for it, and a quantisation of what cannot be quantised; Refusal(UNSUPPORTED_ARCHITECTURE) for what this version does not serve.
     """
     require_served(inspection)
     require_quantized(inspection, quantization=overrides.quantization)
@@ -56,7 +56,8 @@ def apply_overrides(inspection: Inspection, *, overrides: Overrides) -> tuple[Se
     prompts = _choose_prompts(inspection, overrides=overrides)
     serving = Serving(
         task=inspection.task,
-        pooling=inspection.pooling if overrides.pooling is None else overrides.pooling,
+        pooling=_choose_pooling(inspection, overrides=overrides),
+        further_poolings=inspection.further_poolings,
         include_prompt=inspection.include_prompt,
         normalize=inspection.normalize if overrides.normalize is None else overrides.normalize,
         dimensions=_choose_dimensions(inspection.dimensions, overrides=overrides),
@@ -77,13 +78,14 @@ def apply_overrides(inspection: Inspection, *, overrides: Overrides) -> tuple[Se
 def overrule_pooling(inspection: Inspection, *, pooling: Pooling) -> Inspection:
     """The inspection with another pooling, as `spec.embedding.pooling` makes it, also for what is not served yet.
 
-    Raises Refusal(INVALID_OVERRIDE) for a model that pools nothing.
+    Raises Refusal(INVALID_OVERRIDE) for a model that pools nothing, and for one that puts several poolings side by side.
     """
     if inspection.pooling is None:
         _refuse(
             "embedding.pooling",
             f"embedding.pooling is {pooling}, but this is a model for {inspection.task}, which has none: leave it out",
         )
+    _require_one_pooling(inspection, pooling=pooling)
     if pooling is inspection.pooling:
         return inspection
     lost = _describe(inspection, field="pooling", own=inspection.pooling)
@@ -116,6 +118,23 @@ def _require_task(inspection: Inspection, *, overrides: Overrides) -> None:
             "reranking.instruction",
             "reranking.instruction is set, but this reranker takes a query and a document and has no place for an "
             "instruction: leave it out",
+        )
+
+
+def _choose_pooling(inspection: Inspection, *, overrides: Overrides) -> Pooling | None:
+    if overrides.pooling is None:
+        return inspection.pooling
+    _require_one_pooling(inspection, pooling=overrides.pooling)
+    return overrides.pooling
+
+
+def _require_one_pooling(inspection: Inspection, *, pooling: Pooling) -> None:
+    if inspection.further_poolings:
+        poolings = ", ".join([str(inspection.pooling), *inspection.further_poolings])
+        _refuse(
+            "embedding.pooling",
+            f"embedding.pooling is {pooling}, but this model puts {poolings} side by side, and one of them alone would "
+            "give vectors of another width: leave it out",
         )
 
 

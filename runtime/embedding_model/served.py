@@ -18,6 +18,13 @@ SERVED: Mapping[str, frozenset[Task]] = {
     "camembert": _EVERY_TASK,
     "mpnet": _PAIRS,
     "distilbert": _EVERY_TASK,
+    "llama": _PAIRS,
+    "mistral": _PAIRS,
+    "qwen2": _PAIRS,
+    "qwen3": _PAIRS,
+    "gemma": _PAIRS,
+    "gemma2": _PAIRS,
+    "gemma3_text": _PAIRS,
 }
 
 _NAMES = {

@@ -26,6 +26,11 @@ class Batch:
     def is_padded(self) -> bool:
         return not bool(self.attention.all())
 
+    @property
+    def starts_with_tokens(self) -> bool:
+        """Whether every input begins in the first column: what padding there is lies behind."""
+        return bool(self.attention[:, 0].all())
+
     def first_positions(self) -> torch.Tensor:
         """Column of each input's first token, int64 [batch]."""
         return self.attention.argmax(dim=1)

@@ -16,7 +16,8 @@ from embedding_model.resolved import Inspection, ScoreRule, Task
 from embedding_model.sources.selection import CONFIG_FILE
 from embedding_runtime.architectures.batch import Batch
 from embedding_runtime.architectures.families import Architecture, Config, find_architecture
-from embedding_runtime.architectures.weights import assign, parameters_without_memory, read_tensors
+from embedding_runtime.architectures.sequence_score import score_last_token
+from embedding_runtime.architectures.weights import assign, parameters_without_memory, place, read_tensors
 from embedding_runtime.files import Files
 
 
@@ -71,9 +72,11 @@ def load_network(
             model = _build(architecture, name=family.classes[head], config=config, head=head)
     assign(model, tensors=tensors, family=family, blueprint=blueprint, head=head)
     model.eval()
-    model.to(device=device, dtype=dtype)
+    place(model, device=device, dtype=dtype)
     return Network(
-        forward=model if native is not None else _call(model, head=head, types=architecture.types),
+        forward=model
+        if native is not None
+        else _find_forward(model, head=head, architecture=architecture, config=config),
         module=model,
         name=f"{'transformers' if native is None else 'native'} {type(model).__name__}",
         config=config,
@@ -119,10 +122,26 @@ def _build(architecture: Architecture, *, name: str, config: Config, head: Head 
         ) from error
 
 
-def _call(model: torch.nn.Module, *, head: Head | None, types: bool) -> Callable[[Batch], torch.Tensor]:
+def _find_forward(
+    model: torch.nn.Module, *, head: Head | None, architecture: Architecture, config: Config
+) -> Callable[[Batch], torch.Tensor]:
+    if head is Head.SEQUENCE_CLASSIFICATION and FAMILIES[architecture.name].is_decoder:
+        body = model.get_submodule(str(model.base_model_prefix))
+        hidden = _call(body, head=None, architecture=architecture, config=config)
+        return score_last_token(model, compute_body=hidden)
+    return _call(model, head=head, architecture=architecture, config=config)
+
+
+def _call(
+    model: torch.nn.Module, *, head: Head | None, architecture: Architecture, config: Config
+) -> Callable[[Batch], torch.Tensor]:
+    is_causal = architecture.is_causal(config)
+
     def call(batch: Batch) -> torch.Tensor:
-        more = {"token_type_ids": batch.types} if types and batch.types is not None else {}
-        answer = model(input_ids=batch.ids, attention_mask=batch.attention, **more)
+        more = {"token_type_ids": batch.types} if architecture.types and batch.types is not None else {}
+        # Nothing sees padding that lies behind it: without a mask attention takes its quickest kernel.
+        attention = None if is_causal and batch.starts_with_tokens else batch.attention
+        answer = model(input_ids=batch.ids, attention_mask=attention, **more)
         return cast(torch.Tensor, answer.last_hidden_state if head is None else answer.logits)
 
     return call

@@ -118,6 +118,17 @@ def assign(
     model.load_state_dict({name: named[known] for name, known in own.items()}, strict=False, assign=True)
 
 
+def place(model: nn.Module, *, device: torch.device, dtype: torch.dtype) -> None:
+    """Move the model to its device and its parameters to their dtype.
+
+    Buffers keep the dtype that the class computed them in: rotary frequencies in half precision would put the tokens of
+    a long text in other places.
+    """
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(device=device, dtype=dtype)
+    model.to(device=device)
+
+
 def _without_prefix(name: str, *, model: nn.Module) -> str:
     """The name that inspection has for a parameter: without what a class with a head puts before its body's names."""
     prefix = getattr(model, "base_model_prefix", "")

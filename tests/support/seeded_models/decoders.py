@@ -1,11 +1,31 @@
 """Decoders: language models, which end every input with a token of their own."""
 
 from seeded_models.recipe import Recipe
-from seeded_models.tokenizers import QWEN
+from seeded_models.tokenizers import LLAMA, QWEN
 
 _GROUPED = {"num_key_value_heads": 2}
+_HEAD = {**_GROUPED, "head_dim": 16}
+_WINDOW = 8  # far narrower than the longest inputs
 
+# Gemma's norms multiply by 1 + weight and follow one another: larger matrices would let the last layer alone speak.
 DECODERS = {
-    "qwen3": Recipe(start="Qwen3", tokenizer=QWEN, config={**_GROUPED, "head_dim": 16}),
-    "llama": Recipe(start="Llama", tokenizer=QWEN, config=_GROUPED),
+    "llama": Recipe(start="Llama", tokenizer=LLAMA, config=_GROUPED),
+    "mistral": Recipe(start="Mistral", tokenizer=LLAMA, config={**_GROUPED, "sliding_window": _WINDOW}),
+    "qwen2": Recipe(start="Qwen2", tokenizer=QWEN, config=_GROUPED),
+    "qwen3": Recipe(start="Qwen3", tokenizer=QWEN, config=_HEAD),
+    "gemma": Recipe(start="Gemma", tokenizer=LLAMA, config=_HEAD),
+    "gemma2": Recipe(
+        start="Gemma2", tokenizer=LLAMA, config={**_HEAD, "sliding_window": _WINDOW, "query_pre_attn_scalar": 16}
+    ),
+    "gemma3_text": Recipe(
+        start="Gemma3Text",
+        tokenizer=LLAMA,
+        config={
+            **_HEAD,
+            "sliding_window": 2 * _WINDOW,
+            "query_pre_attn_scalar": 16,
+            "layer_types": ["sliding_attention", "full_attention"],
+            "use_bidirectional_attention": True,
+        },
+    ),
 }

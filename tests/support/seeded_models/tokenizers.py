@@ -178,3 +178,7 @@ T5 = WordPiece(
     specials=("<pad>", "</s>", "<unk>", "<extra_id_0>"),
 )
 QWEN = ByteLevel()
+# Llama's, Mistral's and Gemma's frame around byte-level pieces: a token before a text and one behind it.
+LLAMA = ByteLevel(
+    first="<s>", end="</s>", pad="<pad>", specials=("<pad>", "<s>", "</s>"), settings={"padding_side": "left"}
+)

@@ -11,12 +11,22 @@ from embedding_model.refusal import Reason, Refusal
 from embedding_runtime.architectures.families.architecture import Architecture, Config, Native
 from embedding_runtime.architectures.families.bert import BERT, CAMEMBERT, ROBERTA, XLM_ROBERTA
 from embedding_runtime.architectures.families.distilbert import DISTILBERT
+from embedding_runtime.architectures.families.gemma import GEMMA
+from embedding_runtime.architectures.families.gemma2 import GEMMA2
+from embedding_runtime.architectures.families.gemma3 import GEMMA3
+from embedding_runtime.architectures.families.llama import LLAMA
+from embedding_runtime.architectures.families.mistral import MISTRAL
 from embedding_runtime.architectures.families.mpnet import MPNET
+from embedding_runtime.architectures.families.qwen2 import QWEN2
+from embedding_runtime.architectures.families.qwen3 import QWEN3
+
+_DECODERS = (LLAMA, MISTRAL, QWEN2, QWEN3, GEMMA, GEMMA2, GEMMA3)
 
 __all__ = ["ARCHITECTURES", "Architecture", "Config", "Native", "find_architecture"]
 
 ARCHITECTURES: Mapping[str, Architecture] = {
-    architecture.name: architecture for architecture in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, MPNET, DISTILBERT)
+    architecture.name: architecture
+    for architecture in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, MPNET, DISTILBERT, *_DECODERS)
 }
 
 

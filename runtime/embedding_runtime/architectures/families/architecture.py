@@ -35,6 +35,7 @@ class Architecture:
     arguments  of the constructor of the body's class
     adapt      config.json as transformers has to see it, where older saves say the same in other words
     types      whether the embeddings tell the two texts of a pair apart (token_type_ids)
+    is_causal  whether a body of this configuration lets no token see those behind it: padding there needs no mask
     native     our own implementation
     """
 
@@ -46,6 +47,7 @@ class Architecture:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     adapt: Callable[[Config], Config] = dict
     types: bool = False
+    is_causal: Callable[[Config], bool] = lambda config: False
     native: Native | None = None
 
     def import_config(self) -> Any:

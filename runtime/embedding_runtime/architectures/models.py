@@ -8,6 +8,7 @@ import torch
 from embedding_model.resolved import Inspection, Serving, Task
 from embedding_runtime.architectures.embedder import load_embedder
 from embedding_runtime.architectures.network import Network, head_of, load_network
+from embedding_runtime.architectures.sparse_encoder import load_sparse_encoder
 from embedding_runtime.core.jobs import Output, Tokens
 from embedding_runtime.files import Files, files_in
 
@@ -27,6 +28,7 @@ class _Load(Protocol):
 
 _TASKS: Mapping[Task, _Load] = {
     Task.EMBEDDING: load_embedder,
+    Task.SPARSE: load_sparse_encoder,
 }
 
 

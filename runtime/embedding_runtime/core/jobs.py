@@ -17,6 +17,7 @@ class Part(StrEnum):
     DENSE = "dense"
     SPARSE = "sparse"
     TOKEN_VECTORS = "token_vectors"  # noqa: S105 - a vector for each token, not a secret
+    QUERY_WEIGHTS = "query_weights"  # sparse, of a query whose tokens a table weights in place of the model
 
 
 DENSE = frozenset({Part.DENSE})
@@ -39,7 +40,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class SparseVector:
-    """Weights of some tokens of the vocabulary: `indices` int32 [n], ascending; `values` float32 [n], above 0."""
+    """Weights of some tokens of the vocabulary: `indices` int32 [n], ascending; `values` float32 [n], none 0."""
 
     indices: npt.NDArray[np.int32]
     values: Vectors

@@ -21,7 +21,7 @@ from embedding_model.tokenizer_files import (
     read_vocabulary,
 )
 from embedding_runtime.core.inputs import Input, Text
-from embedding_runtime.core.jobs import Tokens
+from embedding_runtime.core.jobs import Part, Tokens
 
 
 class TextTokenizer:
@@ -44,12 +44,17 @@ class TextTokenizer:
     def max_tokens(self) -> int:
         return self._max_tokens
 
+    def token_id(self, token: str) -> int | None:
+        """Id of a token of the vocabulary; None where it is not in it."""
+        found: int | None = self._backend.token_to_id(token)
+        return found
+
     def encode(self, inputs: Sequence[Input]) -> list[Tokens]:
         """Token ids of each text with its prompt before it. Raises TypeError for an input that is no Text."""
         texts = [item for item in inputs if isinstance(item, Text)]
         if len(texts) != len(inputs):
             raise TypeError("this tokenizer takes single texts")
-        encodings = self._backend.encode_batch_fast([item.prompt + item.text for item in texts])
+        encodings = self._tokenize(texts)
         return [
             Tokens(
                 ids=encoding.ids,
@@ -58,6 +63,16 @@ class TextTokenizer:
                 wants=item.wants,
             )
             for item, encoding in zip(texts, encodings, strict=True)
+        ]
+
+    def _tokenize(self, texts: Sequence[Text]) -> list[tokenizers.Encoding]:
+        """A table of weights reads a query without special tokens; every model reads them."""
+        bare = [Part.QUERY_WEIGHTS in item.wants for item in texts]
+        if not any(bare):
+            return self._backend.encode_batch_fast([item.prompt + item.text for item in texts])
+        return [
+            self._backend.encode(item.prompt + item.text, add_special_tokens=not is_bare)
+            for item, is_bare in zip(texts, bare, strict=True)
         ]
 
     def _measure(self, prompt: str) -> int:

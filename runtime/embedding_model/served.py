@@ -25,6 +25,8 @@ SERVED: Mapping[str, frozenset[Task]] = {
     "gemma": _PAIRS,
     "gemma2": _PAIRS,
     "gemma3_text": _PAIRS,
+    "jina_bert": _PAIRS,
+    "jina_bert_code": _PAIRS,
 }
 
 _NAMES = {

@@ -123,7 +123,7 @@ class _Imports:
             with open_regular(config()) as file:
                 data = file.read(CONFIG_LIMIT)
             architecture, head = find_architecture(inspection.family), head_of(inspection)
-            if head is not None or not is_native(architecture, config=orjson.loads(data)):
+            if not is_native(architecture, config=orjson.loads(data), head=head):
                 architecture.import_config()
                 architecture.import_class(FAMILIES[inspection.family].classes[head])
         except (OSError, ValueError, Refusal, Unavailable):

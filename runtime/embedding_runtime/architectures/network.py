@@ -1,6 +1,6 @@
 """A model's own network with its weights: token ids in, hidden states or logits out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -8,7 +8,7 @@ import orjson
 import torch
 
 from embedding_model.inspection.documents import JsonObject
-from embedding_model.inspection.families import FAMILIES
+from embedding_model.inspection.families import FAMILIES, canonical_names
 from embedding_model.inspection.families.heads import Head
 from embedding_model.inspection.families.settings import Settings
 from embedding_model.refusal import Reason, Refusal
@@ -62,14 +62,19 @@ def load_network(
     architecture = find_architecture(inspection.family)
     family = FAMILIES[inspection.family]
     config = read_config(files)
-    blueprint = family.describe(Settings(JsonObject(CONFIG_FILE, config)))
     tensors = read_tensors(files)
-    native = architecture.native if head is None and is_native(architecture, config=config) else None
+    names = canonical_names(tensors, family=family)
+    blueprint = family.describe(Settings(JsonObject(CONFIG_FILE, config), names=names.values()))
+    native = architecture.native if is_native(architecture, config=config, head=head, names=names.values()) else None
     with parameters_without_memory():
-        if native is not None:
-            model = native.build(config)
-        else:
+        if native is None:
             model = _build(architecture, name=family.classes[head], config=config, head=head)
+        elif head is None:
+            model = native.build(native.complete(config, names.values()))
+        else:
+            output = blueprint.heads[head].output
+            labels = next((len(tensors[name]) for name, known in names.items() if known == output), 1)
+            model = native.heads[head](native.complete(config, names.values()), labels)
     assign(model, tensors=tensors, family=family, blueprint=blueprint, head=head)
     model.eval()
     place(model, device=device, dtype=dtype)
@@ -87,9 +92,28 @@ def load_network(
     )
 
 
-def is_native(architecture: Architecture, *, config: Config) -> bool:
-    """Whether a body of this configuration is computed by our own code, so that no slow import is needed."""
-    return architecture.native is not None and architecture.native.fits(config)
+def is_native(
+    architecture: Architecture, *, config: Config, head: Head | None, names: Collection[str] | None = None
+) -> bool:
+    """Whether our own code computes this configuration with this head, so that no slow import is needed.
+
+    `names` are those of the tensors, where they are known. Raises Refusal(UNSUPPORTED_ARCHITECTURE) where our own code
+    is all there is and does not know the configuration.
+    """
+    native = architecture.native
+    found = (
+        native is not None
+        and (head is None or head in native.heads)
+        and native.fits(native.complete(config, names or ()))
+    )
+    if not found and architecture.package is None:
+        raise Refusal(
+            Reason.UNSUPPORTED_ARCHITECTURE,
+            f"{CONFIG_FILE} says something that this runtime does not compute: {architecture.name} has no class in "
+            f"transformers, and its implementation here ({architecture.source}) knows the usual values of "
+            f"{', '.join(architecture.honours)} alone.",
+        )
+    return found
 
 
 def read_config(files: Files) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from embedding_runtime.architectures.families.distilbert import DISTILBERT
 from embedding_runtime.architectures.families.gemma import GEMMA
 from embedding_runtime.architectures.families.gemma2 import GEMMA2
 from embedding_runtime.architectures.families.gemma3 import GEMMA3
+from embedding_runtime.architectures.families.jina_bert import JINA_BERT, JINA_BERT_CODE
 from embedding_runtime.architectures.families.llama import LLAMA
 from embedding_runtime.architectures.families.mistral import MISTRAL
 from embedding_runtime.architectures.families.mpnet import MPNET
@@ -21,12 +22,13 @@ from embedding_runtime.architectures.families.qwen2 import QWEN2
 from embedding_runtime.architectures.families.qwen3 import QWEN3
 
 _DECODERS = (LLAMA, MISTRAL, QWEN2, QWEN3, GEMMA, GEMMA2, GEMMA3)
+_JINA = (JINA_BERT, JINA_BERT_CODE)
 
 __all__ = ["ARCHITECTURES", "Architecture", "Config", "Native", "find_architecture"]
 
 ARCHITECTURES: Mapping[str, Architecture] = {
     architecture.name: architecture
-    for architecture in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, MPNET, DISTILBERT, *_DECODERS)
+    for architecture in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, MPNET, DISTILBERT, *_DECODERS, *_JINA)
 }
 
 

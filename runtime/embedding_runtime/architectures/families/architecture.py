@@ -1,26 +1,33 @@
 """What an entry of a family says: where its forward pass comes from."""
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import nn
+
+from embedding_model.inspection.families.heads import Head
 
 Config = Mapping[str, Any]  # config.json
 
 
 @dataclass(frozen=True, kw_only=True)
 class Native:
-    """Our own implementation of a body.
+    """Our own implementation of a body, and of the classes with a head that are in `heads`.
 
     `fits` says whether it knows everything that a configuration says; what it does not is left to transformers' class.
-    The module takes a Batch and gives hidden states [batch, length, width]; its parameters are named as
-    embedding_model.inspection.families names them.
+    `build` gives a module that takes a Batch and gives hidden states [batch, length, width]; those of `heads` are built
+    with a number of labels and give logits [batch, labels]. Parameters are named as
+    embedding_model.inspection.families names them. `complete` adds to config.json what is left to defaults and to the
+    names of the tensors; the others see what it gives.
     """
 
     fits: Callable[[Config], bool]
     build: Callable[[Config], nn.Module]
+    heads: Mapping[Head, Callable[[Config, int], nn.Module]] = field(default_factory=dict)
+    complete: Callable[[Config, Collection[str]], Config] = lambda config, names: config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +41,7 @@ class Architecture:
     config     class of its configuration
     arguments  of the constructor of the body's class
     adapt      config.json as transformers has to see it, where older saves say the same in other words
+    convert    tensors as inspection names them to those of transformers' class, where saves have another layout
     types      whether the embeddings tell the two texts of a pair apart (token_type_ids)
     is_causal  whether a body of this configuration lets no token see those behind it: padding there needs no mask
     native     our own implementation
@@ -46,6 +54,7 @@ class Architecture:
     config: str | None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     adapt: Callable[[Config], Config] = dict
+    convert: Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]] = dict
     types: bool = False
     is_causal: Callable[[Config], bool] = lambda config: False
     native: Native | None = None

@@ -75,7 +75,8 @@ def load_network(
             output = blueprint.heads[head].output
             labels = next((len(tensors[name]) for name, known in names.items() if known == output), 1)
             model = native.heads[head](native.complete(config, names.values()), labels)
-    assign(model, tensors=tensors, family=family, blueprint=blueprint, head=head)
+    convert = architecture.convert if native is None else dict
+    assign(model, tensors=tensors, family=family, blueprint=blueprint, head=head, convert=convert)
     model.eval()
     place(model, device=device, dtype=dtype)
     return Network(

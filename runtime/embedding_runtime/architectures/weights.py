@@ -1,7 +1,7 @@
 """safetensors in memory to tensors, and tensors into a model, with nothing missing and nothing left over."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import orjson
 import torch
@@ -17,6 +17,9 @@ from embedding_runtime.files import Files
 SUFFIX = ".safetensors"
 INDEX = "model.safetensors.index.json"
 SHOWN_KEYS = 5
+
+# Tensors by the names that inspection has for them to tensors by the names of a class.
+Convert = Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]]
 
 # Of every type that inspection lets pass; integers occur as buffers of old checkpoints.
 _DTYPES = {
@@ -80,9 +83,17 @@ def _parse(path: str, *, data: bytearray) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def assign(
-    model: nn.Module, *, tensors: dict[str, torch.Tensor], family: Family, blueprint: Blueprint, head: Head | None
+    model: nn.Module,
+    *,
+    tensors: dict[str, torch.Tensor],
+    family: Family,
+    blueprint: Blueprint,
+    head: Head | None,
+    convert: Convert = dict,
 ) -> None:
     """Put the tensors into the model in place of its parameters, under the names that inspection knows them by.
+
+    `convert` takes them by those names and gives what the model's class calls them.
 
     Raises Refusal: INCOMPLETE_WEIGHTS for a parameter without a tensor (it would be random), UNEXPECTED_WEIGHTS for a
     tensor that belongs nowhere, INVALID_FILE for a wrong shape.
@@ -91,6 +102,7 @@ def assign(
     for name, twin in {**blueprint.tied, **(blueprint.heads[head].tied if head else {})}.items():
         if name not in named and twin in named:
             named[name] = named[twin]
+    named = convert(named)
     own = {name: _without_prefix(name, model=model) for name, _ in model.named_parameters(remove_duplicate=False)}
     wanted = {own[name]: tuple(parameter.shape) for name, parameter in model.named_parameters(remove_duplicate=False)}
     missing = sorted(wanted.keys() - named.keys())

@@ -8,27 +8,52 @@ embedding_model.inspection.families alone; for which tasks it is served, in embe
 from collections.abc import Mapping
 
 from embedding_model.refusal import Reason, Refusal
+from embedding_runtime.architectures.families.albert import ALBERT
 from embedding_runtime.architectures.families.architecture import Architecture, Config, Native
 from embedding_runtime.architectures.families.bert import BERT, CAMEMBERT, ROBERTA, XLM_ROBERTA
+from embedding_runtime.architectures.families.deberta import DEBERTA_V2
 from embedding_runtime.architectures.families.distilbert import DISTILBERT
+from embedding_runtime.architectures.families.electra import ELECTRA
+from embedding_runtime.architectures.families.eurobert import EUROBERT
 from embedding_runtime.architectures.families.gemma import GEMMA
 from embedding_runtime.architectures.families.gemma2 import GEMMA2
 from embedding_runtime.architectures.families.gemma3 import GEMMA3
+from embedding_runtime.architectures.families.gte import GTE
 from embedding_runtime.architectures.families.jina_bert import JINA_BERT, JINA_BERT_CODE
+from embedding_runtime.architectures.families.jina_embeddings_v3 import JINA_EMBEDDINGS_V3
 from embedding_runtime.architectures.families.llama import LLAMA
 from embedding_runtime.architectures.families.mistral import MISTRAL
+from embedding_runtime.architectures.families.modernbert import MODERNBERT
 from embedding_runtime.architectures.families.mpnet import MPNET
+from embedding_runtime.architectures.families.nomic_bert import NOMIC_BERT
 from embedding_runtime.architectures.families.qwen2 import QWEN2
 from embedding_runtime.architectures.families.qwen3 import QWEN3
+from embedding_runtime.architectures.families.t5 import T5
 
+_ENCODERS = (
+    BERT,
+    ROBERTA,
+    XLM_ROBERTA,
+    CAMEMBERT,
+    MPNET,
+    DISTILBERT,
+    ELECTRA,
+    ALBERT,
+    DEBERTA_V2,
+    MODERNBERT,
+    EUROBERT,
+    NOMIC_BERT,
+    GTE,
+    JINA_EMBEDDINGS_V3,
+    T5,
+)
 _DECODERS = (LLAMA, MISTRAL, QWEN2, QWEN3, GEMMA, GEMMA2, GEMMA3)
 _JINA = (JINA_BERT, JINA_BERT_CODE)
 
 __all__ = ["ARCHITECTURES", "Architecture", "Config", "Native", "find_architecture"]
 
 ARCHITECTURES: Mapping[str, Architecture] = {
-    architecture.name: architecture
-    for architecture in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, MPNET, DISTILBERT, *_DECODERS, *_JINA)
+    architecture.name: architecture for architecture in (*_ENCODERS, *_DECODERS, *_JINA)
 }
 
 

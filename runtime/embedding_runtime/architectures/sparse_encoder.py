@@ -17,6 +17,7 @@ from embedding_runtime.architectures.network import Network
 from embedding_runtime.architectures.sparse_rows import read_rows
 from embedding_runtime.architectures.vocabulary_head import separate_body, separate_head
 from embedding_runtime.architectures.weights import read_tensors
+from embedding_runtime.core.equal_tokenizers import require_one_tokenizer
 from embedding_runtime.core.jobs import Output, Part, SparseVector, Tokens, Vectors
 from embedding_runtime.files import Files, files_in
 
@@ -97,17 +98,21 @@ def load_sparse_encoder(files: Files, *, network: Network, inspection: Inspectio
             f"The sparse model pools by {head.pooling} with {head.activation}; this runtime serves Max with "
             f"{' and '.join(_ACTIVATIONS)}.",
         )
-    table = None if head.query_weights is None else _read_table(files, path=head.query_weights, network=network)
+    table = None
+    if head.query_weights is not None:
+        folder = head.query_weights.rpartition("/")[0]
+        require_one_tokenizer(files, folders=(inspection.folder or "", folder), family=inspection.family)
+        table = _read_table(files, folder=folder, network=network)
     return SparseEncoder(network, activation=head.activation, query_weights=table)
 
 
-def _read_table(files: Files, *, path: str, network: Network) -> Vectors:
+def _read_table(files: Files, *, folder: str, network: Network) -> Vectors:
     vocabulary = network.config["vocab_size"]
-    table = read_tensors(files_in(files, folder=path.rpartition("/")[0])).get("weight")
+    table = read_tensors(files_in(files, folder=folder)).get("weight")
     if table is None or table.shape != (vocabulary,):
         raise Refusal(
             Reason.INVALID_FILE,
-            f"{path}: expected a tensor `weight` with a number for each of the {vocabulary} tokens of the vocabulary.",
+            f"{folder}: expected a tensor `weight` with a number for each of the {vocabulary} tokens of the vocabulary.",
         )
     return np.asarray(table.float().numpy())
 

@@ -238,8 +238,9 @@ class Weights(Document):
 class Inspection(Document):
     """What the model's own files say it is.
 
-    Embedding: `pooling`, `normalize` (whether the pipeline ends in L2 normalisation), `modules`, prompts,
-    `matryoshka_dimensions`, `layer_norm_before_cut` and `token_heads`. Reranking: `scoring` and `activation`.
+    Embedding: `pooling` and `further_poolings` (of models that put several side by side: concatenated behind the first,
+    in this order), `normalize` (whether the pipeline ends in L2 normalisation), `modules`, prompts,
+    `matryoshka_dimensions`, `layer_norm_before_cut` (of vectors that are cut, never of whole ones) and `token_heads`. Reranking: `scoring` and `activation`.
     Classification: `labels` (by index) and `activation`. Sparse: `sparse`. What does not belong to the task is None or
     empty.
     `architecture` is the class that is loaded, `family` the name of its `inspection.families` entry.

@@ -26,11 +26,13 @@ class TaskValues:
     """What belongs to one task; the fields are Inspection's."""
 
     pooling: Pooling | None = None
+    further_poolings: tuple[Pooling, ...] = ()
     include_prompt: bool = True
     normalize: bool | None = None
     modules: tuple[HeadModule, ...] = ()
     dimensions: int | None = None
     matryoshka_dimensions: tuple[int, ...] = ()
+    layer_norm_before_cut: bool = False
     end_token: str | None = None
     prompts: tuple[Prompt, ...] = ()
     default_prompt: str | None = None
@@ -66,11 +68,13 @@ def assemble(reading: Reading, *, decision: Decision, values: TaskValues) -> Ins
         family=found.family,
         folder=reading.folder or None,
         pooling=values.pooling,
+        further_poolings=values.further_poolings,
         include_prompt=values.include_prompt,
         normalize=values.normalize,
         modules=values.modules,
         dimensions=values.dimensions,
         matryoshka_dimensions=values.matryoshka_dimensions,
+        layer_norm_before_cut=values.layer_norm_before_cut,
         max_input_tokens=length,
         positions=found.positions,
         truncation_side=truncation,

@@ -1,8 +1,9 @@
 """The model card (README.md): weak evidence, written by people and tools for people.
 
 It never decides alone what a model is, but it can raise a doubt. It is read for the front matter (pipeline_tag, tags,
-base_model, license) and for the Matryoshka sizes of the training loss, which sentence-transformers prints into the
-cards it generates. The front matter is YAML of which only plain scalars and lists of them are understood.
+base_model, license), for the Matryoshka sizes of the training loss, which sentence-transformers prints into the cards
+it generates, and for code that shows a layer norm right before a cut. The front matter is YAML of which only plain
+scalars and lists of them are understood.
 """
 
 import json
@@ -20,18 +21,29 @@ _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.{0,65536}?)\n---[ \t]*(?:\n|\Z)", re
 _KEY = re.compile(r"^(pipeline_tag|tags|base_model|license|license_name):[ \t]*([^\n]{0,4096})$", re.MULTILINE)
 _ITEM = re.compile(r"[ \t]{0,16}-[ \t]+([^\n]{1,256})(?:\n|\Z)")
 _PLAIN = re.compile(r"[\w./ :+-]{1,128}", re.ASCII)
+# embeddings = F.layer_norm(embeddings, normalized_shape=(embeddings.shape[1],))
+# embeddings = embeddings[:, :matryoshka_dim]
+# A "+" before the second line is a diff's.
+_LAYER_NORM_BEFORE_CUT = re.compile(
+    r"layer_norm\((\w{1,40}), ?(?:normalized_shape ?= ?)?\(\1\.shape\[(?:1|-1)\],\)\)"
+    r"\s{1,32}(?:\+ {0,8})?\1 ?= ?\1\[(?::|\.\.\.), ?:\w{1,40}\]"
+)
 _MATRYOSHKA = re.compile(r'"matryoshka_dims":\s{0,16}(\[[\d\s,]{1,512}\])')
 
 
 @dataclass(frozen=True)
 class Card:
-    """`licence` is the hub's identifier, such as apache-2.0, or the name beside `license: other`."""
+    """`licence` is the hub's identifier, such as apache-2.0, or the name beside `license: other`.
+
+    `layer_norm_before_cut`: the card's code normalises the whole vector so right before it is cut.
+    """
 
     pipeline_tag: str | None = None
     tags: tuple[str, ...] = ()
     base_models: tuple[str, ...] = ()
     licence: str | None = None
     matryoshka_dimensions: tuple[int, ...] = ()
+    layer_norm_before_cut: bool = False
 
 
 def read_card(source: Source) -> Card:
@@ -56,6 +68,7 @@ def parse_card(text: str) -> Card:
         base_models=values.get("base_model", ()),
         licence=licence,
         matryoshka_dimensions=_read_sizes(text),
+        layer_norm_before_cut=_LAYER_NORM_BEFORE_CUT.search(text) is not None,
     )
 
 

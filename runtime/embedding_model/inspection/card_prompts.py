@@ -60,8 +60,17 @@ _BY_REPOSITORY = {name: prompts for prompts, names in _PROMPTS.items() for name 
 
 
 @dataclass(frozen=True)
-class CardPrompts:
+class RepositoryName:
     """`file` and `key` say where the name was found: the origin's repository, or a folder's config.json."""
+
+    repository: str
+    file: str
+    key: str
+
+
+@dataclass(frozen=True)
+class CardPrompts:
+    """`repository`, `file` and `key` are those of `RepositoryName`."""
 
     prompts: tuple[Prompt, ...]
     repository: str
@@ -69,10 +78,16 @@ class CardPrompts:
     key: str
 
 
+def name_repository(origin: Origin, *, config: JsonObject) -> RepositoryName | None:
+    """The name that a model is known by; None for a folder whose config.json tells none."""
+    if origin.repo is not None:
+        return RepositoryName(origin.repo, "origin", "repo")
+    name = config.text("_name_or_path")
+    return None if name is None else RepositoryName(name, config.path, "_name_or_path")
+
+
 def find_card_prompts(origin: Origin, *, config: JsonObject) -> CardPrompts | None:
     """The prompts of the repository's card, where its name is in the table."""
-    name, file, key = origin.repo, "origin", "repo"
-    if name is None:
-        name, file, key = config.text("_name_or_path"), config.path, "_name_or_path"
-    prompts = _BY_REPOSITORY.get((name or "").lower())
-    return None if name is None or prompts is None else CardPrompts(prompts, repository=name, file=file, key=key)
+    named = name_repository(origin, config=config)
+    prompts = _BY_REPOSITORY.get(named.repository.lower()) if named else None
+    return None if named is None or prompts is None else CardPrompts(prompts, named.repository, named.file, named.key)

@@ -1,12 +1,10 @@
 """A dense embedder: pooling, the modules behind it, normalisation, dimensions, prompts, the end token."""
 
-from dataclasses import dataclass
-
 from embedding_model.inspection.assembly import TaskValues
-from embedding_model.inspection.card import CARD_FILE, Card
 from embedding_model.inspection.documents import JsonObject, join, read_object
 from embedding_model.inspection.head_modules import read_head_modules
 from embedding_model.inspection.identified import Identified
+from embedding_model.inspection.matryoshka import read_matryoshka
 from embedding_model.inspection.pipeline import Pipeline
 from embedding_model.inspection.pooling import POOLING_FILE, PoolingChoice, holds_pooling, read_pooling
 from embedding_model.inspection.prompts import read_prompts
@@ -22,24 +20,27 @@ def read_embedder(reading: Reading, *, declared: Declared) -> TaskValues:
     found = reading.identified
     pipeline = reading.pipeline
     pooling = _read_pooling(reading, declared=declared)
+    width = found.hidden_size * (1 + len(pooling.further))
     modules, module_evidence = read_head_modules(
         reading.source,
         modules=pipeline.heads if pipeline else (),
         selected=reading.selected,
-        dimensions=found.hidden_size,
+        dimensions=width,
     )
-    dimensions = modules[-1].output_dimensions if modules else found.hidden_size
+    dimensions = modules[-1].output_dimensions if modules else width
     _check_cut(reading.library, dimensions=dimensions)
     prompts = read_prompts(reading.library, origin=reading.source.origin, config=reading.config)
-    matryoshka, matryoshka_evidence = _read_matryoshka(reading.config, card=reading.card, dimensions=dimensions)
-    end_token, end_evidence = _read_end(reading, pooling=pooling.pooling)
+    matryoshka = read_matryoshka(reading.config, card=reading.card, origin=reading.source.origin, dimensions=dimensions)
+    end_token, end_evidence = _read_end(reading, poolings=(pooling.pooling, *pooling.further))
     return TaskValues(
         pooling=pooling.pooling,
+        further_poolings=pooling.further,
         include_prompt=pooling.include_prompt,
         normalize=pipeline.normalize if pipeline else False,
         modules=modules,
         dimensions=dimensions,
-        matryoshka_dimensions=matryoshka,
+        matryoshka_dimensions=matryoshka.sizes,
+        layer_norm_before_cut=matryoshka.layer_norm_before_cut,
         end_token=end_token,
         prompts=prompts.prompts,
         default_prompt=prompts.default_prompt,
@@ -47,8 +48,8 @@ def read_embedder(reading: Reading, *, declared: Declared) -> TaskValues:
             *pooling.evidence,
             *module_evidence,
             _describe_normalize(pipeline),
-            _describe_dimensions(found, modules=modules),
-            matryoshka_evidence,
+            _describe_dimensions(found, poolings=1 + len(pooling.further), modules=modules),
+            *matryoshka.evidence,
             *prompts.evidence,
             *end_evidence,
         ),
@@ -86,12 +87,15 @@ def _read_left_behind(reading: Reading, *, declared: Pooling) -> tuple[str, ...]
         left = read_pooling(read_object(reading.source, path=POOLING_FILE), hidden_size=reading.identified.hidden_size)
     except Refusal:
         return ()  # it belongs to another model
-    return () if left.pooling is declared else (f"{left.pooling} ({POOLING_FILE}, which no {MODULES_FILE} names)",)
+    poolings = (left.pooling, *left.further)
+    if poolings == (declared,):
+        return ()
+    return (f"{', '.join(poolings)} ({POOLING_FILE}, which no {MODULES_FILE} names)",)
 
 
-def _read_end(reading: Reading, *, pooling: Pooling) -> tuple[str | None, tuple[Evidence, ...]]:
+def _read_end(reading: Reading, *, poolings: tuple[Pooling, ...]) -> tuple[str | None, tuple[Evidence, ...]]:
     """Only a language model's last token carries the text; other poolings do not read one token at the end."""
-    if pooling is not Pooling.LAST_TOKEN or not reading.identified.is_decoder:
+    if Pooling.LAST_TOKEN not in poolings or not reading.identified.is_decoder:
         return None, ()
     token, evidence = read_end_token(reading.tokenizer, config=reading.tokenizer_config)
     return token, (evidence,)
@@ -117,53 +121,20 @@ def _describe_normalize(pipeline: Pipeline | None) -> Evidence:
     return Evidence(field="normalize", value=value, file=MODULES_FILE, note=note)
 
 
-def _describe_dimensions(found: Identified, *, modules: tuple[HeadModule, ...]) -> Evidence:
-    word = found.word_tensor
+def _describe_dimensions(found: Identified, *, poolings: int, modules: tuple[HeadModule, ...]) -> Evidence:
+    word, width = found.word_tensor, found.hidden_size * poolings
     if not modules:
         note = f"shape {list(word.shape)}"
         if word.shape[-1] != found.hidden_size:  # factorised embeddings (ALBERT) are narrower than the layers
             note += f", widened to {found.hidden_size}"
-        return Evidence(field="dimensions", value=str(found.hidden_size), file=word.file, key=word.name, note=note)
+        if poolings > 1:
+            note += f", {poolings} poolings side by side"
+        return Evidence(field="dimensions", value=str(width), file=word.file, key=word.name, note=note)
     last = modules[-1]
     return Evidence(
         field="dimensions",
         value=str(last.output_dimensions),
         file=join(last.folder, CONFIG_FILE),
         note=f"the last module, {last.kind}",
-        overruled=(f"{found.hidden_size} ({word.file} {word.name})",)
-        if last.output_dimensions != found.hidden_size
-        else (),
+        overruled=(f"{width} ({word.file} {word.name})",) if last.output_dimensions != width else (),
     )
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    sizes: tuple[int, ...]
-    file: str
-    key: str
-    note: str | None
-
-
-def _read_matryoshka(config: JsonObject, *, card: Card, dimensions: int) -> tuple[tuple[int, ...], Evidence]:
-    """Sizes that the model was trained to be cut to: config.json's (vLLM reads it too), else the card's."""
-    found = _find_sizes(config, card=card, dimensions=dimensions)
-    value = ", ".join(str(size) for size in found.sizes) or "none"
-    return found.sizes, Evidence(
-        field="matryoshkaDimensions", value=value, file=found.file, key=found.key, note=found.note
-    )
-
-
-def _find_sizes(config: JsonObject, *, card: Card, dimensions: int) -> _Sizes:
-    key = "matryoshka_dimensions"
-    declared = config.values.get(key)
-    if declared is not None:
-        if not isinstance(declared, list) or not all(type(size) is int and 0 < size <= dimensions for size in declared):
-            raise Refusal(
-                Reason.INVALID_FILE,
-                f"{config.path}: expected {key} to be a list of whole numbers from 1 to {dimensions}",
-            )
-        return _Sizes(tuple(sorted(set(declared))), config.path, key, None)
-    if card.matryoshka_dimensions and card.matryoshka_dimensions[-1] <= dimensions:
-        note = "weak evidence: the training loss that the model card shows"
-        return _Sizes(card.matryoshka_dimensions, CARD_FILE, "matryoshka_dims", note)
-    return _Sizes((), config.path, key, "none declared")

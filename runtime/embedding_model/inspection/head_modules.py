@@ -43,7 +43,7 @@ _ACTIVATIONS = frozenset(
 # A folder as sentence-transformers names a module's: its number in the order, then its class. Models that are
 # published in several widths have one Dense for each, all with the same number (2_Dense_1024, 2_Dense_8192).
 _FOLDER = re.compile(r"(\d{1,3})_(?:Dense|LayerNorm)(?:_\w{1,40})?")
-_DENSE_KEYS = frozenset({"in_features", "out_features", "bias", "activation_function"})
+_DENSE_KEYS = frozenset({"in_features", "out_features", "bias", "activation_function", "use_residual"})
 _INPUT = "sentence_embedding"
 
 
@@ -92,6 +92,7 @@ def _check_left_out(source: Source, *, modules: Sequence[Module]) -> None:
 
 
 def _read_dense(config: JsonObject, *, folder: str) -> HeadModule:
+    residual = config.flag("use_residual") or False
     for key, value in config.values.items():
         if key in _DENSE_KEYS or value is None or value is False:
             continue
@@ -109,6 +110,7 @@ def _read_dense(config: JsonObject, *, folder: str) -> HeadModule:
         output_dimensions=config.required_integer("out_features"),
         activation=_read_activation(config),
         bias=bias is not False,
+        residual=residual,
     )
 
 
@@ -173,14 +175,20 @@ def _expected(head: HeadModule) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {"linear.weight": (head.output_dimensions, head.input_dimensions)}
     if head.bias:
         shapes["linear.bias"] = (head.output_dimensions,)
+    if head.residual and head.input_dimensions != head.output_dimensions:
+        shapes["residual.weight"] = (head.output_dimensions, head.input_dimensions)
     return shapes
 
 
 def _describe(head: HeadModule, *, file: str, number: int) -> Evidence:
-    value = f"{head.kind} {head.input_dimensions} -> {head.output_dimensions}"
+    words = [f"{head.kind} {head.input_dimensions} -> {head.output_dimensions}"]
+    if head.activation is not None:
+        words.append(head.activation)
+    if head.residual:
+        words.append("with what comes in added")
     return Evidence(
         field=f"modules[{number}]",
-        value=value if head.activation is None else f"{value}, {head.activation}",
+        value=", ".join(words),
         file=file,
         note="its weights have these shapes",
     )

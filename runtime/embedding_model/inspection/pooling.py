@@ -2,7 +2,8 @@
 
 sentence-transformers writes `pooling_mode` (a name, or a list of them) since 5.4 and wrote one boolean per mode
 before (sentence_transformers/sentence_transformer/modules/pooling.py). The newer key wins, as it does there; with no
-mode at all the mean is taken, as there.
+mode at all the mean is taken, as there. The vectors of several modes are concatenated: in the order of the list, or
+in the library's own order where each mode has its boolean.
 """
 
 from dataclasses import dataclass
@@ -30,14 +31,19 @@ _FLAGS = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 POOLING_FILE = "1_Pooling/config.json"  # where sentence-transformers puts it
+_MOST_MODES = len(_MODES)  # side by side: each makes the vectors wider by the width of the encoder
 _DIMENSION_KEYS = ("embedding_dimension", "word_embedding_dimension")  # newer first
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PoolingChoice:
-    """`include_prompt`: whether the prompt's own tokens take part in the pooling."""
+    """`further`: what is concatenated behind the vector of `pooling`.
+
+    `include_prompt`: whether the prompt's own tokens take part in the pooling.
+    """
 
     pooling: Pooling
+    further: tuple[Pooling, ...] = ()
     include_prompt: bool
     evidence: tuple[Evidence, ...]
 
@@ -48,10 +54,10 @@ def holds_pooling(source: Source) -> bool:
 
 
 def read_pooling(config: JsonObject, *, hidden_size: int) -> PoolingChoice:
-    """The one pooling mode of the module.
+    """The pooling modes of the module; `hidden_size` is the width of the encoder's vectors.
 
-    Raises Refusal: INVALID_FILE for unknown modes, UNSUPPORTED_ARCHITECTURE for several modes side by side,
-    CONTRADICTORY_EVIDENCE when its width is not that of the encoder.
+    Raises Refusal: INVALID_FILE for unknown modes and more of them than there are, CONTRADICTORY_EVIDENCE when the
+    module's width is not that of the encoder.
     """
     _check_flags(config)
     _check_width(config, hidden_size=hidden_size)
@@ -64,19 +70,22 @@ def read_pooling(config: JsonObject, *, hidden_size: int) -> PoolingChoice:
         names = [_FLAGS[flag] for flag in flags]
         key = next(iter(flags), None)
         overruled = ()
-    if len(names) > 1:
-        raise Refusal(
-            Reason.UNSUPPORTED_ARCHITECTURE,
-            f"{config.path} puts {len(names)} poolings side by side ({', '.join(names)}); one is served",
-        )
-    pooling = _MODES[names[0]] if names else Pooling.MEAN
+    poolings = [_MODES[name] for name in names] or [Pooling.MEAN]
     note = None if names else "no mode is named; sentence-transformers then takes the mean"
     include_prompt = config.flag("include_prompt")
     return PoolingChoice(
-        pooling=pooling,
+        pooling=poolings[0],
+        further=tuple(poolings[1:]),
         include_prompt=include_prompt is not False,
         evidence=(
-            Evidence(field="pooling", value=pooling, file=config.path, key=key, note=note, overruled=overruled),
+            Evidence(
+                field="pooling",
+                value=", ".join(poolings),
+                file=config.path,
+                key=key,
+                note="side by side: the vectors of all of them are concatenated" if len(poolings) > 1 else note,
+                overruled=overruled,
+            ),
             Evidence(
                 field="includePrompt",
                 value="false" if include_prompt is False else "true",
@@ -93,6 +102,10 @@ def _read_names(config: JsonObject) -> list[str]:
     names = [written] if isinstance(written, str) else written
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise Refusal(Reason.INVALID_FILE, f"{config.path}: expected pooling_mode to be a mode or a list of modes")
+    if len(names) > _MOST_MODES:
+        raise Refusal(
+            Reason.INVALID_FILE, f"{config.path}: pooling_mode lists {len(names)} modes; there are {_MOST_MODES}"
+        )
     unknown = [name for name in names if name not in _MODES]
     if unknown:
         raise Refusal(

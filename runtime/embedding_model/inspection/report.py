@@ -43,14 +43,17 @@ def _summarise(inspection: Inspection) -> list[Row]:
 
 
 def _summarise_embedding(inspection: Inspection) -> Iterator[Row]:
-    pooling = inspection.pooling or "none"
+    pooling = ", ".join([inspection.pooling or "none", *inspection.further_poolings])
     yield "Pooling", pooling + ("" if inspection.include_prompt else ", without the prompt's tokens")
     for head in inspection.modules:
         activation = "" if head.activation is None else f", {head.activation}"
-        yield "Module", f"{head.kind} {head.input_dimensions} -> {head.output_dimensions}{activation}"
+        residual = ", with what comes in added" if head.residual else ""
+        yield "Module", f"{head.kind} {head.input_dimensions} -> {head.output_dimensions}{activation}{residual}"
     yield "Normalize", "yes" if inspection.normalize else "no"
     yield "Dimensions", str(inspection.dimensions)
     yield "Matryoshka", ", ".join(map(str, inspection.matryoshka_dimensions)) or "none declared"
+    if inspection.layer_norm_before_cut:
+        yield "Cut", "after a layer norm over the whole vector"
     if inspection.end_token is not None:
         yield "End token", quote(inspection.end_token)
 

@@ -91,7 +91,9 @@ def test_several_modules_follow_each_other() -> None:
         (dense(activation_function="os.system"), Reason.UNSUPPORTED_ARCHITECTURE, '"os.system"'),
         (dense(activation_function="torch.nn.modules.activation.Softmax"), Reason.UNSUPPORTED_ARCHITECTURE, "Softmax"),
         (dense(activation_function=3), Reason.INVALID_FILE, "to be a string"),
-        (dense(use_residual=True), Reason.UNSUPPORTED_ARCHITECTURE, '"use_residual" is set'),
+        (dense(use_residual=True), Reason.INCOMPLETE_WEIGHTS, "lacks residual.weight"),
+        (dense(use_residual="yes"), Reason.INVALID_FILE, "use_residual to be true or false"),
+        (dense(token_mask=[1]), Reason.UNSUPPORTED_ARCHITECTURE, '"token_mask" is set'),
         (dense(module_input_name="token_embeddings"), Reason.UNSUPPORTED_ARCHITECTURE, '"module_input_name" is set'),
         (dense(in_features=9), Reason.CONTRADICTORY_EVIDENCE, "takes vectors of 9 dimensions, but 8 come in"),
         (

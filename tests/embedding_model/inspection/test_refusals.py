@@ -206,12 +206,12 @@ CASES: dict[str, tuple[dict[str, bytes | None], Reason, str]] = {
         'hidden_act is "geglu"; known are gelu',
     ),
     "no pooling file": ({POOLING_FILE: None}, Reason.MISSING_FILE, POOLING_FILE),
-    "two poolings side by side": (
-        pooling(pooling_mode_cls_token=True, pooling_mode_mean_tokens=True),
-        Reason.UNSUPPORTED_ARCHITECTURE,
-        "puts 2 poolings side by side (cls, mean)",
+    "more poolings than there are": (
+        pooling(pooling_mode=["cls", "max", "mean", "max", "mean", "max", "mean"]),
+        Reason.INVALID_FILE,
+        "pooling_mode lists 7 modes; there are 6",
     ),
-    "two poolings in a list": (pooling(pooling_mode=["cls", "max"]), Reason.UNSUPPORTED_ARCHITECTURE, "(cls, max)"),
+    "an unknown pooling in a list": (pooling(pooling_mode=["cls", "att"]), Reason.INVALID_FILE, '"att" is not known'),
     "an unknown pooling": (pooling(pooling_mode="attention"), Reason.INVALID_FILE, '"attention" is not known'),
     "an unknown pooling flag": (pooling(pooling_mode_attention=True), Reason.INVALID_FILE, "pooling_mode_attention"),
     "a pooling of the wrong type": (pooling(pooling_mode=3), Reason.INVALID_FILE, "expected pooling_mode to be"),

@@ -87,6 +87,29 @@ def test_a_pooling_written_as_booleans_is_read(flag: str, pooling: Pooling) -> N
     assert evidence(found, field="pooling").key == flag
 
 
+@pytest.mark.parametrize(
+    ("written", "poolings", "key"),
+    [
+        ({"pooling_mode": ["mean", "cls"]}, [Pooling.MEAN, Pooling.CLS], "pooling_mode"),
+        ({"pooling_mode": ["max", "max"]}, [Pooling.MAX, Pooling.MAX], "pooling_mode"),
+        (
+            {"pooling_mode_lasttoken": True, "pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True},
+            [Pooling.CLS, Pooling.MEAN, Pooling.LAST_TOKEN],
+            "pooling_mode_cls_token",
+        ),
+    ],
+)
+def test_several_poolings_stand_side_by_side_and_make_the_vector_wider(
+    written: dict[str, Any], poolings: list[Pooling], key: str
+) -> None:
+    found = look(**pooling(**written))
+    assert [found.pooling, *found.further_poolings] == poolings
+    assert found.dimensions == 8 * len(poolings)
+    said = evidence(found, field="pooling")
+    assert (said.value, said.key) == (", ".join(poolings), key)
+    assert f"{len(poolings)} poolings side by side" in str(evidence(found, field="dimensions").note)
+
+
 def test_the_newer_pooling_key_wins_and_the_loser_is_named() -> None:
     found = look(**pooling(pooling_mode="cls", pooling_mode_mean_tokens=True))
     assert found.pooling is Pooling.CLS
@@ -263,6 +286,53 @@ def test_matryoshka_sizes_are_those_that_are_declared(
     found = look(**{"config.json": json_file(encoder_config("bert", **config)), "README.md": card})
     assert found.matryoshka_dimensions == expected
     assert evidence(found, field="matryoshkaDimensions").file == file
+
+
+_CUT_CODE = """
+```python
+embeddings = F.layer_norm(embeddings, normalized_shape=(embeddings.shape[1],))
+embeddings = embeddings[:, :matryoshka_dim]
+```
+"""
+_CUT_DIFF = """
+```diff
++ vectors = torch.nn.functional.layer_norm(vectors, (vectors.shape[-1],))
++ vectors = vectors[..., :size]
+```
+"""
+
+
+@pytest.mark.parametrize("card", [_CUT_CODE, _CUT_DIFF])
+def test_a_layer_norm_before_the_cut_is_what_the_code_in_the_card_shows(card: str) -> None:
+    found = look(**{"README.md": card.encode()})
+    assert found.layer_norm_before_cut
+    said = evidence(found, field="layerNormBeforeCut")
+    assert (said.file, said.key) == ("README.md", "layer_norm")
+    assert "weak evidence" in str(said.note)
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        b"",
+        b"a layer_norm(x) somewhere, and x = x[:, :dim] elsewhere",
+        _CUT_CODE.replace("embeddings[:,", "others[:,").encode(),
+        _CUT_CODE.replace("embeddings = embeddings[:, :matryoshka_dim]", "print(embeddings)").encode(),
+        _CUT_CODE.replace("embeddings = F.layer_norm", "embeddings = F.normalize").encode(),
+    ],
+)
+def test_nothing_else_in_a_card_makes_a_layer_norm(card: bytes) -> None:
+    found = look(**{"README.md": card})
+    assert not found.layer_norm_before_cut
+    assert all(item.field != "layerNormBeforeCut" for item in found.evidence)
+
+
+def test_a_folder_is_known_by_the_name_that_its_config_keeps_and_says_so() -> None:
+    named = encoder_config("bert", _name_or_path="nomic-ai/nomic-embed-text-v1.5")
+    found = look(**{"config.json": json_file(named)})
+    assert found.layer_norm_before_cut
+    said = evidence(found, field="layerNormBeforeCut")
+    assert (said.file, said.key) == ("config.json", "_name_or_path")
 
 
 def test_a_card_that_says_otherwise_is_shown_and_does_not_decide() -> None:

@@ -18,7 +18,7 @@ from embedding_model.resolved import (
     Task,
     Weights,
 )
-from embedding_model.serving import Overrides, apply_overrides
+from embedding_model.serving import Overrides, apply_overrides, overrule_pooling
 
 QUERY, DOCUMENT = Prompt(name="query", text="query: "), Prompt(name="document", text="")
 MODEL = Inspection(
@@ -62,6 +62,19 @@ def test_an_override_says_what_it_overruled() -> None:
         key="embedding.pooling",
         overruled=("Mean (1_Pooling/config.json pooling_mode_mean_tokens)",),
     )
+
+
+@pytest.mark.parametrize("pooling", [Pooling.MEAN, Pooling.CLS])
+def test_one_pooling_cannot_take_the_place_of_several(pooling: Pooling) -> None:
+    model = MODEL.model_copy(update={"further_poolings": (Pooling.CLS,), "dimensions": 768})
+    assert apply_overrides(model, overrides=Overrides())[0].poolings == (Pooling.MEAN, Pooling.CLS)
+    for change in (
+        lambda: apply_overrides(model, overrides=Overrides(pooling=pooling)),
+        lambda: overrule_pooling(model, pooling=pooling),
+    ):
+        with pytest.raises(Refusal, match="puts Mean, Cls side by side") as refused:
+            change()
+        assert (refused.value.reason, refused.value.field) == (Reason.INVALID_OVERRIDE, "embedding.pooling")
 
 
 def test_an_override_that_agrees_overrules_nothing() -> None:

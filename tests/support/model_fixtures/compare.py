@@ -54,6 +54,7 @@ def _values(found: Inspection, expected: Answer) -> Iterator[tuple[str, Any, Any
         "max_input_tokens",
         "dimensions",
         "pooling",
+        "further_poolings",
         "normalize",
         "include_prompt",
         "default_prompt",
@@ -64,6 +65,7 @@ def _values(found: Inspection, expected: Answer) -> Iterator[tuple[str, Any, Any
         "padding_side",
         "end_token",
         "folder",
+        "layer_norm_before_cut",
     )
     for name in same:
         yield name, getattr(expected, name), getattr(found, name)

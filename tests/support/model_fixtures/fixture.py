@@ -63,10 +63,12 @@ class Answer:
     max_input_tokens: int
     dimensions: int | None = None
     pooling: Pooling | None = None
+    further_poolings: tuple[Pooling, ...] = ()
     normalize: bool | None = None
     include_prompt: bool = True
     modules: tuple[tuple[str, int, int], ...] = ()
     matryoshka: tuple[int, ...] = ()
+    layer_norm_before_cut: bool = False
     prompts: Mapping[str, str] | Unstated = UNSTATED
     default_prompt: str | None = None
     lowercase: bool = False

@@ -214,7 +214,15 @@ LAYOUTS = (
                 }
             )
         ),
-        answer=Refused(reasons=(Reason.UNSUPPORTED_ARCHITECTURE,), says="side by side"),
+        reference=_ST,
+        answer=parts.embedding(
+            "BertModel",
+            512,
+            Pooling.CLS,
+            further_poolings=(Pooling.MEAN,),
+            dimensions=2 * WIDTH,
+            evidence=(("pooling", "side by side"),),
+        ),
     ),
     ModelFixture(
         name="thenlper/gte-base-zh",

@@ -428,6 +428,8 @@ REMOTE_CODE = (
             dimensions=WIDTH,
             prompts=_NOMIC_PROMPTS,
             has_card_prompts=True,
+            layer_norm_before_cut=True,
+            evidence=(("layerNormBeforeCut", "known by its name"),),
         ),
     ),
     ModelFixture(
@@ -451,6 +453,7 @@ REMOTE_CODE = (
             normalize=False,
             dimensions=WIDTH,
             prompts={"query": "search_query: ", "document": "search_document: "},
+            layer_norm_before_cut=True,
         ),
     ),
     ModelFixture(

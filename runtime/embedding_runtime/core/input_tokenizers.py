@@ -3,10 +3,16 @@
 from collections.abc import Mapping
 
 from embedding_model.resolved import Inspection, Serving
+from embedding_runtime.core.end_token import require_end_token
 from embedding_runtime.core.tokenizer import load_text_tokenizer
 from embedding_runtime.core.tokenizing import Tokenizer
 
 
 def load_tokenizer(files: Mapping[str, bytes | bytearray], *, inspection: Inspection, serving: Serving) -> Tokenizer:
-    """`files` are those of the transformer's own folder. Raises Refusal: MISSING_FILE, INVALID_FILE."""
-    return load_text_tokenizer(files, serving=serving, family=inspection.family)
+    """`files` are those of the transformer's own folder. Raises Refusal: MISSING_FILE, INVALID_FILE,
+    CONTRADICTORY_EVIDENCE for a tokenizer that does not put the end token behind a text, INVALID_OVERRIDE.
+    """
+    tokenizer = load_text_tokenizer(files, serving=serving, family=inspection.family)
+    if inspection.end_token is None:
+        return tokenizer
+    return require_end_token(tokenizer, end_token=inspection.end_token)

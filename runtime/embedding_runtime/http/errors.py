@@ -32,6 +32,7 @@ TABLE: dict[type[RequestError], Row] = {
     errors.DeadlineExceeded: Row(503, "service_unavailable_error", "deadline_exceeded"),
     errors.NonFiniteOutput: Row(500, "server_error", "non_finite_output", retry=False),
     errors.UnknownToken: Row(500, "server_error", "unknown_token", retry=False),
+    errors.MissingEndToken: Row(500, "server_error", "missing_end_token", retry=False),
     errors.InferenceFailed: Row(500, "server_error", "inference_failed"),
 }
 

@@ -5,8 +5,10 @@ from typing import Protocol
 
 import torch
 
-from embedding_model.resolved import Inspection, Serving, Task
+from embedding_model.resolved import Inspection, ScoreRule, Serving, Task
+from embedding_runtime.architectures.cross_encoder import load_cross_encoder
 from embedding_runtime.architectures.embedder import load_embedder
+from embedding_runtime.architectures.language_model_reranker import load_language_model_reranker
 from embedding_runtime.architectures.network import Network, head_of, load_network
 from embedding_runtime.architectures.sparse_encoder import load_sparse_encoder
 from embedding_runtime.core.jobs import Output, Tokens
@@ -26,8 +28,16 @@ class _Load(Protocol):
     def __call__(self, files: Files, *, network: Network, inspection: Inspection, serving: Serving) -> Model: ...
 
 
+def _load_reranker(files: Files, *, network: Network, inspection: Inspection, serving: Serving) -> Model:
+    scoring = inspection.scoring
+    by_words = scoring is not None and scoring.rule is ScoreRule.TOKEN_LOGITS
+    load: _Load = load_language_model_reranker if by_words else load_cross_encoder
+    return load(files, network=network, inspection=inspection, serving=serving)
+
+
 _TASKS: Mapping[Task, _Load] = {
     Task.EMBEDDING: load_embedder,
+    Task.RERANKING: _load_reranker,
     Task.SPARSE: load_sparse_encoder,
 }
 

@@ -32,7 +32,7 @@ class TextTokenizer:
         self._max_tokens = serving.max_input_tokens
         backend.no_padding()
         if serving.lowercase:
-            _lowercase(backend)
+            lowercase(backend)
         specials = backend.get_added_tokens_decoder()
         self._special_ids = frozenset(id_ for id_, token in specials.items() if token.special)
         backend.no_truncation()
@@ -84,6 +84,11 @@ class TextTokenizer:
 
 
 def load_text_tokenizer(files: Mapping[str, bytes | bytearray], *, serving: Serving, family: str) -> TextTokenizer:
+    """See load_backend."""
+    return TextTokenizer(load_backend(files, family=family), serving=serving)
+
+
+def load_backend(files: Mapping[str, bytes | bytearray], *, family: str) -> tokenizers.Tokenizer:
     """From tokenizer.json; from vocab.txt where the family's rules are known. `files` are the transformer's own.
 
     Raises Refusal(MISSING_FILE) without either, Refusal(INVALID_FILE) when the file cannot be read.
@@ -91,18 +96,18 @@ def load_text_tokenizer(files: Mapping[str, bytes | bytearray], *, serving: Serv
     chosen = choose_tokenizer_file(files.keys(), family=family)
     data = bytes(files[chosen])
     if chosen != TOKENIZER_FILE:
-        return TextTokenizer(_build_wordpiece(data, options=_read_options(files)), serving=serving)
+        return _build_wordpiece(data, options=read_options(files))
     try:
-        backend = tokenizers.Tokenizer.from_str(data.decode())
+        return tokenizers.Tokenizer.from_str(data.decode())
     except Exception as error:  # the library raises bare Exception for a malformed file
         raise Refusal(
             Reason.INVALID_FILE,
             f"{TOKENIZER_FILE} is no tokenizer that the tokenizers library {tokenizers.__version__} can read: {error}",
         ) from error
-    return TextTokenizer(backend, serving=serving)
 
 
-def _read_options(files: Mapping[str, bytes | bytearray]) -> dict[str, Any]:
+def read_options(files: Mapping[str, bytes | bytearray]) -> dict[str, Any]:
+    """tokenizer_config.json, if there is one."""
     data = files.get(TOKENIZER_CONFIG_FILE)
     options = orjson.loads(data) if data else {}
     return options if isinstance(options, dict) else {}
@@ -119,7 +124,7 @@ def _build_wordpiece(vocabulary: bytes, *, options: Mapping[str, Any]) -> tokeni
     return tokenizers.Tokenizer.from_str(built.to_str())
 
 
-def _lowercase(backend: tokenizers.Tokenizer) -> None:
+def lowercase(backend: tokenizers.Tokenizer) -> None:
     """do_lower_case of sentence_bert_config.json: lower case before anything else, unless the tokenizer does so.
 
     A step named Lowercase counts as doing so; BertNormalizer's own switch is harmless to repeat.

@@ -8,22 +8,28 @@ import orjson
 import torch
 
 from embedding_model.inspection.documents import JsonObject
-from embedding_model.inspection.families import FAMILIES, canonical_names
+from embedding_model.inspection.families import FAMILIES, Blueprint, canonical_names
 from embedding_model.inspection.families.heads import Head
 from embedding_model.inspection.families.settings import Settings
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.resolved import Inspection, ScoreRule, Task
+from embedding_model.resolved import Inspection, Quantization, ScoreRule, Task
 from embedding_model.sources.selection import CONFIG_FILE
 from embedding_runtime.architectures.batch import Batch
 from embedding_runtime.architectures.families import Architecture, Config, find_architecture
+from embedding_runtime.architectures.quantization import Quantizer, make_quantizer
 from embedding_runtime.architectures.sequence_score import score_last_token
-from embedding_runtime.architectures.weights import assign, parameters_without_memory, place, read_tensors
+from embedding_runtime.architectures.stored import Weights, open_weights
+from embedding_runtime.architectures.weights import assign, parameters_without_memory, place_buffers
 from embedding_runtime.files import Files
+
+# What config.json says of the outputs of a head; the weights say how many there are, and inspection their names.
+_LABEL_KEYS = frozenset({"num_labels", "id2label", "label2id"})
 
 
 @dataclass(frozen=True)
 class Network:
-    """`forward` gives hidden states [batch, length, width], or the logits of the class with a head.
+    """`forward` gives hidden states [batch, length, width], or the logits of the class with a head. Of a causal
+    language model it gives hidden states too: whoever wants logits wants those of few words at one position.
 
     `name` says which implementation it is, `module` holds the weights, `pad_id` fills up what is shorter, `width` is
     that of a hidden state.
@@ -53,44 +59,81 @@ def head_of(inspection: Inspection) -> Head | None:
 
 
 def load_network(
-    files: Files, *, inspection: Inspection, head: Head | None, device: torch.device, dtype: torch.dtype
+    files: Files,
+    *,
+    inspection: Inspection,
+    head: Head | None,
+    device: torch.device,
+    dtype: torch.dtype,
+    quantization: Quantization = Quantization.NONE,
 ) -> Network:
     """The body (`head` None) or the class with that head. `files` are those of the transformer's own folder.
 
-    Raises Refusal: UNSUPPORTED_ARCHITECTURE, MISSING_FILE, INVALID_FILE, INCOMPLETE_WEIGHTS, UNEXPECTED_WEIGHTS.
+    Raises Refusal: UNSUPPORTED_ARCHITECTURE, MISSING_FILE, INVALID_FILE, INCOMPLETE_WEIGHTS, UNEXPECTED_WEIGHTS,
+    HASH_MISMATCH, INVALID_OVERRIDE for a quantisation that the dtype does not allow.
     """
     architecture = find_architecture(inspection.family)
-    family = FAMILIES[inspection.family]
     config = read_config(files)
-    tensors = read_tensors(files)
-    names = canonical_names(tensors, family=family)
-    blueprint = family.describe(Settings(JsonObject(CONFIG_FILE, config), names=names.values()))
-    native = architecture.native if is_native(architecture, config=config, head=head, names=names.values()) else None
-    with parameters_without_memory():
-        if native is None:
-            model = _build(architecture, name=family.classes[head], config=config, head=head)
-        elif head is None:
-            model = native.build(native.complete(config, names.values()))
-        else:
-            output = blueprint.heads[head].output
-            labels = next((len(tensors[name]) for name, known in names.items() if known == output), 1)
-            model = native.heads[head](native.complete(config, names.values()), labels)
-    convert = architecture.convert if native is None else dict
-    assign(model, tensors=tensors, family=family, blueprint=blueprint, head=head, convert=convert)
+    quantizer = make_quantizer(quantization, device=device, dtype=dtype)
+    with open_weights(files) as weights:
+        blueprint, names = _describe(inspection.family, config=config, weights=weights)
+        native = (
+            architecture.native if is_native(architecture, config=config, head=head, names=names.values()) else None
+        )
+        labels = _count_labels(weights, names=names, blueprint=blueprint, head=head)
+        with parameters_without_memory():
+            if native is None:
+                name = FAMILIES[inspection.family].classes[head]
+                model = _build(architecture, name=name, config=config, head=head, labels=labels)
+            elif head is None:
+                model = native.build(native.complete(config, names.values()))
+            else:
+                model = native.heads[head](native.complete(config, names.values()), labels)
+        assign(
+            model,
+            weights=weights,
+            family=FAMILIES[inspection.family],
+            blueprint=blueprint,
+            head=head,
+            device=device,
+            dtype=dtype,
+            convert=architecture.convert if native is None else dict,
+            quantize=quantizer,
+        )
     model.eval()
-    place(model, device=device, dtype=dtype)
+    place_buffers(model, device=device)
     return Network(
         forward=model
         if native is not None
         else _find_forward(model, head=head, architecture=architecture, config=config),
         module=model,
-        name=f"{'transformers' if native is None else 'native'} {type(model).__name__}",
+        name=_name(model, native=native is not None, quantizer=quantizer),
         config=config,
         pad_id=_pad_id(config),
         width=blueprint.width,
         device=device,
         dtype=dtype,
     )
+
+
+def _describe(family: str, *, config: Config, weights: Weights) -> tuple[Blueprint, dict[str, str]]:
+    """What the family needs with these weights, and the names that inspection has for what is stored."""
+    names = canonical_names(weights.shapes, family=FAMILIES[family])
+    settings = Settings(JsonObject(CONFIG_FILE, config), names=names.values())
+    return FAMILIES[family].describe(settings), names
+
+
+def _count_labels(weights: Weights, *, names: Mapping[str, str], blueprint: Blueprint, head: Head | None) -> int:
+    """As many as the weights have, whether config.json counts them or not; 1 without such a head."""
+    if head is not Head.SEQUENCE_CLASSIFICATION:
+        return 1
+    output = blueprint.heads[head].output
+    return next((weights.shapes[name][0] for name, known in names.items() if known == output), 1)
+
+
+def _name(model: torch.nn.Module, *, native: bool, quantizer: Quantizer | None) -> str:
+    name = f"{'native' if native else 'transformers'} {type(model).__name__}"
+    return name if quantizer is None else f"{name} ({quantizer.describe()})"
 
 
 def is_native(
@@ -136,11 +179,12 @@ def _pad_id(config: Mapping[str, Any]) -> int:
     return own if isinstance(own, int) and own >= 0 else 0
 
 
-def _build(architecture: Architecture, *, name: str, config: Config, head: Head | None) -> torch.nn.Module:
+def _build(architecture: Architecture, *, name: str, config: Config, head: Head | None, labels: int) -> torch.nn.Module:
     arguments = architecture.arguments if head is None else {}
+    values = {key: value for key, value in architecture.adapt(config).items() if key not in _LABEL_KEYS}
     config_class, model_class = architecture.import_config(), architecture.import_class(name)
     try:
-        return cast(torch.nn.Module, model_class(config_class.from_dict(dict(architecture.adapt(config))), **arguments))
+        return cast(torch.nn.Module, model_class(config_class.from_dict({**values, "num_labels": labels}), **arguments))
     except (ValueError, TypeError, KeyError) as error:
         raise Refusal(
             Reason.INVALID_FILE, f"{CONFIG_FILE} does not describe a model that transformers can build: {error}"
@@ -150,11 +194,11 @@ def _build(architecture: Architecture, *, name: str, config: Config, head: Head 
 def _find_forward(
     model: torch.nn.Module, *, head: Head | None, architecture: Architecture, config: Config
 ) -> Callable[[Batch], torch.Tensor]:
-    if head is Head.SEQUENCE_CLASSIFICATION and FAMILIES[architecture.name].is_decoder:
-        body = model.get_submodule(str(model.base_model_prefix))
-        hidden = _call(body, head=None, architecture=architecture, config=config)
-        return score_last_token(model, compute_body=hidden)
-    return _call(model, head=head, architecture=architecture, config=config)
+    if head is None or not FAMILIES[architecture.name].is_decoder:
+        return _call(model, head=head, architecture=architecture, config=config)
+    body = model.get_submodule(str(model.base_model_prefix))
+    hidden = _call(body, head=None, architecture=architecture, config=config)
+    return hidden if head is Head.CAUSAL_LANGUAGE_MODEL else score_last_token(model, compute_body=hidden)
 
 
 def _call(

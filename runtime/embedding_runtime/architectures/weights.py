@@ -1,119 +1,86 @@
-"""safetensors in memory to tensors, and tensors into a model, with nothing missing and nothing left over."""
+"""Tensors into a model, with nothing missing and nothing left over."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-import orjson
 import torch
 from torch import nn
 
 from embedding_model.inspection.families import Blueprint, Family, canonical_names
 from embedding_model.inspection.families.heads import Head
 from embedding_model.inspection.families.table import is_buffer
-from embedding_model.inspection.tensors import LENGTH_BYTES, parse_header, read_header_length
 from embedding_model.refusal import Reason, Refusal
-from embedding_runtime.files import Files
+from embedding_runtime.architectures.stored import Weights, read_tensors
 
-SUFFIX = ".safetensors"
-INDEX = "model.safetensors.index.json"
+__all__ = ["assign", "parameters_without_memory", "place_buffers", "read_tensors"]
+
 SHOWN_KEYS = 5
 
 # Tensors by the names that inspection has for them to tensors by the names of a class.
 Convert = Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]]
-
-# Of every type that inspection lets pass; integers occur as buffers of old checkpoints.
-_DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U64": torch.uint64,
-    "U32": torch.uint32,
-    "U16": torch.uint16,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
-
-
-def read_tensors(files: Files) -> dict[str, torch.Tensor]:
-    """All tensors of the model's own weight files (those in its root), as views on the bytes in `files`.
-
-    Raises Refusal: MISSING_FILE without weights, INVALID_FILE for a tensor that occurs twice and, as inspection does,
-    for a malformed file, INCOMPLETE_WEIGHTS, UNSUPPORTED_FORMAT, TOO_LARGE.
-    """
-    tensors: dict[str, torch.Tensor] = {}
-    for path in _weight_files(files):
-        if path not in files:
-            raise Refusal(Reason.MISSING_FILE, f"{INDEX} names {path}, which is not there.")
-        for name, tensor in _parse(path, data=files[path]):
-            if name in tensors:
-                raise Refusal(Reason.INVALID_FILE, f"{path} holds the tensor {name} that another file holds too.")
-            tensors[name] = tensor
-    if not tensors:
-        raise Refusal(Reason.MISSING_FILE, "The model has no safetensors weights in its root.")
-    return tensors
-
-
-def _weight_files(files: Files) -> list[str]:
-    if index := files.get(INDEX):
-        try:
-            return sorted(set(orjson.loads(index)["weight_map"].values()))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Refusal(Reason.INVALID_FILE, f"{INDEX} does not say which tensor is in which file.") from error
-    return sorted(path for path in files if path.endswith(SUFFIX) and "/" not in path)
-
-
-def _parse(path: str, *, data: bytearray) -> Iterator[tuple[str, torch.Tensor]]:
-    size = len(data)
-    length = read_header_length(bytes(data[:LENGTH_BYTES]), path=path, size=size)
-    base = LENGTH_BYTES + length
-    for stored, (start, _) in parse_header(bytes(data[LENGTH_BYTES:base]), path=path, length=length, size=size):
-        dtype, count = _DTYPES[stored.dtype], stored.parameters
-        if count == 0:
-            yield stored.name, torch.empty(stored.shape, dtype=dtype)
-        else:
-            yield (
-                stored.name,
-                torch.frombuffer(data, dtype=dtype, count=count, offset=base + start).reshape(stored.shape),
-            )
+# What is done to a linear layer as soon as it has its weight, so that only one is in memory as it was stored.
+Quantize = Callable[[nn.Linear], None]
 
 
 def assign(
     model: nn.Module,
     *,
-    tensors: dict[str, torch.Tensor],
+    weights: Weights,
     family: Family,
     blueprint: Blueprint,
     head: Head | None,
+    device: torch.device,
+    dtype: torch.dtype,
     convert: Convert = dict,
+    quantize: Quantize | None = None,
 ) -> None:
     """Put the tensors into the model in place of its parameters, under the names that inspection knows them by.
 
-    `convert` takes them by those names and gives what the model's class calls them.
+    Each is read, cast to `dtype` on `device` and put in its place before the next is read. `convert` takes tensors by
+    inspection's names and gives what the model's class calls them; it needs all of them at once.
 
     Raises Refusal: INCOMPLETE_WEIGHTS for a parameter without a tensor (it would be random), UNEXPECTED_WEIGHTS for a
-    tensor that belongs nowhere, INVALID_FILE for a wrong shape.
+    tensor that belongs nowhere, INVALID_FILE for a wrong shape; what reading raises.
     """
-    named = {known: tensors[name] for name, known in canonical_names(tensors, family=family).items()}
+    stored = {known: name for name, known in canonical_names(weights.shapes, family=family).items()}
     for name, twin in {**blueprint.tied, **(blueprint.heads[head].tied if head else {})}.items():
-        if name not in named and twin in named:
-            named[name] = named[twin]
-    named = convert(named)
-    own = {name: _without_prefix(name, model=model) for name, _ in model.named_parameters(remove_duplicate=False)}
-    wanted = {own[name]: tuple(parameter.shape) for name, parameter in model.named_parameters(remove_duplicate=False)}
-    missing = sorted(wanted.keys() - named.keys())
+        if name not in stored and twin in stored:
+            stored[name] = stored[twin]
+    if convert is dict:
+        shapes = {known: weights.shapes[name] for known, name in stored.items()}
+        places = _find_places(model, shapes=shapes, family=family, blueprint=blueprint)
+        wanted: dict[str, list[str]] = {}
+        for known, targets in places.items():
+            wanted.setdefault(stored[known], []).extend(targets)
+        found: Iterable[tuple[str, torch.Tensor]] = weights.read(wanted.keys(), dtype=dtype, device=device)
+    else:
+        read = dict(weights.read(set(stored.values()), dtype=dtype, device=device))
+        tensors = convert({known: read[name] for known, name in stored.items()})
+        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        wanted = _find_places(model, shapes=shapes, family=family, blueprint=blueprint)
+        found = ((name, tensors[name]) for name in wanted)
+    for name, tensor in found:
+        for target in wanted[name]:
+            _put(model, name=target, tensor=tensor, quantize=quantize)
+        del tensor  # it may live on in a rounded form only
+
+
+def _find_places(
+    model: nn.Module, *, shapes: Mapping[str, tuple[int, ...]], family: Family, blueprint: Blueprint
+) -> dict[str, list[str]]:
+    """Where each tensor belongs: its name to those of the model's parameters. Raises as `assign` does."""
+    places: dict[str, list[str]] = {}
+    for name, _ in model.named_parameters(remove_duplicate=False):
+        places.setdefault(_without_prefix(name, model=model), []).append(name)
+    missing = sorted(places.keys() - shapes.keys())
     if missing:
         raise Refusal(
             Reason.INCOMPLETE_WEIGHTS,
             f"The weights lack {_list(missing)} of {type(model).__name__}; those layers would be random.",
         )
-    known = {*wanted, *(name for other in blueprint.heads.values() for name in other.tensors)}
+    known_names = {*places, *(name for other in blueprint.heads.values() for name in other.tensors)}
     unexpected = sorted(
-        name for name in named.keys() - known if not name.startswith(family.unused) and not is_buffer(name)
+        name for name in shapes.keys() - known_names if not name.startswith(family.unused) and not is_buffer(name)
     )
     if unexpected:
         raise Refusal(
@@ -121,24 +88,31 @@ def assign(
             f"The weights hold {_list(unexpected)}, which {type(model).__name__} does not know; "
             "ignoring them would serve another model than the one that was trained.",
         )
-    for name, shape in wanted.items():
-        if tuple(named[name].shape) != shape:
-            found = list(named[name].shape)
+    for known, names in places.items():
+        shape = tuple(model.get_parameter(names[0]).shape)
+        if shapes[known] != shape:
             raise Refusal(
-                Reason.INVALID_FILE, f"{name} should have the shape {list(shape)} by config.json; the file has {found}."
+                Reason.INVALID_FILE,
+                f"{known} should have the shape {list(shape)} by config.json; the file has {list(shapes[known])}.",
             )
-    model.load_state_dict({name: named[known] for name, known in own.items()}, strict=False, assign=True)
+    return places
 
 
-def place(model: nn.Module, *, device: torch.device, dtype: torch.dtype) -> None:
-    """Move the model to its device and its parameters to their dtype.
+def _put(model: nn.Module, *, name: str, tensor: torch.Tensor, quantize: Quantize | None) -> None:
+    owner, _, leaf = name.rpartition(".")
+    module = model.get_submodule(owner)
+    setattr(module, leaf, nn.Parameter(tensor, requires_grad=False))
+    if quantize is not None and leaf == "weight" and isinstance(module, nn.Linear):
+        quantize(module)
 
-    Buffers keep the dtype that the class computed them in: rotary frequencies in half precision would put the tokens of
-    a long text in other places.
+
+def place_buffers(model: nn.Module, *, device: torch.device) -> None:
+    """Move the model's buffers to its device. They keep the dtype that the class computed them in: rotary frequencies
+    in half precision would put the tokens of a long text in other places.
     """
-    for parameter in model.parameters():
-        parameter.data = parameter.data.to(device=device, dtype=dtype)
-    model.to(device=device)
+    for module in model.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            setattr(module, name, buffer.to(device=device))
 
 
 def _without_prefix(name: str, *, model: nn.Module) -> str:

@@ -20,6 +20,7 @@ from embedding_model.refusal import Reason, Refusal
 
 BERT = next(index for index, case in enumerate(CASES) if case.family == "bert")
 QWEN = next(index for index, case in enumerate(CASES) if case.family == "qwen3")
+GEMMA = next(index for index, case in enumerate(CASES) if case.family == "gemma2")
 MODERN = next(index for index, case in enumerate(CASES) if case.family == "modernbert")
 REMOTE, UNKNOWN = Reason.REMOTE_CODE_REQUIRED, Reason.UNSUPPORTED_ARCHITECTURE
 
@@ -58,7 +59,12 @@ CODE = {"AutoModel": "modeling_own.OwnModel"}
         (QWEN, {"architectures": ["JinaForRanking"], "auto_map": CODE}, REMOTE, "listwise reranker"),
         (BERT, {"architectures": ["BertForMultipleChoice"]}, UNKNOWN, "multiple-choice"),
         (QWEN, {"vision_config": {}}, UNKNOWN, "images or sound"),
-        (QWEN, {"is_causal": False}, REMOTE, "is_causal is false"),
+        (GEMMA, {"is_causal": False}, REMOTE, "is_causal is false"),
+        (GEMMA, {"use_bidirectional_attention": True}, REMOTE, "use_bidirectional_attention is true"),
+        (QWEN, {"use_bidirectional_attention": True}, REMOTE, "use_bidirectional_attention is true"),
+        (QWEN, {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, UNKNOWN, 'the type "dynamic"'),
+        (QWEN, {"rope_parameters": {"rope_type": "longrope"}}, UNKNOWN, 'the type "longrope"'),
+        (QWEN, {"rope_parameters": {"full_attention": {"rope_type": "dynamic"}}}, UNKNOWN, 'the type "dynamic"'),
         (BERT, {"architectures": ["RobertaModel"]}, Reason.CONTRADICTORY_EVIDENCE, "which is roberta"),
         (BERT, {"model_type": "roberta", "pad_token_id": 1}, Reason.CONTRADICTORY_EVIDENCE, "which is bert"),
         (QWEN, {"auto_map": CODE}, REMOTE, "both directions"),

@@ -30,6 +30,8 @@ class _Variant:
     head_norms   queries and keys are normed per head
     four_norms   norms behind attention and feed-forward too
     tie          whether the language head is the word embeddings where config.json does not say
+    uncaused     whether transformers' class reads in both directions where is_causal is false; a test holds it to that
+    switched     whether it does where use_bidirectional_attention is true
     """
 
     pairs: int | None = None
@@ -40,10 +42,18 @@ class _Variant:
     head_norms: bool = False
     four_norms: bool = False
     tie: bool = False
+    uncaused: bool = False
+    switched: bool = False
 
 
-def _refuse_two_directions(settings: Settings) -> None:
-    if settings.config.flag("is_causal") is False:
+# Frequencies that change with the longest text of a batch: a text alone would get another vector than beside others.
+_MOVING_ROTATIONS = ("dynamic", "longrope", "su")
+
+
+def _refuse_two_directions(settings: Settings, *, variant: _Variant) -> None:
+    if not variant.switched:
+        settings.require_native("use_bidirectional_attention", None, False)
+    if settings.config.flag("is_causal") is False and not variant.uncaused:
         raise Refusal(
             Reason.REMOTE_CODE_REQUIRED,
             f"{settings.config.path}: is_causal is false: Python code of the model's own made it read in both "
@@ -52,9 +62,24 @@ def _refuse_two_directions(settings: Settings) -> None:
         )
 
 
+def _refuse_moving_rotation(settings: Settings) -> None:
+    for key in ("rope_parameters", "rope_scaling"):
+        scaling = settings.config.mapping(key)
+        for found in (scaling, *(part for part in scaling.values() if isinstance(part, dict))):
+            kind = found.get("rope_type", found.get("type"))
+            if kind in _MOVING_ROTATIONS:
+                raise Refusal(
+                    Reason.UNSUPPORTED_ARCHITECTURE,
+                    f'{settings.config.path}: {key} has the type "{kind}", with which a vector depends on the longest '
+                    "text beside it; known are default, linear, llama3 and yarn. Remove it to serve the length that "
+                    "the model was trained with",
+                )
+
+
 def _describe_with(variant: _Variant) -> Callable[[Settings], Blueprint]:
     def describe(settings: Settings) -> Blueprint:
-        _refuse_two_directions(settings)
+        _refuse_two_directions(settings, variant=variant)
+        _refuse_moving_rotation(settings)
         words, width = settings.size("vocab_size"), settings.size("hidden_size")
         tie = settings.flag("tie_word_embeddings", default=variant.tie)
         layer = _layer(settings, variant=variant, width=width)
@@ -129,17 +154,21 @@ def _decoder(name: str, *, classes: Mapping[Head | None, str], variant: _Variant
 
 
 DECODERS = (
-    _decoder("llama", classes=name_classes("Llama", heads=_HEADS), variant=_Variant(mlp_bias=True)),
+    _decoder("llama", classes=name_classes("Llama", heads=_HEADS), variant=_Variant(mlp_bias=True, uncaused=True)),
     _decoder(
         "mistral",
         classes=name_classes("Mistral", heads=_HEADS),
         variant=_Variant(pairs=8, bias=False, output_bias=False),
     ),
     _decoder(
-        "qwen2", classes=name_classes("Qwen2", heads=_HEADS), variant=_Variant(pairs=32, bias=True, output_bias=False)
+        "qwen2",
+        classes=name_classes("Qwen2", heads=_HEADS),
+        variant=_Variant(pairs=32, bias=True, output_bias=False, uncaused=True),
     ),
     _decoder(
-        "qwen3", classes=name_classes("Qwen3", heads=_HEADS), variant=_Variant(pairs=32, head=128, head_norms=True)
+        "qwen3",
+        classes=name_classes("Qwen3", heads=_HEADS),
+        variant=_Variant(pairs=32, head=128, head_norms=True, uncaused=True),
     ),
     _decoder("gemma", classes=name_classes("Gemma", heads=_HEADS[:3]), variant=_Variant(pairs=16, head=256, tie=True)),
     _decoder(
@@ -154,6 +183,6 @@ DECODERS = (
             Head.CAUSAL_LANGUAGE_MODEL: "Gemma3ForCausalLM",
             Head.SEQUENCE_CLASSIFICATION: "Gemma3TextForSequenceClassification",
         },
-        variant=_Variant(pairs=4, head=256, head_norms=True, four_norms=True, tie=True),
+        variant=_Variant(pairs=4, head=256, head_norms=True, four_norms=True, tie=True, switched=True),
     ),
 )

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from loaded_model import Loaded
 
-from embedding_model.resolved import Declared, Prompt, Side
+from embedding_model.inspection.families import FAMILIES
+from embedding_model.resolved import Declared, Prompt, Side, Task
 from embedding_model.serving import Overrides
 from embedding_runtime.architectures.batch import collate
 from embedding_runtime.core.inputs import Input, Pair, Text
@@ -169,9 +170,18 @@ def arranged(
     yield "in the reverse order", compute(in_order[::-1], size=count)
     yield "in small batches with other neighbours", compute(shuffled, size=_SMALL)
     yield "in a large batch", compute(in_order + shuffled * (1 + _LARGE // count), size=count + _LARGE)
-    if model.resolved.inspection.family not in COUNT_COLUMNS:
+    if _reads_either_side(model):
         with padding_on_the_left():
             yield "padded on the left", compute(in_order, size=count)
+
+
+def _reads_either_side(model: Loaded) -> bool:
+    """A classification head behind an encoder reads the first column of the batch, in transformers too."""
+    inspection = model.resolved.inspection
+    if inspection.family in COUNT_COLUMNS:
+        return False
+    has_head = inspection.task in (Task.RERANKING, Task.CLASSIFICATION)
+    return not has_head or FAMILIES[inspection.family].is_decoder
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ service-account token (audience TOKEN_AUDIENCE).
 from enum import StrEnum
 
 from embedding_model.refusal import RefusalDocument
-from embedding_model.resolved import Document, InspectionResult
+from embedding_model.resolved import Document, InspectionResult, Quantization
 
 HTTP_PORT = 8080
 PRIVATE_PORT = 8081
@@ -61,7 +61,10 @@ class CaseResult(Document):
 
 
 class GoldensReport(Document):
-    """`boot_id` is random per process start; `case_set` names the set by its content (`goldens.CaseSet.name`)."""
+    """`boot_id` is random per process start; `case_set` names the set by its content (`goldens.CaseSet.name`).
+
+    `quantization` is absent where nothing is quantised.
+    """
 
     boot_id: str
     case_set: str
@@ -71,6 +74,7 @@ class GoldensReport(Document):
     revision: str
     device: str
     dtype: str
+    quantization: Quantization | None = None
 
 
 class Progress(Document):

@@ -8,7 +8,7 @@ from model_samples import golden, hub_spec, resolved, verified_by, volume_spec
 from simulated_cluster import settings
 
 from embedding_model.goldens.parse import merge_cases, parse_cases
-from embedding_model.resolved import Origin, ResolvedModel, Serving, SourceKind
+from embedding_model.resolved import Origin, ResolvedModel, Serving, SourceKind, Task
 from embedding_operator.api.spec import parse_spec
 from embedding_operator.children.deployment import deployment, deployment_body
 from embedding_operator.children.disruption_budget import disruption_budget
@@ -123,6 +123,12 @@ def test_the_runtime_is_told_what_to_serve() -> None:
     assert {item["port"] for item in paths.values()} == {"private"}
 
 
+@pytest.mark.parametrize(("choice", "flag"), [("Auto", []), ("BFloat16", ["bfloat16"]), ("Float32", ["float32"])])
+def test_the_runtime_is_told_the_number_format_only_where_one_is_asked_for(choice: str, flag: list[str]) -> None:
+    arguments = _pod(hub_spec(runtime={"dtype": choice}))["containers"][0]["args"]
+    assert [arguments[index + 1] for index, item in enumerate(arguments) if item == "--dtype"] == flag
+
+
 @pytest.mark.parametrize(
     ("names", "served"),
     [
@@ -217,7 +223,11 @@ def test_placement_of_profile_and_user_are_joined_and_the_user_wins() -> None:
 
 def test_golden_cases_are_part_of_the_inputs_and_replicas_are_not() -> None:
     document = _generation().resolved
-    cases = merge_cases(parse_cases([golden()], min_cosine_similarity="0.999", dimensions=8, prompt_names=["query"]))
+    cases = merge_cases(
+        parse_cases(
+            [golden()], task=Task.EMBEDDING, min_cosine_similarity="0.999", dimensions=8, prompt_names=["query"]
+        )
+    )
     plain = hash_inputs(parse_spec(hub_spec()), resolved=document, case_set=None)
     assert plain == hash_inputs(parse_spec(hub_spec(replicas=7, suspend=True)), resolved=document, case_set=None)
     assert plain != hash_inputs(parse_spec(hub_spec()), resolved=document, case_set=cases)
@@ -225,3 +235,15 @@ def test_golden_cases_are_part_of_the_inputs_and_replicas_are_not() -> None:
     assert plain != hash_inputs(warn, resolved=document, case_set=None)
     by_commit = document.model_copy(update={"origin": document.origin.model_copy(update={"requested": "v1"})})
     assert plain == hash_inputs(parse_spec(hub_spec()), resolved=by_commit, case_set=None)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"runtime": {"dtype": "BFloat16"}}, {"runtime": {"quantization": "Int8"}}, {"reranking": {"instruction": "x"}}],
+)
+def test_what_a_newer_operator_offers_is_part_of_the_inputs_only_where_it_is_asked_for(asked: dict[str, Any]) -> None:
+    document = _generation().resolved
+    plain = hash_inputs(parse_spec(hub_spec()), resolved=document, case_set=None)
+    defaults = hub_spec(runtime={"dtype": "Auto", "quantization": "None"}, reranking={"activation": "Auto"})
+    assert plain == hash_inputs(parse_spec(defaults), resolved=document, case_set=None)
+    assert plain != hash_inputs(parse_spec(hub_spec(**asked)), resolved=document, case_set=None)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedding_model.resolved import FileEntry, Manifest, Weights
+from embedding_operator.api.spec import RuntimeSpec
 from embedding_operator.children.quantity import MEBIBYTE, format_mebibytes, parse_quantity
 from embedding_operator.children.resources import size_resources, volume_limit
 
@@ -17,7 +18,7 @@ GIB = 2**30
 
 def _size(asked: dict[str, Any], *, gibibytes: int = 0) -> dict[str, dict[str, str]]:
     weights = Weights(bytes=gibibytes * GIB, files=1, parameters=gibibytes * GIB // 4)
-    return size_resources(asked, profile=PROFILE, weights=weights)
+    return size_resources(asked, profile=PROFILE, weights=weights, runtime=RuntimeSpec())
 
 
 def test_memory_defaults_grow_with_the_weights() -> None:
@@ -28,9 +29,24 @@ def test_memory_defaults_grow_with_the_weights() -> None:
     }
 
 
-def test_half_precision_weights_count_as_they_are_loaded() -> None:
-    weights = Weights(bytes=2 * GIB, files=1, parameters=GIB)
-    assert size_resources({}, profile=PROFILE, weights=weights)["requests"]["memory"] == f"{5 * 1024}Mi"
+@pytest.mark.parametrize(
+    ("runtime", "request_mebibytes", "limit_mebibytes"),
+    [
+        ({}, 4 * 1024, 6 * 1024),
+        ({"dtype": "Float32"}, 4 * 1024, 6 * 1024),
+        ({"dtype": "BFloat16"}, 2 * 1024, 4 * 1024),
+        ({"dtype": "Float16"}, 2 * 1024, 4 * 1024),
+        ({"quantization": "Int8"}, 1846, 1846 + 2 * 1024),
+        ({"quantization": "Int4", "dtype": "BFloat16"}, 950, 950 + 2 * 1024),
+    ],
+)
+def test_weights_count_as_they_are_computed_with_and_while_loading_as_they_are_stored_too(
+    runtime: dict[str, str], request_mebibytes: int, limit_mebibytes: int
+) -> None:
+    weights = Weights(bytes=2 * GIB, files=1, parameters=GIB)  # stored as bfloat16
+    sized = size_resources({}, profile=PROFILE, weights=weights, runtime=RuntimeSpec.model_validate(runtime))
+    assert sized["requests"]["memory"] == f"{1024 + request_mebibytes}Mi"
+    assert sized["limits"]["memory"] == f"{2048 + limit_mebibytes}Mi"
 
 
 @pytest.mark.parametrize(

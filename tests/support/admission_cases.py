@@ -60,6 +60,8 @@ CONFIGURED = "write a name that the administrator configured"
 PROMPT_NAME = "write letters, digits, '-', '_', '.' or spaces"
 LABEL_VALUE = "write a label value"
 TOLERATION_KEY = "a toleration without key tolerates every taint and needs operator: Exists"
+RERANKING_ALONE = "reranking goes with task Reranking or Auto: leave reranking out, or change task"
+EMBEDDING_ALONE = "embedding.pooling, normalize and dimensions go with task Embedding or Auto"
 
 REFUSED = {
     "no source": Refused({"model": {}}, ONE_SOURCE),
@@ -107,6 +109,35 @@ REFUSED = {
     "more dimensions than any model has": Refused(spec(embedding={"dimensions": 8193}), "less than or equal to 8192"),
     "an unknown pooling": Refused(spec(embedding={"pooling": "Average"}), "supported values"),
     "an unknown normalisation": Refused(spec(embedding={"normalize": "Maybe"}), "supported values"),
+    "an unknown number format": Refused(spec(runtime={"dtype": "Int8"}), "supported values"),
+    "an unknown quantisation": Refused(spec(runtime={"quantization": "Int2"}), "supported values"),
+    "an activation that makes no score of one logit": Refused(
+        spec(reranking={"activation": "Softmax"}), "supported values"
+    ),
+    "an empty instruction": Refused(spec(reranking={"instruction": ""}), "at least 1 chars long"),
+    "an instruction as long as a book": Refused(
+        spec(reranking={"instruction": "x" * 8193}), "may not be more than 8192"
+    ),
+    "an instruction for an embedder": Refused(
+        spec(task="Embedding", reranking={"instruction": "Find it."}), RERANKING_ALONE, python=False
+    ),
+    "scores of a classifier": Refused(
+        spec(task="Classification", reranking={"activation": "Sigmoid"}), RERANKING_ALONE, python=False
+    ),
+    "a pooling for a reranker": Refused(
+        spec(task="Reranking", embedding={"pooling": "Mean"}), EMBEDDING_ALONE, python=False
+    ),
+    "a normalisation for a sparse model": Refused(
+        spec(task="Sparse", embedding={"normalize": "Enabled"}), EMBEDDING_ALONE, python=False
+    ),
+    "dimensions for a classifier": Refused(
+        spec(task="Classification", embedding={"dimensions": 64}), EMBEDDING_ALONE, python=False
+    ),
+    "a quantised reranker": Refused(
+        spec(task="Reranking", runtime={"quantization": "Int8"}),
+        "runtime.quantization goes with task Embedding or Auto",
+        python=False,
+    ),
     "a default prompt that is none of the prompts": Refused(
         spec(embedding={"prompts": [{"name": "query", "text": "q: "}], "defaultPrompt": "passage"}),
         "defaultPrompt must name one of the prompts",
@@ -293,5 +324,14 @@ ACCEPTED = {
             "imagePullSecrets": [{"name": "registry"}],
         }
     ),
+    "a reranker as it is, with every default written out": spec(
+        task="Reranking",
+        embedding={"pooling": "Auto", "normalize": "Auto", "maxInputTokens": 512},
+        reranking={"instruction": "Find it.\n", "activation": "Identity"},
+        runtime={"dtype": "BFloat16", "quantization": "None"},
+    ),
+    "an embedder with an empty part for rerankers": spec(task="Embedding", reranking={}),
+    "scores of a model whose files say the task": spec(reranking={"activation": "Sigmoid"}),
+    "a quantised embedder": spec(task="Embedding", runtime={"dtype": "Float16", "quantization": "Int4"}),
     "no replicas": spec(replicas=0, suspend=True),
 }

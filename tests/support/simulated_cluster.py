@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from embedding_model.goldens.cases import CaseSet
-from embedding_model.ports import CaseResult, GateState, GoldensReport
+from embedding_model.ports import MODEL_FILE, CaseResult, GateState, GoldensReport
+from embedding_model.resolved import Quantization, ResolvedModel
 from embedding_model.sources.access import Access
 from embedding_operator.api import names
 from embedding_operator.kube.gateway import (
@@ -272,6 +273,7 @@ class SimulatedCluster:
             )
             for case in case_set.cases
         )
+        quantization = self._read_model(pod).serving.quantization
         state = GateState.PASSED if all(item.passed for item in results) else GateState.FAILED
         return GoldensReport(
             boot_id="boot",
@@ -282,7 +284,14 @@ class SimulatedCluster:
             revision="c9745ed1d9f2",
             device="cpu",
             dtype="float32",
+            quantization=None if quantization is Quantization.NONE else quantization,
         )
+
+    def _read_model(self, pod: Mapping[str, Any]) -> ResolvedModel:
+        [volume] = [item for item in pod["spec"]["volumes"] if item["name"] == "model-config"]
+        config_map = self.find(CONFIG_MAP, volume["configMap"]["name"])
+        assert config_map is not None, "a pod mounts a ConfigMap that is gone"
+        return ResolvedModel.from_json(config_map["data"][MODEL_FILE])
 
     def _answer_trials(self) -> None:
         if not self.answers_trials:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from embedding_operator.api.fields import MAX_DIMENSIONS, MAX_POSITIONS, PromptName, SpecModel
+from embedding_operator.api.fields import MAX_DIMENSIONS, MAX_POSITIONS, MAX_PROMPT_TEXT, PromptName, SpecModel
 from embedding_operator.api.rules import ListMap, Rule, with_rules
 
 
@@ -44,7 +44,7 @@ class PromptSpec(SpecModel):
     text: Annotated[
         str,
         Field(
-            max_length=8192,
+            max_length=MAX_PROMPT_TEXT,
             description="Text put before the input, exactly as written: mind the trailing space or colon.",
         ),
     ]

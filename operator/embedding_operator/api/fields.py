@@ -9,6 +9,7 @@ from embedding_operator.api.rules import INT_OR_STRING, Pattern
 
 MAX_DIMENSIONS: Final = 8192  # twice the widest vector of the open models known today
 MAX_POSITIONS: Final = 2**24  # far above the longest context of the open models known today
+MAX_PROMPT_TEXT: Final = 8192  # of prompts and instructions, in characters
 
 DNS_LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 DNS_SUBDOMAIN: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from embedding_operator.api.cache_spec import CacheSpec, CacheVerification
 from embedding_operator.api.embedding_spec import EmbeddingSpec, Normalization, PoolingMode, PromptSpec, Truncation
-from embedding_operator.api.fields import ClaimReference, ConfigName, PromptName, SecretReference, SpecModel
+from embedding_operator.api.fields import ClaimReference, SecretReference, SpecModel
 from embedding_operator.api.pod_spec import (
     PodSpec,
     ResourcesSpec,
@@ -21,7 +21,9 @@ from embedding_operator.api.pod_spec import (
     Toleration,
     TolerationOperator,
 )
-from embedding_operator.api.rules import ListMap, Pattern, Rule, with_rules
+from embedding_operator.api.reranking_spec import RerankingSpec, ScoreActivation
+from embedding_operator.api.rules import Pattern, Rule, with_rules
+from embedding_operator.api.runtime_spec import DtypeChoice, RuntimeSpec, ServedName
 from embedding_operator.api.source_spec import (
     ConversionPolicy,
     HuggingFaceSource,
@@ -45,6 +47,7 @@ __all__ = [
     "ClaimReference",
     "ConfigMapReference",
     "ConversionPolicy",
+    "DtypeChoice",
     "EmbeddingModelSpec",
     "EmbeddingSpec",
     "FailurePolicy",
@@ -57,8 +60,10 @@ __all__ = [
     "PodSpec",
     "PoolingMode",
     "PromptSpec",
+    "RerankingSpec",
     "ResourcesSpec",
     "RuntimeSpec",
+    "ScoreActivation",
     "SecretReference",
     "ServedName",
     "SimilaritySpec",
@@ -84,48 +89,10 @@ class TaskChoice(StrEnum):
     SPARSE = "Sparse"
 
 
-class ServedName(SpecModel):
-    """A model name that requests may use."""
-
-    name: Annotated[
-        str,
-        Field(max_length=128, description="Model name in requests, for example text-embedding-3-small."),
-        Pattern(
-            r"[A-Za-z0-9]([-A-Za-z0-9_.:/@]*[-A-Za-z0-9_.])?",
-            "write a model name of letters, digits, '-', '_', '.', ':', '/' or '@'",
-        ),
-    ]
-    prompt: Annotated[
-        PromptName | None,
-        Field(description="Name of the prompt for requests under this name. Unset: the default prompt, if any."),
-    ] = None
-
-
-class RuntimeSpec(SpecModel):
-    """How the model is run."""
-
-    profile: Annotated[
-        ConfigName | None,
-        Field(
-            description=(
-                "Name of a runtime profile of the operator's Helm values (image, device), such as cpu or cuda. "
-                "Unset: the administrator's default."
-            )
-        ),
-    ] = None
-    served_names: Annotated[
-        tuple[ServedName, ...],
-        Field(
-            max_length=16,
-            description=(
-                "Further model names that requests may use, beside the repository (ORG/NAME) and this object's name."
-            ),
-        ),
-        ListMap(),
-    ] = ()
-
-
 _PROMPTS = "!has(self.embedding) || !has(self.embedding.prompts)"
+# The API server fills in defaults before it judges: what is at its default counts as not asked for.
+_EMBEDS = "!has(self.task) || self.task in ['Auto', 'Embedding']"
+_RERANKS = "!has(self.task) || self.task in ['Auto', 'Reranking']"
 
 
 class EmbeddingModelSpec(SpecModel):
@@ -149,6 +116,23 @@ class EmbeddingModelSpec(SpecModel):
             f"{VECTOR_BYTES.format('g.vector')} == self.embedding.dimensions * 4)",
             "a golden vector must hold embedding.dimensions float32 values: cut the vector, or change dimensions",
         ),
+        Rule(
+            f"{_RERANKS} || !has(self.reranking) || (!has(self.reranking.instruction) && "
+            "(!has(self.reranking.activation) || self.reranking.activation == 'Auto'))",
+            "reranking goes with task Reranking or Auto: leave reranking out, or change task",
+        ),
+        Rule(
+            f"{_EMBEDS} || !has(self.embedding) || (!has(self.embedding.dimensions) && "
+            "(!has(self.embedding.pooling) || self.embedding.pooling == 'Auto') && "
+            "(!has(self.embedding.normalize) || self.embedding.normalize == 'Auto'))",
+            "embedding.pooling, normalize and dimensions go with task Embedding or Auto: leave them out, or change "
+            "task",
+        ),
+        Rule(
+            f"{_EMBEDS} || !has(self.runtime) || !has(self.runtime.quantization) || "
+            "self.runtime.quantization == 'None'",
+            "runtime.quantization goes with task Embedding or Auto: leave it out, or change task",
+        ),
     )
 
     model: Annotated[ModelSource, Field(description="Where the model's files come from: exactly one source.")]
@@ -165,6 +149,10 @@ class EmbeddingModelSpec(SpecModel):
         EmbeddingSpec,
         Field(description="What defines the vector space. Anything unset comes from the model's own files."),
     ] = EmbeddingSpec()
+    reranking: Annotated[
+        RerankingSpec,
+        Field(description="What defines the scores of a reranker. Anything unset comes from the model's own files."),
+    ] = RerankingSpec()
     space: Annotated[
         str | None,
         Field(

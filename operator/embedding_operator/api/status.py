@@ -128,6 +128,42 @@ class PromptStatus(StatusModel):
     text: Annotated[str, Cut(1024), Field(description="The text, cut where it is long.")]
 
 
+class ScoringStatus(StatusModel):
+    """Where a reranker's score comes from."""
+
+    rule: Annotated[
+        str,
+        Cut(63),
+        Field(description="ClassificationHead: a logit of the head. TokenLogits: of tokens, at the last position."),
+    ]
+    template: Annotated[
+        str | None, Cut(63), Field(description="Template that query and document are written into. Absent: a pair.")
+    ] = None
+    true_token: Annotated[str | None, Cut(255), Field(description="Token whose logit is the score.")] = None
+    false_token: Annotated[
+        str | None, Cut(255), Field(description="Token whose logit is taken off, where there is one.")
+    ] = None
+    label: Annotated[str | None, Cut(253), Field(description="The one of two labels that means relevant.")] = None
+
+
+class SparseStatus(StatusModel):
+    """How a sparse model's logits become one vector over its vocabulary."""
+
+    pooling: Annotated[str, Cut(63), Field(description="How the logits of tokens become one vector.")]
+    activation: Annotated[str, Cut(63), Field(description="What makes weights of logits.")]
+    query_weights: Annotated[
+        str | None, Cut(1024), Field(description="File of a table that stands in for the model for queries.")
+    ] = None
+
+
+class TokenHeadStatus(StatusModel):
+    """A further head of an embedder, which reads every token."""
+
+    kind: Annotated[str, Cut(63), Field(description="Sparse or MultiVector.")]
+    file: Annotated[str, Cut(1024), Field(description="File of its layer.")]
+    output_dimensions: Annotated[int, Field(ge=1, description="Values per token.")]
+
+
 class ModelStatus(StatusModel):
     """What the model is and which bytes it is."""
 
@@ -148,9 +184,19 @@ class ModelStatus(StatusModel):
         str | None, Cut(128), Field(description="sha256 over the list of all files with their hashes.")
     ] = None
     weights: Annotated[WeightsStatus | None, Field(description="The weight files.")] = None
-    pooling: Annotated[str | None, Cut(63), Field(description="How token vectors become one vector.")] = None
+    pooling: Annotated[
+        str | None, Cut(63), Field(description="How the vectors of tokens become one; absent where nothing is pooled.")
+    ] = None
+    further_poolings: Annotated[
+        tuple[Annotated[str, Cut(63)], ...] | None,
+        Cut(16),
+        Field(description="Poolings put behind the first."),
+    ] = None
     normalize: Annotated[bool | None, Field(description="Whether vectors have length 1.")] = None
-    dimensions: Annotated[int | None, Field(ge=1, description="Values per vector as served.")] = None
+    dimensions: Annotated[
+        int | None,
+        Field(ge=1, description="Values per vector as served; of a sparse model its vocabulary. Absent: no vectors."),
+    ] = None
     max_input_tokens: Annotated[
         int | None, Field(ge=1, description="Longest input in tokens, special tokens included.")
     ] = None
@@ -170,12 +216,25 @@ class ModelStatus(StatusModel):
         None
     )
     default_prompt: Annotated[str | None, Cut(63), Field(description="Prompt of requests that choose none.")] = None
+    token_heads: Annotated[
+        tuple[TokenHeadStatus, ...] | None, Cut(16), Field(description="Further heads, which read every token.")
+    ] = None
     labels: Annotated[
         tuple[Annotated[str, Cut(253)], ...] | None, Cut(128), Field(description="Labels of a classifier, by index.")
     ] = None
-    activation: Annotated[str | None, Cut(63), Field(description="What turns logits into scores or probabilities.")] = (
-        None
-    )
+    activation: Annotated[
+        str | None, Cut(63), Field(description="What turns logits into scores or probabilities, as served.")
+    ] = None
+    scoring: Annotated[ScoringStatus | None, Field(description="Where a reranker's score comes from.")] = None
+    sparse: Annotated[SparseStatus | None, Field(description="How a sparse model makes its vectors.")] = None
+    instruction: Annotated[
+        str | None,
+        Cut(1024),
+        Field(description="Instruction of spec.reranking, in the template. Absent: the template's own, if any."),
+    ] = None
+    quantization: Annotated[
+        str | None, Cut(63), Field(description="What the weights of linear layers are stored as; absent: as they are.")
+    ] = None
     licence: Annotated[str | None, Cut(253), Field(description="Licence that the model card names.")] = None
     evidence: Annotated[
         tuple[EvidenceStatus, ...] | None,
@@ -218,6 +277,11 @@ class PodsStatus(StatusModel):
 
     device: Annotated[str | None, Cut(253), Field(description="Device in use, as the pods report it.")] = None
     dtype: Annotated[str | None, Cut(63), Field(description="Number format of the computation.")] = None
+    quantization: Annotated[
+        str | None,
+        Cut(63),
+        Field(description="What the weights of linear layers are stored as; absent: as they are."),
+    ] = None
     runtime_image: Annotated[str | None, Cut(1024), Field(description="Image of the serving pods.")] = None
 
 

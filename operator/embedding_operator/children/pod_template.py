@@ -7,7 +7,7 @@ from typing import Any, Final
 from embedding_model import ports
 from embedding_model.resolved import ResolvedModel
 from embedding_operator.api import names
-from embedding_operator.api.spec import EmbeddingModelSpec, FailurePolicy
+from embedding_operator.api.spec import DtypeChoice, EmbeddingModelSpec, FailurePolicy
 from embedding_operator.children.metadata import child_labels
 from embedding_operator.children.mounts import (
     CACHE_MOUNT,
@@ -176,7 +176,10 @@ def _runtime_container(
         "readinessProbe": _probe(ports.READY, period=READY_PERIOD_SECONDS, failures=READY_FAILURES),
         "livenessProbe": _probe(ports.LIVE, period=LIVE_PERIOD_SECONDS, failures=LIVE_FAILURES),
         "resources": size_resources(
-            spec.resources.model_dump(), profile=profile.resources, weights=resolved.inspection.weights
+            spec.resources.model_dump(),
+            profile=profile.resources,
+            weights=resolved.inspection.weights,
+            runtime=spec.runtime,
         ),
         "securityContext": container_security(),
         "volumeMounts": mounts,
@@ -191,6 +194,8 @@ def _serve_arguments(rendering: Rendering, *, spec: EmbeddingModelSpec, profile:
         files = ["--model", MODEL_MOUNT if layout.fetches else folder_below(MODEL_MOUNT, origin=origin)]
     arguments = ["serve", *files, "--resolved", f"{CONFIG_MOUNT}/{ports.MODEL_FILE}"]
     arguments += ["--keys", KEYS_MOUNT, "--device", profile.device]
+    if spec.runtime.dtype is not DtypeChoice.AUTO:  # its own default, and what pods run that are older than the field
+        arguments += ["--dtype", spec.runtime.dtype.lower()]
     if rendering.goldens_config_map:
         arguments += ["--goldens", f"{GOLDENS_MOUNT}/{ports.GOLDENS_FILE}"]
     arguments += ["--failure-policy", FailurePolicy(spec.verification.failure_policy).value]

@@ -3,13 +3,22 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from embedding_model.resolved import Manifest, Weights
+from embedding_model.resolved import Manifest, Quantization, Weights
+from embedding_operator.api.spec import DtypeChoice, RuntimeSpec
 from embedding_operator.children.quantity import MEBIBYTE, format_mebibytes, parse_quantity
 
 Resources = Mapping[str, Mapping[str, str]]
 
-BYTES_PER_PARAMETER: Final = 4  # float32 on a CPU, whatever the files hold
-LOAD_FACTOR: Final = 2  # while loading, a tensor as read and as converted exist side by side
+_BYTES_PER_PARAMETER: Final[Mapping[DtypeChoice, int]] = {
+    DtypeChoice.AUTO: 4,  # float32 on a CPU, whatever the files hold
+    DtypeChoice.FLOAT32: 4,
+    DtypeChoice.BFLOAT16: 2,
+    DtypeChoice.FLOAT16: 2,
+}
+# With the scales of their groups. Embeddings and norms stay in the dtype: a quarter of Qwen3-Embedding-0.6B's
+# parameters, and less of anything larger.
+_BYTES_PER_QUANTIZED: Final[Mapping[Quantization, float]] = {Quantization.INT8: 1.07, Quantization.INT4: 0.57}
+_UNQUANTIZED_SHARE: Final = 0.25
 VOLUME_MARGIN: Final = 256 * MEBIBYTE  # partial files of a download that is resumed
 
 # The download holds one block per connection; the rest is page cache, which the kernel takes back.
@@ -19,14 +28,17 @@ FETCH_RESOURCES: Final[dict[str, dict[str, str]]] = {
 }
 
 
-def size_resources(asked: Resources, *, profile: Resources, weights: Weights) -> dict[str, dict[str, str]]:
+def size_resources(
+    asked: Resources, *, profile: Resources, weights: Weights, runtime: RuntimeSpec
+) -> dict[str, dict[str, str]]:
     """Requests and limits of the runtime container.
 
-    A resource that the user names in requests or limits is the user's alone. Memory defaults grow by the weights:
-    the request by their size in float32, the limit by twice that.
+    A resource that the user names in requests or limits is the user's alone. Memory defaults grow by the weights: the
+    request by their size as they are computed with, the limit by the files' size as well, since while loading both
+    exist side by side.
     """
-    loaded = max(weights.bytes, weights.parameters * BYTES_PER_PARAMETER)
-    grown = {"requests": loaded, "limits": loaded * LOAD_FACTOR}
+    loaded = _measure_loaded(weights, runtime=runtime)
+    grown = {"requests": loaded, "limits": loaded + weights.bytes}
     named = set(asked.get("requests", {})) | set(asked.get("limits", {}))
     sized: dict[str, dict[str, str]] = {}
     for part in ("requests", "limits"):
@@ -41,12 +53,21 @@ def size_resources(asked: Resources, *, profile: Resources, weights: Weights) ->
     return sized
 
 
+def _measure_loaded(weights: Weights, *, runtime: RuntimeSpec) -> int:
+    """Bytes of all parameters once loaded."""
+    plain = _BYTES_PER_PARAMETER[runtime.dtype]
+    if runtime.quantization is Quantization.NONE:
+        return weights.parameters * plain
+    each = _UNQUANTIZED_SHARE * plain + (1 - _UNQUANTIZED_SHARE) * _BYTES_PER_QUANTIZED[runtime.quantization]
+    return round(weights.parameters * each)
+
+
 def size_fetch(manifest: Manifest) -> dict[str, dict[str, str]]:
     """Resources of the container that fetches. A conversion holds the largest pickle, as read and as written."""
     if not manifest.conversions:
         return FETCH_RESOURCES
     largest = max(item.source.size for item in manifest.conversions)
-    limits = {name: _grow(amount, by=largest * LOAD_FACTOR) for name, amount in FETCH_RESOURCES["limits"].items()}
+    limits = {name: _grow(amount, by=largest * 2) for name, amount in FETCH_RESOURCES["limits"].items()}
     return {**FETCH_RESOURCES, "limits": limits}
 
 

@@ -49,11 +49,17 @@ def _parse(spec: EmbeddingModelSpec, *, serving: Serving, user_goldens: UserGold
     threshold, dimensions = spec.verification.min_cosine_similarity, serving.dimensions
     prompts = [prompt.name for prompt in serving.prompts]
     written = [item.model_dump(mode="json", by_alias=True, exclude_none=True) for item in spec.verification.goldens]
-    inline = parse_cases(written, min_cosine_similarity=threshold, dimensions=dimensions, prompt_names=prompts)
+    inline = parse_cases(
+        written, task=serving.task, min_cosine_similarity=threshold, dimensions=dimensions, prompt_names=prompts
+    )
     if user_goldens is None or user_goldens.text is None:
         return merge_cases(inline)
     more = parse_jsonl(
-        user_goldens.text.encode(), min_cosine_similarity=threshold, dimensions=dimensions, prompt_names=prompts
+        user_goldens.text.encode(),
+        task=serving.task,
+        min_cosine_similarity=threshold,
+        dimensions=dimensions,
+        prompt_names=prompts,
     )
     return merge_cases(inline, more)
 

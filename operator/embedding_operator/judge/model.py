@@ -9,14 +9,22 @@ pickle only, conversion: Isolated   the same, once the resolver has found that o
 from dataclasses import dataclass, replace
 from typing import Final
 
+from embedding_model.dtypes import require_dtype
 from embedding_model.refusal import Reason as RefusalReason
 from embedding_model.refusal import Refusal, RefusalDocument
-from embedding_model.resolved import Evidence, Pooling, Prompt, ResolvedModel, Side, SourceKind
+from embedding_model.resolved import Activation, Evidence, Pooling, Prompt, ResolvedModel, Side, SourceKind
 from embedding_model.serving import Overrides, apply_overrides
 from embedding_model.space import fingerprint
-from embedding_operator.api.embedding_spec import EmbeddingSpec, Normalization, PoolingMode, Truncation
 from embedding_operator.api.reasons import ConditionType, Reason
-from embedding_operator.api.spec import ConversionPolicy
+from embedding_operator.api.spec import (
+    ConversionPolicy,
+    DtypeChoice,
+    EmbeddingModelSpec,
+    Normalization,
+    PoolingMode,
+    ScoreActivation,
+    Truncation,
+)
 from embedding_operator.api.status import EmbeddingModelStatus
 from embedding_operator.judge.changed_files import refuse_change
 from embedding_operator.judge.resolution_job import JobWish, ask_job, find_job
@@ -69,20 +77,22 @@ def judge_source(snapshot: Snapshot) -> ModelJudgement:
     if snapshot.stored is not None:
         stored = snapshot.stored
         found = Resolved(stored.resolved.origin, stored.resolved.manifest, stored.resolved.inspection)
-        judged = serve(found, embedding=spec.embedding, request=stored.request)
+        judged = serve(found, spec=spec, request=stored.request)
         return approve(replace(judged, followed=stored.followed), space=spec.space)
     answer = find_answer(snapshot, request=request, resolution=snapshot.resolution)
     if answer.found is None:
         return ModelJudgement(verdict=answer.verdict, job=answer.job)
-    judged = serve(answer.found, embedding=spec.embedding, request=request.token)
+    judged = serve(answer.found, spec=spec, request=request.token)
     # Until it is stored, the answer may exist only in a Job's pod: the Job stays.
     return approve(replace(judged, job=answer.job), space=spec.space)
 
 
-def serve(found: Resolved, *, embedding: EmbeddingSpec, request: str) -> ModelJudgement:
+def serve(found: Resolved, *, spec: EmbeddingModelSpec, request: str) -> ModelJudgement:
     """The model with the spec's overrides applied."""
     try:
-        serving, evidence = apply_overrides(found.inspection, overrides=_read_overrides(embedding))
+        serving, evidence = apply_overrides(found.inspection, overrides=_read_overrides(spec))
+        if spec.runtime.dtype is not DtypeChoice.AUTO:
+            require_dtype(found.inspection, dtype=spec.runtime.dtype.lower())
         space = fingerprint(manifest=found.manifest, inspection=found.inspection, serving=serving)
     except Refusal as refusal:
         return ModelJudgement(verdict=_refuse(refusal.document()))
@@ -141,7 +151,8 @@ def _read_resolution(snapshot: Snapshot, *, request: ResolutionRequest, resoluti
             return Answer(_repeat_refusal(snapshot) or asking)
 
 
-def _read_overrides(embedding: EmbeddingSpec) -> Overrides:
+def _read_overrides(spec: EmbeddingModelSpec) -> Overrides:
+    embedding, reranking = spec.embedding, spec.reranking
     prompts = embedding.prompts
     return Overrides(
         pooling=None if embedding.pooling is PoolingMode.AUTO else Pooling(embedding.pooling.value),
@@ -151,6 +162,9 @@ def _read_overrides(embedding: EmbeddingSpec) -> Overrides:
         truncation=None if embedding.truncation is Truncation.AUTO else Side(embedding.truncation.value),
         prompts=None if prompts is None else tuple(Prompt(name=item.name, text=item.text) for item in prompts),
         default_prompt=embedding.default_prompt,
+        instruction=reranking.instruction,
+        activation=None if reranking.activation is ScoreActivation.AUTO else Activation(reranking.activation.value),
+        quantization=spec.runtime.quantization,
     )
 
 

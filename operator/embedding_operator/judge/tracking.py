@@ -63,7 +63,7 @@ def _judge_candidate(
             return _repeat_news(snapshot, judged=replace(judged, is_answered=False))
         news = _report(before, reason=answer.verdict.reason, words=f"commit {head.commit}: {answer.verdict.message}")
         return replace(judged, news=replace(news, recheck_seconds=answer.verdict.recheck_seconds))
-    offered = serve(answer.found, embedding=spec.embedding, request=judged.request or "")
+    offered = serve(answer.found, spec=spec, request=judged.request or "")
     if offered.resolved is None:
         words = f"commit {head.commit}: {offered.verdict.message}"
         return replace(judged, news=_report(before, reason=offered.verdict.reason, words=words))

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 
 from embedding_model.ports import GoldensReport
-from embedding_model.resolved import Evidence, ResolvedModel
+from embedding_model.resolved import Evidence, Quantization, ResolvedModel, Scoring, SparseHead, TokenHead
 from embedding_operator.api import names
 from embedding_operator.api.reasons import ConditionType, Reason
 from embedding_operator.api.status import (
@@ -19,7 +19,10 @@ from embedding_operator.api.status import (
     ModelStatus,
     PodsStatus,
     PromptStatus,
+    ScoringStatus,
     SpaceStatus,
+    SparseStatus,
+    TokenHeadStatus,
     VerificationSource,
     VerificationStatus,
     WeightsStatus,
@@ -89,6 +92,7 @@ def _describe_model(snapshot: Snapshot, *, judgement: Judgement) -> ModelStatus 
         manifest=f"sha256:{digest}",
         weights=WeightsStatus(format=weights.format, bytes=weights.bytes, files=weights.files),
         pooling=serving.pooling.value if serving.pooling else None,
+        further_poolings=tuple(item.value for item in serving.further_poolings) or None,
         normalize=serving.normalize,
         dimensions=serving.dimensions,
         max_input_tokens=serving.max_input_tokens,
@@ -98,11 +102,34 @@ def _describe_model(snapshot: Snapshot, *, judgement: Judgement) -> ModelStatus 
         end_token=inspection.end_token,
         prompts=prompts or None,
         default_prompt=serving.default_prompt,
+        token_heads=tuple(map(_describe_token_head, inspection.token_heads)) or None,
         labels=inspection.labels or None,
-        activation=inspection.activation.value if inspection.activation else None,
+        activation=serving.activation.value if serving.activation else None,
+        scoring=_describe_scoring(inspection.scoring) if inspection.scoring else None,
+        sparse=_describe_sparse(inspection.sparse) if inspection.sparse else None,
+        instruction=serving.instruction,
+        quantization=None if serving.quantization is Quantization.NONE else serving.quantization.value,
         licence=inspection.licence,
         evidence=_describe_evidence(inspection.evidence, overrides=evidence),
     )
+
+
+def _describe_scoring(scoring: Scoring) -> ScoringStatus:
+    return ScoringStatus(
+        rule=scoring.rule.value,
+        template=scoring.template,
+        true_token=scoring.true_token,
+        false_token=scoring.false_token,
+        label=scoring.label,
+    )
+
+
+def _describe_sparse(head: SparseHead) -> SparseStatus:
+    return SparseStatus(pooling=head.pooling.value, activation=head.activation, query_weights=head.query_weights)
+
+
+def _describe_token_head(head: TokenHead) -> TokenHeadStatus:
+    return TokenHeadStatus(kind=head.kind.value, file=head.file, output_dimensions=head.output_dimensions)
 
 
 def _find_served_model(snapshot: Snapshot, *, serving: Generation | None) -> ResolvedModel | None:
@@ -194,12 +221,12 @@ def _describe_pods(serving: Generation | None, *, before: EmbeddingModelStatus) 
         ),
         None,
     )
+    if reports:
+        told = reports[0]
+        quantization = told.quantization.value if told.quantization else None
+        return PodsStatus(device=told.device, dtype=told.dtype, quantization=quantization, runtime_image=image)
     same_image = before.pods is not None and before.pods.runtime_image == image
-    return PodsStatus(
-        device=reports[0].device if reports else (before.pods.device if before.pods and same_image else None),
-        dtype=reports[0].dtype if reports else (before.pods.dtype if before.pods and same_image else None),
-        runtime_image=image,
-    )
+    return before.pods if before.pods and same_image else PodsStatus(runtime_image=image)
 
 
 def _count(generation: Generation | None, field: str) -> int:

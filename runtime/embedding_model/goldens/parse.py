@@ -6,6 +6,7 @@ A golden case is written inline in `spec.verification.goldens` or as one line of
     {"name", "similarity": {"a", "b", "expected", "tolerance"}, "prompt"?}     a similarity case
 
 Normalised, each case carries its own threshold, and its vector has as many values as the model serves dimensions.
+Both kinds speak of vectors: a model of another task than Embedding answers none, and is refused such cases.
 Everything that is wrong is Refusal(INVALID_GOLDEN), naming the case and what to write instead, never its text.
 """
 
@@ -21,15 +22,23 @@ from embedding_model.goldens.cases import CaseSet, GoldenCase, SimilarityCase, V
 from embedding_model.goldens.compare import decode_vector
 from embedding_model.goldens.written import Similarity, WrittenCase
 from embedding_model.refusal import Reason, Refusal
+from embedding_model.resolved import Task
 
 INLINE_FIELD = "verification.goldens"
 FILE_FIELD = "verification.goldensConfigMapRef"
 DEFAULT_MIN_COSINE_SIMILARITY = "0.999"  # the spec's default, for files that no spec goes with
 
+_ANSWERS: Mapping[Task, str] = {
+    Task.RERANKING: "a reranker, which answers scores",
+    Task.CLASSIFICATION: "a classifier, which answers labels with their scores",
+    Task.SPARSE: "a sparse model, which answers weights of tokens",
+}
+
 
 def parse_case(
     raw: Mapping[str, Any],
     *,
+    task: Task | None,
     min_cosine_similarity: str,
     dimensions: int | None,
     prompt_names: Collection[str] | None,
@@ -37,14 +46,19 @@ def parse_case(
 ) -> GoldenCase:
     """One written case, normalised.
 
-    `dimensions` is what the model serves, `prompt_names` the prompts in force; None where there is no model yet: such
-    a case fails when it is asked. `field` is the spec field that a refusal names. Raises Refusal(INVALID_GOLDEN).
+    `task` is the model's, `dimensions` what it serves, `prompt_names` the prompts in force; None where there is no
+    model yet: such a case fails when it is asked. `field` is the spec field that a refusal names. Raises
+    Refusal(INVALID_GOLDEN).
     """
     label = _label(raw)
     try:
         written = WrittenCase.model_validate(raw)
     except ValidationError as error:
         _refuse(label, _summarise(error), field=field)
+    answers = _ANSWERS.get(task) if task is not None else None
+    if answers is not None:
+        kind = "similarity" if written.similarity is not None else "vector"
+        _refuse(label, f"expects a {kind}, but this model is {answers}: take the case out", field=field)
     if written.prompt is not None and prompt_names is not None and written.prompt not in prompt_names:
         known = ", ".join(f'"{name}"' for name in prompt_names)
         _refuse(
@@ -78,6 +92,7 @@ def parse_case(
 def parse_cases(
     raws: Iterable[Mapping[str, Any]],
     *,
+    task: Task | None,
     min_cosine_similarity: str,
     dimensions: int | None,
     prompt_names: Collection[str] | None,
@@ -87,6 +102,7 @@ def parse_cases(
     cases = tuple(
         parse_case(
             raw,
+            task=task,
             min_cosine_similarity=min_cosine_similarity,
             dimensions=dimensions,
             prompt_names=prompt_names,
@@ -99,7 +115,12 @@ def parse_cases(
 
 
 def parse_jsonl(
-    data: bytes, *, min_cosine_similarity: str, dimensions: int | None, prompt_names: Collection[str] | None
+    data: bytes,
+    *,
+    task: Task | None,
+    min_cosine_similarity: str,
+    dimensions: int | None,
+    prompt_names: Collection[str] | None,
 ) -> tuple[GoldenCase, ...]:
     """Every case of a `goldens.jsonl`: UTF-8, one JSON object a line, blank lines allowed.
 
@@ -107,6 +128,7 @@ def parse_jsonl(
     """
     return parse_cases(
         _read_lines(data),
+        task=task,
         min_cosine_similarity=min_cosine_similarity,
         dimensions=dimensions,
         prompt_names=prompt_names,
@@ -124,9 +146,10 @@ def parse_golden_file(data: bytes) -> CaseSet:
     case = orjson.loads(first)
     if isinstance(case, dict) and "kind" in case:
         return CaseSet.from_jsonl(data)
-    return CaseSet(
-        cases=parse_jsonl(data, min_cosine_similarity=DEFAULT_MIN_COSINE_SIMILARITY, dimensions=None, prompt_names=None)
+    cases = parse_jsonl(
+        data, task=None, min_cosine_similarity=DEFAULT_MIN_COSINE_SIMILARITY, dimensions=None, prompt_names=None
     )
+    return CaseSet(cases=cases)
 
 
 def merge_cases(*groups: Iterable[GoldenCase]) -> CaseSet:

@@ -11,7 +11,7 @@ from embedding_model import ports
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import CaseResult, GateState, GoldensReport
 from embedding_model.refusal import Refusal
-from embedding_model.resolved import Document
+from embedding_model.resolved import Document, Quantization
 from embedding_runtime.gate import answer_cases, ask_app, parse_case_set
 from embedding_runtime.http.app import App
 from embedding_runtime.http.messages import ClientGone, run_while_connected
@@ -103,6 +103,7 @@ class PrivatePort:
         loaded = self._app.loaded
         if loaded is None:
             return _error(503, self._lifecycle.explain())
+        quantization = loaded.model.serving.quantization
         return render_document(
             GoldensReport(
                 boot_id=self._lifecycle.boot_id,
@@ -113,6 +114,7 @@ class PrivatePort:
                 revision=loaded.model.revision,
                 device=loaded.device,
                 dtype=loaded.dtype,
+                quantization=None if quantization is Quantization.NONE else quantization,
             )
         )
 

@@ -15,10 +15,16 @@ from embedding_model.goldens.compare import encode_vector
 from embedding_model.goldens.parse import parse_case, parse_cases, parse_jsonl
 from embedding_model.goldens.written import build_schema
 from embedding_model.refusal import Refusal
+from embedding_model.resolved import Task
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 PAGE = (DOCS / "goldens.md").read_text()
-SETTINGS: dict[str, Any] = {"min_cosine_similarity": "0.999", "dimensions": 4, "prompt_names": ("query",)}
+SETTINGS: dict[str, Any] = {
+    "task": Task.EMBEDDING,
+    "min_cosine_similarity": "0.999",
+    "dimensions": 4,
+    "prompt_names": ("query",),
+}
 VECTOR = encode_vector([0.5, -0.5, 0.5, 0.5])
 SIMILARITY = {"a": "a", "b": "b", "expected": "0.5", "tolerance": "0.1"}
 

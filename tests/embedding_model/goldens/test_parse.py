@@ -15,8 +15,14 @@ from embedding_model.goldens.cases import CaseSet, SimilarityCase, VectorCase
 from embedding_model.goldens.compare import encode_vector
 from embedding_model.goldens.parse import merge_cases, parse_case, parse_cases, parse_golden_file, parse_jsonl
 from embedding_model.refusal import Reason, Refusal
+from embedding_model.resolved import Task
 
-SETTINGS: dict[str, Any] = {"min_cosine_similarity": "0.999", "dimensions": 2, "prompt_names": ("query",)}
+SETTINGS: dict[str, Any] = {
+    "task": Task.EMBEDDING,
+    "min_cosine_similarity": "0.999",
+    "dimensions": 2,
+    "prompt_names": ("query",),
+}
 VECTOR = encode_vector([0.6, 0.8])
 
 
@@ -167,7 +173,7 @@ def test_a_file_by_itself_is_read_in_the_form_that_people_write() -> None:
 
     found = parse_golden_file(lines)
 
-    expected = parse_jsonl(lines, min_cosine_similarity="0.999", dimensions=2, prompt_names=("any",))
+    expected = parse_jsonl(lines, **(SETTINGS | {"prompt_names": ("any",)}))
     assert found == CaseSet(cases=expected)
     assert parse_golden_file(b"\n" + found.to_jsonl()) == found
 
@@ -184,3 +190,29 @@ def test_a_normalised_case_with_a_threshold_that_is_no_number_is_refused(thresho
     line = VectorCase(name="a", input="x", vector=VECTOR, min_cosine_similarity="0.9").to_json()
     with pytest.raises(ValidationError):
         parse_golden_file(line.replace(b'"0.9"', json.dumps(threshold).encode()))
+
+
+@pytest.mark.parametrize("raw", [vector_form(), similarity_form()], ids=["vector", "similarity"])
+@pytest.mark.parametrize(
+    ("task", "answer"),
+    [
+        (Task.RERANKING, "a reranker, which answers scores"),
+        (Task.CLASSIFICATION, "a classifier, which answers labels with their scores"),
+        (Task.SPARSE, "a sparse model, which answers weights of tokens"),
+    ],
+)
+def test_a_case_about_vectors_is_refused_by_a_model_that_answers_none(
+    raw: dict[str, Any], task: Task, answer: str
+) -> None:
+    with pytest.raises(Refusal) as refusal:
+        parse_cases([raw], **(SETTINGS | {"task": task, "dimensions": None}))
+    kind = "similarity" if "similarity" in raw else "vector"
+    assert (refusal.value.reason, refusal.value.field) == (Reason.INVALID_GOLDEN, "verification.goldens")
+    assert refusal.value.message == (
+        f'golden case "{raw["name"]}" expects a {kind}, but this model is {answer}: take the case out'
+    )
+
+
+def test_without_a_model_a_case_of_either_kind_is_read() -> None:
+    cases = parse_cases([vector_form(), similarity_form()], **(SETTINGS | {"task": None}))
+    assert [case.kind for case in cases] == ["vector", "similarity"]

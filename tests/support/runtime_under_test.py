@@ -66,7 +66,8 @@ async def embed_texts(
     opened: Opened, texts: Sequence[str], *, prompt: Prompt | None = None, dimensions: int | None = None
 ) -> Embeddings:
     loaded = opened.loaded
-    return await embed(loaded.engine, texts, serving=loaded.model.serving, prompt=prompt, dimensions=dimensions)
+    text = prompt.text if prompt else ""
+    return await embed(loaded.engine, texts, serving=loaded.model.serving, prompt=text, dimensions=dimensions)
 
 
 def resolved_model(**serving: Any) -> ResolvedModel:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embedding_model.resolved import Prompt, Serving
+from embedding_model.resolved import Serving
 from embedding_runtime.core.engine import Engine
 from embedding_runtime.core.inputs import Text
 from embedding_runtime.core.jobs import Output, Vectors
@@ -30,16 +30,19 @@ async def embed(
     texts: Sequence[str],
     *,
     serving: Serving,
-    prompt: Prompt | None,
+    prompt: str = "",
     dimensions: int | None = None,
+    normalize: bool | None = None,
     ahead: bool = False,
 ) -> Embeddings:
-    """Vectors of `texts`, in their order. `dimensions` None: as served; `ahead`: see Engine. Raises RequestError."""
-    before = prompt.text if prompt else ""
-    found = await engine.compute([Text(text, prompt=before) for text in texts], ahead=ahead)
+    """Vectors of `texts`, in their order, with the text of `prompt` before each.
+
+    `dimensions` and `normalize` None: as served; `ahead`: see Engine. Raises RequestError.
+    """
+    found = await engine.compute([Text(text, prompt=prompt) for text in texts], ahead=ahead)
 
     def work() -> Vectors:
-        return finish(_stack(found.outputs), serving=serving, dimensions=dimensions)
+        return finish(_stack(found.outputs), serving=serving, dimensions=dimensions, normalize=normalize)
 
     small = len(texts) * (serving.model_dimensions or 0) <= INLINE_VALUES
     vectors = work() if small else await asyncio.to_thread(work)

@@ -4,6 +4,7 @@ The tokenizer's own truncation and padding settings (from training) do not count
 tokens included.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ from embedding_model.tokenizer_files import (
 from embedding_runtime.core.inputs import Input, Text
 from embedding_runtime.core.jobs import Part, Tokens
 
+MEASURED_PROMPTS = 256  # whose lengths are remembered: the model's own, and those that requests bring
+
 
 class TextTokenizer:
     """Thread-safe; the library works outside the GIL."""
@@ -35,10 +38,9 @@ class TextTokenizer:
             lowercase(backend)
         specials = backend.get_added_tokens_decoder()
         self._special_ids = frozenset(id_ for id_, token in specials.items() if token.special)
-        backend.no_truncation()
-        self._prompt_lengths = {prompt.text: self._measure(prompt.text) for prompt in serving.prompts}
         side = "left" if serving.truncation_side is Side.LEFT else "right"
         backend.enable_truncation(max_length=self._max_tokens, direction=side)
+        self._measure = functools.lru_cache(maxsize=MEASURED_PROMPTS)(self._measure_prompt)
 
     @property
     def max_tokens(self) -> int:
@@ -58,7 +60,7 @@ class TextTokenizer:
         return [
             Tokens(
                 ids=encoding.ids,
-                prompt_length=self._prompt_lengths[item.prompt] if item.prompt else 0,
+                prompt_length=self._measure(item.prompt),
                 truncated=bool(encoding.overflowing),
                 wants=item.wants,
             )
@@ -75,11 +77,11 @@ class TextTokenizer:
             for item, is_bare in zip(texts, bare, strict=True)
         ]
 
-    def _measure(self, prompt: str) -> int:
-        """Tokens of a prompt without its trailing special token, as sentence-transformers counts them."""
+    def _measure_prompt(self, prompt: str) -> int:
+        """Tokens of a prompt, cut like any text, without its trailing special token: sentence-transformers' count."""
         if not prompt:
             return 0
-        ids = self._backend.encode(prompt).ids[: self._max_tokens]
+        ids = self._backend.encode(prompt).ids
         return len(ids) - 1 if ids and ids[-1] in self._special_ids else len(ids)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from embedding_model import ports
 from embedding_model.resolved import Prompt, Task
 from embedding_runtime.core.engine import Engine
-from embedding_runtime.errors import InvalidRequest, SpaceMismatch, UnknownModel, WrongTask
+from embedding_runtime.errors import SpaceMismatch, UnknownModel, WrongTask
 from embedding_runtime.http.errors import ONE_TABLE, ErrorBody, Statuses
 from embedding_runtime.http.messages import Request, Response
 from embedding_runtime.served_model import ServedModel
@@ -64,21 +64,10 @@ class Call:
             paths = " or ".join(PATHS[own])
             raise WrongTask(f"This path is for models of {' or '.join(tasks)}; this one is for {own}: ask {paths}.")
 
-    def check_dimensions(self, dimensions: int | None) -> str:
-        """The suffix of the space header when a request asks for its own dimensions. Raises InvalidRequest."""
-        serving = self.loaded.model.serving
-        if dimensions is None or dimensions == serving.dimensions:
-            return ""
-        own = serving.model_dimensions or 0
-        if not 1 <= dimensions <= own:
-            raise InvalidRequest(
-                f"dimensions: from 1 to {own}, the model's own, expected; {dimensions} came.",
-                param="dimensions",
-            )
-        return f";dims={dimensions}"
-
     def check_pin(self, suffix: str) -> None:
-        """Raises SpaceMismatch when the client pinned another space than the answer would have."""
+        """`suffix` is `space_suffix.write_suffix`'s. Raises SpaceMismatch when the client pinned another space than the
+        answer would have.
+        """
         pinned = self.request.header(PIN)
         space = self.loaded.model.space + suffix
         if pinned is not None and pinned.replace(" ", "") != space:

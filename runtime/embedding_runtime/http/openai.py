@@ -9,15 +9,18 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from embedding_model.resolved import Task
 from embedding_runtime.core.embedding import Embeddings, embed
 from embedding_runtime.core.jobs import Vectors
-from embedding_runtime.errors import InvalidRequest, RequestError
+from embedding_runtime.core.prompts import AskedPrompt, InputType, choose_prompt
+from embedding_runtime.errors import RequestError
 from embedding_runtime.http.dialect import Call, Dialect
 from embedding_runtime.http.errors import Row
 from embedding_runtime.http.messages import Response, json_response
+from embedding_runtime.http.space_suffix import write_suffix
+from embedding_runtime.http.validation import validate
 
 # Values beyond which encoding an answer leaves the event loop (about a millisecond of work).
 INLINE_VALUES = 65_536
@@ -28,8 +31,16 @@ class EncodingFormat(StrEnum):
     BASE64 = "base64"  # little-endian float32; what the OpenAI SDKs ask for by default
 
 
+# input_type as other servers' clients name it.
+_INPUT_TYPES = {"passage": "document", "search_query": "query", "search_document": "document"}
+
+
 class EmbeddingsRequest(BaseModel):
-    """Unknown fields (`user` among them) are ignored."""
+    """Unknown fields (`user` among them) are ignored.
+
+    OpenAI has the first four; the rest are extensions, as clients send them in `extra_body`. `normalize` false: the
+    pooled vector as it is. `prompt_name`, `input_type`, `prompt` and `instruction` are those of `AskedPrompt`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -37,6 +48,21 @@ class EmbeddingsRequest(BaseModel):
     input: list[str]
     encoding_format: EncodingFormat = EncodingFormat.FLOAT
     dimensions: int | None = Field(default=None, ge=1)
+    normalize: bool | None = None
+    prompt_name: str | None = None
+    input_type: InputType | None = None
+    prompt: str | None = None
+    instruction: str | None = None
+
+    def describe_prompt(self) -> AskedPrompt:
+        return AskedPrompt(
+            name=self.prompt_name, input_type=self.input_type, text=self.prompt, instruction=self.instruction
+        )
+
+    @field_validator("input_type", mode="before")
+    @classmethod
+    def rename_input_type(cls, value: Any) -> Any:
+        return _INPUT_TYPES.get(value, value) if isinstance(value, str) else value
 
     @field_validator("input", mode="before")
     @classmethod
@@ -58,29 +84,21 @@ class EmbeddingsRequest(BaseModel):
         return value
 
 
-def parse_request(document: dict[str, Any]) -> EmbeddingsRequest:
-    """Raises InvalidRequest that names the first wrong field and never repeats its value."""
-    try:
-        return EmbeddingsRequest.model_validate(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = str(first["loc"][0]) if first["loc"] else None
-        said = first["msg"].removeprefix("Value error, ")
-        raise InvalidRequest(f"{field or 'The body'}: {said}.", param=field) from None
-
-
 async def create_embeddings(call: Call) -> Response:
     call.require_task(Task.EMBEDDING)
-    asked = parse_request(call.request.parse_json())
-    prompt = call.choose_prompt(asked.model)
-    suffix = call.check_dimensions(asked.dimensions)
+    asked = validate(call.request.parse_json(), form=EmbeddingsRequest)
+    serving = call.loaded.model.serving
+    own = call.choose_prompt(asked.model)
+    prompt = choose_prompt(asked.describe_prompt(), serving=serving, default=own.text if own else "")
+    suffix = write_suffix(serving, dimensions=asked.dimensions, normalize=asked.normalize, prompt=prompt)
     call.check_pin(suffix)
     found = await embed(
         call.loaded.engine,
         asked.input,
-        serving=call.loaded.model.serving,
+        serving=serving,
         prompt=prompt,
         dimensions=asked.dimensions,
+        normalize=asked.normalize,
         ahead=call.is_golden_case,
     )
 

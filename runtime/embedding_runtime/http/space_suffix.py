@@ -1,0 +1,39 @@
+"""How an answer differs from the served space: the suffix of the space header, such as `;dims=256;norm=0`.
+
+Vectors under different suffixes cannot be compared, so each change that a request asks for has a place here. What the
+model itself offers under one space, its own prompts, has none.
+"""
+
+import hashlib
+
+from embedding_model.resolved import Serving
+from embedding_runtime.core.prompts import is_own_prompt
+from embedding_runtime.errors import InvalidRequest
+
+_HEX_DIGITS = 12  # of the sha256 of a prompt in UTF-8: enough to tell a client's own prompts apart
+
+
+def write_suffix(
+    serving: Serving, *, dimensions: int | None = None, normalize: bool | None = None, prompt: str = ""
+) -> str:
+    """Empty for what is served anyway. None: the request leaves it as it is served; `prompt` is the whole text.
+
+    Raises InvalidRequest for dimensions that the model does not have.
+    """
+    changes = [_write_dimensions(serving, dimensions=dimensions)]
+    if normalize is not None and normalize is not serving.normalize:
+        changes.append(f";norm={int(normalize)}")
+    if not is_own_prompt(prompt, serving=serving):
+        changes.append(f";prompt={hashlib.sha256(prompt.encode()).hexdigest()[:_HEX_DIGITS]}")
+    return "".join(changes)
+
+
+def _write_dimensions(serving: Serving, *, dimensions: int | None) -> str:
+    if dimensions is None or dimensions == serving.dimensions:
+        return ""
+    own = serving.model_dimensions or 0
+    if not 1 <= dimensions <= own:
+        raise InvalidRequest(
+            f"dimensions: from 1 to {own}, the model's own, expected; {dimensions} came.", param="dimensions"
+        )
+    return f";dims={dimensions}"

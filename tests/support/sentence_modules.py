@@ -1,6 +1,8 @@
-"""sentence-transformers' own modules behind a seeded body, saved by the library itself."""
+"""Saved embedders, varied: sentence-transformers' own modules behind a seeded body, and other settings in its files."""
 
 import importlib
+import json
+import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,4 +35,14 @@ def save_with_modules(folder: Path, *, body: Path, build: Build, prompts: dict[s
             modules=[reference[0], *modules], prompts=prompts or {}, device="cpu"
         )
         built.save_pretrained(str(folder), create_model_card=False)
+    return folder
+
+
+def vary(folder: Path, *, body: Path, changes: dict[str, Any]) -> Path:
+    """A copy of a saved embedder with other JSON files: `changes` by path, a dict updates what is there."""
+    shutil.copytree(body, folder)
+    for name, change in changes.items():
+        path = folder / name
+        written = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps(written | change if isinstance(change, dict) else change))
     return folder

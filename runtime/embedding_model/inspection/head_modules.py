@@ -21,7 +21,7 @@ _ACTIVATION = re.compile(
     r"torch\.nn\.modules\.(?:activation|linear)\.([A-Za-z0-9]{1,40})|torch\.nn\.([A-Za-z0-9]{1,40})"
 )
 # Classes of torch.nn that need no arguments and give the same output for the same input.
-_ACTIVATIONS = frozenset(
+ACTIVATIONS = frozenset(
     {
         "ELU",
         "GELU",
@@ -122,11 +122,11 @@ def _read_activation(config: JsonObject) -> str:
         return "Identity"
     found = _ACTIVATION.fullmatch(written)
     name = (found.group(1) or found.group(2)) if found else None
-    if name not in _ACTIVATIONS:
+    if name not in ACTIVATIONS:
         raise Refusal(
             Reason.UNSUPPORTED_ARCHITECTURE,
             f"{config.path}: activation_function is {quote(written)}; understood are these classes of torch.nn: "
-            f"{', '.join(sorted(_ACTIVATIONS))}",
+            f"{', '.join(sorted(ACTIVATIONS))}",
         )
     return name
 

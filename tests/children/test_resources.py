@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedding_model.resolved import FileEntry, Manifest, Weights
-from embedding_operator.api.spec import RuntimeSpec
+from embedding_operator.api.spec import DtypeChoice, RuntimeSpec
 from embedding_operator.children.quantity import MEBIBYTE, format_mebibytes, parse_quantity
 from embedding_operator.children.resources import size_resources, volume_limit
 
@@ -25,28 +25,34 @@ def test_memory_defaults_grow_with_the_weights() -> None:
     assert _size({}) == {"requests": {"cpu": "1", "memory": "1024Mi"}, "limits": {"memory": "2048Mi"}}
     assert _size({}, gibibytes=4) == {
         "requests": {"cpu": "1", "memory": f"{5 * 1024}Mi"},
-        "limits": {"memory": f"{10 * 1024}Mi"},
+        "limits": {"memory": f"{2 * 1024 + 5 * 1024 + 256}Mi"},
     }
 
 
 @pytest.mark.parametrize(
-    ("runtime", "request_mebibytes", "limit_mebibytes"),
+    ("runtime", "mebibytes"),
     [
-        ({}, 4 * 1024, 6 * 1024),
-        ({"dtype": "Float32"}, 4 * 1024, 6 * 1024),
-        ({"dtype": "BFloat16"}, 2 * 1024, 4 * 1024),
-        ({"dtype": "Float16"}, 2 * 1024, 4 * 1024),
-        ({"quantization": "Int8"}, 1846, 1846 + 2 * 1024),
-        ({"quantization": "Int4", "dtype": "BFloat16"}, 950, 950 + 2 * 1024),
+        ({}, 4 * 1024),
+        ({"dtype": "Float32"}, 4 * 1024),
+        ({"dtype": "BFloat16"}, 2 * 1024),
+        ({"dtype": "Float16"}, 2 * 1024),
+        ({"quantization": "Int8"}, 1024 + 776),
+        ({"quantization": "Int8", "dtype": "BFloat16"}, 512 + 776),
+        ({"quantization": "Int4"}, 512 + 484),
     ],
 )
-def test_weights_count_as_they_are_computed_with_and_while_loading_as_they_are_stored_too(
-    runtime: dict[str, str], request_mebibytes: int, limit_mebibytes: int
+def test_weights_count_as_they_are_computed_with_whatever_the_files_hold(
+    runtime: dict[str, str], mebibytes: int
 ) -> None:
     weights = Weights(bytes=2 * GIB, files=1, parameters=GIB)  # stored as bfloat16
     sized = size_resources({}, profile=PROFILE, weights=weights, runtime=RuntimeSpec.model_validate(runtime))
-    assert sized["requests"]["memory"] == f"{1024 + request_mebibytes}Mi"
-    assert sized["limits"]["memory"] == f"{2048 + limit_mebibytes}Mi"
+    assert sized["requests"]["memory"] == f"{1024 + mebibytes}Mi"
+
+
+def test_the_limit_has_room_for_what_is_read_and_made_while_loading() -> None:
+    weights = Weights(bytes=2 * GIB, files=1, parameters=GIB)
+    sized = size_resources({}, profile=PROFILE, weights=weights, runtime=RuntimeSpec(dtype=DtypeChoice.BFLOAT16))
+    assert sized["limits"]["memory"] == f"{2048 + 2048 + 512 + 256}Mi"
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,11 @@ REFUSED = {
     "dimensions for a classifier": Refused(
         spec(task="Classification", embedding={"dimensions": 64}), EMBEDDING_ALONE, python=False
     ),
+    "four bits in a format that no kernel computes in": Refused(
+        spec(runtime={"dtype": "Float32", "quantization": "Int4"}),
+        "quantization Int4 computes in BFloat16",
+        python=False,
+    ),
     "a quantised reranker": Refused(
         spec(task="Reranking", runtime={"quantization": "Int8"}),
         "runtime.quantization goes with task Embedding or Auto",
@@ -332,6 +337,6 @@ ACCEPTED = {
     ),
     "an embedder with an empty part for rerankers": spec(task="Embedding", reranking={}),
     "scores of a model whose files say the task": spec(reranking={"activation": "Sigmoid"}),
-    "a quantised embedder": spec(task="Embedding", runtime={"dtype": "Float16", "quantization": "Int4"}),
+    "a quantised embedder": spec(task="Embedding", runtime={"dtype": "BFloat16", "quantization": "Int4"}),
     "no replicas": spec(replicas=0, suspend=True),
 }

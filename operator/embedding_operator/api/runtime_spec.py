@@ -7,11 +7,11 @@ from pydantic import Field
 
 from embedding_model.resolved import Quantization
 from embedding_operator.api.fields import ConfigName, PromptName, SpecModel
-from embedding_operator.api.rules import ListMap, Pattern
+from embedding_operator.api.rules import ListMap, Pattern, Rule, with_rules
 
 
 class DtypeChoice(StrEnum):
-    """AUTO: float32, the numbers of the reference. Each is a value of the runtime's flag --dtype, but for its case."""
+    """AUTO: float32, the numbers of the reference; bfloat16 with Int4. In small letters each is the runtime's --dtype."""
 
     AUTO = "Auto"
     FLOAT32 = "Float32"
@@ -39,6 +39,14 @@ class ServedName(SpecModel):
 class RuntimeSpec(SpecModel):
     """How the model is run."""
 
+    model_config = with_rules(
+        Rule(
+            "!has(self.quantization) || self.quantization != 'Int4' || !has(self.dtype) || "
+            "self.dtype in ['Auto', 'BFloat16']",
+            "quantization Int4 computes in BFloat16: leave dtype out, or write quantization: Int8",
+        )
+    )
+
     profile: Annotated[
         ConfigName | None,
         Field(
@@ -52,7 +60,8 @@ class RuntimeSpec(SpecModel):
         DtypeChoice,
         Field(
             description=(
-                "Number format of the computation. Auto: Float32, the numbers of the reference. BFloat16 and Float16 "
+                "Number format of the computation. Auto: Float32, the numbers of the reference (with quantization Int4 "
+                "BFloat16, which its kernels compute in). BFloat16 and Float16 "
                 "take half the memory and stay in the same vector space; Float16 is refused for families that overflow "
                 "in it. A change replaces the pods one by one."
             )
@@ -63,7 +72,7 @@ class RuntimeSpec(SpecModel):
         Field(
             description=(
                 "What the weights of linear layers are stored as, for embedding models made of a language model. Int8: "
-                "about a quarter of Float32's memory; Int4: about an eighth, and less exact. Both give another vector "
+                "8 bits a weight; Int4: 5 bits, and less exact. Both give another vector "
                 "space than None. Golden cases of the unquantised model show how near it is: set "
                 "verification.minCosineSimilarity to what is near enough."
             )

@@ -9,16 +9,17 @@ from embedding_operator.children.quantity import MEBIBYTE, format_mebibytes, par
 
 Resources = Mapping[str, Mapping[str, str]]
 
-_BYTES_PER_PARAMETER: Final[Mapping[DtypeChoice, int]] = {
-    DtypeChoice.AUTO: 4,  # float32 on a CPU, whatever the files hold
+_FLOAT_BYTES: Final[Mapping[DtypeChoice, int]] = {
     DtypeChoice.FLOAT32: 4,
     DtypeChoice.BFLOAT16: 2,
     DtypeChoice.FLOAT16: 2,
 }
-# With the scales of their groups. Embeddings and norms stay in the dtype: a quarter of Qwen3-Embedding-0.6B's
-# parameters, and less of anything larger.
-_BYTES_PER_QUANTIZED: Final[Mapping[Quantization, float]] = {Quantization.INT8: 1.07, Quantization.INT4: 0.57}
+# Of a weight of a linear layer, with the scales of its group. Embeddings and norms stay in the dtype: a quarter of the
+# parameters of Qwen3-Embedding-0.6B, and less of anything larger.
+_QUANTIZED_BYTES: Final[Mapping[Quantization, float]] = {Quantization.INT8: 1.01, Quantization.INT4: 0.63}
 _UNQUANTIZED_SHARE: Final = 0.25
+LOAD_FACTOR: Final = 1.25  # beside the model, while it is loaded: the tensors that are cast or quantised just now
+READ_AHEAD: Final = 256 * MEBIBYTE  # of weights, at most, that the runtime holds before it makes tensors of them
 VOLUME_MARGIN: Final = 256 * MEBIBYTE  # partial files of a download that is resumed
 
 # The download holds one block per connection; the rest is page cache, which the kernel takes back.
@@ -34,11 +35,10 @@ def size_resources(
     """Requests and limits of the runtime container.
 
     A resource that the user names in requests or limits is the user's alone. Memory defaults grow by the weights: the
-    request by their size as they are computed with, the limit by the files' size as well, since while loading both
-    exist side by side.
+    request by their size as they are computed with, the limit by what loading them takes.
     """
     loaded = _measure_loaded(weights, runtime=runtime)
-    grown = {"requests": loaded, "limits": loaded + weights.bytes}
+    grown = {"requests": loaded, "limits": round(loaded * LOAD_FACTOR) + min(weights.bytes, READ_AHEAD)}
     named = set(asked.get("requests", {})) | set(asked.get("limits", {}))
     sized: dict[str, dict[str, str]] = {}
     for part in ("requests", "limits"):
@@ -55,10 +55,12 @@ def size_resources(
 
 def _measure_loaded(weights: Weights, *, runtime: RuntimeSpec) -> int:
     """Bytes of all parameters once loaded."""
-    plain = _BYTES_PER_PARAMETER[runtime.dtype]
-    if runtime.quantization is Quantization.NONE:
-        return weights.parameters * plain
-    each = _UNQUANTIZED_SHARE * plain + (1 - _UNQUANTIZED_SHARE) * _BYTES_PER_QUANTIZED[runtime.quantization]
+    quantization = runtime.quantization
+    automatic = DtypeChoice.BFLOAT16 if quantization is Quantization.INT4 else DtypeChoice.FLOAT32
+    floats = _FLOAT_BYTES[automatic if runtime.dtype is DtypeChoice.AUTO else runtime.dtype]
+    if quantization is Quantization.NONE:
+        return weights.parameters * floats
+    each = _UNQUANTIZED_SHARE * floats + (1 - _UNQUANTIZED_SHARE) * _QUANTIZED_BYTES[quantization]
     return round(weights.parameters * each)
 
 

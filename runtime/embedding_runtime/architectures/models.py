@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 
 from embedding_model.resolved import Inspection, ScoreRule, Serving, Task
+from embedding_runtime.architectures.classifier import load_classifier
 from embedding_runtime.architectures.cross_encoder import load_cross_encoder
 from embedding_runtime.architectures.embedder import load_embedder
 from embedding_runtime.architectures.language_model_reranker import load_language_model_reranker
@@ -38,6 +39,7 @@ def _load_reranker(files: Files, *, network: Network, inspection: Inspection, se
 _TASKS: Mapping[Task, _Load] = {
     Task.EMBEDDING: load_embedder,
     Task.RERANKING: _load_reranker,
+    Task.CLASSIFICATION: load_classifier,
     Task.SPARSE: load_sparse_encoder,
 }
 
@@ -55,5 +57,6 @@ def load_model(
         head=head_of(inspection),
         device=device,
         dtype=dtype,
+        quantization=serving.quantization,
     )
     return _TASKS[inspection.task](files, network=network, inspection=inspection, serving=serving)

@@ -1,0 +1,100 @@
+"""Texts and pairs of texts to scores of labels."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from embedding_model.resolved import Activation, ResolvedModel
+from embedding_runtime.core.engine import Engine
+from embedding_runtime.core.inputs import Input
+from embedding_runtime.core.jobs import Output, Vectors
+from embedding_runtime.errors import NonFiniteOutput
+
+
+@dataclass(frozen=True)
+class Classes:
+    """`scores` is float32 [inputs, labels]; `labels` are by column. `tokens` counts special tokens, after truncation.
+
+    `orders` are int64 [inputs, labels]: the labels' numbers, best first. They follow the logits: probabilities near 1
+    are often equal in float32.
+    """
+
+    scores: Vectors
+    orders: Sequence[Sequence[int]]
+    labels: Sequence[str]
+    tokens: int
+    truncated: int
+
+
+async def classify(
+    engine: Engine,
+    inputs: Sequence[Input],
+    *,
+    resolved: ResolvedModel,
+    raw: bool = False,
+    truncate: bool = True,
+    ahead: bool = False,
+) -> Classes:
+    """How much each label fits each of the inputs, in their order. `raw`: logits, before the activation.
+
+    `truncate` and `ahead`: see Engine.compute. Raises RequestError, NonFiniteOutput among them.
+    """
+    activation = resolved.serving.activation
+    if activation is None:
+        raise ValueError("a classifier has an activation")
+    found = await engine.compute(inputs, ahead=ahead, truncate=truncate)
+    logits = read_logits(found.outputs)
+    return Classes(
+        scores=logits if raw else activate(logits, activation=activation),
+        orders=np.argsort(-logits, axis=1, kind="stable").tolist(),
+        labels=resolved.inspection.labels or [f"LABEL_{index}" for index in range(logits.shape[1])],
+        tokens=found.tokens,
+        truncated=found.truncated,
+    )
+
+
+def read_logits(outputs: Sequence[Output]) -> Vectors:
+    """float32 [inputs, labels]. Raises NonFiniteOutput: NaN is no probability."""
+    logits: Vectors = np.stack([output.dense for output in outputs if output.dense is not None])
+    if not np.isfinite(logits).all():
+        raise NonFiniteOutput(
+            "The model answered with NaN or infinity for one of the inputs. Nothing wrong is returned instead; "
+            "if it happens with half precision, serve with dtype float32."
+        )
+    return logits
+
+
+def activate(logits: Vectors, *, activation: Activation) -> Vectors:
+    """Logits to scores, float32 [inputs, labels] both."""
+    return _ACTIVATIONS[activation](logits)
+
+
+def _identity(logits: Vectors) -> Vectors:
+    return logits
+
+
+def _softmax(logits: Vectors) -> Vectors:
+    """Over the labels of each input; the largest logit is taken off first, so that exp overflows nowhere."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    scores: Vectors = powers / powers.sum(axis=1, keepdims=True)
+    return scores
+
+
+def _sigmoid(logits: Vectors) -> Vectors:
+    """1 / (1 + exp(-x)) of each label by itself, written so that exp overflows nowhere."""
+    small = np.exp(-np.abs(logits))
+    scores: Vectors = np.where(logits >= 0, np.float32(1), small) / (1 + small)
+    return scores
+
+
+def _tanh(logits: Vectors) -> Vectors:
+    return np.tanh(logits)
+
+
+_ACTIVATIONS: Mapping[Activation, Callable[[Vectors], Vectors]] = {
+    Activation.IDENTITY: _identity,
+    Activation.SIGMOID: _sigmoid,
+    Activation.SOFTMAX: _softmax,
+    Activation.TANH: _tanh,
+}

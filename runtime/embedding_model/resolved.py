@@ -178,12 +178,13 @@ class Scoring(Document):
     """How a reranker makes one score of a query and a document.
 
     `template` names one of the prompts that this project knows (never the model's own Jinja); None: the two texts as a
-    pair. `false_token` is None where the logit of the true token alone is the score. `label` is the one of two labels
-    that means "relevant".
+    pair. `instruction` is what the model's files put into the template in place of its own. `false_token` is None where
+    the logit of the true token alone is the score. `label` is the one of two labels that means "relevant".
     """
 
     rule: ScoreRule
     template: str | None = None
+    instruction: str | None = None
     true_token: str | None = None
     false_token: str | None = None
     true_token_id: int | None = None

@@ -69,7 +69,7 @@ def apply_overrides(inspection: Inspection, *, overrides: Overrides) -> tuple[Se
         prompts=prompts,
         default_prompt=_choose_default_prompt(inspection, overrides=overrides, prompts=prompts),
         activation=inspection.activation if overrides.activation is None else overrides.activation,
-        instruction=overrides.instruction,
+        instruction=_choose_instruction(inspection, overrides=overrides),
         quantization=overrides.quantization,
     )
     return serving, _collect_evidence(inspection, overrides=overrides, serving=serving)
@@ -148,6 +148,11 @@ def _choose_dimensions(own: int | None, *, overrides: Overrides) -> int | None:
             f"write a number from 1 to {own}, or leave it out",
         )
     return overrides.dimensions
+
+
+def _choose_instruction(inspection: Inspection, *, overrides: Overrides) -> str | None:
+    own = inspection.scoring.instruction if inspection.scoring else None
+    return own if overrides.instruction is None else overrides.instruction
 
 
 def _choose_max_input_tokens(inspection: Inspection, *, overrides: Overrides) -> int:

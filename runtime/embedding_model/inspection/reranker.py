@@ -3,7 +3,7 @@
 from embedding_model.inspection.activation import find_written, read_activation
 from embedding_model.inspection.assembly import TaskValues
 from embedding_model.inspection.identified import Head
-from embedding_model.inspection.instruction import describe_instruction
+from embedding_model.inspection.instruction import read_instruction
 from embedding_model.inspection.labels import describe_labels, find_relevant, read_labels
 from embedding_model.inspection.reading import Reading
 from embedding_model.inspection.templates import find_head_template, read_token_scoring
@@ -27,11 +27,12 @@ def read_reranker(reading: Reading, *, decision: Decision) -> TaskValues:
         else:
             activation, activation_evidence = _read_two(reading, label=scoring.label)
         evidence = (*evidence, activation_evidence)
+    instruction, instruction_evidence = read_instruction(reading, decision=decision)
     return TaskValues(
         activation=activation,
-        scoring=scoring,
+        scoring=scoring.model_copy(update={"instruction": instruction}),
         labels=labels,
-        evidence=(*evidence, *describe_instruction(reading, decision=decision)),
+        evidence=(*evidence, *instruction_evidence),
     )
 
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embedding_model.resolved import Activation, ResolvedModel
+from embedding_model.resolved import Activation, ResolvedModel, Scoring
 from embedding_runtime.core.engine import Engine
 from embedding_runtime.core.inputs import Pair
 from embedding_runtime.core.jobs import Output, Vectors
 from embedding_runtime.errors import InvalidRequest, NonFiniteOutput
+
+MAX_INSTRUCTION = 8192  # characters, as in spec.reranking; it is tokenised with every document
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,8 @@ async def rerank(
     `instruction` None: the served one, else the template's own. `truncate` and `ahead`: see Engine.compute. Raises
     RequestError: InvalidRequest for an instruction where the model has no place for one, NonFiniteOutput.
     """
-    scoring = resolved.inspection.scoring
-    if instruction is not None and (scoring is None or scoring.template is None):
-        raise InvalidRequest(
-            "instruction: this reranker takes a query and a document and has no place for an instruction; leave it "
-            "out.",
-            param="instruction",
-        )
+    if instruction is not None:
+        _check_instruction(instruction, scoring=resolved.inspection.scoring)
     pairs = [Pair(query, document, instruction=instruction) for document in documents]
     found = await engine.compute(pairs, ahead=ahead, truncate=truncate)
     activation = resolved.serving.activation
@@ -60,6 +57,19 @@ async def rerank(
         tokens=found.tokens,
         truncated=found.truncated,
     )
+
+
+def _check_instruction(instruction: str, *, scoring: Scoring | None) -> None:
+    if scoring is None or scoring.template is None:
+        raise InvalidRequest(
+            "instruction: this reranker takes a query and a document and has no place for an instruction; leave it "
+            "out.",
+            param="instruction",
+        )
+    if len(instruction) > MAX_INSTRUCTION:
+        raise InvalidRequest(
+            f"instruction: at most {MAX_INSTRUCTION} characters expected, {len(instruction)} came.", param="instruction"
+        )
 
 
 def activate(logits: Vectors, *, activation: Activation) -> Vectors:

@@ -11,7 +11,7 @@ from embedding_operator.api.rules import ListMap, Pattern, Rule, with_rules
 
 
 class DtypeChoice(StrEnum):
-    """AUTO: float32, the numbers of the reference; bfloat16 with Int4. In small letters each is the runtime's --dtype."""
+    """AUTO: float32, the numbers of the reference; bfloat16 with Int4. The others, in small letters, are --dtype."""
 
     AUTO = "Auto"
     FLOAT32 = "Float32"

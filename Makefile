@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test lint type unit verify apiserver e2e bench docs lock clean
+.PHONY: help environment demo test lint type unit verify apiserver e2e soak bench docs lock clean
 
 help: ## print the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,7 +38,12 @@ apiserver: environment ## tests against a real API server
 e2e: environment ## tests on the whole local cluster, with built images
 	@hack/cluster up
 	@hack/cluster build all
-	@$(BIN)/pytest -m e2e --ignore=tests/localcluster/lifecycle
+	@$(BIN)/pytest -m "e2e and not soak" --ignore=tests/localcluster/lifecycle
+
+soak: environment ## a model of every family through the operator, on the local cluster
+	@hack/cluster up
+	@hack/cluster build all
+	@$(BIN)/pytest -m soak --durations=5
 
 bench: environment ## figures: inspection, downloads, and the operator on the local cluster
 	@$(BIN)/python bench/inspection.py

@@ -43,7 +43,7 @@ LAYERS = (
     Layer("generated files", ((str(BIN / "python"), "hack/generate", "--check"),)),
     Layer("unit", ((*PYTEST, "-m", "not apiserver and not e2e"),)),
     Layer("API server", ((*PYTEST, "-m", "apiserver"),), needs_cluster=True),
-    Layer("end to end", ((*PYTEST, "-m", "e2e", f"--ignore={LIFECYCLE}"),), needs_cluster=True),
+    Layer("end to end", ((*PYTEST, "-m", "e2e and not soak", f"--ignore={LIFECYCLE}"),), needs_cluster=True),
 )
 # Kills and removes the cluster, so it runs last, and never on a cluster that somebody works with.
 DESTRUCTIVE = Layer("cluster lifecycle", ((*PYTEST, "-m", "e2e", LIFECYCLE),), needs_cluster=True)

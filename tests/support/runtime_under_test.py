@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import zlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from embedding_model.resolved import (
 from embedding_runtime.backends.fake import FakeBackend
 from embedding_runtime.core.embedding import Embeddings, embed
 from embedding_runtime.core.inputs import Input, Pair
-from embedding_runtime.core.jobs import Tokens
+from embedding_runtime.core.jobs import DENSE, Tokens
 from embedding_runtime.core.telemetry import Silent
 from embedding_runtime.core.tokenizing import Tokenizer
 from embedding_runtime.http.app import App
@@ -50,11 +50,15 @@ class WordTokenizer:
         self.max_tokens = max_tokens
 
     def encode(self, inputs: Sequence[Input]) -> list[Tokens]:
-        return [self._encode(read(item)) for item in inputs]
+        return [self._encode(item) for item in inputs]
 
-    def _encode(self, text: str) -> Tokens:
-        ids = [zlib.crc32(word.encode()) for word in text.split()]
-        return Tokens(ids=ids[: self.max_tokens], truncated=len(ids) > self.max_tokens)
+    def _encode(self, item: Input) -> Tokens:
+        ids = [zlib.crc32(word.encode()) for word in read(item).split()]
+        return Tokens(
+            ids=ids[: self.max_tokens],
+            truncated=len(ids) > self.max_tokens,
+            wants=DENSE if isinstance(item, Pair) else item.wants,
+        )
 
 
 def read(item: Input) -> str:
@@ -70,19 +74,20 @@ async def embed_texts(
     return await embed(loaded.engine, texts, serving=loaded.model.serving, prompt=text, dimensions=dimensions)
 
 
-def resolved_model(**serving: Any) -> ResolvedModel:
-    inspection = Inspection(
-        task=Task.EMBEDDING,
-        architecture="BertModel",
-        family="bert",
-        pooling=Pooling.MEAN,
-        normalize=True,
-        dimensions=DIMENSIONS,
-        max_input_tokens=512,
-        positions=512,
-        prompts=PROMPTS,
-        weights=Weights(bytes=4, files=1, parameters=1),
-    )
+def resolved_model(*, inspection: Mapping[str, Any] | None = None, **serving: Any) -> ResolvedModel:
+    """An embedder, with other values of the inspection and of what is served."""
+    found = {
+        "task": serving.get("task", Task.EMBEDDING),
+        "architecture": "BertModel",
+        "family": "bert",
+        "pooling": Pooling.MEAN,
+        "normalize": True,
+        "dimensions": DIMENSIONS,
+        "max_input_tokens": 512,
+        "positions": 512,
+        "prompts": PROMPTS,
+        "weights": Weights(bytes=4, files=1, parameters=1),
+    }
     values = {
         "task": Task.EMBEDDING,
         "pooling": Pooling.MEAN,
@@ -97,7 +102,7 @@ def resolved_model(**serving: Any) -> ResolvedModel:
     return ResolvedModel(
         origin=Origin(kind=SourceKind.HUGGING_FACE, repo="acme/words", requested="main", revision=REVISION),
         manifest=Manifest(files=(FileEntry(path="model.safetensors", size=4, sha256="0" * 64),)),
-        inspection=inspection,
+        inspection=Inspection(**{**found, **(inspection or {})}),
         serving=Serving(**(values | serving)),
         space=SPACE,
     )

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embedding_model.resolved import Prompt
 from embedding_runtime.core.engine import Engine
 from embedding_runtime.core.inputs import Text
 from embedding_runtime.core.jobs import Part, SparseVector
@@ -25,20 +24,19 @@ async def embed_sparse(
     engine: Engine,
     texts: Sequence[str],
     *,
-    prompt: Prompt | None,
+    prompt: str = "",
     by_table: bool = False,
     truncate: bool = True,
     ahead: bool = False,
 ) -> SparseEmbeddings:
-    """Sparse vectors of `texts`, in their order.
+    """Sparse vectors of `texts`, in their order, with the text of `prompt` before each.
 
     `by_table`: queries of an inference-free model, whose tokens a table weights. `truncate` and `ahead`: see
     Engine.compute. Raises RequestError, NonFiniteOutput among them.
     """
-    before = prompt.text if prompt else ""
     wants = frozenset({Part.QUERY_WEIGHTS if by_table else Part.SPARSE})
     found = await engine.compute(
-        [Text(text, prompt=before, wants=wants) for text in texts], ahead=ahead, truncate=truncate
+        [Text(text, prompt=prompt, wants=wants) for text in texts], ahead=ahead, truncate=truncate
     )
     vectors = [output.sparse for output in found.outputs if output.sparse is not None]
     if not all(np.isfinite(vector.values).all() for vector in vectors):

@@ -2,7 +2,7 @@
 
 import random
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,19 @@ WORDS = (
     "Москва, 東京 の天気, emoji 🚀, numbers 3.14159 1,000,000, CamelCaseIdentifier snake_case_name "
     "http://example.com/path?x=1 [SEP] [MASK] <tag> antidisestablishmentarianism"
 ).split()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """As the runtime's workers have. Small products gain nothing from more, and on a busy machine their threads wait
+    for one another: with it the tests of a family take a seventh of the time.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ _GROUPED = {"num_key_value_heads": 2}
 _HEAD = {**_GROUPED, "head_dim": 16}
 _WINDOW = 8  # far narrower than the longest inputs
 
-# Gemma's norms multiply by 1 + weight and follow one another: larger matrices would let the last layer alone speak.
 DECODERS = {
     "llama": Recipe(start="Llama", tokenizer=LLAMA, config=_GROUPED),
     "mistral": Recipe(start="Mistral", tokenizer=LLAMA, config={**_GROUPED, "sliding_window": _WINDOW}),
@@ -15,7 +14,15 @@ DECODERS = {
     "qwen3": Recipe(start="Qwen3", tokenizer=QWEN, config=_HEAD),
     "gemma": Recipe(start="Gemma", tokenizer=LLAMA, config=_HEAD),
     "gemma2": Recipe(
-        start="Gemma2", tokenizer=LLAMA, config={**_HEAD, "sliding_window": _WINDOW, "query_pre_attn_scalar": 16}
+        start="Gemma2",
+        tokenizer=LLAMA,
+        # Scores go beyond 2, so that the cap is felt.
+        config={
+            **_HEAD,
+            "sliding_window": _WINDOW,
+            "query_pre_attn_scalar": 16,
+            "attn_logit_softcapping": 2.0,
+        },
     ),
     "gemma3_text": Recipe(
         start="Gemma3Text",

@@ -36,6 +36,8 @@ def finish(
 
 
 def _layer_norm(vectors: Vectors) -> Vectors:
-    centred = vectors - vectors.mean(axis=1, keepdims=True)
+    """In float64: where all values are nearly the same, what float32 rounds away would be scaled up."""
+    wide = vectors.astype(np.float64)
+    centred = wide - wide.mean(axis=1, keepdims=True)
     deviation = np.sqrt((centred**2).mean(axis=1, keepdims=True) + LAYER_NORM_EPSILON)
     return np.asarray(centred / deviation, dtype=np.float32)

@@ -14,9 +14,9 @@ _LIMIT = 8192  # characters; it stands before every document
 def read_instruction(reading: Reading, *, decision: Decision) -> tuple[str | None, tuple[Evidence, ...]]:
     """The instruction that the files name; None: the template's own.
 
-    Raises Refusal: TOO_LARGE for one that is no instruction any more, UNSUPPORTED_ARCHITECTURE for a default prompt of a
-    cross-encoder that takes a pair of texts: where it would have to stand is not understood, and without it every score
-    could be another.
+    Raises Refusal: TOO_LARGE for one that is no instruction any more, UNSUPPORTED_ARCHITECTURE for a default prompt of
+    a cross-encoder that takes a pair of texts: where it would have to stand is not understood, and without it every
+    score could be another.
     """
     written = read_written_prompts(reading.library)
     default = next((prompt for prompt in written.prompts if prompt.name == written.default_prompt), None)

@@ -18,6 +18,7 @@ PREFIX = "torch.nn.modules."
 IDENTITY, SIGMOID = f"{PREFIX}linear.Identity", f"{PREFIX}activation.Sigmoid"
 ORIGINAL = "Qwen/Qwen3-Reranker-0.6B"
 SAVED = "Qwen/Qwen3-Reranker-0.6B (with sentence-transformers' files)"
+LIBRARY = "config_sentence_transformers.json"
 
 
 def look(files: Mapping[str, bytes], *, repo: str | None = None, task: Task | None = None) -> Inspection:
@@ -117,6 +118,14 @@ def test_a_language_model_scores_by_the_tokens_that_its_files_name() -> None:
     assert ids == (vocabulary["yes"], vocabulary["no"])
     assert evidence(found, field="scoring.template").file == "1_LogitScore/config.json"
     assert "web search" in evidence(found, field="scoring.instruction").value
+    assert found.scoring.instruction == json.loads(CATALOGUE[SAVED].files[LIBRARY])["prompts"]["query"]
+
+
+def test_an_instruction_of_a_whole_book_is_refused() -> None:
+    library = {"prompts": {"query": "relevant " * 1000}, "default_prompt_name": "query", "model_type": "CrossEncoder"}
+    refusal = refuse(CATALOGUE[SAVED].files | {LIBRARY: json_file(library)})
+    assert refusal.reason is Reason.TOO_LARGE
+    assert "8192" in refusal.message
 
 
 @pytest.mark.parametrize("tokens", [{"true_token_id": 3, "false_token_id": 4}, {"true_token_id": 3}, {}])

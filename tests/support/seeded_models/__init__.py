@@ -11,7 +11,7 @@ from embedding_model.inspection.families.heads import Head
 from seeded_models.decoders import DECODERS
 from seeded_models.encoders import ENCODERS
 from seeded_models.recipe import Recipe
-from seeded_models.save import save_model, save_sentence_files
+from seeded_models.save import name_types, save_model, save_sentence_files
 from seeded_models.tokenizers import ByteLevel, WordPiece
 
 __all__ = ["DECODERS", "ENCODERS", "RECIPES", "ByteLevel", "Recipe", "WordPiece", "build"]
@@ -57,6 +57,8 @@ def build(
         spread=recipe.spread if spread is None else spread,
     )
     chosen.save(folder, max_length=max_length)
+    if isinstance(chosen, WordPiece) and chosen.types:
+        name_types(folder, name=FAMILIES[family].classes[head])
     if head is None:
         save_sentence_files(
             folder,

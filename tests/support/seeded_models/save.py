@@ -1,5 +1,6 @@
 """A model with seeded weights, and sentence-transformers' files beside it."""
 
+import inspect
 import json
 import warnings
 from collections.abc import Mapping
@@ -40,6 +41,17 @@ def save_model(
         warnings.simplefilter("ignore")  # transformers' own deprecations
         model.save_pretrained(folder)
     return int(config.hidden_size)
+
+
+def name_types(folder: Path, *, name: str) -> None:
+    """Let the tokenizer give types where transformers' class takes them: it does so only when its files say it."""
+    import transformers
+
+    if "token_type_ids" in inspect.signature(getattr(transformers, name).forward).parameters:
+        path = folder / "tokenizer_config.json"
+        settings = json.loads(path.read_text())
+        settings["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
+        path.write_text(json.dumps(settings, indent=2))
 
 
 _KEYS = {"cls": "cls_token", "mean": "mean_tokens", "max": "max_tokens", "weightedmean": "weightedmean_tokens"}

@@ -1,0 +1,203 @@
+"""What could be wrong is made wrong, once for each, and the parity test that is named for it must fail.
+
+A fault replaces one function or value of the product while the named test runs. That the tests pass without it is what
+the suite shows anyway.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from switched_run import replaced, run_test
+from torch.nn import functional
+
+from embedding_model.refusal import Refusal
+from embedding_model.resolved import Serving
+from embedding_runtime.architectures import batch, cross_encoder, embedder, weights
+from embedding_runtime.architectures.families import ARCHITECTURES
+from embedding_runtime.architectures.native import alibi, bert, jina_bert
+from embedding_runtime.core import end_token, vectors
+from embedding_runtime.core.inputs import Input
+from embedding_runtime.core.jobs import Tokens
+from embedding_runtime.core.tokenizer import TextTokenizer
+
+PARITY = "tests/runtime/parity"
+ENCODERS = f"{PARITY}/families/test_encoders.py::test_vectors_equal_the_reference_in_every_batch_and_the_path_is_named"
+DECODERS = (
+    f"{PARITY}/families/test_decoders.py"
+    "::test_the_last_token_equals_the_reference_alone_in_any_batch_and_on_either_padding_side"
+)
+NUMBERS = f"{PARITY}/test_heads.py::test_every_family_equals_the_reference_by_its_own_code_or_by_transformers"
+PROMPTS = f"{PARITY}/test_heads.py::test_a_prompt_that_pooling_leaves_out_equals_the_reference"
+MODULES = f"{PARITY}/test_modules.py::test_modules_behind_the_pooling_equal_the_reference"
+CROSS_ENCODERS = f"{PARITY}/rerankers/test_cross_encoders.py::test_logits_equal_the_reference_in_every_arrangement"
+JINA_BERT = f"{PARITY}/families/test_jina_bert.py"
+
+Switch = Callable[[], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`switch` makes it, `test` must fail then, with `error`."""
+
+    switch: Switch
+    test: str
+    error: type[Exception] = AssertionError
+
+
+def drop_the_end() -> AbstractContextManager[object]:
+    encode = TextTokenizer.encode
+
+    def encode_without_end(self: TextTokenizer, inputs: Sequence[Input]) -> list[Tokens]:
+        return [replace(tokens, ids=tokens.ids[:-1] or tokens.ids) for tokens in encode(self, inputs)]
+
+    return replaced(TextTokenizer, "encode", encode_without_end)
+
+
+def drop_the_end_unnoticed() -> AbstractContextManager[object]:
+    stack = ExitStack()
+    stack.enter_context(replaced(end_token, "require_end_token", lambda tokenizer, *, end_token: tokenizer))
+    stack.enter_context(drop_the_end())
+    return stack
+
+
+def pool_over_the_prompt() -> AbstractContextManager[object]:
+    return replaced(batch.Batch, "mask_without_prompt", lambda self: self.attention)
+
+
+def pool_over_padding() -> AbstractContextManager[object]:
+    pool = embedder.pool
+
+    def pool_everything(hidden: torch.Tensor, *, batch: batch.Batch, **how: Any) -> torch.Tensor:
+        return pool(hidden, batch=replace(batch, attention=torch.ones_like(batch.attention)), **how)
+
+    return replaced(embedder, "pool", pool_everything)
+
+
+def count_positions_from_zero() -> AbstractContextManager[object]:
+    return replaced(bert.COUNTS_BEHIND_PADDING, "roberta", False)
+
+
+def lose_token_types() -> AbstractContextManager[object]:
+    collate = cross_encoder.collate
+
+    def collate_without_types(tokens: Sequence[Tokens], **how: Any) -> batch.Batch:
+        return replace(collate(tokens, **how), types=None)
+
+    return replaced(cross_encoder, "collate", collate_without_types)
+
+
+def approximate_gelu() -> AbstractContextManager[object]:
+    return replaced(bert.ACTIVATIONS, "gelu", lambda hidden: functional.gelu(hidden, approximate="tanh"))
+
+
+def normalize_before_the_cut() -> AbstractContextManager[object]:
+    finish = vectors.finish
+
+    def finish_in_the_wrong_order(
+        pooled: np.ndarray, *, serving: Serving, dimensions: int | None = None, normalize: bool | None = None
+    ) -> np.ndarray:
+        return finish(pooled, serving=serving, dimensions=pooled.shape[1], normalize=normalize)[:, :dimensions]
+
+    return replaced(vectors, "finish", finish_in_the_wrong_order)
+
+
+def leave_the_head_random() -> AbstractContextManager[object]:
+    assign = weights.assign
+
+    def assign_the_body(model: torch.nn.Module, **how: Any) -> None:
+        assign(model, **how)
+        for name, parameter in model.named_parameters():
+            if name.startswith("classifier."):
+                parameter.data = torch.randn(parameter.shape)
+
+    return replaced(weights, "assign", assign_the_body)
+
+
+def turn_by_another_base() -> AbstractContextManager[object]:
+    right = ARCHITECTURES["qwen3"]
+
+    def adapt(config: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {
+            **right.adapt(config),
+            "rope_theta": 500.0,
+            "rope_parameters": {"rope_theta": 500.0, "rope_type": "default"},
+        }
+
+    return replaced(ARCHITECTURES, "qwen3", dataclasses.replace(right, adapt=adapt))
+
+
+def read_the_last_column() -> AbstractContextManager[object]:
+    return replaced(batch.Batch, "last_positions", lambda self: torch.full((len(self.ids),), self.ids.shape[1] - 1))
+
+
+def take_left_padding_for_right() -> AbstractContextManager[object]:
+    return replaced(batch.Batch, "last_positions", lambda self: self.attention.sum(dim=1) - 1)
+
+
+def drop_modules() -> AbstractContextManager[object]:
+    return replaced(embedder, "load_modules", lambda files, **how: torch.nn.Sequential())
+
+
+def space_slopes_evenly() -> AbstractContextManager[object]:
+    """The sequence of a power of two, taken for any number of heads."""
+    return replaced(
+        alibi, "find_slopes", lambda heads: tuple(2.0 ** (-8 * (number + 1) / heads) for number in range(heads))
+    )
+
+
+def attend_to_padding() -> AbstractContextManager[object]:
+    rows = alibi.Alibi.rows
+
+    def rows_without_mask(self: alibi.Alibi, start: int, stop: int) -> torch.Tensor:
+        return rows(replace(self, attention=None), start, stop)
+
+    return replaced(alibi.Alibi, "rows", rows_without_mask)
+
+
+def swap_the_gate() -> AbstractContextManager[object]:
+    def forward(self: Any, hidden: torch.Tensor) -> torch.Tensor:
+        up, gate = self.gated_layers(hidden).chunk(2, dim=-1)
+        answer: torch.Tensor = self.layernorm(self.wo(self._activate(gate) * up) + hidden)
+        return answer
+
+    return replaced(jina_bert._GatedFeedForward, "forward", forward)
+
+
+FAULTS: Mapping[str, Fault] = {
+    "the end token is dropped": Fault(drop_the_end, f"{DECODERS}[qwen3]", Refusal),
+    "the end token is dropped where nothing looks for it": Fault(drop_the_end_unnoticed, f"{DECODERS}[qwen3]"),
+    "pooling over the prompt": Fault(pool_over_the_prompt, f"{PROMPTS}[Mean]"),
+    "pooling over padding": Fault(pool_over_padding, f"{ENCODERS}[bert]"),
+    "positions off by two": Fault(count_positions_from_zero, f"{ENCODERS}[roberta]"),
+    "token types are lost": Fault(lose_token_types, f"{CROSS_ENCODERS}[bert]"),
+    "tanh for the exact gelu": Fault(approximate_gelu, f"{NUMBERS}[bert-gelu-native BertEncoder]"),
+    "a head left at random": Fault(leave_the_head_random, f"{CROSS_ENCODERS}[bert]"),
+    "another rotary base": Fault(turn_by_another_base, f"{DECODERS}[qwen3]"),
+    "the last column for the last token": Fault(read_the_last_column, f"{DECODERS}[llama]"),
+    "left padding taken for right": Fault(take_left_padding_for_right, f"{DECODERS}[llama]"),
+    "Dense dropped": Fault(drop_modules, f"{MODULES}[everything]"),
+    "ALiBi's slopes spaced evenly": Fault(
+        space_slopes_evenly, f"{JINA_BERT}::test_vectors_equal_the_formula[no power of two-gated]"
+    ),
+    "attention to padding": Fault(
+        attend_to_padding, f"{JINA_BERT}::test_vectors_equal_the_formula[no power of two-gated]"
+    ),
+    "the halves of a gate swapped": Fault(
+        swap_the_gate, f"{JINA_BERT}::test_vectors_equal_the_formula[no power of two-gated]"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_makes_the_parity_test_that_is_named_for_it_fail(name: str) -> None:
+    fault = FAULTS[name]
+
+    raised = run_test(fault.test, switch=fault.switch())
+
+    assert isinstance(raised, fault.error), f"{fault.test} passes with the fault, or fails otherwise: {raised!r}"

@@ -33,13 +33,14 @@ async def embed(
     prompt: str = "",
     dimensions: int | None = None,
     normalize: bool | None = None,
+    truncate: bool = True,
     ahead: bool = False,
 ) -> Embeddings:
     """Vectors of `texts`, in their order, with the text of `prompt` before each.
 
-    `dimensions` and `normalize` None: as served; `ahead`: see Engine. Raises RequestError.
+    `dimensions` and `normalize` None: as served; `truncate` and `ahead`: see Engine.compute. Raises RequestError.
     """
-    found = await engine.compute([Text(text, prompt=prompt) for text in texts], ahead=ahead)
+    found = await engine.compute([Text(text, prompt=prompt) for text in texts], ahead=ahead, truncate=truncate)
 
     def work() -> Vectors:
         return finish(_stack(found.outputs), serving=serving, dimensions=dimensions, normalize=normalize)

@@ -10,6 +10,7 @@ from embedding_runtime import errors
 from embedding_runtime.errors import RequestError
 from embedding_runtime.http.dialect import Dialect
 from embedding_runtime.http.errors import Row, Statuses
+from embedding_runtime.http.tei_embed import create_embeddings
 from embedding_runtime.http.tei_predict import predict_labels
 from embedding_runtime.http.tei_rerank import rerank_texts
 from embedding_runtime.http.tei_sparse import create_sparse_embeddings
@@ -47,6 +48,7 @@ def describe_error(error: RequestError, row: Row) -> object:
 TEI = Dialect(
     name="tei",
     routes={
+        "/embed": {"POST": create_embeddings},
         "/embed_sparse": {"POST": create_sparse_embeddings},
         "/predict": {"POST": predict_labels},
         "/rerank": {"POST": rerank_texts},

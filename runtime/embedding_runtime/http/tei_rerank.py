@@ -1,21 +1,16 @@
 """TEI's POST /rerank: a query and texts in, the texts' numbers and scores out, best first."""
 
-from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from embedding_model.resolved import Side, Task
+from embedding_model.resolved import Task
 from embedding_runtime.core.reranking import rerank
-from embedding_runtime.errors import EmptyInput, InvalidRequest
+from embedding_runtime.errors import EmptyInput
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
+from embedding_runtime.http.tei_truncation import Direction, require_direction
 from embedding_runtime.http.validation import validate
-
-
-class Direction(StrEnum):
-    LEFT = "Left"
-    RIGHT = "Right"
 
 
 class RerankRequest(BaseModel):
@@ -43,7 +38,7 @@ async def rerank_texts(call: Call) -> Response:
     model = call.loaded.model
     if not asked.texts:
         raise EmptyInput("texts: must hold at least one text.", param="texts")
-    _check_direction(asked, side=model.serving.truncation_side)
+    require_direction(asked.truncation_direction, side=model.serving.truncation_side)
     found = await rerank(
         call.loaded.engine,
         asked.query,
@@ -58,13 +53,3 @@ async def rerank_texts(call: Call) -> Response:
     if asked.return_text:
         entries = [{**entry, "text": asked.texts[entry["index"]]} for entry in entries]
     return json_response(entries)
-
-
-def _check_direction(asked: RerankRequest, *, side: Side) -> None:
-    """Raises InvalidRequest for a cut from the other side than the served one: other scores than was asked for."""
-    if asked.truncation_direction is not None and asked.truncation_direction.value != side.value:
-        raise InvalidRequest(
-            f"truncation_direction: {side.value} is what this model is served with, {asked.truncation_direction.value} "
-            "came; leave it out.",
-            param="truncation_direction",
-        )

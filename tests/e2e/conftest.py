@@ -10,7 +10,7 @@ import pytest
 from claims import Claim
 from live_cluster import LiveCluster, condition, conditions_text, is_true
 from local_hub import LocalHub
-from models_under_test import MINILM_REPO, embedding_model
+from models_under_test import MINILM_REPO, Served, embedding_model
 from private_apiserver import free_port
 
 from release import OPERATOR_NAMESPACE, install
@@ -166,6 +166,26 @@ def push(hub: LocalHub) -> Callable[..., str]:
         return hub.run("push", str(folder), repo, "--branch", branch, *extra).strip().splitlines()[-1]
 
     return push_folder
+
+
+@pytest.fixture
+def serve_folder(
+    push: Callable[..., str],
+    apply_model: Callable[..., Any],
+    wait_ready: Callable[..., Mapping[str, Any]],
+    live_cluster: LiveCluster,
+    namespace: str,
+) -> Callable[..., Served]:
+    """Push a folder as acme/NAME and bring it to Ready; keyword arguments are merged into the spec."""
+
+    def serve(folder: Path, name: str, **spec: Any) -> Served:
+        repo = f"acme/{name}"
+        push(folder, repo, force=True)
+        apply_model(name, **{"model": {"huggingFace": {"repo": repo}}, **spec})
+        model = wait_ready(name)
+        return Served(model=model, url=f"http://{live_cluster.service_address(name, namespace=namespace)}")
+
+    return serve
 
 
 @pytest.fixture

@@ -2,10 +2,12 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import numpy.typing as npt
 
@@ -34,6 +36,31 @@ def encode_vector(vector: npt.NDArray[np.float32]) -> str:
 
 def decode_vector(text: str) -> npt.NDArray[np.float32]:
     return np.frombuffer(base64.b64decode(text), dtype="<f4")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model that is Ready: the object then, and where its Service answers."""
+
+    model: Mapping[str, Any]
+    url: str
+
+    @property
+    def status(self) -> Mapping[str, Any]:
+        status: Mapping[str, Any] = self.model["status"]
+        return status
+
+    def ask(self, path: str, **body: Any) -> Any:
+        """What a POST answers."""
+        answer = httpx.post(self.url + path, json=body, timeout=60)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """float32 [texts, dimensions], from the OpenAI route."""
+        model = self.model["metadata"]["name"]
+        answer = self.ask("/v1/embeddings", model=model, input=list(texts), encoding_format="base64")
+        return np.stack([decode_vector(row["embedding"]) for row in answer["data"]])
 
 
 def vector_golden(name: str, *, text: str, vector: npt.NDArray[np.float32]) -> Mapping[str, Any]:

@@ -5,8 +5,8 @@ the suite shows anyway.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,9 +21,10 @@ from embedding_model.resolved import Serving
 from embedding_runtime.architectures import batch, cross_encoder, embedder, weights
 from embedding_runtime.architectures.families import ARCHITECTURES
 from embedding_runtime.architectures.native import alibi, bert, jina_bert
-from embedding_runtime.core import end_token, vectors
-from embedding_runtime.core.inputs import Input
+from embedding_runtime.core import end_token, prompts, reranking, vectors
+from embedding_runtime.core.inputs import Input, Pair
 from embedding_runtime.core.jobs import Tokens
+from embedding_runtime.core.template_tokenizer import TemplateTokenizer
 from embedding_runtime.core.tokenizer import TextTokenizer
 
 PARITY = "tests/runtime/parity"
@@ -59,11 +60,19 @@ def drop_the_end() -> AbstractContextManager[object]:
     return replaced(TextTokenizer, "encode", encode_without_end)
 
 
-def drop_the_end_unnoticed() -> AbstractContextManager[object]:
-    stack = ExitStack()
-    stack.enter_context(replaced(end_token, "require_end_token", lambda tokenizer, *, end_token: tokenizer))
-    stack.enter_context(drop_the_end())
-    return stack
+@contextmanager
+def drop_the_end_unnoticed() -> Iterator[None]:
+    with replaced(end_token, "require_end_token", lambda tokenizer, *, end_token: tokenizer), drop_the_end():
+        yield
+
+
+def put_the_prompt_before_documents() -> AbstractContextManager[object]:
+    find = prompts._find_by_type
+
+    def find_for_queries(input_type: prompts.InputType, *, serving: Serving) -> str:
+        return find(prompts.InputType.QUERY, serving=serving)
+
+    return replaced(prompts, "_find_by_type", find_for_queries)
 
 
 def pool_over_the_prompt() -> AbstractContextManager[object]:
@@ -105,6 +114,25 @@ def normalize_before_the_cut() -> AbstractContextManager[object]:
         return finish(pooled, serving=serving, dimensions=pooled.shape[1], normalize=normalize)[:, :dimensions]
 
     return replaced(vectors, "finish", finish_in_the_wrong_order)
+
+
+def leave_out_the_layer_norm() -> AbstractContextManager[object]:
+    return replaced(vectors, "_layer_norm", lambda pooled: pooled)
+
+
+def cut_the_template() -> AbstractContextManager[object]:
+    """As a plain tokenizer truncates."""
+
+    def cut(self: TemplateTokenizer, pair: Pair, *, segments: Sequence[Any]) -> Tokens:
+        measured = [self._measure(segment, pair=pair) for segment in segments]
+        ids = [id_ for part in measured for id_ in part.ids]
+        return Tokens(ids=ids[: self.max_tokens], truncated=True)
+
+    return replaced(TemplateTokenizer, "_fit", cut)
+
+
+def answer_before_the_activation() -> AbstractContextManager[object]:
+    return replaced(reranking, "activate", lambda logits, *, activation: logits)
 
 
 def leave_the_head_random() -> AbstractContextManager[object]:
@@ -177,6 +205,23 @@ FAULTS: Mapping[str, Fault] = {
     "positions off by two": Fault(count_positions_from_zero, f"{ENCODERS}[roberta]"),
     "token types are lost": Fault(lose_token_types, f"{CROSS_ENCODERS}[bert]"),
     "tanh for the exact gelu": Fault(approximate_gelu, f"{NUMBERS}[bert-gelu-native BertEncoder]"),
+    "the queries' prompt on documents": Fault(
+        put_the_prompt_before_documents,
+        f"{PARITY}/test_prompts.py"
+        "::test_queries_and_documents_get_the_prompts_that_the_reference_gives_them[a query alone-None]",
+    ),
+    "normalised before the cut": Fault(
+        normalize_before_the_cut, f"{PARITY}/test_matryoshka.py::test_a_cut_vector_is_normalised_again[17]"
+    ),
+    "no layer norm before the cut": Fault(
+        leave_out_the_layer_norm,
+        f"{PARITY}/test_matryoshka.py::test_a_model_trained_with_a_layer_norm_before_the_cut_gets_it[8]",
+    ),
+    "the template's end cut off": Fault(
+        cut_the_template,
+        f"{PARITY}/rerankers/test_language_models.py"
+        "::test_scores_equal_the_reference_formula_in_every_arrangement[Qwen3-Reranker]",
+    ),
     "a head left at random": Fault(leave_the_head_random, f"{CROSS_ENCODERS}[bert]"),
     "another rotary base": Fault(turn_by_another_base, f"{DECODERS}[qwen3]"),
     "the last column for the last token": Fault(read_the_last_column, f"{DECODERS}[llama]"),

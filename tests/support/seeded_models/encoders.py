@@ -25,7 +25,7 @@ ENCODERS = {
         tokenizer=BERT,
         keys={"width": "dim", "inner": "hidden_dim", "heads": "n_heads", "layers": "n_layers"},
     ),
-    "electra": Recipe(start="Electra", tokenizer=BERT, config={"embedding_size": 32}),
+    "electra": Recipe(start="Electra", tokenizer=BERT, config={"embedding_size": 32}, spread=0.2),
     "albert": Recipe(start="Albert", tokenizer=BERT, config={"embedding_size": 32}),
     "deberta-v2": Recipe(start="DebertaV2", tokenizer=BERT, config=_DEBERTA_V3),
     # A window far narrower than the longest input, and layers of both kinds even where there are two.

@@ -36,11 +36,11 @@ def _attention(width: Size, inside: Size, *, bias: bool) -> dict[str, Shape]:
     }
 
 
-def _packed_attention(name: str, width: Size, *, bias: bool) -> dict[str, Shape]:
+def _packed_attention(name: str, width: Size, inside: Size, *, bias: bool) -> dict[str, Shape]:
     """The same under the names of flash-attention's BERT, which nomic and jina began with."""
     return {
-        **linear(f"{name}.Wqkv", width * 3, width, bias=bias),
-        **linear(f"{name}.out_proj", width, width, bias=bias),
+        **linear(f"{name}.Wqkv", inside * 3, width, bias=bias),
+        **linear(f"{name}.out_proj", width, inside, bias=bias),
         **norm("norm1", width),
         **norm("norm2", width),
     }
@@ -58,19 +58,19 @@ def _describe_nomic(settings: Settings) -> Blueprint:
     words, width = settings.size("vocab_size"), settings.size("hidden_size", "n_embd")
     inner, heads = settings.size("intermediate_size", "n_inner"), settings.size("num_attention_heads", "n_head")
     settings.require_even_heads(width, heads)
+    inside = heads * settings.size("head_dim", default=Size(width.value // heads.value, width.keys))
     count = settings.layers("num_hidden_layers", "n_layer")
     if settings.holds("attn.Wqkv."):
         layer = {
-            **_packed_attention("attn", width, bias=False),
+            **_packed_attention("attn", width, inside, bias=False),
             **linear("mlp.fc11", inner, width, bias=False),
             **linear("mlp.fc12", inner, width, bias=False),
             **linear("mlp.fc2", width, inner, bias=False),
         }
         layers, top = repeat("encoder.layers", count, layer), "emb_ln"
     else:
-        head = settings.size("head_dim", default=Size(width.value // heads.value, width.keys))
         layer = {
-            **_attention(width, heads * head, bias=False),
+            **_attention(width, inside, bias=False),
             **linear("mlp.gate_proj", inner, width, bias=False),
             **linear("mlp.up_proj", inner, width, bias=False),
             **linear("mlp.down_proj", width, inner, bias=False),
@@ -86,7 +86,7 @@ def _describe_nomic_experts(settings: Settings) -> Blueprint:
     words, width, inner = settings.size("vocab_size"), settings.size("n_embd"), settings.size("n_inner")
     settings.require_even_heads(width, settings.size("n_head"))
     experts, every = settings.size("num_experts"), settings.size("moe_every_n_layers").value
-    attention = _packed_attention("attn", width, bias=settings.flag("qkv_proj_bias", default=True))
+    attention = _packed_attention("attn", width, width, bias=settings.flag("qkv_proj_bias", default=True))
     dense = {
         **attention,
         **linear("mlp.fc1", inner, width, bias=settings.flag("mlp_fc1_bias", default=True)),
@@ -211,7 +211,7 @@ def _describe_jina_v3(settings: Settings) -> Blueprint:
     count, types = settings.layers("num_hidden_layers"), settings.size("type_vocab_size", default=1)
     feed_forward = {**linear("mlp.fc1", inner, width), **linear("mlp.fc2", width, inner)}
     if settings.holds("mixer.Wqkv."):
-        layer = {**_packed_attention("mixer", width, bias=True), **feed_forward}
+        layer = {**_packed_attention("mixer", width, width, bias=True), **feed_forward}
         layers, top = repeat("encoder.layers", count, layer), "emb_ln"
     else:
         layers = repeat("layers", count, {**_attention(width, width, bias=True), **feed_forward})

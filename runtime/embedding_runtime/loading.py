@@ -15,6 +15,7 @@ import orjson
 from embedding_model.inspection.families import FAMILIES
 from embedding_model.refusal import Refusal, Unavailable
 from embedding_model.resolved import Inspection, ResolvedModel
+from embedding_model.serving import Overrides
 from embedding_model.sources.listing import CONFIG_LIMIT, missing_file
 from embedding_model.sources.reading import open_regular
 from embedding_model.sources.selection import CONFIG_FILE
@@ -23,13 +24,14 @@ from embedding_runtime.core.input_tokenizers import load_tokenizer
 from embedding_runtime.core.tokenizing import Tokenizer
 from embedding_runtime.cpu import count_cpus
 from embedding_runtime.files import Place, cache_place, files_in, folder_place, read_files
+from embedding_runtime.memory import LoadMemory, measure_process
 from embedding_runtime.served_model import ServedModel, name_model, read_resolved, resolve_folder
 from embedding_runtime.settings import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, ServeSettings
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """`seconds` names how long each step took."""
+    """`seconds` names how long each step took, `memory` how much of it loading took."""
 
     model: ServedModel
     tokenizer: Tokenizer
@@ -37,6 +39,7 @@ class LoadedModel:
     workers: int
     max_batch_tokens: int
     seconds: dict[str, float]
+    memory: LoadMemory | None = None
 
 
 def load_model(settings: ServeSettings) -> LoadedModel:
@@ -64,6 +67,7 @@ def load_model(settings: ServeSettings) -> LoadedModel:
     )
     steps.done("load")
     on_gpu = device.type == "cuda"
+    peak, resident = measure_process()
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
@@ -71,6 +75,9 @@ def load_model(settings: ServeSettings) -> LoadedModel:
         workers=settings.workers or (1 if on_gpu else cpus),
         max_batch_tokens=settings.max_batch_tokens or (GPU_BATCH_TOKENS if on_gpu else CPU_BATCH_TOKENS),
         seconds=steps.seconds,
+        memory=LoadMemory(
+            peak=peak, resident=resident, device_peak=backend.peak_bytes, device_resident=backend.resident_bytes
+        ),
     )
 
 
@@ -82,8 +89,10 @@ def _find(settings: ServeSettings) -> tuple[ResolvedModel, Place]:
         return read_resolved(settings.resolved), cache_place(settings.cache, verify=settings.cache_verify)
     if settings.model is None:
         raise ValueError("nothing to serve: neither a folder nor a cache was given")
-    resolved = read_resolved(settings.resolved) if settings.resolved else resolve_folder(settings.model)
-    return resolved, folder_place(settings.model)
+    if settings.resolved is not None:
+        return read_resolved(settings.resolved), folder_place(settings.model)
+    overrides = Overrides(quantization=settings.quantization)
+    return resolve_folder(settings.model, overrides=overrides), folder_place(settings.model)
 
 
 def _config_path(resolved: ResolvedModel, *, place: Place) -> Path:

@@ -56,7 +56,14 @@ async def open_model(settings: ServeSettings, *, load: Load, telemetry: Telemetr
     largest = _largest_batch(found)
     await in_daemon_thread(lambda: pool.start(outcome=engine, warm_up=largest), name="warm-up")
     backend = found.backend
-    loaded = Loaded(model=found.model, engine=engine, device=backend.device, dtype=backend.dtype, path=backend.path)
+    loaded = Loaded(
+        model=found.model,
+        engine=engine,
+        device=backend.device,
+        dtype=backend.dtype,
+        path=backend.path,
+        memory=found.memory,
+    )
     return Opened(loaded=loaded, pool=pool, seconds=found.seconds)
 
 

@@ -136,6 +136,9 @@ class Process:
         metrics.describe_model(
             space=model.space, revision=model.revision, device=loaded.device, dtype=loaded.dtype, path=loaded.path
         )
+        if loaded.memory is not None:
+            metrics.describe_memory(loaded.memory)
+            logger.info("memory of loading: %s", loaded.memory.describe())
         queue, admission = loaded.engine.queue, loaded.engine.admission
         metrics.observe(
             "embedding_queue_tokens", help_text="Tokens that wait for a worker.", value=lambda: queue.tokens

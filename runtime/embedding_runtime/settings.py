@@ -6,6 +6,7 @@ from pathlib import Path
 
 from embedding_model import ports
 from embedding_model.cache.layout import CacheVerify
+from embedding_model.resolved import Quantization
 
 ANY_ADDRESS = "::"  # every address, of IPv4 too; a pod may have either kind or both
 
@@ -17,7 +18,9 @@ class Device(StrEnum):
 
 
 class Dtype(StrEnum):
-    AUTO = "auto"  # float32: the numbers of the reference. Half precision is the user's choice, not a surprise
+    # float32: the numbers of the reference; half precision is the user's choice, not a surprise. bfloat16 with Int4,
+    # which computes in nothing else.
+    AUTO = "auto"
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
     FLOAT16 = "float16"
@@ -43,6 +46,7 @@ class ServeSettings:
 
     device: Device = Device.AUTO
     dtype: Dtype = Dtype.AUTO
+    quantization: Quantization = Quantization.NONE  # of a folder; a resolved model says it itself
     workers: int | None = None  # None: one per CPU of the cgroup quota, or one per GPU
 
     # Tokens of one batch, padding counted. None: 1024 on a CPU, where a larger batch is no faster and keeps a short

@@ -5,7 +5,6 @@ without a Refusal: it reads every file to its end and compares the hash.
 """
 
 import contextlib
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,6 +14,7 @@ import torch
 
 from embedding_model.inspection.tensors import LENGTH_BYTES, Extent, Tensor, parse_header, read_header_length
 from embedding_model.refusal import Reason, Refusal
+from embedding_model.sources.weight_files import TOKEN_HEAD_FILES
 from embedding_runtime.files import Files, Reader, open_file
 
 SUFFIX = ".safetensors"
@@ -41,9 +41,11 @@ _CPU = torch.device("cpu")
 
 
 class StoredFile(Protocol):
-    """One file of weights. `shapes` has every tensor of it by its name."""
+    """One file of weights."""
 
-    shapes: Mapping[str, tuple[int, ...]]
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Of every tensor in it by its name."""
 
     def read(
         self, names: Collection[str], *, dtype: torch.dtype | None, device: torch.device
@@ -144,7 +146,8 @@ def _place(described: tuple[Tensor, Extent]) -> Extent:
 
 def _list_files(files: Files) -> list[str]:
     if INDEX not in files:
-        found = sorted(path for path in files if path.endswith(SUFFIX) and "/" not in path)
+        own = (path for path in files if path.endswith(SUFFIX) and "/" not in path)
+        found = sorted(path for path in own if path not in TOKEN_HEAD_FILES)
         if not found:
             raise Refusal(Reason.MISSING_FILE, "The model has no safetensors weights in its root.")
         return found
@@ -181,7 +184,7 @@ def _read_values(
         if view is not None:
             return torch.frombuffer(view, dtype=stored, count=count)
         values = torch.empty(count, dtype=dtype)
-        reader.fill(memoryview(values.view(torch.uint8).numpy()))
+        reader.fill(values.view(torch.uint8).numpy().data)
         return values
     values = torch.empty(count, dtype=dtype, device=device)
     step = PIECE_BYTES // stored.itemsize
@@ -192,7 +195,3 @@ def _read_values(
         reader.fill(part)
         values[start : start + size].copy_(torch.frombuffer(part, dtype=stored, count=size))
     return values
-
-
-def count_parameters(shapes: Mapping[str, tuple[int, ...]]) -> int:
-    return sum(math.prod(shape) for shape in shapes.values())

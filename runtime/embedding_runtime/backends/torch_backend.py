@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import torch
 
+from embedding_model.dtypes import require_dtype
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.resolved import Inspection, Serving
+from embedding_model.resolved import Inspection, Quantization, Serving
 from embedding_runtime.architectures.models import Model, load_model
 from embedding_runtime.architectures.network import read_config
 from embedding_runtime.core.jobs import Output, Tokens
@@ -24,6 +25,10 @@ class TorchBackend:
         self.dtype = dtype.value
         self.path = model.name
         self.vocabulary_size = vocabulary_size
+        # Of the GPU, after loading; None on a CPU, where the whole process is measured.
+        on_gpu = device.type == "cuda"
+        self.peak_bytes = torch.cuda.max_memory_allocated(device) if on_gpu else None
+        self.resident_bytes = torch.cuda.memory_allocated(device) if on_gpu else None
 
     def prepare_thread(self) -> None:
         # One thread per batch: threads that share each product wait for the slowest at a hundred barriers a batch.
@@ -53,16 +58,10 @@ def load_backend(
     files: Files, *, inspection: Inspection, serving: Serving, device: torch.device, dtype: Dtype
 ) -> TorchBackend:
     """`files` are all files of the model. Raises Refusal for a model that cannot be loaded exactly as they say, and
-    INVALID_OVERRIDE for a dtype that is known to give wrong numbers with its family.
+    INVALID_OVERRIDE for a dtype that is known to give wrong numbers with its family or quantisation.
     """
-    chosen = Dtype.FLOAT32 if dtype is Dtype.AUTO else dtype
-    if chosen.value in inspection.avoid_dtypes:
-        raise Refusal(
-            Reason.INVALID_OVERRIDE,
-            f"{chosen.value} is known to give wrong numbers with the family {inspection.family}: set runtime.dtype to "
-            "Auto, Float32 or BFloat16.",
-            field="runtime.dtype",
-        )
+    chosen = _choose_dtype(dtype, quantization=serving.quantization)
+    require_dtype(inspection, dtype=chosen)
     if device.type == "cuda":
         # TF32 would change the numbers without a word; float32 means float32.
         torch.backends.cuda.matmul.allow_tf32 = False
@@ -71,3 +70,9 @@ def load_backend(
     # The weights were checked against this number: the table of embeddings has as many rows.
     vocabulary_size = read_config(files_in(files, folder=inspection.folder)).get("vocab_size")
     return TorchBackend(model, device=device, dtype=chosen, vocabulary_size=vocabulary_size)
+
+
+def _choose_dtype(dtype: Dtype, *, quantization: Quantization) -> Dtype:
+    if dtype is not Dtype.AUTO:
+        return dtype
+    return Dtype.BFLOAT16 if quantization is Quantization.INT4 else Dtype.FLOAT32

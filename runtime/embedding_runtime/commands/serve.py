@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from embedding_model.cache.layout import CacheVerify
+from embedding_model.resolved import Quantization
 from embedding_runtime.commands.flags import F, ValueOf, flag
 from embedding_runtime.cpu import limit_library_threads
 from embedding_runtime.settings import Device, Dtype, FailurePolicy, ServeSettings
@@ -58,7 +59,12 @@ def _setting(name: str, **attributes: Any) -> Callable[[F], F]:
 )
 @_setting("--failure-policy", type=ValueOf(FailurePolicy), help="What a failed golden case does.")
 @_setting("--device", type=ValueOf(Device), help="auto: a GPU where there is one.")
-@_setting("--dtype", type=ValueOf(Dtype), help="auto: float32, the numbers of the reference.")
+@_setting("--dtype", type=ValueOf(Dtype), help="auto: float32, the numbers of the reference; bfloat16 with Int4.")
+@_setting(
+    "--quantization",
+    type=ValueOf(Quantization),
+    help="What the linear layers of a language model are rounded to. Only without --resolved, which says it itself.",
+)
 @_setting(
     "--workers",
     type=COUNT,
@@ -87,6 +93,8 @@ def serve(**options: Any) -> None:
     settings = ServeSettings(**options)
     if (settings.model is None) == (settings.cache is None) or (settings.cache and not settings.resolved):
         raise click.UsageError("give either --model, or --cache and --resolved")
+    if settings.resolved and settings.quantization is not Quantization.NONE:
+        raise click.UsageError("the resolved model says what is quantised: leave --quantization out")
     limit_library_threads()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     for noisy in ("uvicorn.error", "httpx"):

@@ -10,6 +10,7 @@ from embedding_runtime.core.engine import Engine
 from embedding_runtime.errors import SpaceMismatch, UnknownModel, WrongTask
 from embedding_runtime.http.errors import ONE_TABLE, ErrorBody, Statuses
 from embedding_runtime.http.messages import Request, Response
+from embedding_runtime.memory import LoadMemory
 from embedding_runtime.served_model import ServedModel
 
 # Where each task is asked for, as messages name it.
@@ -32,6 +33,7 @@ class Loaded:
     device: str
     dtype: str
     path: str
+    memory: LoadMemory | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from embedding_model.ports import CaseResult
+from embedding_runtime.memory import LoadMemory
 
 SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 TOKENS = (16, 64, 256, 512, 1024, 2048, 4096, 8192, 16384)
@@ -69,6 +70,12 @@ class Metrics:
             ["space", "revision", "device", "dtype", "path"],
             registry=registry,
         )
+        self._memory = Gauge(
+            "embedding_load_memory_bytes",
+            "Memory of the process, and of its GPU: the most until the model was loaded, and what it then was.",
+            ["place", "when"],
+            registry=registry,
+        )
 
     def observe(self, name: str, *, help_text: str, value: Callable[[], float]) -> None:
         """A gauge that is read when it is scraped."""
@@ -79,6 +86,13 @@ class Metrics:
 
     def describe_model(self, *, space: str, revision: str, device: str, dtype: str, path: str) -> None:
         self._info.labels(space, revision, device, dtype, path).set(1)
+
+    def describe_memory(self, memory: LoadMemory) -> None:
+        self._memory.labels("process", "peak").set(memory.peak)
+        self._memory.labels("process", "loaded").set(memory.resident)
+        if memory.device_peak is not None and memory.device_resident is not None:
+            self._memory.labels("gpu", "peak").set(memory.device_peak)
+            self._memory.labels("gpu", "loaded").set(memory.device_resident)
 
     def golden_results(self, results: Iterable[CaseResult]) -> None:
         for result in results:

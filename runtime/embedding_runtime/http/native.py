@@ -24,6 +24,7 @@ async def show_info(call: Call) -> Response:
             "device": loaded.device,
             "dtype": loaded.dtype,
             "path": loaded.path,
+            "loading": loaded.memory.to_dict() if loaded.memory else {},
         }
     )
 

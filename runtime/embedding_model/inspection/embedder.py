@@ -1,6 +1,7 @@
 """A dense embedder: pooling, the modules behind it, normalisation, dimensions, prompts, the end token."""
 
 from embedding_model.inspection.assembly import TaskValues
+from embedding_model.inspection.card_prompts import name_repository
 from embedding_model.inspection.documents import JsonObject, join, read_object
 from embedding_model.inspection.head_modules import read_head_modules
 from embedding_model.inspection.identified import Identified
@@ -9,6 +10,7 @@ from embedding_model.inspection.pipeline import Pipeline
 from embedding_model.inspection.pooling import POOLING_FILE, PoolingChoice, holds_pooling, read_pooling
 from embedding_model.inspection.prompts import read_prompts
 from embedding_model.inspection.reading import Reading
+from embedding_model.inspection.token_heads import read_token_heads
 from embedding_model.inspection.tokenizer import read_end_token
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Declared, Evidence, HeadModule, Pooling
@@ -32,6 +34,7 @@ def read_embedder(reading: Reading, *, declared: Declared) -> TaskValues:
     prompts = read_prompts(reading.library, origin=reading.source.origin, config=reading.config)
     matryoshka = read_matryoshka(reading.config, card=reading.card, origin=reading.source.origin, dimensions=dimensions)
     end_token, end_evidence = _read_end(reading, poolings=(pooling.pooling, *pooling.further))
+    token_heads, token_head_evidence = read_token_heads(reading)
     return TaskValues(
         pooling=pooling.pooling,
         further_poolings=pooling.further,
@@ -41,6 +44,7 @@ def read_embedder(reading: Reading, *, declared: Declared) -> TaskValues:
         dimensions=dimensions,
         matryoshka_dimensions=matryoshka.sizes,
         layer_norm_before_cut=matryoshka.layer_norm_before_cut,
+        token_heads=token_heads,
         end_token=end_token,
         prompts=prompts.prompts,
         default_prompt=prompts.default_prompt,
@@ -51,6 +55,7 @@ def read_embedder(reading: Reading, *, declared: Declared) -> TaskValues:
             _describe_dimensions(found, poolings=1 + len(pooling.further), modules=modules),
             *matryoshka.evidence,
             *prompts.evidence,
+            *token_head_evidence,
             *end_evidence,
         ),
     )
@@ -60,7 +65,8 @@ def _read_pooling(reading: Reading, *, declared: Declared) -> PoolingChoice:
     pipeline = reading.pipeline
     if pipeline is not None and pipeline.pooling is not None:
         config = read_object(reading.source, path=join(pipeline.pooling, CONFIG_FILE))
-        return read_pooling(config, hidden_size=reading.identified.hidden_size)
+        named = name_repository(reading.source.origin, config=reading.config)
+        return read_pooling(config, hidden_size=reading.identified.hidden_size, repository=named)
     if declared.pooling is None:
         raise ValueError("an embedder without modules.json has a declared pooling")
     return PoolingChoice(

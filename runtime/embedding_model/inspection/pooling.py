@@ -8,6 +8,7 @@ in the library's own order where each mode has its boolean.
 
 from dataclasses import dataclass
 
+from embedding_model.inspection.card_prompts import RepositoryName
 from embedding_model.inspection.documents import JsonObject
 from embedding_model.inspection.quoting import quote
 from embedding_model.refusal import Reason, Refusal
@@ -31,6 +32,8 @@ _FLAGS = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 POOLING_FILE = "1_Pooling/config.json"  # where sentence-transformers puts it
+# Repositories older than include_prompt: sentence-transformers knows them by name (sentence_transformer/model.py).
+_WITHOUT_PROMPT = frozenset({"hkunlp/instructor-base", "hkunlp/instructor-large", "hkunlp/instructor-xl"})
 _MOST_MODES = len(_MODES)  # side by side: each makes the vectors wider by the width of the encoder
 _DIMENSION_KEYS = ("embedding_dimension", "word_embedding_dimension")  # newer first
 
@@ -53,8 +56,9 @@ def holds_pooling(source: Source) -> bool:
     return any(file.path == POOLING_FILE for file in source.files())
 
 
-def read_pooling(config: JsonObject, *, hidden_size: int) -> PoolingChoice:
-    """The pooling modes of the module; `hidden_size` is the width of the encoder's vectors.
+def read_pooling(config: JsonObject, *, hidden_size: int, repository: RepositoryName | None = None) -> PoolingChoice:
+    """The pooling modes of the module; `hidden_size` is the width of the encoder's vectors, `repository` the name that
+    the model is known by.
 
     Raises Refusal: INVALID_FILE for unknown modes and more of them than there are, CONTRADICTORY_EVIDENCE when the
     module's width is not that of the encoder.
@@ -72,11 +76,11 @@ def read_pooling(config: JsonObject, *, hidden_size: int) -> PoolingChoice:
         overruled = ()
     poolings = [_MODES[name] for name in names] or [Pooling.MEAN]
     note = None if names else "no mode is named; sentence-transformers then takes the mean"
-    include_prompt = config.flag("include_prompt")
+    prompt = _read_include_prompt(config, repository=repository)
     return PoolingChoice(
         pooling=poolings[0],
         further=tuple(poolings[1:]),
-        include_prompt=include_prompt is not False,
+        include_prompt=prompt.value == "true",
         evidence=(
             Evidence(
                 field="pooling",
@@ -86,14 +90,29 @@ def read_pooling(config: JsonObject, *, hidden_size: int) -> PoolingChoice:
                 note="side by side: the vectors of all of them are concatenated" if len(poolings) > 1 else note,
                 overruled=overruled,
             ),
-            Evidence(
-                field="includePrompt",
-                value="false" if include_prompt is False else "true",
-                file=config.path,
-                key="include_prompt",
-                note="not there; the prompt takes part by default" if include_prompt is None else None,
-            ),
+            prompt,
         ),
+    )
+
+
+def _read_include_prompt(config: JsonObject, *, repository: RepositoryName | None) -> Evidence:
+    field, key = "includePrompt", "include_prompt"
+    written = config.flag(key)
+    if written is not False and repository is not None and repository.repository.lower() in _WITHOUT_PROMPT:
+        return Evidence(
+            field=field,
+            value="false",
+            file=repository.file,
+            key=repository.key,
+            note=f"known by its name, as in sentence-transformers: {repository.repository} pools without the prompt",
+            overruled=(f"true ({config.path} {key}{'' if written else ', not there'})",),
+        )
+    return Evidence(
+        field=field,
+        value="false" if written is False else "true",
+        file=config.path,
+        key=key,
+        note="not there; the prompt takes part by default" if written is None else None,
     )
 
 

@@ -27,6 +27,10 @@ def _instructor_like() -> Files:
     )
 
 
+def _old_instructor() -> Files:
+    return parts.bert_embedder(pooling=pooling_file(WIDTH, "mean_tokens"))
+
+
 def _new_style() -> Files:
     config = parts.bert(transformers_version="5.2.0", dtype="float32")
     del config["torch_dtype"], config["position_embedding_type"], config["gradient_checkpointing"]
@@ -141,6 +145,19 @@ LAYOUTS = (
             include_prompt=False,
             default_prompt="query",
             prompts={"query": "Represent the question: "},
+        ),
+    ),
+    ModelFixture(
+        name="hkunlp/instructor-large",
+        variant="its Pooling file on BERT, older than include_prompt",
+        trap="only its name tells that the prompt's tokens stay out of the mean",
+        build=_old_instructor,
+        answer=parts.embedding(
+            "BertModel",
+            512,
+            Pooling.MEAN,
+            include_prompt=False,
+            evidence=(("includePrompt", "known by its name"),),
         ),
     ),
     ModelFixture(

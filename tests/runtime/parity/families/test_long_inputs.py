@@ -1,6 +1,7 @@
 """Texts of thousands of tokens: the reference's numbers, in memory that grows with the length and not its square."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from embedding_runtime.core.inputs import Text
 WORDS = "the weather is lovely in paris and nobody knows why pods restart on another node of the cluster".split()
 
 # Every way in which attention is computed: plain, in windows, capped, in both directions, in both with windows.
-KINDS = {
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "plain": ("qwen3", {}),
     "windows": ("mistral", {"sliding_window": 300}),
     "capped, windows": ("gemma2", {"sliding_window": 300}),
@@ -72,7 +73,7 @@ def test_a_text_of_8192_tokens_equals_the_reference(tmp_path: Path) -> None:
 class _Largest(TorchDispatchMode):
     """Remembers how many values the largest tensor had that any operation gave."""
 
-    values = 0
+    values: int = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
@@ -94,7 +95,7 @@ def test_no_tensor_grows_with_the_square_of_the_length(kind: str, tmp_path: Path
     folder = seeded_models.build(tmp_path, family=family, pooling="lasttoken", max_length=4096, **config)
     model = Loaded(folder)
 
-    short, long = (largest(lambda n=n: model.compute([Text(write(n))])) for n in (2048, 4096))
+    short, long = (largest(partial(model.compute, [Text(write(length))])) for length in (2048, 4096))
 
     assert long <= 2.1 * short
     assert long < 4096 * 4096
@@ -117,7 +118,7 @@ def test_the_pieces_of_a_mask_are_those_of_transformers_mask_and_nothing_out_of_
     attention = torch.ones(2, length, dtype=torch.int64)
     if padding != "none":
         attention[1, slice(0, 50) if padding == "left" else slice(length - 50, length)] = 0
-    places = {"batch_size": 2, "q_length": length, "kv_length": length}
+    places: dict[str, Any] = {"batch_size": 2, "q_length": length, "kv_length": length}
     whole = sdpa_mask(
         **places, mask_function=function, attention_mask=attention.bool(), allow_is_causal_skip=False
     ).expand(2, 1, length, length)

@@ -15,7 +15,16 @@ from pathlib import Path
 from embedding_model.cache.destination import CacheDestination
 from embedding_model.inspection import inspect
 from embedding_model.refusal import Reason, Refusal, Unavailable
-from embedding_model.resolved import Conversion, Declared, FileEntry, InspectionResult, Manifest, Origin, SourceKind
+from embedding_model.resolved import (
+    Conversion,
+    Declared,
+    FileEntry,
+    Inspection,
+    InspectionResult,
+    Manifest,
+    Origin,
+    SourceKind,
+)
 from embedding_model.sources.access import Access
 from embedding_model.sources.copying import copy
 from embedding_model.sources.destination import FolderDestination
@@ -74,20 +83,32 @@ class _Opened:
 def resolve_model(settings: ResolveSettings, *, meter: Meter) -> InspectionResult:
     """Raises Refusal, Unavailable; ValueError for settings that do not fit the origin."""
     with _open(settings, meter=meter) as opened:
+        source, converts = opened.source, settings.conversion is ConversionPolicy.ISOLATED
         try:
-            return _describe(opened.source, declared=settings.declared)
+            inspection = inspect(source, declared=settings.declared)
         except Refusal as refusal:
-            if refusal.reason is not Reason.PICKLE_ONLY or settings.conversion is ConversionPolicy.NEVER:
+            pickles = _find_pickles(source) if converts and refusal.reason is Reason.PICKLE_ONLY else ()
+            if not pickles:
                 raise
-            converted = _convert(opened, settings=settings, meter=meter, refusal=refusal)
-        result = _note_conversions(_describe(converted, declared=settings.declared), converted=converted)
+        else:
+            pickles = _find_pickles(source) if converts else ()  # of further heads, beside weights that are none
+            if not pickles:
+                return _describe(source, inspection=inspection)
+        converted = _convert(opened, paths=pickles, settings=settings, meter=meter)
+        found = _describe(converted, inspection=inspect(converted, declared=settings.declared))
+        result = _note_conversions(found, converted=converted)
     if settings.cache is not None:
         _share(result.manifest.conversions, folder=converted.folder, cache=settings.cache)
     return result
 
 
-def _describe(source: Source, *, declared: Declared) -> InspectionResult:
-    inspection = inspect(source, declared=declared)  # first: what is refused is refused without hashing gigabytes
+def _find_pickles(source: Source) -> tuple[str, ...]:
+    """What would have to be converted. None: pickles elsewhere than where weights are looked for."""
+    return select_pickles(select(source, conversion=True), source=source)
+
+
+def _describe(source: Source, *, inspection: Inspection) -> InspectionResult:
+    """Hashes every file, so it comes after the inspection: what is refused is refused without reading gigabytes."""
     manifest = build_manifest(source, paths=select(source))
     return InspectionResult(origin=source.origin, manifest=manifest, inspection=inspection)
 
@@ -164,11 +185,8 @@ def read_credentials(files: Sequence[Path], *, reference: Reference) -> Credenti
     return None
 
 
-def _convert(opened: _Opened, *, settings: ResolveSettings, meter: Meter, refusal: Refusal) -> ConvertedSource:
+def _convert(opened: _Opened, *, paths: Sequence[str], settings: ResolveSettings, meter: Meter) -> ConvertedSource:
     source = opened.source
-    paths = select_pickles(select(source, conversion=True), source=source)
-    if not paths:
-        raise refusal  # pickles elsewhere than where the weights are looked for
     entries = [source.hash(path) for path in paths]
     where = _fetch(entries, opened=opened, settings=settings, meter=meter)
     return convert_source(

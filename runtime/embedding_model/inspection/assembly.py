@@ -18,6 +18,7 @@ from embedding_model.resolved import (
     Prompt,
     Scoring,
     SparseHead,
+    TokenHead,
 )
 
 
@@ -33,6 +34,7 @@ class TaskValues:
     dimensions: int | None = None
     matryoshka_dimensions: tuple[int, ...] = ()
     layer_norm_before_cut: bool = False
+    token_heads: tuple[TokenHead, ...] = ()
     end_token: str | None = None
     prompts: tuple[Prompt, ...] = ()
     default_prompt: str | None = None
@@ -75,6 +77,7 @@ def assemble(reading: Reading, *, decision: Decision, values: TaskValues) -> Ins
         dimensions=values.dimensions,
         matryoshka_dimensions=values.matryoshka_dimensions,
         layer_norm_before_cut=values.layer_norm_before_cut,
+        token_heads=values.token_heads,
         max_input_tokens=length,
         positions=found.positions,
         truncation_side=truncation,

@@ -18,6 +18,7 @@ from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Weights
 from embedding_model.sources.selection import CONFIG_FILE, MODULES_FILE, select
 from embedding_model.sources.source import Source
+from embedding_model.sources.weight_files import TOKEN_HEAD_FILES
 from embedding_model.tokenizer_files import TOKENIZER_CONFIG_FILE
 
 LIBRARY_CONFIG_FILE = "config_sentence_transformers.json"
@@ -90,12 +91,15 @@ def read_model(source: Source) -> Reading:
 
 
 def weight_files(selected: Sequence[str], *, folder: str) -> tuple[str, ...]:
-    """The safetensors files directly in a folder."""
+    """The safetensors files directly in a folder, without those of further heads."""
     prefix = f"{folder}/" if folder else ""
     return tuple(
         path
         for path in selected
-        if path.endswith(".safetensors") and path.startswith(prefix) and "/" not in path[len(prefix) :]
+        if path.endswith(".safetensors")
+        and path.startswith(prefix)
+        and "/" not in path[len(prefix) :]
+        and path[len(prefix) :] not in TOKEN_HEAD_FILES
     )
 
 

@@ -8,6 +8,7 @@ proves nothing about retrieval, so somebody must say it, in the card (weak evide
 from dataclasses import dataclass
 
 from embedding_model.inspection.bare import decide_bare
+from embedding_model.inspection.documents import join
 from embedding_model.inspection.identified import Head
 from embedding_model.inspection.pipeline import Kind, Pipeline
 from embedding_model.inspection.reading import Reading
@@ -15,6 +16,7 @@ from embedding_model.inspection.scoring_head import decide_scoring_head
 from embedding_model.inspection.verdict import Decision, contradict_declared, tag_overruled
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Declared, Evidence, Task
+from embedding_model.sources.weight_files import TOKEN_HEAD_PICKLES
 
 
 @dataclass(frozen=True)
@@ -133,5 +135,8 @@ def _explain_missing_head(reading: Reading, *, task: Task | None) -> str:
 def _describe_ignored(reading: Reading) -> str:
     """bge-m3 keeps its sparse and multi-vector heads in pickles beside the dense model."""
     names = {file.path for file in reading.source.files()}
-    ignored = sorted(names & {"sparse_linear.pt", "colbert_linear.pt"})
-    return f"; {' and '.join(ignored)} are not used" if ignored else ""
+    pickles = {join(reading.folder, name) for name in TOKEN_HEAD_PICKLES}
+    ignored = sorted(path for path in names & pickles if f"{path[:-3]}.safetensors" not in names)
+    if not ignored:
+        return ""
+    return f"; {' and '.join(ignored)} {'is a pickle' if len(ignored) == 1 else 'are pickles'}, not served unconverted"

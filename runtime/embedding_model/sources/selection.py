@@ -15,7 +15,13 @@ from embedding_model.refusal import Reason, Refusal
 from embedding_model.sources.json_size import check_json_size
 from embedding_model.sources.listing import CONFIG_LIMIT
 from embedding_model.sources.source import ListedFile, Source
-from embedding_model.sources.weight_files import WEIGHTS_FILE, WEIGHTS_INDEX_FILE, adapter_only, select_weights
+from embedding_model.sources.weight_files import (
+    WEIGHTS_FILE,
+    WEIGHTS_INDEX_FILE,
+    adapter_only,
+    select_token_heads,
+    select_weights,
+)
 
 __all__ = ["CONFIG_FILE", "MODULES_FILE", "WEIGHTS_FILE", "WEIGHTS_INDEX_FILE", "module_folders", "select"]
 
@@ -58,8 +64,8 @@ def select(source: Source, *, conversion: bool = False) -> tuple[str, ...]:
     """The files that are loaded, with the module folders that modules.json (and a router's config) names.
 
     With `conversion`, pickles take the place of safetensors weights that are missing: pytorch_model.bin, or its index
-    and shards. Refuses as `select_files` does, and InvalidFile, UnsafePath for a modules.json, router_config.json or
-    index that cannot be understood.
+    and shards; and those of further heads beside them. Refuses as `select_files` does, and InvalidFile, UnsafePath for
+    a modules.json, router_config.json or index that cannot be understood.
     """
     listed = source.files()
     paths = {file.path for file in listed}
@@ -104,6 +110,8 @@ def select_files(
                 conversion=conversion,
                 read=_reading(read, folder=folder),
             )
+            if folder == transformer:
+                weights |= select_token_heads(inside, conversion=conversion)
             selected |= {_joined(folder, name) for name in weights}
     if not any(_joined(transformer, name) in paths for name in _TOKENIZERS):
         expected = ", ".join(sorted(_TOKENIZERS))

@@ -18,6 +18,14 @@ WEIGHTS_INDEX_FILE = "model.safetensors.index.json"
 PICKLE_FILE = "pytorch_model.bin"
 PICKLE_INDEX_FILE = "pytorch_model.bin.index.json"
 
+# Further heads of an embedder, each a layer in a file beside the weights: FlagEmbedding saves bge-m3 so, as pickles
+# (its M3 runner's EncoderOnlyEmbedderM3Model.save).
+SPARSE_HEAD = "sparse_linear"
+MULTI_VECTOR_HEAD = "colbert_linear"
+_TOKEN_HEADS = (SPARSE_HEAD, MULTI_VECTOR_HEAD)
+TOKEN_HEAD_FILES = frozenset(f"{name}.safetensors" for name in _TOKEN_HEADS)
+TOKEN_HEAD_PICKLES = frozenset(f"{name}.pt" for name in _TOKEN_HEADS)
+
 _SHARD = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
 _PICKLE_SHARD = re.compile(r"pytorch_model-(\d{5})-of-(\d{5})\.bin")
 _ANY_PICKLE = re.compile(r".*\.(bin|bin\.index\.json|pt|pth|ckpt|pkl)")
@@ -48,6 +56,14 @@ def select_weights(
     if required:
         raise _without_weights(names, folder=folder)
     return frozenset()
+
+
+def select_token_heads(names: Collection[str], *, conversion: bool) -> frozenset[str]:
+    """Of the file names beside the weights: those of further heads; with `conversion` pickles where nothing else is."""
+    found = {name for name in names if name in TOKEN_HEAD_FILES}
+    if conversion:
+        found |= {name for name in names if name in TOKEN_HEAD_PICKLES and f"{name[:-3]}.safetensors" not in names}
+    return frozenset(found)
 
 
 def adapter_only() -> Refusal:

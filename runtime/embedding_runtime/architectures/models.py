@@ -10,6 +10,7 @@ from embedding_runtime.architectures.classifier import load_classifier
 from embedding_runtime.architectures.cross_encoder import load_cross_encoder
 from embedding_runtime.architectures.embedder import load_embedder
 from embedding_runtime.architectures.language_model_reranker import load_language_model_reranker
+from embedding_runtime.architectures.multi_head import load_multi_head_embedder
 from embedding_runtime.architectures.network import Network, head_of, load_network
 from embedding_runtime.architectures.sparse_encoder import load_sparse_encoder
 from embedding_runtime.core.jobs import Output, Tokens
@@ -36,8 +37,13 @@ def _load_reranker(files: Files, *, network: Network, inspection: Inspection, se
     return load(files, network=network, inspection=inspection, serving=serving)
 
 
+def _load_embedder(files: Files, *, network: Network, inspection: Inspection, serving: Serving) -> Model:
+    load: _Load = load_multi_head_embedder if inspection.token_heads else load_embedder
+    return load(files, network=network, inspection=inspection, serving=serving)
+
+
 _TASKS: Mapping[Task, _Load] = {
-    Task.EMBEDDING: load_embedder,
+    Task.EMBEDDING: _load_embedder,
     Task.RERANKING: _load_reranker,
     Task.CLASSIFICATION: load_classifier,
     Task.SPARSE: load_sparse_encoder,

@@ -112,7 +112,7 @@ def _read_table(files: Files, *, folder: str, network: Network) -> Vectors:
     if table is None or table.shape != (vocabulary,):
         raise Refusal(
             Reason.INVALID_FILE,
-            f"{folder}: expected a tensor `weight` with a number for each of the {vocabulary} tokens of the vocabulary.",
+            f"{folder}: expected a tensor `weight` with a number for each of the vocabulary's {vocabulary} tokens.",
         )
     return np.asarray(table.float().numpy())
 

@@ -8,10 +8,12 @@ from pathlib import Path, PurePosixPath
 from embedding_model.inspection.quoting import quote
 from embedding_model.inspection.tensors import DTYPES, LENGTH_BYTES, Tensor, parse_header, read_header_length
 from embedding_model.refusal import Reason, Refusal
+from embedding_model.sources.weight_files import TOKEN_HEAD_PICKLES
 
 FIELD = "model.conversion"
 # transformers' names for either format: `utils/__init__.py`, WEIGHTS_NAME and SAFE_WEIGHTS_NAME with their indexes.
 _PICKLE = re.compile(r"pytorch_model(?P<shard>-\d{5}-of-\d{5})?\.bin")
+_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 _PICKLE_INDEX = "pytorch_model.bin.index.json"
 _INDEX = "model.safetensors.index.json"
 PICKLE_SUFFIXES = frozenset((".bin", ".pt", ".pth", ".ckpt", ".pkl"))
@@ -32,15 +34,22 @@ def target_path(path: str) -> str:
     pure = PurePosixPath(path)
     if pure.name == _PICKLE_INDEX:
         return str(pure.with_name(_INDEX))
+    if pure.name in TOKEN_HEAD_PICKLES:
+        return str(pure.with_suffix(".safetensors"))
     found = _PICKLE.fullmatch(pure.name)
     if found is None:
         raise Refusal(
             Reason.CONVERSION_FAILED,
             f"{quote(path)} is not converted: only pickles with transformers' own name are (pytorch_model.bin, or its "
-            "shards with their index); save the model with save_pretrained and serve the result",
+            "shards with their index), and bge-m3's heads; save the model with save_pretrained and serve the result",
             field=FIELD,
         )
     return str(pure.with_name(f"model{found.group('shard') or ''}.safetensors"))
+
+
+def is_shard(path: str) -> bool:
+    """Whether the file is one that was made of a shard, by its name."""
+    return _SHARD.fullmatch(PurePosixPath(path).name) is not None
 
 
 def render_index(shards: Mapping[str, Path]) -> bytes:

@@ -13,7 +13,7 @@ from embedding_model.sources.destination import Destination
 from embedding_model.sources.volume import open_part, volume_errors, write_all
 from embedding_runtime.conversion.converted_source import check_source
 from embedding_runtime.conversion.isolated import Digest, convert, describe
-from embedding_runtime.conversion.pickles import FIELD, is_index, render_index
+from embedding_runtime.conversion.pickles import FIELD, is_index, is_shard, render_index
 
 logger = logging.getLogger(__name__)
 
@@ -84,11 +84,11 @@ def _part(entry: FileEntry, *, destination: Destination) -> Iterator[Path]:
 
 
 def _shards(manifest: Manifest, *, index: FileEntry, destination: Destination) -> dict[str, Path]:
-    """The converted files beside the index."""
+    """The converted shards beside the index."""
     folder = PurePosixPath(index.path).parent
     entries = [
         item.target
         for item in manifest.conversions
-        if PurePosixPath(item.target.path).parent == folder and not is_index(item.target.path)
+        if PurePosixPath(item.target.path).parent == folder and is_shard(item.target.path)
     ]
     return {PurePosixPath(entry.path).name: destination.locate(entry) for entry in entries}

@@ -15,7 +15,7 @@ from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Evidence, Pooling
 from embedding_model.sources.source import Source
 
-_MODES = {
+MODES = {
     "cls": Pooling.CLS,
     "max": Pooling.MAX,
     "mean": Pooling.MEAN,
@@ -34,7 +34,7 @@ _FLAGS = {
 POOLING_FILE = "1_Pooling/config.json"  # where sentence-transformers puts it
 # Repositories older than include_prompt: sentence-transformers knows them by name (sentence_transformer/model.py).
 _WITHOUT_PROMPT = frozenset({"hkunlp/instructor-base", "hkunlp/instructor-large", "hkunlp/instructor-xl"})
-_MOST_MODES = len(_MODES)  # side by side: each makes the vectors wider by the width of the encoder
+_MOST_MODES = len(MODES)  # side by side: each makes the vectors wider by the width of the encoder
 _DIMENSION_KEYS = ("embedding_dimension", "word_embedding_dimension")  # newer first
 
 
@@ -74,7 +74,7 @@ def read_pooling(config: JsonObject, *, hidden_size: int, repository: Repository
         names = [_FLAGS[flag] for flag in flags]
         key = next(iter(flags), None)
         overruled = ()
-    poolings = [_MODES[name] for name in names] or [Pooling.MEAN]
+    poolings = [MODES[name] for name in names] or [Pooling.MEAN]
     note = None if names else "no mode is named; sentence-transformers then takes the mean"
     prompt = _read_include_prompt(config, repository=repository)
     return PoolingChoice(
@@ -125,11 +125,11 @@ def _read_names(config: JsonObject) -> list[str]:
         raise Refusal(
             Reason.INVALID_FILE, f"{config.path}: pooling_mode lists {len(names)} modes; there are {_MOST_MODES}"
         )
-    unknown = [name for name in names if name not in _MODES]
+    unknown = [name for name in names if name not in MODES]
     if unknown:
         raise Refusal(
             Reason.INVALID_FILE,
-            f"{config.path}: pooling_mode {quote(unknown[0])} is not known; expected one of {', '.join(_MODES)}",
+            f"{config.path}: pooling_mode {quote(unknown[0])} is not known; expected one of {', '.join(MODES)}",
         )
     return names
 

@@ -23,7 +23,7 @@ SMOOTHING = 0.2
 
 
 def estimate_tokens(inputs: Sequence[Input], *, max_input_tokens: int) -> int:
-    return sum(min(item.characters // BYTES_PER_TOKEN + SPECIAL_TOKENS, max_input_tokens) for item in inputs)
+    return sum(min(item.tokenized_characters // BYTES_PER_TOKEN + SPECIAL_TOKENS, max_input_tokens) for item in inputs)
 
 
 class Admission:

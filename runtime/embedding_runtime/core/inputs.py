@@ -21,6 +21,11 @@ class Text:
     def characters(self) -> int:
         return len(self.text)
 
+    @property
+    def tokenized_characters(self) -> int:
+        """With the prompt, which is tokenised with every text anew."""
+        return len(self.prompt) + len(self.text)
+
     def cut(self, *, limit: int, side: Side) -> "Text":
         return self if len(self.text) <= limit else replace(self, text=cut(self.text, limit=limit, side=side))
 
@@ -36,6 +41,11 @@ class Pair:
     @property
     def characters(self) -> int:
         return len(self.query) + len(self.document)
+
+    @property
+    def tokenized_characters(self) -> int:
+        """With the instruction, which is tokenised with every pair anew."""
+        return self.characters + len(self.instruction or "")
 
     def cut(self, *, limit: int, side: Side) -> "Pair":
         if self.characters <= limit:

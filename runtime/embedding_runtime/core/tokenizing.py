@@ -94,7 +94,7 @@ def split(inputs: Sequence[Input]) -> Iterator[Sequence[Input]]:
     """Pieces of CHUNK_TEXTS inputs or fewer, that end with the one that reaches CHUNK_CHARACTERS."""
     start = characters = 0
     for end, item in enumerate(inputs, start=1):
-        characters += item.characters
+        characters += item.tokenized_characters
         if end - start == CHUNK_TEXTS or characters >= CHUNK_CHARACTERS or end == len(inputs):
             yield inputs[start:end]
             start, characters = end, 0

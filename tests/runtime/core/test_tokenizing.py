@@ -11,6 +11,7 @@ from runtime_under_test import WordTokenizer, app_under_test, read
 
 from embedding_model.resolved import Side
 from embedding_runtime.backends.fake import FakeBackend
+from embedding_runtime.core.admission import estimate_tokens
 from embedding_runtime.core.inputs import Input, Text, cut
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.core.tokenizer import load_text_tokenizer
@@ -36,9 +37,11 @@ class Measured(WordTokenizer):
     def __init__(self, *, max_tokens: int) -> None:
         super().__init__(max_tokens=max_tokens)
         self.characters: list[int] = []
+        self.tokenized: list[int] = []
 
     def encode(self, inputs: Sequence[Input]) -> list[Tokens]:
         self.characters.append(sum(item.characters for item in inputs))
+        self.tokenized.append(sum(item.tokenized_characters for item in inputs))
         return super().encode(inputs)
 
 
@@ -72,6 +75,15 @@ async def test_a_large_request_is_tokenised_in_pieces_of_bounded_size() -> None:
         assert len(await threads.encode(texts)) == 100
     assert sum(tokenizer.characters) == 1_000_000
     assert max(tokenizer.characters) < CHUNK_CHARACTERS + 10_000
+
+
+async def test_a_prompt_counts_with_every_text_that_it_stands_before() -> None:
+    tokenizer = Measured(max_tokens=512)
+    texts = [Text("x", prompt="y" * 4096)] * 100
+    with threads_of(tokenizer, max_characters=262_144) as threads:
+        assert len(await threads.encode(texts)) == 100
+    assert max(tokenizer.tokenized) < CHUNK_CHARACTERS + 5000
+    assert estimate_tokens(texts, max_input_tokens=8192) > 100_000
 
 
 @given(lengths=st.lists(st.integers(0, 3 * CHUNK_CHARACTERS // 2), max_size=200))

@@ -22,12 +22,14 @@ Segment = tuple[str | Slot, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class RerankTemplate:
-    """`instruction` is what stands in its slot where nobody says otherwise.
+    """`specials` are the tokens of the tokenizer that the segments name; in another one they would be loose letters.
 
+    `instruction` is what stands in its slot where nobody says otherwise.
     `bare` takes the place of `segments` where there is no instruction at all; None: the template has always one.
     """
 
     source: str
+    specials: tuple[str, ...]
     segments: tuple[Segment, ...]
     instruction: str | None = None
     bare: tuple[Segment, ...] | None = None
@@ -39,6 +41,7 @@ class RerankTemplate:
 
 _QWEN3 = RerankTemplate(
     source="model card of Qwen/Qwen3-Reranker-0.6B: prefix, format_instruction, suffix",
+    specials=("<|im_start|>", "<|im_end|>", "<think>", "</think>"),
     segments=(
         (
             "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
@@ -52,6 +55,7 @@ _QWEN3 = RerankTemplate(
 
 _BGE_GEMMA = RerankTemplate(
     source="FlagEmbedding 1.4: inference/reranker/decoder_only/base.py",
+    specials=("<bos>",),
     segments=(
         ("<bos>",),
         ("A: ", Slot.QUERY),
@@ -83,6 +87,7 @@ _MXBAI_REST: tuple[Segment, ...] = (
 )
 _MXBAI = RerankTemplate(
     source="mxbai-rerank 0.1.6: mxbai_rerank_v2.py",
+    specials=("<|im_start|>", "<|im_end|>"),
     segments=(
         _MXBAI_PREFIX,
         ("instruction: ", Slot.INSTRUCTION, "\nquery: ", Slot.QUERY),

@@ -53,7 +53,16 @@ class TemplateTokenizer:
         max_tokens: int,
         side: Side,
     ) -> None:
-        """Raises Refusal(INVALID_OVERRIDE) where the template leaves no room for a query and a document."""
+        """Raises Refusal: CONTRADICTORY_EVIDENCE where the tokenizer does not know the template's special tokens,
+        INVALID_OVERRIDE where the template leaves no room for a query and a document.
+        """
+        unknown = [token for token in template.specials if backend.token_to_id(token) is None]
+        if unknown:
+            raise Refusal(
+                Reason.CONTRADICTORY_EVIDENCE,
+                f"The template of this reranker ({template.source}) needs the tokens {', '.join(unknown)}, which its "
+                "tokenizer does not have: the tokenizer belongs to another model.",
+            )
         backend.no_padding()
         backend.no_truncation()
         self._backend = backend
@@ -163,7 +172,10 @@ class TemplateTokenizer:
 def load_template_tokenizer(
     files: Mapping[str, bytes | bytearray], *, inspection: Inspection, serving: Serving
 ) -> TemplateTokenizer:
-    """`files` are the transformer's own. Raises Refusal: MISSING_FILE, INVALID_FILE, INVALID_OVERRIDE."""
+    """`files` are the transformer's own.
+
+    Raises Refusal: MISSING_FILE, INVALID_FILE, CONTRADICTORY_EVIDENCE, INVALID_OVERRIDE.
+    """
     scoring = inspection.scoring
     if scoring is None or scoring.template is None:
         raise ValueError("a reranker with a template names it")

@@ -1,5 +1,6 @@
 """What is cut where a query and a document do not fit: the document first, the template never."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -123,6 +124,7 @@ def test_the_model_is_told_which_text_is_which_where_the_reference_tells_it(
 
 TEMPLATE = RerankTemplate(
     source="this test",
+    specials=("<start>", "<end>"),
     segments=(
         ("<start> judge",),
         (Slot.INSTRUCTION, " query: ", Slot.QUERY, " document: ", Slot.DOCUMENT),
@@ -171,6 +173,14 @@ def test_a_length_that_the_template_fills_is_refused_when_the_model_is_loaded() 
         template(longest=FIXED + LEAST_ROOM - 1)
     assert refused.value.reason is Reason.INVALID_OVERRIDE
     assert str(FIXED) in refused.value.message
+
+
+def test_a_tokenizer_without_the_special_tokens_of_the_template_is_refused() -> None:
+    other = replace(TEMPLATE, specials=("<start>", "<|im_end|>"))
+    with pytest.raises(Refusal) as refused:
+        TemplateTokenizer(backend(), template=other, instruction=None, max_tokens=60, side=Side.RIGHT)
+    assert refused.value.reason is Reason.CONTRADICTORY_EVIDENCE
+    assert "<|im_end|>" in refused.value.message
 
 
 def test_a_single_text_is_no_input_of_a_template() -> None:

@@ -17,8 +17,21 @@ MOST_CHARACTERS = 4096
 
 
 class InputType(StrEnum):
+    """What a text is. Other servers' words for it are taken too."""
+
     QUERY = "query"
     DOCUMENT = "document"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "InputType | None":
+        return _OTHER_WORDS.get(value) if isinstance(value, str) else None
+
+
+_OTHER_WORDS = {
+    "passage": InputType.DOCUMENT,
+    "search_query": InputType.QUERY,
+    "search_document": InputType.DOCUMENT,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,10 +31,6 @@ class EncodingFormat(StrEnum):
     BASE64 = "base64"  # little-endian float32; what the OpenAI SDKs ask for by default
 
 
-# input_type as other servers' clients name it.
-_INPUT_TYPES = {"passage": "document", "search_query": "query", "search_document": "document"}
-
-
 class EmbeddingsRequest(BaseModel):
     """Unknown fields (`user` among them) are ignored.
 
@@ -58,11 +54,6 @@ class EmbeddingsRequest(BaseModel):
         return AskedPrompt(
             name=self.prompt_name, input_type=self.input_type, text=self.prompt, instruction=self.instruction
         )
-
-    @field_validator("input_type", mode="before")
-    @classmethod
-    def rename_input_type(cls, value: Any) -> Any:
-        return _INPUT_TYPES.get(value, value) if isinstance(value, str) else value
 
     @field_validator("input", mode="before")
     @classmethod

@@ -39,7 +39,7 @@ async def test_dimensions_and_prompts_are_those_of_the_request() -> None:
     async with app_under_test(default_prompt="document") as runtime:
         default = (await ask(runtime, "hello")).json()
         query = (await ask(runtime, "hello", prompt_name="query")).json()
-        kind = (await ask(runtime, "hello", input_type="query")).json()
+        kind = (await ask(runtime, "hello", input_type="search_query")).json()
         cut = await ask(runtime, "hello", dimensions=4, prompt="")
         [document, asked, plain] = (await ask(runtime, ["document: hello", "query: hello", "hello"], prompt="")).json()
     assert default == [document]

@@ -209,3 +209,14 @@ async def test_a_quantised_model_is_another_space_behind_a_deployment_of_its_own
     [said] = [item for item in cluster.status()["model"]["evidence"] if item["field"] == "quantization"]
     assert (said["file"], said["key"]) == ("spec", "runtime.quantization")
     assert "near those of the model, not equal" in said["note"]
+
+
+async def test_what_exact_pods_said_of_themselves_is_not_said_of_quantised_ones(cluster: SimulatedCluster) -> None:
+    offer(cluster, LANGUAGE_MODEL)
+    cluster.create_model(hub_spec(verification=verified_by(golden())))
+    await cluster.settle()
+    assert cluster.status()["pods"]["dtype"] == "float32"
+    cluster.edit_spec(lambda spec: spec.update(runtime={"quantization": "Int4"}, verification={}))
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    assert cluster.status()["pods"] == {"runtimeImage": "runtime:1"}, "the new pods have said nothing yet"

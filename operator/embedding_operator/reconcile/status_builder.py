@@ -225,8 +225,10 @@ def _describe_pods(serving: Generation | None, *, before: EmbeddingModelStatus) 
         told = reports[0]
         quantization = told.quantization.value if told.quantization else None
         return PodsStatus(device=told.device, dtype=told.dtype, quantization=quantization, runtime_image=image)
-    same_image = before.pods is not None and before.pods.runtime_image == image
-    return before.pods if before.pods and same_image else PodsStatus(runtime_image=image)
+    # Until they are asked again, what pods of the same image and space said of themselves holds.
+    known = before.space.fingerprint if before.space else None
+    is_same = before.pods is not None and before.pods.runtime_image == image and known == serving.space
+    return before.pods if is_same else PodsStatus(runtime_image=image)
 
 
 def _count(generation: Generation | None, field: str) -> int:

@@ -111,6 +111,19 @@ def test_queries_and_documents_get_the_prompts_that_the_reference_gives_them(
     np.testing.assert_allclose(embed(model, TEXTS, prompt=unsaid), encode(reference), rtol=1e-3, atol=1e-4)
 
 
+def test_a_prompt_for_passages_is_used_where_the_library_hides_it_behind_an_empty_one(
+    body: Path, tmp_path: Path
+) -> None:
+    """The one difference from encode_document: the library adds an empty prompt named document to every model."""
+    folder = with_prompts(tmp_path / "model", body=body, prompts={"query": "q : ", "passage": "a passage : "})
+    model, reference = Loaded(folder), load_reference(folder)
+    prompt = choose_prompt(AskedPrompt(input_type=DOCUMENT), serving=model.serving)
+    found = embed(model, TEXTS, prompt=prompt)
+    np.testing.assert_allclose(found, encode(reference, prompt_name="passage"), rtol=1e-3, atol=1e-4)
+    hidden = reference.encode_document(list(TEXTS), show_progress_bar=False)
+    np.testing.assert_allclose(hidden, encode(reference, prompt=""), rtol=1e-5, atol=1e-6)
+
+
 def test_lengths_of_unknown_prompts_are_measured_and_only_some_are_remembered(body: Path) -> None:
     tokenizer = Loaded(body).tokenizer
     for number in range(2 * MEASURED_PROMPTS):

@@ -34,7 +34,9 @@ class Embedder:
         hidden = self._network.forward(collated)
         pooled = self.pool(hidden, batch=collated).cpu().numpy()
         return [
-            Output(dense=row, token_vectors=_read_tokens(hidden[index], tokens=tokens))
+            Output(
+                dense=row, token_vectors=_read_tokens(hidden[index], is_token=collated.attention[index], tokens=tokens)
+            )
             for index, (row, tokens) in enumerate(zip(pooled, batch, strict=True))
         ]
 
@@ -75,7 +77,7 @@ def _check_widths(inspection: Inspection, *, width: int, wanted: int) -> None:
         width = out
 
 
-def _read_tokens(hidden: torch.Tensor, *, tokens: Tokens) -> np.ndarray | None:
+def _read_tokens(hidden: torch.Tensor, *, is_token: torch.Tensor, tokens: Tokens) -> np.ndarray | None:
     if Part.TOKEN_VECTORS not in tokens.wants:
         return None
-    return np.asarray(hidden[: len(tokens.ids)].float().cpu().numpy())
+    return np.asarray(hidden[is_token.bool()].float().cpu().numpy())

@@ -11,6 +11,7 @@ from embedding_runtime.errors import RequestError
 from embedding_runtime.http.dialect import Dialect
 from embedding_runtime.http.errors import Row, Statuses
 from embedding_runtime.http.tei_embed import create_embeddings
+from embedding_runtime.http.tei_embed_all import create_token_embeddings
 from embedding_runtime.http.tei_predict import predict_labels
 from embedding_runtime.http.tei_rerank import rerank_texts
 from embedding_runtime.http.tei_sparse import create_sparse_embeddings
@@ -49,6 +50,7 @@ TEI = Dialect(
     name="tei",
     routes={
         "/embed": {"POST": create_embeddings},
+        "/embed_all": {"POST": create_token_embeddings},
         "/embed_sparse": {"POST": create_sparse_embeddings},
         "/predict": {"POST": predict_labels},
         "/rerank": {"POST": rerank_texts},

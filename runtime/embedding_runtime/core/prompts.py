@@ -129,8 +129,8 @@ def _instruct(instruction: str, *, serving: Serving) -> str:
         if own.startswith(before) and mark and task.strip() and not rest.strip():
             return before + instruction + behind + rest
     raise InvalidRequest(
-        "instruction: the model has no query prompt of a form that takes one ('Instruct: ...' and a line with 'Query:'); "
-        "send the whole text to put before the input as prompt.",
+        "instruction: the model has no query prompt of a form that takes one ('Instruct: ...', then 'Query:' on a line "
+        "of its own); send the whole text to put before the input as prompt.",
         param="instruction",
     )
 

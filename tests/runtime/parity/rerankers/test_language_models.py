@@ -20,6 +20,8 @@ from seeded_models import ByteLevel
 from embedding_model.inspection.families.heads import Head
 from embedding_model.resolved import Declared, Task
 from embedding_model.serving import Overrides
+from embedding_runtime.core.inputs import Pair
+from embedding_runtime.core.reranking import read_logits
 from embedding_runtime.settings import Dtype
 
 RERANKS = Declared(task=Task.RERANKING)
@@ -27,7 +29,7 @@ LONGEST = 320
 PAIRS = (
     ("what is the capital of france", "Paris is the capital of France."),
     ("what is the capital of france?", "a man is eating food"),
-    ("which pod restarts", "the kubernetes node restarts a pod " * 80),
+    ("which pod restarts", "the kubernetes node restarts a pod " * 40),
     ("weather", "It's so sunny outside! naïve café 東京 🚀"),
     ("", "the weather"),
     ("weather", ""),
@@ -160,12 +162,17 @@ def test_an_instruction_takes_its_place_in_the_template(folder: Path, name: str)
 
 
 def test_bfloat16_keeps_the_score_in_float32(folder: Path, name: str) -> None:
-    """The last product is in float32: two documents whose logits differ by less than bfloat16 can say stay apart."""
+    """Scores near each other would fall on the same number of bfloat16, and documents would change places."""
+    import torch
+
     expected = score(folder, PAIRS, name=name)
     model = assert_scores_equal(
         folder, PAIRS, expected=expected, declared=RERANKS, dtype=Dtype.BFLOAT16, tolerance=np.ptp(expected) / 4
     )
     assert model.backend.dtype == "bfloat16"
+    outputs = model.compute([Pair(query, document) for query, document in PAIRS])
+    found = read_logits(outputs)
+    assert (torch.from_numpy(found).bfloat16().float().numpy() != found).all()
 
 
 def test_a_converted_head_still_gets_the_template(tmp_path: Path) -> None:

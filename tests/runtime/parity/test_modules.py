@@ -52,6 +52,31 @@ def test_modules_behind_the_pooling_equal_the_reference(make: Any, body: Path, t
     assert model.serving.model_dimensions == 24
 
 
+def embeddinggemma(library: Any, width: int) -> Sequence[Any]:
+    wide = {"bias": False, "activation_function": nn.Identity()}
+    return [
+        library.Pooling(width),
+        library.Dense(width, 4 * width, **wide),
+        library.Dense(4 * width, width, **wide),
+        library.Normalize(),
+    ]
+
+
+def instructor(library: Any, width: int) -> Sequence[Any]:
+    into = library.Dense(width, 48, bias=False, activation_function=nn.Identity())
+    return [library.Pooling(width, include_prompt=False), into, library.Normalize()]
+
+
+@pytest.mark.parametrize(("family", "make"), [("gemma3_text", embeddinggemma), ("t5", instructor)])
+def test_published_shapes_equal_the_reference_with_their_prompts(family: str, make: Any, tmp_path: Path) -> None:
+    own = build(tmp_path / "body", family=family)
+    prompts = {"query": "task: search result | query: ", "document": "title: none | text: "}
+    folder = save_with_modules(tmp_path / "model", body=own, build=make, prompts=prompts)
+    reference = load_reference(folder)
+    for prompt in (None, *prompts):
+        assert_embedder_equals(folder, reference=reference, prompt=prompt)
+
+
 def test_modules_in_half_precision_stay_close_to_the_reference(body: Path, tmp_path: Path) -> None:
     folder = save_with_modules(tmp_path / "model", body=body, build=then_normalize)
     assert_embedder_equals(folder, minimum=CLOSE, dtype=Dtype.BFLOAT16)

@@ -15,8 +15,9 @@ from seeded_models import RECIPES
 from seeded_models.tokenizers import QWEN
 
 from embedding_model.inspection.families.heads import Head
-from embedding_model.resolved import Task
+from embedding_model.resolved import Activation, Declared, Task
 from embedding_model.served import SERVED
+from embedding_runtime.core.classification import activate, read_logits
 from embedding_runtime.core.inputs import Input, Pair, Text
 
 # transformers has no class for these: test_jina_bert holds them to a formula.
@@ -73,3 +74,46 @@ def test_every_family_equals_the_reference(family: str, tmp_path: Path) -> None:
     assert_outputs_equal(Loaded(folder), INPUTS, expected=expected, tolerance=2e-4)
 
     assert np.abs(expected - expected[0]).max() > 0.1, "inputs must differ"
+
+
+@pytest.mark.parametrize(
+    ("labels", "config", "activation"),
+    [
+        (LABELS, {}, Activation.SOFTMAX),
+        (LABELS, {"problem_type": "multi_label_classification"}, Activation.SIGMOID),
+        (("toxic",), {"problem_type": "regression"}, Activation.IDENTITY),
+    ],
+    ids=["one of the labels", "any of the labels", "regression"],
+)
+def test_scores_and_labels_equal_those_of_transformers_pipeline(
+    labels: Sequence[str], config: dict[str, str], activation: Activation, tmp_path: Path
+) -> None:
+    from transformers import pipeline
+
+    folder = build(tmp_path, labels=labels, **config)
+    texts = [item.text for item in INPUTS if isinstance(item, Text)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        classifier = pipeline("text-classification", model=str(folder), device="cpu", top_k=None)
+        expected = [{entry["label"]: entry["score"] for entry in row} for row in classifier(texts, truncation=True)]
+
+    model = Loaded(folder, declared=Declared(task=Task.CLASSIFICATION))
+    scores = activate(read_logits(model.compute([Text(text) for text in texts])), activation=activation)
+
+    assert model.serving.activation is activation
+    assert model.resolved.inspection.labels == tuple(labels)
+    for row, wanted in zip(scores, expected, strict=True):
+        assert dict(zip(labels, row.tolist(), strict=True)) == pytest.approx(wanted, abs=1e-4)
+
+
+def test_the_second_text_is_told_apart_from_the_first(tmp_path: Path) -> None:
+    model = Loaded(build(tmp_path))
+    [tokens] = model.tokenizer.encode([Pair("query", "document")])
+    assert tokens.type_ids is not None
+    told = replace(tokens, type_ids=[0] * len(tokens.ids))
+
+    [apart], [together] = model.backend.compute([tokens]), model.backend.compute([told])
+
+    assert apart.dense is not None
+    assert together.dense is not None
+    assert np.abs(apart.dense - together.dense).max() > 0.01

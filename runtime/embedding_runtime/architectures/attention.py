@@ -18,24 +18,28 @@ from torch.nn import functional
 
 NAME = "in_pieces"
 PIECE = 512  # queries at once: a piece's mask of floats against 32768 keys takes 64 MiB
+CAPPED_PIECE = 64  # where scores are floats of every head: those of 16 heads against 32768 keys take 128 MiB
 
 
 @dataclass(frozen=True)
 class PieceMasks:
     """The mask of a batch, made where it is needed. `make` is transformers' sdpa_mask without the places.
 
-    `window` is how far from a token those that it sees may be, None where that is not bounded.
+    `window` is how far from a token those that it sees may be, None where that is not bounded. `is_causal` where it is
+    known that a token sees none behind it.
     """
 
     make: Callable[..., torch.Tensor]
     length: int
     window: int | None
+    is_causal: bool
 
     def reach(self, start: int, stop: int) -> tuple[int, int]:
         """First key, and the one behind the last, that the queries from `start` to `stop` may see."""
+        last = stop if self.is_causal else self.length
         if self.window is None:
-            return 0, self.length
-        return max(0, start - self.window), min(self.length, stop + self.window)
+            return 0, last
+        return max(0, start - self.window), min(last, stop + self.window)
 
     def piece(self, start: int, stop: int) -> torch.Tensor:
         """bool [batch, 1, stop - start, keys in reach]: which of them each query sees."""
@@ -69,7 +73,7 @@ def make_mask(
 
     There is no cache of keys here, so queries and keys are the same tokens.
     """
-    from transformers.masking_utils import sdpa_mask
+    from transformers.masking_utils import causal_mask_function, sdpa_mask
 
     # A window counts when it is shorter than the text; capped scores are computed by a formula that needs the mask.
     window = local_size if local_size is not None and kv_length >= local_size else None
@@ -90,7 +94,8 @@ def make_mask(
 
     if q_length <= PIECE:
         return make(q_length=q_length, kv_length=kv_length, q_offset=q_offset, kv_offset=kv_offset)
-    return PieceMasks(make=make, length=kv_length, window=window)
+    is_causal = how.get("mask_function") is causal_mask_function
+    return PieceMasks(make=make, length=kv_length, window=window, is_causal=is_causal)
 
 
 def attend(
@@ -124,9 +129,9 @@ def attend(
 
     length = query.shape[2]
     if isinstance(attention_mask, PieceMasks):
-        pieces = []
-        for start in range(0, length, PIECE):
-            stop = min(start + PIECE, length)
+        pieces, step = [], PIECE if softcap is None else CAPPED_PIECE
+        for start in range(0, length, step):
+            stop = min(start + step, length)
             first, last = attention_mask.reach(start, stop)
             pieces.append(compute(query[:, :, start:stop], first, last, attention_mask.piece(start, stop)))
         mixed = torch.cat(pieces, dim=2)

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import torch
 from torch import nn
-from transformers.modeling_outputs import BaseModelOutput
 
 from embedding_runtime.architectures.batch import Batch
 
@@ -26,7 +25,9 @@ class _Finished(nn.Module):
         for name, module in body.named_children():
             self.add_module(name, module)
 
-    def forward(self, input_ids: torch.Tensor, **_: Any) -> BaseModelOutput:
+    def forward(self, input_ids: torch.Tensor, **_: Any) -> Any:
+        from transformers.modeling_outputs import BaseModelOutput  # slow, and a model of ours alone needs none of it
+
         return BaseModelOutput(last_hidden_state=cast(Any, input_ids))
 
 

@@ -112,7 +112,7 @@ def assert_embedder_equals(
             lengths = np.maximum(np.linalg.norm(expected, axis=1, keepdims=True), _SHORTEST)
             differences = np.abs(found - expected) / lengths
             assert differences.max() <= _VALUE_TOLERANCE, (
-                f"{arrangement}: values differ by {differences.max():.1e} of the vector's length"
+                f"{arrangement}: values differ by {differences.max():.1e} of their vectors' lengths"
             )
     return model
 

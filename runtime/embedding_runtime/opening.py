@@ -1,7 +1,7 @@
 """From settings to a model that answers: load it, warm it up, start its workers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from embedding_model.resolved import Task
 from embedding_runtime.backends.workers import WorkerPool
@@ -52,7 +52,13 @@ async def open_model(settings: ServeSettings, *, load: Load, telemetry: Telemetr
         timeout_seconds=settings.request_timeout_seconds,
         max_inputs=settings.max_inputs,
     )
-    pool = WorkerPool(backend=found.backend, queue=queue, count=found.workers, hang_seconds=settings.hang_seconds)
+    pool = WorkerPool(
+        backend=found.backend,
+        queue=queue,
+        count=found.workers,
+        hang_seconds=settings.hang_seconds,
+        max_batch_tokens=found.max_batch_tokens,
+    )
     largest = _largest_batch(found)
     await in_daemon_thread(lambda: pool.start(outcome=engine, warm_up=largest), name="warm-up")
     backend = found.backend
@@ -68,8 +74,17 @@ async def open_model(settings: ServeSettings, *, load: Load, telemetry: Telemetr
 
 
 def _largest_batch(loaded: LoadedModel) -> Sequence[Tokens]:
-    """As many inputs of the maximum length as fit a batch: what memory must hold, before the first request comes."""
-    words = "warm " * loaded.tokenizer.max_tokens
+    """As many inputs of the maximum length as fit a batch: what memory must hold, before the first request comes.
+
+    On a CPU an input is no longer than a batch: one of 32768 tokens takes a model of 600 million parameters half an
+    hour there, and the pod would never be ready.
+    """
+    longest = loaded.tokenizer.max_tokens
+    if loaded.backend.device == "cpu":
+        longest = min(longest, loaded.max_batch_tokens)
+    words = "warm " * longest
     scores = loaded.model.serving.task is Task.RERANKING
     [filler] = loaded.tokenizer.encode([Pair("warm", words) if scores else Text(words)])
+    types = None if filler.type_ids is None else filler.type_ids[:longest]
+    filler = replace(filler, ids=filler.ids[:longest], type_ids=types)
     return [filler] * max(1, loaded.max_batch_tokens // len(filler.ids))

@@ -75,7 +75,8 @@ class ServeSettings:
     # Idle connections live longer than those of any usual client or load balancer (600 s is the longest default in
     # use), so that the side that closes is never the one that does not know of a request under way.
     keep_alive_seconds: int = 620
-    hang_seconds: float = 120  # a batch that takes longer turns liveness red
+    # A batch that takes longer turns liveness red. A text of n times max_batch_tokens may take n times as long.
+    hang_seconds: float = 120
 
 
 CPU_BATCH_TOKENS = 1024

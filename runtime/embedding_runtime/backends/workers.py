@@ -2,8 +2,9 @@
 
 A worker that raises is replaced, and the texts of its batch are tried once more, each alone; a second failure fails the
 request. The replacement first computes a text that has worked before: where that fails too, the device is to blame and
-not the batch, and the worker is given up. A batch that takes longer than `hang_seconds` counts as hung. Nothing can
-stop a thread and nothing here can mend a device, so the process then asks to be restarted.
+not the batch, and the worker is given up. A batch that takes longer than `hang_seconds` counts as hung; one long text
+that exceeds a batch's budget n times may take n times as long. Nothing can stop a thread and nothing here can mend a
+device, so the process then asks to be restarted.
 """
 
 import logging
@@ -41,16 +42,18 @@ class WorkerPool:
         queue: TokenQueue,
         count: int,
         hang_seconds: float,
+        max_batch_tokens: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._backend = backend
         self._queue = queue
         self.count = count
         self._hang_seconds = hang_seconds
+        self._max_batch_tokens = max_batch_tokens
         self._clock = clock
         self._outcome: Outcome | None = None
         self._known_good: Sequence[Tokens] = ()
-        self._busy_since: dict[int, float] = {}
+        self._busy_until: dict[int, float] = {}  # when the worker's batch counts as hung
         self._lost = 0
         self._lock = threading.Lock()
 
@@ -73,7 +76,7 @@ class WorkerPool:
     def explain_trouble(self) -> str:
         """Why the process should be restarted, in words for a person; empty while all is well."""
         now = self._clock()
-        hung = sum(now - since > self._hang_seconds for since in list(self._busy_since.values()))
+        hung = sum(now > until for until in list(self._busy_until.values()))
         if hung:
             return f"{hung} of {self.count} workers hang"
         return f"{self._lost} of {self.count} workers are lost: the device does not compute" if self._lost else ""
@@ -96,7 +99,7 @@ class WorkerPool:
         assert self._outcome is not None
         while items := self._queue.take():
             started = self._clock()
-            self._busy_since[number] = started
+            self._busy_until[number] = started + self._allow(items)
             try:
                 outputs = self._backend.compute([item.tokens for item in items])
             except Exception as error:
@@ -105,9 +108,14 @@ class WorkerPool:
                 self._outcome.computed(items, outputs=outputs, seconds=self._clock() - started)
                 continue
             finally:
-                del self._busy_since[number]
+                del self._busy_until[number]
             self._replace(number, items=items, error=failure)
             return
+
+    def _allow(self, items: Sequence[Item]) -> float:
+        """Seconds that the batch may take."""
+        tokens = len(items) * max(item.length for item in items)
+        return self._hang_seconds * max(1.0, tokens / self._max_batch_tokens)
 
     def _replace(self, number: int, *, items: list[Item], error: Exception) -> None:
         """The thread ends here: what it left in thread-local state of the libraries cannot be trusted."""
@@ -124,7 +132,7 @@ class WorkerPool:
 
     def _check(self, number: int) -> bool:
         """Whether a replacement can compute at all. The last worker that cannot fails everything that still comes."""
-        self._busy_since[number] = self._clock()
+        self._busy_until[number] = self._clock() + self._hang_seconds
         try:
             self._backend.prepare_thread()
             self._backend.compute(self._known_good)
@@ -132,7 +140,7 @@ class WorkerPool:
         except Exception as error:
             failure = error
         finally:
-            del self._busy_since[number]
+            del self._busy_until[number]
         logger.error("worker %d cannot compute what it computed before and is given up", number, exc_info=failure)
         with self._lock:
             self._lost += 1

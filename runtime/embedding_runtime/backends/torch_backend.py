@@ -11,6 +11,7 @@ from embedding_runtime.architectures.models import Model, load_model
 from embedding_runtime.architectures.network import read_config
 from embedding_runtime.core.jobs import Output, Tokens
 from embedding_runtime.files import Files, files_in
+from embedding_runtime.memory import giving_memory_back
 from embedding_runtime.settings import Device, Dtype
 
 _DTYPES = {Dtype.FLOAT32: torch.float32, Dtype.BFLOAT16: torch.bfloat16, Dtype.FLOAT16: torch.float16}
@@ -66,7 +67,8 @@ def load_backend(
         # TF32 would change the numbers without a word; float32 means float32.
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
-    model = load_model(files, inspection=inspection, serving=serving, device=device, dtype=_DTYPES[chosen])
+    with giving_memory_back():
+        model = load_model(files, inspection=inspection, serving=serving, device=device, dtype=_DTYPES[chosen])
     # The weights were checked against this number: the table of embeddings has as many rows.
     vocabulary_size = read_config(files_in(files, folder=inspection.folder)).get("vocab_size")
     return TorchBackend(model, device=device, dtype=chosen, vocabulary_size=vocabulary_size)

@@ -190,3 +190,37 @@ def test_a_converted_head_still_gets_the_template(tmp_path: Path) -> None:
             expected.append(float(model(input_ids=torch.tensor([ids])).logits[0, 0]))
     assert np.ptp(expected) > 0.1
     assert_scores_equal(folder, PAIRS, expected=np.array(expected, dtype=np.float32), declared=RERANKS)
+
+
+def test_the_instruction_of_the_files_takes_its_place_unless_the_spec_has_another(tmp_path: Path) -> None:
+    """As sentence-transformers saves it: LogitScore names the tokens, the default prompt is the instruction."""
+    folder = build(tmp_path, name="Qwen3-Reranker")
+    own, other = "find the text that answers the question", "find what the man is eating"
+    save_logit_score(folder, instruction=own)
+    expected = score(folder, PAIRS, name="Qwen3-Reranker", instruction=own)
+    model = assert_scores_equal(folder, PAIRS, expected=expected)
+    assert model.serving.instruction == own
+    overruled = score(folder, PAIRS, name="Qwen3-Reranker", instruction=other)
+    assert np.abs(overruled - expected).max() > 0.1
+    assert_scores_equal(folder, PAIRS, expected=overruled, overrides=Overrides(instruction=other))
+
+
+def save_logit_score(folder: Path, *, instruction: str) -> None:
+    vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    kinds = {"": "base.modules.transformer.Transformer", "1_LogitScore": "cross_encoder.modules.logit_score.LogitScore"}
+    files: dict[str, Any] = {
+        "modules.json": [
+            {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.{kind}"}
+            for index, (path, kind) in enumerate(kinds.items())
+        ],
+        "1_LogitScore/config.json": {"true_token_id": vocabulary["yes"], "false_token_id": vocabulary["no"]},
+        "sentence_bert_config.json": {"transformer_task": "text-generation", "module_output_name": "causal_logits"},
+        "config_sentence_transformers.json": {
+            "model_type": "CrossEncoder",
+            "prompts": {"query": instruction},
+            "default_prompt_name": "query",
+        },
+    }
+    for path, content in files.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(json.dumps(content))

@@ -45,4 +45,5 @@ T5 = Family(
     prefixes=("transformer",),
     describe=_describe,
     activation=None,
+    avoid_dtypes=("float16",),  # its feed-forward layers overflow; transformers keeps a part of them in float32 then
 )

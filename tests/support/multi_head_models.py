@@ -27,14 +27,17 @@ def build_multi_head(folder: Path, *, pickles: bool = False, layers: Sequence[st
     return folder
 
 
+_SPARSE_BIAS = 3.4  # without it the layer gives less than 0 for every token of the seeded model
+
+
 def make_layers() -> dict[str, dict[str, torch.Tensor]]:
-    """Weight and bias of each layer, always the same."""
+    """Weight and bias of each layer, always the same. Some tokens get a sparse weight and others none."""
     source = torch.Generator().manual_seed(11)
     width = 64
     return {
         name: {
             "weight": torch.randn((rows, width), generator=source) * 0.2,
-            "bias": torch.randn(rows, generator=source) * 0.2,
+            "bias": torch.randn(rows, generator=source) * 0.2 + (_SPARSE_BIAS if name == "sparse_linear" else 0),
         }
         for name, rows in LAYERS.items()
     }

@@ -1,7 +1,7 @@
 """An embedder with further heads: a dense vector, a sparse one and a vector for each token from one forward pass.
 
-Chen et al. 2024, arXiv 2402.03216 (bge-m3). The rules are those of FlagEmbedding (modeling.py and m3.py of its
-embedder/encoder_only/m3 and inference/embedder/encoder_only): the sparse weight of a token of the vocabulary is the largest relu(layer(hidden
+Chen et al. 2024, arXiv 2402.03216 (bge-m3). The rules are those of FlagEmbedding, whose M3 classes for training and for
+inference (modeling.py, m3.py) say: the sparse weight of a token of the vocabulary is the largest relu(layer(hidden
 state)) of its places in the text, special tokens left out; the vectors are the layer of every hidden state behind the
 first token (the end token among them), normalised. Both layers compute in float32, whatever the dtype of the body is.
 """

@@ -75,10 +75,11 @@ def test_a_pod_makes_the_same_files_again_and_serves_them(tmp_path: Path) -> Non
     )
 
     published = Loaded(build_multi_head(tmp_path / "published"))
-    text = [Text("the river", wants=SPARSE)]
+    text = [Text("the quick brown fox jumps over the lazy dog", wants=SPARSE)]
     [mine], [other] = Loaded(target).compute(text), published.compute(text)
     assert mine.sparse is not None
     assert other.sparse is not None
+    assert len(mine.sparse.indices) > 0
     assert mine.sparse.indices.tolist() == other.sparse.indices.tolist()
     assert mine.sparse.values.tolist() == pytest.approx(other.sparse.values.tolist(), abs=1e-6)
 

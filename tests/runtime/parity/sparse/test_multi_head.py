@@ -37,11 +37,17 @@ def test_all_three_answers_follow_the_rules_in_every_arrangement(tmp_path: Path)
     folder = build_multi_head(tmp_path)
     model = Loaded(folder)
     expected = []
-    for rule in compute_by_rule(folder, TEXTS):
+    rules = compute_by_rule(folder, TEXTS)
+    kinds = sum(len(set(tokens.ids) - {0, 1, 2, 3}) for tokens in model.tokens(*TEXTS))
+    weighted = sum(len(rule.weights) for rule in rules)
+    assert 0 < weighted < kinds, "some tokens have a weight and others none"
+    for rule in rules:
         indices = sorted(rule.weights)
         expected += [rule.dense, np.array(indices), np.array([rule.weights[id_] for id_ in indices])]
         expected.append(rule.vectors.ravel())
     wanted = np.concatenate(expected)
+    counts = [len(indices) for indices in expected[1::4]]
+    assert 0 < sum(counts) < sum(len(set(tokens.ids)) for tokens in model.tokens(*TEXTS)), "some tokens, and not all"
 
     for arrangement, found in arranged(model, [Text(text, wants=EVERYTHING) for text in TEXTS], finish=flatten):
         np.testing.assert_allclose(found, wanted, atol=1e-4, err_msg=arrangement)
@@ -49,13 +55,14 @@ def test_all_three_answers_follow_the_rules_in_every_arrangement(tmp_path: Path)
 
 def test_special_tokens_have_no_weight_and_the_first_token_no_vector(tmp_path: Path) -> None:
     model = Loaded(build_multi_head(tmp_path))
-    text = Text("the river \U0001f680 the river", wants=EVERYTHING)
+    text = Text("\U0001f680 " + " ".join(TEXTS[:4]), wants=EVERYTHING)
     [tokens] = model.tokenizer.encode([text])
 
     [output] = model.compute([text])
 
     assert output.sparse is not None
     assert output.token_vectors is not None
+    assert len(output.sparse.indices) > 0
     assert not {0, 1, 2, 3} & set(output.sparse.indices.tolist())
     assert 3 in tokens.ids, "the text must hold an unknown token"
     assert output.token_vectors.shape == (len(tokens.ids) - 1, 48)

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from embedding_model.refusal import Refusal
 from embedding_model.resolved import Serving
-from embedding_runtime.architectures import batch, cross_encoder, embedder, weights
+from embedding_runtime.architectures import batch, cross_encoder, embedder, multi_head, weights
 from embedding_runtime.architectures.families import ARCHITECTURES
 from embedding_runtime.architectures.native import alibi, bert, jina_bert
 from embedding_runtime.core import end_token, prompts, reranking, vectors
@@ -135,6 +135,10 @@ def answer_before_the_activation() -> AbstractContextManager[object]:
     return replaced(reranking, "activate", lambda logits, *, activation: logits)
 
 
+def weigh_special_tokens() -> AbstractContextManager[object]:
+    return replaced(multi_head, "find_special_ids", lambda files: frozenset())
+
+
 def leave_the_head_random() -> AbstractContextManager[object]:
     assign = weights.assign
 
@@ -221,6 +225,15 @@ FAULTS: Mapping[str, Fault] = {
         cut_the_template,
         f"{PARITY}/rerankers/test_language_models.py"
         "::test_scores_equal_the_reference_formula_in_every_arrangement[Qwen3-Reranker]",
+    ),
+    "a score before the activation": Fault(
+        answer_before_the_activation,
+        f"{PARITY}/rerankers/test_cross_encoders.py"
+        "::test_scores_go_through_the_activation_that_the_reference_takes[None]",
+    ),
+    "special tokens in a sparse vector": Fault(
+        weigh_special_tokens,
+        f"{PARITY}/sparse/test_multi_head.py::test_all_three_answers_follow_the_rules_in_every_arrangement",
     ),
     "a head left at random": Fault(leave_the_head_random, f"{CROSS_ENCODERS}[bert]"),
     "another rotary base": Fault(turn_by_another_base, f"{DECODERS}[qwen3]"),

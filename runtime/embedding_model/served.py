@@ -8,6 +8,7 @@ from embedding_model.resolved import Inspection, Quantization, Task
 
 _EVERY_TASK = frozenset(Task)
 _PAIRS = frozenset({Task.EMBEDDING, Task.RERANKING, Task.CLASSIFICATION})
+_TEXTS = frozenset({Task.EMBEDDING, Task.CLASSIFICATION})  # no prompt is known with which one of them reranks
 
 # What the runtime has a forward pass for, by the family's name in `inspection.families`. A test holds it to the
 # runtime's own table.
@@ -27,13 +28,13 @@ SERVED: Mapping[str, frozenset[Task]] = {
     "gte": _EVERY_TASK,
     "jina_embeddings_v3": _EVERY_TASK,
     "t5": frozenset({Task.EMBEDDING}),
-    "llama": _PAIRS,
-    "mistral": _PAIRS,
+    "llama": _TEXTS,
+    "mistral": _TEXTS,
     "qwen2": _PAIRS,
     "qwen3": _PAIRS,
     "gemma": _PAIRS,
-    "gemma2": _PAIRS,
-    "gemma3_text": _PAIRS,
+    "gemma2": _TEXTS,
+    "gemma3_text": _TEXTS,
     "jina_bert": _PAIRS,
     "jina_bert_code": _PAIRS,
 }

@@ -76,8 +76,8 @@ async def open_model(settings: ServeSettings, *, load: Load, telemetry: Telemetr
 def _largest_batch(loaded: LoadedModel) -> Sequence[Tokens]:
     """As many inputs of the maximum length as fit a batch: what memory must hold, before the first request comes.
 
-    On a CPU an input is no longer than a batch: one of 32768 tokens takes a model of 600 million parameters half an
-    hour there, and the pod would never be ready.
+    On a CPU an input is no longer than a batch: 32768 tokens of a model of 600 million parameters are some 160 tera
+    operations, half an hour of one core, and the pod would never be ready.
     """
     longest = loaded.tokenizer.max_tokens
     if loaded.backend.device == "cpu":

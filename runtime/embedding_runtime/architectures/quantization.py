@@ -6,7 +6,7 @@ float16 take seventy times as long for a batch). A Qwen3-Embedding-4B has 3.63e9
 layers and 0.39e9 in its embeddings, so that it takes 3.63 * 5/8 + 0.39 * 2 = 3.05 GB as Int4, 4.4 GB as Int8 and 8 GB
 in bfloat16.
 
-torchao is imported here and only when it is needed: it takes a second and 100 MB.
+torchao is imported here and only when it is needed: it takes a second and 30 MB.
 """
 
 from collections import Counter

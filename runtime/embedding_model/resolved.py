@@ -154,8 +154,8 @@ class ModuleKind(StrEnum):
 class HeadModule(Document):
     """One of sentence-transformers' modules between pooling and normalisation, in the order in which they run.
 
-    `activation` is the name of a class of torch.nn, such as Tanh; None for LayerNorm. `residual`: what comes in is added
-    to what comes out, through a projection of its own where the widths differ.
+    `activation` is the name of a class of torch.nn, such as Tanh; None for LayerNorm. `residual`: what comes in is
+    added to what comes out, through a projection of its own where the widths differ.
     """
 
     kind: ModuleKind
@@ -241,17 +241,16 @@ class Inspection(Document):
 
     Embedding: `pooling` and `further_poolings` (of models that put several side by side: concatenated behind the first,
     in this order), `normalize` (whether the pipeline ends in L2 normalisation), `modules`, prompts,
-    `matryoshka_dimensions`, `layer_norm_before_cut` (of vectors that are cut, never of whole ones) and `token_heads`. Reranking: `scoring` and `activation`.
-    Classification: `labels` (by index) and `activation`. Sparse: `sparse`. What does not belong to the task is None or
-    empty.
-    `architecture` is the class that is loaded, `family` the name of its `inspection.families` entry.
-    `dimensions` is the width of the final vector (after Dense modules, before any Matryoshka cut; the vocabulary of a
-    sparse model). `max_input_tokens` counts special tokens; `positions` is how many the weights can number at most.
-    `end_token` is the token that the tokenizer puts behind every input and last-token pooling reads.
-    `avoid_dtypes` names dtypes that are known to give wrong numbers for this family.
-    `configuration` is the sha256 of those values of config.json that change the numbers and show in no other field
-    (attention heads, activation, epsilon ...), so that the fingerprint of the space sees them.
-    `folder` holds config, weights and tokenizer where they are not in the model's root.
+    `matryoshka_dimensions`, `layer_norm_before_cut` (of vectors that are cut, never of whole ones) and `token_heads`.
+    Reranking: `scoring` and `activation`. Classification: `labels` (by index) and `activation`. Sparse: `sparse`. What
+    does not belong to the task is None or empty. `architecture` is the class that is loaded, `family` the name of its
+    `inspection.families` entry. `dimensions` is the width of the final vector (after Dense modules, before any
+    Matryoshka cut; the vocabulary of a sparse model). `max_input_tokens` counts special tokens; `positions` is how many
+    the weights can number at most. `end_token` is the token that the tokenizer puts behind every input and last-token
+    pooling reads. `avoid_dtypes` names dtypes that are known to give wrong numbers for this family. `configuration` is
+    the sha256 of those values of config.json that change the numbers and show in no other field (attention heads,
+    activation, epsilon ...), so that the fingerprint of the space sees them. `folder` holds config, weights and
+    tokenizer where they are not in the model's root.
     """
 
     task: Task

@@ -48,7 +48,8 @@ def apply_overrides(inspection: Inspection, *, overrides: Overrides) -> tuple[Se
     Raises Refusal(INVALID_OVERRIDE), `field` naming the spec field, for a value of another task than the model's, one
     pooling in place of several, dimensions outside 1 to the model's own, more input tokens than the weights have
     positions, prompts with the same name, a default prompt that does not exist, an instruction where there is no place
-    for it, and a quantisation of what cannot be quantised; Refusal(UNSUPPORTED_ARCHITECTURE) for what this version does not serve.
+    for it, and a quantisation of what cannot be quantised; Refusal(UNSUPPORTED_ARCHITECTURE) for what this version does
+    not serve.
     """
     require_served(inspection)
     require_quantized(inspection, quantization=overrides.quantization)
@@ -78,7 +79,7 @@ def apply_overrides(inspection: Inspection, *, overrides: Overrides) -> tuple[Se
 def overrule_pooling(inspection: Inspection, *, pooling: Pooling) -> Inspection:
     """The inspection with another pooling, as `spec.embedding.pooling` makes it, also for what is not served yet.
 
-    Raises Refusal(INVALID_OVERRIDE) for a model that pools nothing, and for one that puts several poolings side by side.
+    Raises Refusal(INVALID_OVERRIDE) for a model that pools nothing, and for one with several poolings side by side.
     """
     if inspection.pooling is None:
         _refuse(

@@ -3,6 +3,7 @@
 Every figure is the worst of all inputs in all the arrangements of `parity.arranged`. Models are those of seeded_models.
 """
 
+import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from jina_bert_formula import Formula
 from loaded_model import Loaded
 from parity import TEXTS, arranged, cosines, load_reference
 from seeded_models.jina_bert import build_jina_bert
+from seeded_models.tokenizers import ByteLevel
 from sparse_models import build_splade, encode_by_reference, load_sparse_reference, spread
 
 from embedding_model.inspection.families import FAMILIES
@@ -33,6 +35,9 @@ _LONGEST = 8192
 _TABLES = ("bert", "roberta", "camembert", "mpnet", "distilbert", "electra", "albert", "deberta-v2", "t5")
 _TABLE = 512
 _LABELS = 3
+# bge-reranker-v2-gemma's prompt is taken for models whose tokenizer has the word that its score is read from.
+_SPARE = ("<spare1>", "<spare2>")
+_WITH_YES = ByteLevel(first="<bos>", end="<eos>", pad="<pad>", specials=("<pad>", "<eos>", "<bos>", *_SPARE))
 _FORMULAS = {"jina_bert": "gated", "jina_bert_code": "code"}
 _FITTING = (*(text for text in TEXTS if len(text) < 120), "someone is having a meal while a man is eating " * 3)
 _PAIRS = tuple(Pair("what is the capital of france", text) for text in _FITTING)
@@ -105,7 +110,7 @@ def _worst_cosine(model: Loaded, texts: Sequence[str], *, expected: Array) -> fl
 def _measure_longest(family: str, *, root: Path) -> tuple[int, float]:
     """Tokens of the longest input, and its cosine."""
     length = _TABLE if family in _TABLES else _LONGEST
-    folder = _build_embedder(root, family=family, max_length=length, layers=1)
+    folder = _build_embedder(root, family=family, max_length=length, layers=1 if family in _FORMULAS else 2)
     model = Loaded(folder)
     text = " ".join(np.random.default_rng(5).choice(_WORDS.split(), 2 * length))
     [tokens] = model.tokens(text)
@@ -131,9 +136,27 @@ def _measure_head(family: str, *, task: Task, root: Path) -> Figure:
 def _build_head(folder: Path, *, family: str, labels: int) -> Path:
     if family in _FORMULAS:
         return build_jina_bert(folder, layout=_FORMULAS[family], labels=labels)
-    return seeded_models.build(
-        folder, family=family, head=Head.SEQUENCE_CLASSIFICATION, labels=labels, max_length=_TABLE
+    seeded_models.build(
+        folder,
+        family=family,
+        head=Head.SEQUENCE_CLASSIFICATION,
+        labels=labels,
+        max_length=_TABLE,
+        tokenizer=_WITH_YES if family == "gemma" else None,
     )
+    if family == "gemma":
+        _add_yes(folder / "tokenizer.json")
+    return folder
+
+
+def _add_yes(path: Path) -> None:
+    """The word "Yes" in place of two special tokens that nothing uses."""
+    document = json.loads(path.read_text())
+    ids = {token["content"]: token["id"] for token in document["added_tokens"]}
+    document["added_tokens"] = [token for token in document["added_tokens"] if token["content"] not in _SPARE]
+    document["model"]["vocab"] |= {"Ye": ids[_SPARE[0]], "Yes": ids[_SPARE[1]]}
+    document["model"]["merges"] += [["Y", "e"], ["Ye", "s"]]
+    path.write_text(json.dumps(document))
 
 
 def _compute_logits(folder: Path, model: Loaded, *, family: str) -> Array:

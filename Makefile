@@ -45,8 +45,10 @@ soak: environment ## a model of every family through the operator, on the local 
 	@hack/cluster build all
 	@$(BIN)/pytest -m soak --durations=5
 
-bench: environment ## figures: inspection, downloads, and the operator on the local cluster
+bench: environment ## figures: inspection, memory, long inputs, downloads, the operator on the local cluster
 	@$(BIN)/python bench/inspection.py
+	@$(BIN)/python bench/memory.py
+	@$(BIN)/python bench/long_inputs.py
 	@$(BIN)/python bench/fetch_throughput.py
 	@$(BIN)/python hack/demo.py > /dev/null && $(BIN)/python bench/operator_latency.py
 

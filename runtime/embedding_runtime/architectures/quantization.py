@@ -2,7 +2,7 @@
 
 Int8 has one scale for each row of a weight: half the bytes of bfloat16. Int4 has a scale and a zero for 32 values
 of a row: 5 bits a weight, for kernels that compute in bfloat16 (on CUDA in nothing else; on a CPU those for float32 and
-float16 take seventy times as long for a batch). A Qwen3-Embedding-4B has 3.63e9 weights in linear
+float16 take 20 to 80 times as long for a batch). A Qwen3-Embedding-4B has 3.63e9 weights in linear
 layers and 0.39e9 in its embeddings, so that it takes 3.63 * 5/8 + 0.39 * 2 = 3.05 GB as Int4, 4.4 GB as Int8 and 8 GB
 in bfloat16.
 

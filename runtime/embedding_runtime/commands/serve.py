@@ -99,6 +99,8 @@ def serve(**options: Any) -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     for noisy in ("uvicorn.error", "httpx"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # Warns of torchao's own enums wherever transformers imports it; nothing that a user of a server could act on.
+    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
 
     import uvloop
 

@@ -4,9 +4,12 @@ Each is a list of segments. A segment is tokenised by itself, without the tokeni
 reference implementation does it: where two texts meet inside a segment, tokens may join them.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+import orjson
 
 
 class Slot(StrEnum):
@@ -37,6 +40,16 @@ class RerankTemplate:
     def choose(self, instruction: str | None) -> tuple[Segment, ...]:
         """The segments with or without a slot for an instruction."""
         return self.bare if self.bare is not None and not (instruction or self.instruction) else self.segments
+
+    def digest(self) -> str:
+        """sha256, in hex, of all that moves a score: every word of the segments and the instruction. Slots count as
+        slots, so that a template that holds the word "query" is another one than that with a query in its place.
+        """
+        written = [
+            None if segments is None else [[[isinstance(part, Slot), str(part)] for part in one] for one in segments]
+            for segments in (self.segments, self.bare)
+        ]
+        return hashlib.sha256(orjson.dumps([*written, self.instruction])).hexdigest()
 
 
 _QWEN3 = RerankTemplate(

@@ -2,9 +2,9 @@
 
 The fingerprint covers everything that moves a vector: the bytes of weights and tokenizer, the architecture and its
 configuration, pooling, the modules behind it, normalisation, dimensions, prompts, maximum length, end token, truncation
-and lowercasing; of rerankers and classifiers scoring, instruction, activation and labels; of sparse models their head,
-of embedders their further heads; what the weights are quantised to. It leaves out where the files came from
-(repository, revision, volume), model cards, replicas, resources and dtype.
+and lowercasing; of rerankers and classifiers scoring, the words of the template, instruction, activation and labels; of
+sparse models their head, of embedders their further heads; what the weights are quantised to. It leaves out where the
+files came from (repository, revision, volume), model cards, replicas, resources and dtype.
 
 The recipe is versioned by the prefix `sp1-`. A change of recipe is a change of every user's space: it needs a new
 prefix, never a silent edit.
@@ -16,7 +16,8 @@ from typing import Any
 
 import orjson
 
-from embedding_model.resolved import HeadModule, Inspection, Manifest, Quantization, Serving
+from embedding_model.rerank_templates import RERANK_TEMPLATES
+from embedding_model.resolved import HeadModule, Inspection, Manifest, Quantization, Scoring, Serving
 
 PREFIX = "sp1-"
 _HEX_DIGITS = 32  # 128 bits: no accidental collision, and with the prefix it fits a label's 63 characters
@@ -83,6 +84,7 @@ def _cover_heads(inspection: Inspection, *, serving: Serving) -> dict[str, Any]:
         "activation": serving.activation,
         "instruction": serving.instruction,
         "scoring": None if inspection.scoring is None else inspection.scoring.to_dict(),
+        "template": _cover_template(inspection.scoring),
         "sparse": None if inspection.sparse is None else inspection.sparse.to_dict(),
         "tokenHeads": [head.to_dict() for head in inspection.token_heads],
         "layerNormBeforeCut": serving.layer_norm_before_cut,
@@ -94,3 +96,11 @@ def _cover_heads(inspection: Inspection, *, serving: Serving) -> dict[str, Any]:
 def _cover_module(head: HeadModule) -> list[Any]:
     residual = ["residual"] if head.residual else []
     return [str(head.kind), head.folder, head.activation, head.bias, *residual]
+
+
+def _cover_template(scoring: Scoring | None) -> str | None:
+    """The template's words and not only its name: a version that writes them otherwise scores otherwise."""
+    if scoring is None or scoring.template is None:
+        return None
+    template = RERANK_TEMPLATES.get(scoring.template)
+    return None if template is None else template.digest()

@@ -1,10 +1,13 @@
 """What a vector space is named by, and what it is not."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from embedding_model.inspection import inspect
+from embedding_model.rerank_templates import RERANK_TEMPLATES, RerankTemplate, Slot
 from embedding_model.resolved import (
     Activation,
     FileEntry,
@@ -160,6 +163,29 @@ def test_all_these_changes_give_spaces_of_their_own() -> None:
 )
 def test_whatever_leaves_vectors_alone_keeps_the_space(change: dict[str, Any]) -> None:
     assert name(**change) == name()
+
+
+@pytest.mark.parametrize("template", RERANK_TEMPLATES)
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda old: replace(old, instruction="Another one."), id="instruction"),
+        pytest.param(lambda old: replace(old, segments=(*old.segments, ("\n",))), id="a line's end behind it"),
+        pytest.param(lambda old: replace(old, bare=((Slot.QUERY, Slot.DOCUMENT),)), id="without an instruction"),
+        pytest.param(lambda old: replace(old, segments=_write_slots_out(old)), id="words where slots were"),
+    ],
+)
+def test_other_words_of_a_template_make_another_space(
+    template: str, change: Callable[[RerankTemplate], RerankTemplate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scoring = {"scoring": Scoring(rule=ScoreRule.TOKEN_LOGITS, template=template)}
+    before = name(inspection=scoring)
+    monkeypatch.setattr("embedding_model.space.RERANK_TEMPLATES", {template: change(RERANK_TEMPLATES[template])})
+    assert name(inspection=scoring) != before
+
+
+def _write_slots_out(template: RerankTemplate) -> Any:
+    return tuple(tuple(str(part) for part in segment) for segment in template.segments)
 
 
 def test_the_order_of_prompts_does_not_matter() -> None:

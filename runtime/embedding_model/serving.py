@@ -97,6 +97,7 @@ def overrule_pooling(inspection: Inspection, *, pooling: Pooling) -> Inspection:
 
 _OF_EMBEDDERS = ("pooling", "normalize", "dimensions")
 _OF_RERANKERS = ("instruction", "activation")
+_WITH_PROMPTS = frozenset({Task.EMBEDDING, Task.SPARSE})
 
 
 def _require_task(inspection: Inspection, *, overrides: Overrides) -> None:
@@ -111,6 +112,8 @@ def _require_task(inspection: Inspection, *, overrides: Overrides) -> None:
         for name in names
         if task is not owner and getattr(overrides, name) is not None
     ]
+    if task not in _WITH_PROMPTS and overrides.prompts:
+        wrong.append("embedding.prompts")
     if wrong:
         _refuse(wrong[0], f"{wrong[0]} is set, but this is a model for {task}, which has none: leave it out")
     template = inspection.scoring.template if inspection.scoring else None

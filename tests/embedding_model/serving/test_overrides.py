@@ -159,6 +159,7 @@ RERANKER = Inspection(
 TEMPLATED = RERANKER.model_copy(
     update={"scoring": Scoring(rule=ScoreRule.CLASSIFICATION_HEAD, template="qwen3-reranker")}
 )
+CLASSIFIER = RERANKER.model_copy(update={"task": Task.CLASSIFICATION, "scoring": None, "labels": ("bad", "good")})
 DECODER = MODEL.model_copy(update={"family": "qwen3", "architecture": "Qwen3Model", "pooling": Pooling.LAST_TOKEN})
 
 
@@ -195,6 +196,9 @@ def test_a_quantised_model_says_so_in_its_evidence() -> None:
         pytest.param(RERANKER, {"pooling": Pooling.CLS}, "embedding.pooling", id="pooling of a reranker"),
         pytest.param(RERANKER, {"normalize": False}, "embedding.normalize", id="normalisation of a reranker"),
         pytest.param(RERANKER, {"dimensions": 8}, "embedding.dimensions", id="dimensions of a reranker"),
+        pytest.param(RERANKER, {"prompts": (QUERY,)}, "embedding.prompts", id="prompts of a reranker"),
+        pytest.param(TEMPLATED, {"prompts": (QUERY,)}, "embedding.prompts", id="prompts where a template is"),
+        pytest.param(CLASSIFIER, {"prompts": (QUERY,)}, "embedding.prompts", id="prompts of a classifier"),
         pytest.param(RERANKER, {"instruction": "x"}, "reranking.instruction", id="no place for an instruction"),
         pytest.param(MODEL, {"instruction": "x"}, "reranking.instruction", id="instruction of an embedder"),
         pytest.param(MODEL, {"activation": Activation.SIGMOID}, "reranking.activation", id="activation of an embedder"),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from embedding_model import ports
 from embedding_runtime.errors import BodyTooLarge, MethodNotAllowed, NotReady, RequestError, UnknownRoute
 from embedding_runtime.http.body import BodyBudget, read_body
-from embedding_runtime.http.dialect import Call, Dialect, Handler, Loaded
+from embedding_runtime.http.dialect import PATHS, Call, Dialect, Handler, Loaded
 from embedding_runtime.http.errors import INTERNAL, render
 from embedding_runtime.http.messages import (
     ClientGone,
@@ -31,6 +31,9 @@ DIALECTS: Sequence[Dialect] = (OPENAI, TEI, NATIVE)
 # A key in the ASGI scope's state that only this process can set: the request is a golden case, which is answered while
 # the gate is still shut. Its value is the name of the prompt to apply, empty for none.
 GOLDEN_CASE = "golden_case"
+
+_KNOWN_PATHS = "; ".join(f"{task}: {' or '.join(paths)}" for task, paths in PATHS.items())
+_NO_SUCH_PATH = f"There is no such path here. {_KNOWN_PATHS}; models: GET /v1/models."
 
 JSON = (b"content-type", b"application/json")
 CLOSE = (b"connection", b"close")
@@ -101,7 +104,7 @@ class App:
 
     async def _answer(self, scope: Scope, *, receive: Receive, methods: Mapping[str, Handler] | None) -> Response:
         if methods is None:
-            raise UnknownRoute("There is no such path here. Embeddings: POST /v1/embeddings; models: GET /v1/models.")
+            raise UnknownRoute(_NO_SUCH_PATH)
         handler = methods.get("GET" if scope["method"] == "HEAD" else scope["method"])
         if handler is None:
             raise MethodNotAllowed(f"This path takes {', '.join(methods)}.")

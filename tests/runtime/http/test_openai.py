@@ -10,8 +10,10 @@ import orjson
 import pytest
 from runtime_under_test import REVISION, SPACE, app_under_test, settings, until
 
+from embedding_model.resolved import Task
 from embedding_runtime.backends.fake import FakeBackend
 from embedding_runtime.gate import ask_app
+from embedding_runtime.http.dialect import PATHS
 
 
 async def test_a_string_and_a_list_are_answered_in_order_with_usage() -> None:
@@ -255,6 +257,14 @@ async def test_models_lists_every_served_name() -> None:
     assert listing["object"] == "list"
     assert [model["id"] for model in listing["data"]] == ["words", "words-query"]
     assert all(model["object"] == "model" and "created" in model and "owned_by" in model for model in listing["data"])
+
+
+async def test_an_unknown_path_is_answered_with_the_path_of_every_task() -> None:
+    async with app_under_test() as runtime:
+        response = await runtime.client.post("/v1/rerank", json={})
+    message = response.json()["error"]["message"]
+    assert (response.status_code, set(PATHS)) == (404, set(Task))
+    assert all(f"{task}: {path}" in message for task, paths in PATHS.items() for path in paths)
 
 
 async def test_info_says_what_is_served_and_by_which_implementation() -> None:

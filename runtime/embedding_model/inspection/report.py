@@ -6,7 +6,8 @@ Both command lines print it for `inspect`.
 from collections.abc import Iterable, Iterator, Sequence
 
 from embedding_model.inspection.quoting import escape, quote
-from embedding_model.resolved import Evidence, Inspection, ScoreRule, Task
+from embedding_model.rerank_templates import RERANK_TEMPLATES
+from embedding_model.resolved import Evidence, Inspection, ScoreRule, Scoring, Task
 
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _MOST_LABELS = 20
@@ -49,6 +50,9 @@ def _summarise_embedding(inspection: Inspection) -> Iterator[Row]:
         activation = "" if head.activation is None else f", {head.activation}"
         residual = ", with what comes in added" if head.residual else ""
         yield "Module", f"{head.kind} {head.input_dimensions} -> {head.output_dimensions}{activation}{residual}"
+    for layer in inspection.token_heads:
+        values = _count(layer.output_dimensions, "value")
+        yield "Further head", f"{layer.kind}, {values} a token ({layer.file})"
     yield "Normalize", "yes" if inspection.normalize else "no"
     yield "Dimensions", str(inspection.dimensions)
     yield "Matryoshka", ", ".join(map(str, inspection.matryoshka_dimensions)) or "none declared"
@@ -68,7 +72,16 @@ def _summarise_reranking(inspection: Inspection) -> Iterator[Row]:
         yield "Score", f"classification head{label}"
     if scoring is not None and scoring.template is not None:
         yield "Template", scoring.template
+        yield "Instruction", _describe_instruction(scoring)
     yield "Activation", inspection.activation or "none"
+
+
+def _describe_instruction(scoring: Scoring) -> str:
+    if scoring.instruction is not None:
+        return quote(scoring.instruction, limit=100)
+    template = RERANK_TEMPLATES.get(scoring.template or "")
+    own = template.instruction if template else None
+    return "none" if own is None else f"{quote(own, limit=100)} (the template's own)"
 
 
 def _summarise_classification(inspection: Inspection) -> Iterator[Row]:

@@ -4,6 +4,7 @@ from tiny_models import json_file, tiny_embedder
 
 from embedding_model.inspection import inspect
 from embedding_model.inspection.report import render_inspection
+from embedding_model.resolved import ScoreRule, Scoring, Task, TokenHead, TokenHeadKind
 from embedding_model.sources.memory import MemorySource
 
 
@@ -53,3 +54,31 @@ def test_columns_line_up() -> None:
     summary, _, _ = render().partition("\nEvidence\n")
     starts = {len(line) - len(line.split("  ", 1)[1].lstrip()) for line in summary.splitlines()}
     assert len(starts) == 1
+
+
+def test_a_template_is_shown_with_the_instruction_that_it_is_filled_with() -> None:
+    model = inspect(MemorySource(tiny_embedder())).model_copy(update={"task": Task.RERANKING})
+    shown = {}
+    for template, instruction in (
+        ("bge-reranker-v2-gemma", None),
+        ("bge-reranker-v2-gemma", "Find runbooks."),
+        ("mxbai-rerank-v2", None),
+    ):
+        scoring = Scoring(rule=ScoreRule.TOKEN_LOGITS, template=template, instruction=instruction)
+        lines = render_inspection(model.model_copy(update={"scoring": scoring})).splitlines()
+        shown[template, instruction] = next(line for line in lines if line.startswith("Instruction"))
+    own, of_the_files, none = (line.split(maxsplit=1)[1] for line in shown.values())
+    assert own.startswith('"Given a query A and a passage B')
+    assert own.endswith("(the template's own)")
+    assert (of_the_files, none) == ('"Find runbooks."', "none")
+
+
+def test_further_heads_are_among_what_the_model_is() -> None:
+    heads = (
+        TokenHead(kind=TokenHeadKind.SPARSE, file="sparse_linear.safetensors", output_dimensions=1),
+        TokenHead(kind=TokenHeadKind.MULTI_VECTOR, file="colbert_linear.safetensors", output_dimensions=1024),
+    )
+    model = inspect(MemorySource(tiny_embedder())).model_copy(update={"token_heads": heads})
+    lines = [" ".join(line.split()) for line in render_inspection(model).splitlines()]
+    assert "Further head Sparse, 1 value a token (sparse_linear.safetensors)" in lines
+    assert "Further head MultiVector, 1024 values a token (colbert_linear.safetensors)" in lines

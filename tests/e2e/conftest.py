@@ -176,12 +176,12 @@ def serve_folder(
     live_cluster: LiveCluster,
     namespace: str,
 ) -> Callable[..., Served]:
-    """Push a folder as acme/NAME and bring it to Ready; keyword arguments are merged into the spec."""
+    """Push a folder as acme/NAME, or as `repo`, and bring it to Ready; more arguments are merged into the spec."""
 
-    def serve(folder: Path, name: str, **spec: Any) -> Served:
-        repo = f"acme/{name}"
-        push(folder, repo, force=True)
-        apply_model(name, **{"model": {"huggingFace": {"repo": repo}}, **spec})
+    def serve(folder: Path, name: str, *, repo: str | None = None, **spec: Any) -> Served:
+        source = repo or f"acme/{name}"
+        push(folder, source, force=True)
+        apply_model(name, **{"model": {"huggingFace": {"repo": source}}, **spec})
         model = wait_ready(name)
         return Served(model=model, url=f"http://{live_cluster.service_address(name, namespace=namespace)}")
 

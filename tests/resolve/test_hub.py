@@ -10,6 +10,7 @@ from tiny_models import tiny_embedder
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Declared, Origin, SourceKind, Task
 from embedding_model.sources.access import Access
+from embedding_operator.api.spec import ConversionPolicy
 from embedding_operator.observe.facts import ResolutionRequest
 from embedding_operator.resolve.hub import poll_branch, resolve_from_hub
 from embedding_operator.resolve.tracker import Branch, BranchQuestion
@@ -118,3 +119,19 @@ def test_a_branch_that_is_gone_is_refused(hub_url: str) -> None:
     with pytest.raises(Refusal) as caught:
         poll_branch(BranchQuestion(branch, etag=None), settings=endpoints(hub_url))
     assert caught.value.reason is Reason.REVISION_NOT_FOUND
+
+
+@pytest.mark.parametrize("conversion", list(ConversionPolicy))
+def test_pickled_heads_beside_the_weights_are_left_to_a_conversion_where_one_is_asked_for(
+    store: Store, pushed: Path, hub_url: str, conversion: ConversionPolicy
+) -> None:
+    (pushed / "sparse_linear.pt").write_bytes(b"pickled")
+    store.push(pushed, "acme/heads")
+    asked = replace(request_for("acme/heads"), conversion=conversion)
+    if conversion is ConversionPolicy.NEVER:
+        assert not resolve_from_hub(asked, settings=endpoints(hub_url)).inspection.token_heads
+        return
+    with pytest.raises(Refusal) as caught:
+        resolve_from_hub(asked, settings=endpoints(hub_url))
+    assert caught.value.reason is Reason.PICKLE_ONLY
+    assert "sparse_linear.pt" in caught.value.message

@@ -1,5 +1,7 @@
 """The operator's questions to a hub: what a model is, and where a branch stands. They block: use a worker thread."""
 
+from pathlib import PurePosixPath
+
 from embedding_model.inspection import inspect
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.sources.access import Access
@@ -7,6 +9,9 @@ from embedding_model.sources.hub import HubSource
 from embedding_model.sources.manifest import build_manifest
 from embedding_model.sources.polling import Polled, poll_commit
 from embedding_model.sources.selection import select
+from embedding_model.sources.source import Source
+from embedding_model.sources.weight_files import TOKEN_HEAD_PICKLES
+from embedding_operator.api.spec import ConversionPolicy
 from embedding_operator.children.profile import Endpoints, Unrenderable, choose_hub
 from embedding_operator.observe.facts import ResolutionRequest, Resolved
 from embedding_operator.resolve.tracker import BranchQuestion
@@ -30,8 +35,17 @@ def resolve_from_hub(request: ResolutionRequest, *, settings: Endpoints) -> Reso
         commit=origin.revision,
     ) as source:
         inspection = inspect(source, declared=request.declared)
+        if request.conversion is ConversionPolicy.ISOLATED:
+            _require_no_pickled_heads(source)
         manifest = build_manifest(source, paths=select(source))
         return Resolved(origin=source.origin, manifest=manifest, inspection=inspection)
+
+
+def _require_no_pickled_heads(source: Source) -> None:
+    """Raises Refusal(PICKLE_ONLY), which a Job's conversion answers, where further heads lie beside the weights."""
+    pickles = sorted(path for path in select(source, conversion=True) if PurePosixPath(path).name in TOKEN_HEAD_PICKLES)
+    if pickles:
+        raise Refusal(Reason.PICKLE_ONLY, f"further heads of the model are pickles: {', '.join(pickles)}")
 
 
 def poll_branch(question: BranchQuestion, *, settings: Endpoints) -> Polled:

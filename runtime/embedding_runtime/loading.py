@@ -14,7 +14,7 @@ import orjson
 
 from embedding_model.inspection.families import FAMILIES
 from embedding_model.refusal import Refusal, Unavailable
-from embedding_model.resolved import Inspection, ResolvedModel
+from embedding_model.resolved import Declared, Inspection, ResolvedModel
 from embedding_model.serving import Overrides
 from embedding_model.sources.listing import CONFIG_LIMIT, missing_file
 from embedding_model.sources.reading import open_regular
@@ -91,8 +91,9 @@ def _find(settings: ServeSettings) -> tuple[ResolvedModel, Place]:
         raise ValueError("nothing to serve: neither a folder nor a cache was given")
     if settings.resolved is not None:
         return read_resolved(settings.resolved), folder_place(settings.model)
-    overrides = Overrides(quantization=settings.quantization)
-    return resolve_folder(settings.model, overrides=overrides), folder_place(settings.model)
+    declared = Declared(task=settings.task, pooling=settings.pooling)
+    overrides = Overrides(pooling=settings.pooling, quantization=settings.quantization)
+    return resolve_folder(settings.model, declared=declared, overrides=overrides), folder_place(settings.model)
 
 
 def _config_path(resolved: ResolvedModel, *, place: Place) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from embedding_model import ports
 from embedding_model.cache.layout import CacheVerify
-from embedding_model.resolved import Quantization
+from embedding_model.resolved import Pooling, Quantization, Task
 
 ANY_ADDRESS = "::"  # every address, of IPv4 too; a pod may have either kind or both
 
@@ -39,6 +39,10 @@ class ServeSettings:
     cache: Path | None = None  # volume that pods share, with the files by their sha256; it needs `resolved`
     cache_verify: CacheVerify = CacheVerify.FULL  # Quick trusts whoever else can write to the cache
     resolved: Path | None = None  # resolved model; without it the folder is inspected and served as found
+    # What a folder is where its files leave it open, as spec.task and spec.embedding.pooling say it; a resolved model
+    # says it itself.
+    task: Task | None = None
+    pooling: Pooling | None = None
     goldens: Path | None = None  # golden cases, JSON lines
     keys: Path | None = None  # folder with issuer, jwks.json and subject; without it the guarded routes refuse all
     served_names: tuple[str, ...] = ()  # NAME or NAME=PROMPT; none: the repository's or folder's name

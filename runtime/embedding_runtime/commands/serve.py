@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from embedding_model.cache.layout import CacheVerify
-from embedding_model.resolved import Quantization
+from embedding_model.resolved import Pooling, Quantization, Task
 from embedding_runtime.commands.flags import F, ValueOf, flag
 from embedding_runtime.cpu import limit_library_threads
 from embedding_runtime.settings import Device, Dtype, FailurePolicy, ServeSettings
@@ -43,6 +43,16 @@ def _setting(name: str, **attributes: Any) -> Callable[[F], F]:
     type=FILE,
     help="Resolved model (JSON): every file is checked against its hashes. "
     "Without it the folder is inspected and served as found.",
+)
+@_setting(
+    "--task",
+    type=ValueOf(Task),
+    help="What a folder is for, where its files leave it open. Only without --resolved, which says it itself.",
+)
+@_setting(
+    "--pooling",
+    type=ValueOf(Pooling),
+    help="How the vectors of a folder's model are pooled: overrules the files. Only without --resolved.",
 )
 @_setting("--goldens", type=FILE, help="Golden cases (JSON lines) that must pass before traffic is taken.")
 @_setting(
@@ -95,6 +105,8 @@ def serve(**options: Any) -> None:
         raise click.UsageError("give either --model, or --cache and --resolved")
     if settings.resolved and settings.quantization is not Quantization.NONE:
         raise click.UsageError("the resolved model says what is quantised: leave --quantization out")
+    if settings.resolved and (settings.task or settings.pooling):
+        raise click.UsageError("the resolved model says what it is: leave --task and --pooling out")
     limit_library_threads()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     for noisy in ("uvicorn.error", "httpx"):

@@ -88,6 +88,7 @@ def identify(config: JsonObject, tensors: Mapping[str, Tensor]) -> Identified:
             f"in both directions where {family.architecture} reads from left to right, and no tensor shows that: use a "
             "repository without auto_map",
         )
+    _refuse_switches(config, family=family)
     _check_activation(config, family=family)
     stored = _rename(tensors, family=family)
     blueprint = family.describe(Settings(config, names=stored))
@@ -155,6 +156,20 @@ def _refuse_quantised(config: JsonObject, *, names: Iterable[str]) -> None:
             Reason.UNSUPPORTED_FORMAT,
             f"the weights hold {quote(quantised)}, which quantisers write (GPTQ, AWQ, bitsandbytes ...): use the plain "
             "float weights",
+        )
+
+
+def _refuse_switches(config: JsonObject, *, family: Family) -> None:
+    """What transformers takes from any configuration and would compute another network with than the family's."""
+    if config.values.get("per_layer_config") is not None:
+        raise Refusal(
+            Reason.UNSUPPORTED_ARCHITECTURE,
+            f"{config.path}: per_layer_config gives layers sizes of their own, which is not served",
+        )
+    if config.flag("is_causal") and not family.is_decoder:
+        raise Refusal(
+            Reason.UNSUPPORTED_ARCHITECTURE,
+            f"{config.path}: is_causal is true, but {family.name} is known as reading in both directions only",
         )
 
 

@@ -22,6 +22,8 @@ BERT = next(index for index, case in enumerate(CASES) if case.family == "bert")
 QWEN = next(index for index, case in enumerate(CASES) if case.family == "qwen3")
 GEMMA = next(index for index, case in enumerate(CASES) if case.family == "gemma2")
 MODERN = next(index for index, case in enumerate(CASES) if case.family == "modernbert")
+NOMIC = next(index for index, case in enumerate(CASES) if case.family == "nomic_bert")
+WRONG = Reason.INVALID_FILE
 REMOTE, UNKNOWN = Reason.REMOTE_CODE_REQUIRED, Reason.UNSUPPORTED_ARCHITECTURE
 
 
@@ -65,6 +67,21 @@ CODE = {"AutoModel": "modeling_own.OwnModel"}
         (QWEN, {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, UNKNOWN, 'the type "dynamic"'),
         (QWEN, {"rope_parameters": {"rope_type": "longrope"}}, UNKNOWN, 'the type "longrope"'),
         (QWEN, {"rope_parameters": {"full_attention": {"rope_type": "dynamic"}}}, UNKNOWN, 'the type "dynamic"'),
+        (MODERN, {"rope_parameters": {"full_attention": {"rope_type": "dynamic"}}}, UNKNOWN, 'the type "dynamic"'),
+        (NOMIC, {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, UNKNOWN, 'the type "dynamic"'),
+        (
+            NOMIC,
+            {"rope_parameters": {"rope_type": "linear", "factor": 0}},
+            WRONG,
+            "expected factor to be a number above",
+        ),
+        (QWEN, {"rope_parameters": {"rope_type": "default", "rope_theta": 0}}, WRONG, "expected rope_theta to be a"),
+        (NOMIC, {"max_position_embeddings": 2**30}, WRONG, "max_position_embeddings is 1073741824; expected at most"),
+        (GEMMA, {"sliding_window": 0}, WRONG, "expected sliding_window to be a whole number of at least 1"),
+        (MODERN, {"local_attention": -1}, WRONG, "expected local_attention to be a whole number of at least 1"),
+        (MODERN, {"is_causal": True}, UNKNOWN, "is_causal is true, but modernbert"),
+        (BERT, {"is_causal": "false"}, WRONG, "expected is_causal to be true or false"),
+        (QWEN, {"per_layer_config": {"0": {"sliding_window": 1}}}, UNKNOWN, "per_layer_config"),
         (BERT, {"architectures": ["RobertaModel"]}, Reason.CONTRADICTORY_EVIDENCE, "which is roberta"),
         (BERT, {"model_type": "roberta", "pad_token_id": 1}, Reason.CONTRADICTORY_EVIDENCE, "which is bert"),
         (QWEN, {"auto_map": CODE}, REMOTE, "both directions"),

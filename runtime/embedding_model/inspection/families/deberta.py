@@ -41,7 +41,7 @@ def _describe(settings: Settings) -> Blueprint:
         },
         width=width.value,
         words=WORDS,
-        positions=learned(positions, tensor=POSITIONS) if biased else relative(positions),
+        positions=learned(positions, tensor=POSITIONS) if biased else relative(settings, positions),
     )
 
 

@@ -46,10 +46,6 @@ class _Variant:
     switched: bool = False
 
 
-# Frequencies that change with the longest text of a batch: a text alone would get another vector than beside others.
-_MOVING_ROTATIONS = ("dynamic", "longrope", "su")
-
-
 def _refuse_two_directions(settings: Settings, *, variant: _Variant) -> None:
     if not variant.switched:
         settings.require_native("use_bidirectional_attention", None, False)
@@ -62,24 +58,11 @@ def _refuse_two_directions(settings: Settings, *, variant: _Variant) -> None:
         )
 
 
-def _refuse_moving_rotation(settings: Settings) -> None:
-    for key in ("rope_parameters", "rope_scaling"):
-        scaling = settings.config.mapping(key)
-        for found in (scaling, *(part for part in scaling.values() if isinstance(part, dict))):
-            kind = found.get("rope_type", found.get("type"))
-            if kind in _MOVING_ROTATIONS:
-                raise Refusal(
-                    Reason.UNSUPPORTED_ARCHITECTURE,
-                    f'{settings.config.path}: {key} has the type "{kind}", with which a vector depends on the longest '
-                    "text beside it; known are default, linear, llama3 and yarn. Remove it to serve the length that "
-                    "the model was trained with",
-                )
-
-
 def _describe_with(variant: _Variant) -> Callable[[Settings], Blueprint]:
     def describe(settings: Settings) -> Blueprint:
         _refuse_two_directions(settings, variant=variant)
-        _refuse_moving_rotation(settings)
+        if settings.config.flag("use_sliding_window") is not False:
+            settings.require_window("sliding_window")
         words, width = settings.size("vocab_size"), settings.size("hidden_size")
         tie = settings.flag("tie_word_embeddings", default=variant.tie)
         layer = _layer(settings, variant=variant, width=width)

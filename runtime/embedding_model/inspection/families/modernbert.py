@@ -21,6 +21,8 @@ def _describe_modernbert(settings: Settings) -> Blueprint:
     inner = settings.size("intermediate_size")
     settings.require_even_heads(width, settings.size("num_attention_heads"))
     settings.require("classifier_pooling", "cls", "mean", default="cls")
+    for key in ("local_attention", "sliding_window"):
+        settings.require_window(key)
     norm_bias, attention_bias = settings.flag("norm_bias"), settings.flag("attention_bias")
     mlp_bias = settings.flag("mlp_bias")
     layer = {

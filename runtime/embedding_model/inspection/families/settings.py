@@ -78,6 +78,11 @@ class Settings:
                 f"{heads.keys[0]} {heads.value}",
             )
 
+    def require_window(self, key: str) -> None:
+        """Raises Refusal(INVALID_FILE) for a window of attention in which a token does not even see itself."""
+        if self.config.integer(key) is not None:
+            self.config.required_integer(key)
+
     def require(self, key: str, *allowed: object, default: object = None) -> None:
         """Raises Refusal(UNSUPPORTED_ARCHITECTURE) where the value is none of those that the class computes with."""
         value = self.config.values.get(key, default)

@@ -35,7 +35,7 @@ def _describe(settings: Settings) -> Blueprint:
         tied={_WORDS: "encoder.embed_tokens.weight", "encoder.embed_tokens.weight": _WORDS},
         width=width.value,
         words=_WORDS,
-        positions=relative(settings.size("n_positions", default=Size(512, ("n_positions",)))),
+        positions=relative(settings, settings.size("n_positions", default=Size(512, ("n_positions",)))),
     )
 
 

@@ -13,6 +13,7 @@ from embedding_runtime.architectures.language_model_reranker import load_languag
 from embedding_runtime.architectures.multi_head import load_multi_head_embedder
 from embedding_runtime.architectures.network import Network, head_of, load_network
 from embedding_runtime.architectures.sparse_encoder import load_sparse_encoder
+from embedding_runtime.architectures.trial import try_out
 from embedding_runtime.core.jobs import Output, Tokens
 from embedding_runtime.files import Files, files_in
 
@@ -55,7 +56,8 @@ def load_model(
 ) -> Model:
     """`files` are all files of the model.
 
-    Raises Refusal: UNSUPPORTED_ARCHITECTURE, MISSING_FILE, INVALID_FILE, INCOMPLETE_WEIGHTS, UNEXPECTED_WEIGHTS.
+    Raises Refusal: UNSUPPORTED_ARCHITECTURE, MISSING_FILE, INVALID_FILE (also for a model that does not compute a short
+    text), INCOMPLETE_WEIGHTS, UNEXPECTED_WEIGHTS.
     """
     network = load_network(
         files_in(files, folder=inspection.folder),
@@ -65,4 +67,6 @@ def load_model(
         dtype=dtype,
         quantization=serving.quantization,
     )
-    return _TASKS[inspection.task](files, network=network, inspection=inspection, serving=serving)
+    model = _TASKS[inspection.task](files, network=network, inspection=inspection, serving=serving)
+    try_out(model.compute, max_tokens=serving.max_input_tokens)
+    return model

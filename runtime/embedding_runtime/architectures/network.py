@@ -15,15 +15,13 @@ from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Inspection, Quantization, ScoreRule, Task
 from embedding_model.sources.selection import CONFIG_FILE
 from embedding_runtime.architectures.batch import Batch
+from embedding_runtime.architectures.configuration import build_configuration, cannot_build
 from embedding_runtime.architectures.families import Architecture, Config, find_architecture
 from embedding_runtime.architectures.quantization import Quantizer, make_quantizer
 from embedding_runtime.architectures.sequence_score import score_last_token
 from embedding_runtime.architectures.stored import Weights, open_weights
 from embedding_runtime.architectures.weights import assign, parameters_without_memory, place_buffers
 from embedding_runtime.files import Files
-
-# What config.json says of the outputs of a head; the weights say how many there are, and inspection their names.
-_LABEL_KEYS = frozenset({"num_labels", "id2label", "label2id"})
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ def load_network(
         module=model,
         name=_name(model, native=native is not None, quantizer=quantizer),
         config=config,
-        pad_id=_pad_id(config),
+        pad_id=_pad_id(config, words=blueprint.body[blueprint.words][0].value),
         width=blueprint.width,
         device=device,
         dtype=dtype,
@@ -173,22 +171,20 @@ def read_config(files: Files) -> dict[str, Any]:
     return config
 
 
-def _pad_id(config: Mapping[str, Any]) -> int:
-    """Any token will do: attention skips it."""
+def _pad_id(config: Mapping[str, Any], *, words: int) -> int:
+    """Any of the `words` tokens with an embedding will do: attention skips it. One beyond them breaks a CUDA device."""
     own = config.get("pad_token_id")
-    return own if isinstance(own, int) and own >= 0 else 0
+    return own if isinstance(own, int) and 0 <= own < words else 0
 
 
 def _build(architecture: Architecture, *, name: str, config: Config, head: Head | None, labels: int) -> torch.nn.Module:
     arguments = architecture.arguments if head is None else {}
-    values = {key: value for key, value in architecture.adapt(config).items() if key not in _LABEL_KEYS}
-    config_class, model_class = architecture.import_config(), architecture.import_class(name)
+    configuration = build_configuration(architecture, config=config, labels=labels)
+    model_class = architecture.import_class(name)
     try:
-        return cast(torch.nn.Module, model_class(config_class.from_dict({**values, "num_labels": labels}), **arguments))
-    except (ValueError, TypeError, KeyError) as error:
-        raise Refusal(
-            Reason.INVALID_FILE, f"{CONFIG_FILE} does not describe a model that transformers can build: {error}"
-        ) from error
+        return cast(torch.nn.Module, model_class(configuration, **arguments))
+    except Exception as error:  # transformers checks little; any line of it may fail
+        raise cannot_build(error) from error
 
 
 def _find_forward(

@@ -241,7 +241,9 @@ def _collect_evidence(inspection: Inspection, *, overrides: Overrides, serving: 
     if overrides.activation is not None:
         record("activation", value=overrides.activation, own=str(inspection.activation), section="reranking")
     if overrides.instruction is not None:
-        record("instruction", value="set", own="the template's own", section="reranking")
+        written = inspection.scoring is not None and inspection.scoring.instruction is not None
+        own = "that of the files" if written else "the template's own"
+        record("instruction", value="set", own=own, section="reranking")
     if overrides.quantization is not Quantization.NONE:
         note = "the weights of linear layers are rounded: vectors are near those of the model, not equal to them"
         record("quantization", value=overrides.quantization, own="None", note=note, section="runtime")

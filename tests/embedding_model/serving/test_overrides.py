@@ -182,6 +182,15 @@ def test_an_instruction_is_kept_out_of_the_evidence_which_names_files_and_values
     serving, (evidence,) = apply_overrides(TEMPLATED, overrides=Overrides(instruction="Find answers."))
     assert serving.instruction == "Find answers."
     assert (evidence.key, evidence.value) == ("reranking.instruction", "set")
+    assert evidence.overruled == ("the template's own",)
+
+
+def test_an_instruction_of_the_spec_says_that_it_overruled_one_of_the_files() -> None:
+    scoring = Scoring(rule=ScoreRule.CLASSIFICATION_HEAD, template="qwen3-reranker", instruction="Find runbooks.")
+    model = TEMPLATED.model_copy(update={"scoring": scoring})
+    serving, (evidence,) = apply_overrides(model, overrides=Overrides(instruction="Find answers."))
+    assert serving.instruction == "Find answers."
+    assert evidence.overruled == ("that of the files",)
 
 
 def test_a_quantised_model_says_so_in_its_evidence() -> None:

@@ -230,7 +230,7 @@ class ModelStatus(StatusModel):
     instruction: Annotated[
         str | None,
         Cut(1024),
-        Field(description="Instruction of spec.reranking, in the template. Absent: the template's own, if any."),
+        Field(description="Instruction in the template, of the spec or the files. Absent: the template's own, if any."),
     ] = None
     quantization: Annotated[
         str | None, Cut(63), Field(description="What the weights of linear layers are stored as; absent: as they are.")

@@ -1,11 +1,12 @@
 """Texts and pairs of texts to scores of labels."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from embedding_model.resolved import Activation, ResolvedModel
+from embedding_runtime.core.activations import ACTIVATIONS
 from embedding_runtime.core.engine import Engine
 from embedding_runtime.core.inputs import Input
 from embedding_runtime.core.jobs import Output, Vectors
@@ -67,34 +68,4 @@ def read_logits(outputs: Sequence[Output]) -> Vectors:
 
 def activate(logits: Vectors, *, activation: Activation) -> Vectors:
     """Logits to scores, float32 [inputs, labels] both."""
-    return _ACTIVATIONS[activation](logits)
-
-
-def _identity(logits: Vectors) -> Vectors:
-    return logits
-
-
-def _softmax(logits: Vectors) -> Vectors:
-    """Over the labels of each input; the largest logit is taken off first, so that exp overflows nowhere."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    scores: Vectors = powers / powers.sum(axis=1, keepdims=True)
-    return scores
-
-
-def _sigmoid(logits: Vectors) -> Vectors:
-    """1 / (1 + exp(-x)) of each label by itself, written so that exp overflows nowhere."""
-    small = np.exp(-np.abs(logits))
-    scores: Vectors = np.where(logits >= 0, np.float32(1), small) / (1 + small)
-    return scores
-
-
-def _tanh(logits: Vectors) -> Vectors:
-    return np.tanh(logits)
-
-
-_ACTIVATIONS: Mapping[Activation, Callable[[Vectors], Vectors]] = {
-    Activation.IDENTITY: _identity,
-    Activation.SIGMOID: _sigmoid,
-    Activation.SOFTMAX: _softmax,
-    Activation.TANH: _tanh,
-}
+    return ACTIVATIONS[activation](logits)

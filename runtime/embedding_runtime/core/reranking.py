@@ -1,11 +1,12 @@
 """A query and documents to scores: the model's logits through its activation."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from embedding_model.resolved import Activation, ResolvedModel, Scoring
+from embedding_runtime.core.activations import ACTIVATIONS
 from embedding_runtime.core.engine import Engine
 from embedding_runtime.core.inputs import Pair
 from embedding_runtime.core.jobs import Output, Vectors
@@ -73,8 +74,12 @@ def _check_instruction(instruction: str, *, scoring: Scoring | None) -> None:
 
 
 def activate(logits: Vectors, *, activation: Activation) -> Vectors:
-    """Logits to scores, float32 [documents] both."""
-    return _ACTIVATIONS[activation](logits)
+    """Logits to scores, float32 [documents] both.
+
+    A model with two labels gives the logit of "relevant" minus that of the other one (architectures/cross_encoder.py):
+    its sigmoid is the softmax over the two.
+    """
+    return ACTIVATIONS[Activation.SIGMOID if activation is Activation.SOFTMAX else activation](logits)
 
 
 def read_logits(outputs: Sequence[Output]) -> Vectors:
@@ -83,28 +88,3 @@ def read_logits(outputs: Sequence[Output]) -> Vectors:
     if not np.isfinite(logits).all():
         raise NonFiniteOutput("The model answered NaN or infinity; its weights or its dtype are broken.")
     return logits
-
-
-def _identity(logits: Vectors) -> Vectors:
-    return logits
-
-
-def _sigmoid(logits: Vectors) -> Vectors:
-    """1 / (1 + exp(-x)), written so that exp overflows nowhere and small scores keep their digits."""
-    small = np.exp(-np.abs(logits))
-    scores: Vectors = np.where(logits >= 0, np.float32(1), small) / (1 + small)
-    return scores
-
-
-def _tanh(logits: Vectors) -> Vectors:
-    return np.tanh(logits)
-
-
-# A model with two labels gives the logit of "relevant" minus that of the other one (architectures/cross_encoder.py):
-# its sigmoid is the softmax over the two.
-_ACTIVATIONS: Mapping[Activation, Callable[[Vectors], Vectors]] = {
-    Activation.IDENTITY: _identity,
-    Activation.SIGMOID: _sigmoid,
-    Activation.SOFTMAX: _sigmoid,
-    Activation.TANH: _tanh,
-}

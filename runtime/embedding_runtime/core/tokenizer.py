@@ -24,6 +24,8 @@ from embedding_model.tokenizer_files import (
 from embedding_runtime.core.inputs import Input, Text
 from embedding_runtime.core.jobs import Part, Tokens
 
+# With characters that Unicode assigns to nothing, which no vocabulary holds.
+_UNASSIGNED = "a\u0378b \U000e0fff"
 MEASURED_PROMPTS = 256  # whose lengths are remembered: the model's own, and those that requests bring
 
 
@@ -93,9 +95,25 @@ def load_text_tokenizer(files: Mapping[str, bytes | bytearray], *, serving: Serv
 def load_backend(files: Mapping[str, bytes | bytearray], *, family: str) -> tokenizers.Tokenizer:
     """From tokenizer.json; from vocab.txt where the family's rules are known. `files` are the transformer's own.
 
-    Raises Refusal(MISSING_FILE) without either, Refusal(INVALID_FILE) when the file cannot be read.
+    It neither cuts nor pads. Raises Refusal(MISSING_FILE) without either, Refusal(INVALID_FILE) when the file cannot be
+    read, or when the tokenizer fails at characters that its vocabulary does not hold.
     """
     chosen = choose_tokenizer_file(files.keys(), family=family)
+    backend = _read_backend(files, chosen=chosen)
+    backend.no_truncation()
+    backend.no_padding()
+    try:
+        backend.encode(_UNASSIGNED)
+    except Exception as error:  # the library raises bare Exception
+        raise Refusal(
+            Reason.INVALID_FILE,
+            f"{chosen} is of a tokenizer that fails at characters that it does not know, so that texts of users would "
+            f"fail ({error}); its vocabulary has to hold the token for what is unknown.",
+        ) from error
+    return backend
+
+
+def _read_backend(files: Mapping[str, bytes | bytearray], *, chosen: str) -> tokenizers.Tokenizer:
     data = bytes(files[chosen])
     if chosen != TOKENIZER_FILE:
         return _build_wordpiece(data, options=read_options(files))

@@ -30,7 +30,17 @@ class Quantizer:
         self._counts: Counter[Quantization] = Counter()
 
     def __call__(self, linear: nn.Linear) -> None:
-        """The layer's weight, [out, in] in a floating dtype on the device, is replaced by a rounded one."""
+        """The layer's weight, [out, in] in a floating dtype on the device, is replaced by a rounded one.
+
+        Raises Refusal(UNSUPPORTED_ARCHITECTURE) for a shape that no rounded weight can have.
+        """
+        if linear.in_features == 1:
+            raise Refusal(
+                Reason.UNSUPPORTED_ARCHITECTURE,
+                f"A linear layer from one value to {linear.out_features} cannot be quantised: serve the model without "
+                "runtime.quantization.",
+                field="runtime.quantization",
+            )
         kind = self._kind
         if kind is Quantization.INT4 and (linear.in_features % GROUP or linear.out_features % _ROWS):
             kind = Quantization.INT8  # no 4-bit kernel has that shape

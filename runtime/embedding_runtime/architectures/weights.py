@@ -40,7 +40,7 @@ def assign(
     inspection's names and gives what the model's class calls them; it needs all of them at once.
 
     Raises Refusal: INCOMPLETE_WEIGHTS for a parameter without a tensor (it would be random), UNEXPECTED_WEIGHTS for a
-    tensor that belongs nowhere, INVALID_FILE for a wrong shape; what reading raises.
+    tensor that belongs nowhere, INVALID_FILE for a wrong shape and for NaN or infinity; what reading raises.
     """
     stored = {known: name for name, known in canonical_names(weights.shapes, family=family).items()}
     for name, twin in {**blueprint.tied, **(blueprint.heads[head].tied if head else {})}.items():
@@ -60,6 +60,7 @@ def assign(
         wanted = _find_places(model, shapes=shapes, family=family, blueprint=blueprint)
         found = ((name, tensors[name]) for name in wanted)
     for name, tensor in found:
+        _require_numbers(tensor, name=name, dtype=dtype)
         for target in wanted[name]:
             _put(model, name=target, tensor=tensor, quantize=quantize)
         del tensor  # it may live on in a rounded form only
@@ -96,6 +97,16 @@ def _find_places(
                 f"{known} should have the shape {list(shape)} by config.json; the file has {list(shapes[known])}.",
             )
     return places
+
+
+def _require_numbers(tensor: torch.Tensor, *, name: str, dtype: torch.dtype) -> None:
+    """NaN does not always reach the answer: rounding makes numbers of it, and attention kernels leave it out."""
+    if tensor.numel() and not all(bool(extreme.isfinite()) for extreme in torch.aminmax(tensor)):
+        raise Refusal(
+            Reason.INVALID_FILE,
+            f"{name} holds NaN or infinity, or values too large for {str(dtype).removeprefix('torch.')}: use a "
+            "working revision of the weights, or, with half precision, runtime.dtype Float32.",
+        )
 
 
 def _put(model: nn.Module, *, name: str, tensor: torch.Tensor, quantize: Quantize | None) -> None:

@@ -12,7 +12,9 @@ import torch
 from loaded_model import Loaded
 
 from embedding_model.refusal import Reason, Refusal
-from embedding_runtime.core.inputs import Text
+from embedding_model.resolved import Quantization
+from embedding_model.serving import Overrides
+from embedding_runtime.settings import Dtype
 
 TEXTS = ["the cat sat on a mat", "cats, dogs and houses stood among the trees"]
 
@@ -69,18 +71,56 @@ def test_a_configuration_that_cannot_be_computed_with_is_refused(
     assert len(refused.value.message) < 600
 
 
+def test_an_answer_that_is_not_a_number_is_refused(tmp_path: Path) -> None:
+    """The weights are numbers, and their product overflows."""
+    folder = seeded_models.build(tmp_path, family="bert")
+    path = folder / "model.safetensors"
+    tensors = safetensors.torch.load_file(path)
+    for name in ("weight", "bias"):
+        tensors[f"encoder.layer.1.output.LayerNorm.{name}"].fill_(3e38)
+    safetensors.torch.save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(Refusal, match="answers a short text with NaN or infinity") as refused:
+        Loaded(folder)
+    assert refused.value.reason is Reason.INVALID_FILE
+
+
 def test_a_padding_token_beyond_the_vocabulary_is_not_looked_up(tmp_path: Path) -> None:
     folder = seeded_models.build(tmp_path, family="bert")
     expected = Loaded(folder).encode(TEXTS)
     np.testing.assert_array_equal(Loaded(change(folder, pad_token_id=10**9)).encode(TEXTS), expected)
 
 
-def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
-    folder = seeded_models.build(tmp_path, family="bert")
+def change_weights(folder: Path, *, name: str, value: float) -> None:
+    """One number of a tensor becomes `value`."""
     path = folder / "model.safetensors"
     tensors = safetensors.torch.load_file(path)
-    tensors["encoder.layer.1.output.dense.weight"][3, 4] = torch.nan
+    tensors[name][3, 4] = value
     safetensors.torch.save_file(tensors, path, metadata={"format": "pt"})
-    with pytest.raises(Refusal, match="NaN or infinity") as refused:
-        Loaded(folder).compute([Text("cat")])
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("quantization", list(Quantization))
+def test_a_broken_weight_that_does_not_reach_the_answer_is_refused_too(
+    tmp_path: Path, quantization: Quantization, value: float
+) -> None:
+    folder = seeded_models.build(tmp_path, family="qwen3")
+    change_weights(folder, name="layers.1.self_attn.q_proj.weight", value=value)
+    with pytest.raises(Refusal, match=r"q_proj\.weight holds NaN or infinity") as refused:
+        Loaded(folder, dtype=Dtype.AUTO, overrides=Overrides(quantization=quantization))
     assert refused.value.reason is Reason.INVALID_FILE
+
+
+def test_a_weight_that_half_precision_cannot_hold_is_refused(tmp_path: Path) -> None:
+    folder = seeded_models.build(tmp_path, family="bert")
+    change_weights(folder, name="encoder.layer.1.output.dense.weight", value=1e5)
+    Loaded(folder)
+    with pytest.raises(Refusal, match="too large for float16"):
+        Loaded(folder, dtype=Dtype.FLOAT16)
+
+
+@pytest.mark.parametrize("quantization", [Quantization.INT8, Quantization.INT4])
+def test_a_layer_that_cannot_be_rounded_is_refused(tmp_path: Path, quantization: Quantization) -> None:
+    folder = seeded_models.build(tmp_path, family="qwen3", intermediate_size=1)
+    with pytest.raises(Refusal, match="cannot be quantised") as refused:
+        Loaded(folder, dtype=Dtype.AUTO, overrides=Overrides(quantization=quantization))
+    assert refused.value.field == "runtime.quantization"

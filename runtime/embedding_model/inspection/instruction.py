@@ -6,13 +6,16 @@ from embedding_model.inspection.quoting import quote
 from embedding_model.inspection.reading import Reading
 from embedding_model.inspection.verdict import Decision
 from embedding_model.refusal import Reason, Refusal
+from embedding_model.rerank_templates import RERANK_TEMPLATES
 from embedding_model.resolved import Evidence
 
 _LIMIT = 8192  # characters; it stands before every document
 
 
-def read_instruction(reading: Reading, *, decision: Decision) -> tuple[str | None, tuple[Evidence, ...]]:
-    """The instruction that the files name; None: the template's own.
+def read_instruction(
+    reading: Reading, *, decision: Decision, template: str | None
+) -> tuple[str | None, tuple[Evidence, ...]]:
+    """The instruction that the files name; None: the one of `template`, or none where there is no template.
 
     Raises Refusal: TOO_LARGE for one that is no instruction any more, UNSUPPORTED_ARCHITECTURE for a default prompt of
     a cross-encoder that takes a pair of texts: where it would have to stand is not understood, and without it every
@@ -21,7 +24,7 @@ def read_instruction(reading: Reading, *, decision: Decision) -> tuple[str | Non
     written = read_written_prompts(reading.library)
     default = next((prompt for prompt in written.prompts if prompt.name == written.default_prompt), None)
     if default is None or not default.text:
-        return None, ()
+        return None, () if template is None else (_describe_own(reading, template=template),)
     if decision.head is not Head.CAUSAL_LANGUAGE_MODEL and not reading.identified.is_decoder:
         raise Refusal(
             Reason.UNSUPPORTED_ARCHITECTURE,
@@ -42,3 +45,14 @@ def read_instruction(reading: Reading, *, decision: Decision) -> tuple[str | Non
         note="the instruction in the template, unless a request brings its own",
     )
     return default.text, (evidence,)
+
+
+def _describe_own(reading: Reading, *, template: str) -> Evidence:
+    own = RERANK_TEMPLATES[template].instruction
+    return Evidence(
+        field="scoring.instruction",
+        value="none" if own is None else quote(own, limit=200),
+        file=reading.library.path,
+        key="default_prompt_name",
+        note=f"none declared; the own one of the template {template}",
+    )

@@ -27,7 +27,7 @@ def read_reranker(reading: Reading, *, decision: Decision) -> TaskValues:
         else:
             activation, activation_evidence = _read_two(reading, label=scoring.label)
         evidence = (*evidence, activation_evidence)
-    instruction, instruction_evidence = read_instruction(reading, decision=decision)
+    instruction, instruction_evidence = read_instruction(reading, decision=decision, template=scoring.template)
     return TaskValues(
         activation=activation,
         scoring=scoring.model_copy(update={"instruction": instruction}),

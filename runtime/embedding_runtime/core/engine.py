@@ -47,8 +47,16 @@ class Engine:
         self._max_inputs = max_inputs
         self._loop = asyncio.get_running_loop()
 
-    async def compute(self, inputs: Sequence[Input], *, ahead: bool = False, truncate: bool = True) -> Computed:
+    async def compute(
+        self,
+        inputs: Sequence[Input],
+        *,
+        ahead: bool = False,
+        truncate: bool = True,
+        most_tokens: int | None = None,
+    ) -> Computed:
         """What the model says of each input. Without `truncate` one that is too long is refused: InvalidRequest.
+        `most_tokens`, of all inputs together, is for answers that grow with every token; beyond it: InvalidRequest.
 
         `ahead`, for golden cases: before everybody who waits, never refused for a full queue and without a deadline,
         for how busy a pod is says nothing about its answers. Cancelling it frees what has not been computed yet. Raises
@@ -68,6 +76,12 @@ class Engine:
                     if not truncate:
                         self._require_whole(tokens)
                     total = sum(len(text.ids) for text in tokens)
+                    if most_tokens is not None and total > most_tokens:
+                        raise InvalidRequest(
+                            f"The inputs have {total} tokens together; at most {most_tokens} are answered token by "
+                            "token in one request. Send fewer or shorter ones in several requests.",
+                            param="input",
+                        )
                     ticket.correct(total)
                     queued = self._clock()
                     outputs = await self._compute(tokens, ahead=ahead)

@@ -8,7 +8,11 @@ import numpy as np
 from embedding_runtime.core.engine import Engine
 from embedding_runtime.core.inputs import Text
 from embedding_runtime.core.jobs import Part, SparseVector
-from embedding_runtime.errors import NonFiniteOutput
+from embedding_runtime.errors import InvalidRequest, NonFiniteOutput
+
+# Weights of one answer: 128 MiB as they are, some 600 MB as JSON. SPLADE gives a text some hundred; a model that was
+# not trained to be sparse gives it as many as the vocabulary has tokens.
+MOST_WEIGHTS = 2**24
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ async def embed_sparse(
     """Sparse vectors of `texts`, in their order, with the text of `prompt` before each.
 
     `by_table`: queries of an inference-free model, whose tokens a table weights. `truncate` and `ahead`: see
-    Engine.compute. Raises RequestError, NonFiniteOutput among them.
+    Engine.compute. Raises RequestError: InvalidRequest for more than MOST_WEIGHTS, NonFiniteOutput.
     """
     wants = frozenset({Part.QUERY_WEIGHTS if by_table else Part.SPARSE})
     found = await engine.compute(
@@ -43,5 +47,12 @@ async def embed_sparse(
         raise NonFiniteOutput(
             "The model answered with NaN or infinity for one of the inputs. Nothing wrong is returned instead; "
             "if it happens with half precision, serve with dtype float32."
+        )
+    weights = sum(len(vector.indices) for vector in vectors)
+    if weights > MOST_WEIGHTS:
+        raise InvalidRequest(
+            f"The sparse vectors have {weights} weights together; at most {MOST_WEIGHTS} are answered in one request. "
+            "Send fewer texts.",
+            param="inputs",
         )
     return SparseEmbeddings(vectors=vectors, tokens=found.tokens, truncated=found.truncated)

@@ -5,10 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from embedding_model.resolved import ResolvedModel, TokenHeadKind
 from embedding_runtime.core.engine import Engine
 from embedding_runtime.core.inputs import Text
 from embedding_runtime.core.jobs import Part, Vectors
 from embedding_runtime.errors import NonFiniteOutput
+
+# Values of one answer: 64 MiB as they are, some 200 MB as JSON. 16384 tokens of 1024 dimensions; 2048 long texts, which
+# are as many as a request may hold, would be two hundred times that.
+MOST_VALUES = 2**24
 
 
 @dataclass(frozen=True)
@@ -21,15 +26,25 @@ class TokenEmbeddings:
 
 
 async def embed_tokens(
-    engine: Engine, texts: Sequence[str], *, prompt: str = "", truncate: bool = True, ahead: bool = False
+    engine: Engine,
+    texts: Sequence[str],
+    *,
+    resolved: ResolvedModel,
+    prompt: str = "",
+    truncate: bool = True,
+    ahead: bool = False,
 ) -> TokenEmbeddings:
     """The model's vectors of each token of `texts`, in their order, with the text of `prompt` before each.
 
-    `truncate` and `ahead`: see Engine.compute. Raises RequestError, NonFiniteOutput among them.
+    `truncate` and `ahead`: see Engine.compute. Raises RequestError: InvalidRequest for more than MOST_VALUES,
+    NonFiniteOutput.
     """
     wants = frozenset({Part.TOKEN_VECTORS})
     found = await engine.compute(
-        [Text(text, prompt=prompt, wants=wants) for text in texts], ahead=ahead, truncate=truncate
+        [Text(text, prompt=prompt, wants=wants) for text in texts],
+        ahead=ahead,
+        truncate=truncate,
+        most_tokens=MOST_VALUES // _bound_width(resolved),
     )
     vectors = [output.token_vectors for output in found.outputs if output.token_vectors is not None]
     if not all(np.isfinite(rows).all() for rows in vectors):
@@ -38,3 +53,13 @@ async def embed_tokens(
             "if it happens with half precision, serve with dtype float32."
         )
     return TokenEmbeddings(vectors=vectors, tokens=found.tokens, truncated=found.truncated)
+
+
+def _bound_width(resolved: ResolvedModel) -> int:
+    """As many dimensions as a token's vector has, or more: a text's vector may be several of them side by side."""
+    inspection = resolved.inspection
+    for head in inspection.token_heads:
+        if head.kind is TokenHeadKind.MULTI_VECTOR:
+            return head.output_dimensions
+    own = inspection.modules[0].input_dimensions if inspection.modules else resolved.serving.model_dimensions
+    return own or 1

@@ -61,6 +61,26 @@ async def test_a_sparse_model_has_no_vectors_of_tokens() -> None:
     assert "POST /embed_sparse" in response.json()["error"]
 
 
+async def test_a_long_text_is_encoded_in_pieces_and_answered_whole() -> None:
+    text = " ".join(f"word{number}" for number in range(20_000))  # of 8 dimensions: more than one piece
+    async with app_under_test(tokenizer=WordTokenizer(max_tokens=20_000), max_batch_tokens=20_000) as runtime:
+        [rows] = (await ask(runtime, text)).json()
+    assert len(rows) == 20_000
+    np.testing.assert_allclose([rows[0], rows[-1]], expected("word0 word19999"), rtol=1e-6)
+
+
+async def test_an_answer_that_would_fill_the_memory_is_refused_before_it_is_computed() -> None:
+    backend = FakeBackend()
+    async with app_under_test(backend, model_dimensions=2**23) as runtime:
+        fits = await ask(runtime, ["one", "two"])
+        backend.batches.clear()
+        refused = await ask(runtime, ["one", "two three"])
+    assert fits.status_code == 200
+    assert (refused.status_code, refused.json()["error_type"]) == (422, "Validation")
+    assert "3 tokens together; at most 2" in refused.json()["error"]
+    assert not backend.batches
+
+
 class BrokenBackend(FakeBackend):
     def compute(self, batch: Any) -> list[Output]:
         return [Output(token_vectors=np.array([[np.nan, 0]], dtype=np.float32)) for _ in batch]

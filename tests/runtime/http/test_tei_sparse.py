@@ -133,3 +133,18 @@ async def test_a_weight_that_is_no_number_is_an_error_and_no_answer() -> None:
         response = await ask(runtime, "hello")
     assert (response.status_code, response.json()["error_type"]) == (424, "Backend")
     assert "NaN or infinity" in response.json()["error"]
+
+
+class DenseBackend(FakeBackend):
+    """Of a vocabulary whose every token has a weight."""
+
+    def compute(self, batch: Any) -> list[Output]:
+        indices = np.arange(2**22, dtype=np.int32)
+        return [Output(sparse=SparseVector(indices=indices, values=np.ones(2**22, dtype=np.float32))) for _ in batch]
+
+
+async def test_an_answer_that_would_fill_the_memory_is_refused() -> None:
+    async with app_under_test(DenseBackend(), task=Task.SPARSE, inspection={"sparse": SPLADE}) as runtime:
+        refused = await ask(runtime, ["one"] * 5)
+    assert (refused.status_code, refused.json()["error_type"]) == (422, "Validation")
+    assert "20971520 weights together" in refused.json()["error"]

@@ -228,7 +228,7 @@ class Evidence(Document):
 
 
 class Weights(Document):
-    """`format` is always safetensors; `bytes` and `files` count weight files only; `keys` is the number of tensors."""
+    """`format` is safetensors or gguf; `bytes` and `files` count weight files only; `keys` is the number of tensors."""
 
     format: str = "safetensors"
     bytes: int

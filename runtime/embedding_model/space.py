@@ -20,6 +20,7 @@ from embedding_model.rerank_templates import RERANK_TEMPLATES
 from embedding_model.resolved import HeadModule, Inspection, Manifest, Quantization, Scoring, Serving
 
 PREFIX = "sp1-"
+_WEIGHTS = (".safetensors", ".gguf")
 _HEX_DIGITS = 32  # 128 bits: no accidental collision, and with the prefix it fits a label's 63 characters
 
 # Every file that a tokenizer of the Hugging Face libraries is loaded from.
@@ -47,14 +48,14 @@ def fingerprint(*, manifest: Manifest, inspection: Inspection, serving: Serving)
     The order of files and prompts does not matter. Raises ValueError when the manifest holds no weights, because a
     fingerprint without weights would equal that of any other such model.
     """
-    weights = [file for file in manifest.files if file.path.endswith(".safetensors")]
+    weights = [file for file in manifest.files if file.path.endswith(_WEIGHTS)]
     if not weights:
-        raise ValueError("the manifest lists no *.safetensors file: there is nothing to fingerprint")
+        raise ValueError("the manifest lists no *.safetensors or *.gguf file: there is nothing to fingerprint")
     covered = {
         "files": sorted(
             [file.path, file.sha256]
             for file in manifest.files
-            if file.path.endswith(".safetensors") or PurePosixPath(file.path).name in TOKENIZER_FILES
+            if file.path.endswith(_WEIGHTS) or PurePosixPath(file.path).name in TOKENIZER_FILES
         ),
         "task": serving.task,
         "architecture": inspection.architecture,

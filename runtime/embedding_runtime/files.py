@@ -88,6 +88,10 @@ class ModelFiles(Mapping[str, bytearray]):
     def __len__(self) -> int:
         return len(self._held) + len(self._waiting)
 
+    def adding(self, held: Mapping[str, bytearray]) -> "ModelFiles":
+        """These files and more that are in memory."""
+        return ModelFiles(held={**self._held, **held}, waiting=self._waiting, place=self._place)
+
     def inside(self, folder: str) -> "ModelFiles":
         """The files of a folder under their names in it."""
         return ModelFiles(
@@ -133,7 +137,10 @@ def read_files(
     with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="read") as pool:
         contents = pool.map(lambda entry: _read_verified(entry, place=found), early)
         held = {entry.path: data for entry, data in zip(early, contents, strict=True)}
-    return ModelFiles(held=held, waiting=late, place=found)
+    files = ModelFiles(held=held, waiting=late, place=found)
+    from embedding_runtime.gguf_files import show_gguf  # which reads through this module
+
+    return show_gguf(files)
 
 
 def files_in(files: Files, *, folder: str | None) -> Files:

@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import orjson
 
 from embedding_model.inspection.families import FAMILIES
+from embedding_model.inspection.gguf_model import FORMAT as GGUF_FORMAT
 from embedding_model.refusal import Refusal, Unavailable
 from embedding_model.resolved import Declared, Inspection, ResolvedModel
 from embedding_model.serving import Overrides
@@ -47,7 +48,7 @@ def load_model(settings: ServeSettings) -> LoadedModel:
     steps = _Steps()
     imports = _Imports()
     resolved, place = _find(settings)
-    imports.start(lambda: _config_path(resolved, place=place), inspection=resolved.inspection)
+    imports.start(lambda: _read_config(resolved, place=place), inspection=resolved.inspection)
     model = name_model(resolved, served_names=settings.served_names)
     steps.done("resolve")
     cpus = count_cpus()
@@ -96,13 +97,18 @@ def _find(settings: ServeSettings) -> tuple[ResolvedModel, Place]:
     return resolve_folder(settings.model, declared=declared, overrides=overrides), folder_place(settings.model)
 
 
-def _config_path(resolved: ResolvedModel, *, place: Place) -> Path:
+def _read_config(resolved: ResolvedModel, *, place: Place) -> dict[str, Any]:
+    """Without its hash, only to know what to import; what is built is decided by the checked file."""
+    if resolved.inspection.weights.format == GGUF_FORMAT:
+        return {}  # it is in the weights; transformers' class computes whatever it says
     folder = resolved.inspection.folder
     path = f"{folder}/{CONFIG_FILE}" if folder else CONFIG_FILE
     entry = resolved.manifest.entry(path)
     if entry is None:
         raise missing_file(path)
-    return place.locate(entry)
+    with open_regular(place.locate(entry)) as file:
+        found: dict[str, Any] = orjson.loads(file.read(CONFIG_LIMIT))
+    return found
 
 
 class _Imports:
@@ -112,8 +118,8 @@ class _Imports:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
-    def start(self, config: Callable[[], Path], *, inspection: Inspection) -> None:
-        """`config` finds the model's configuration; it may raise Refusal and Unavailable."""
+    def start(self, config: Callable[[], dict[str, Any]], *, inspection: Inspection) -> None:
+        """`config` reads the model's configuration; it may raise Refusal and Unavailable."""
         self._thread = threading.Thread(target=self._run, args=(config, inspection), name="imports", daemon=True)
         self._thread.start()
 
@@ -123,17 +129,14 @@ class _Imports:
         if self._error is not None:
             raise self._error
 
-    def _run(self, config: Callable[[], Path], inspection: Inspection) -> None:
+    def _run(self, config: Callable[[], dict[str, Any]], inspection: Inspection) -> None:
         try:
             import embedding_runtime.backends.torch_backend  # noqa: F401
             from embedding_runtime.architectures.families import find_architecture
             from embedding_runtime.architectures.network import head_of, is_native
 
-            # Read here without its hash, only to know what to import; what is built is decided by the checked file.
-            with open_regular(config()) as file:
-                data = file.read(CONFIG_LIMIT)
             architecture, head = find_architecture(inspection.family), head_of(inspection)
-            if not is_native(architecture, config=orjson.loads(data), head=head):
+            if not is_native(architecture, config=config(), head=head):
                 architecture.import_config()
                 architecture.import_class(FAMILIES[inspection.family].classes[head])
         except (OSError, ValueError, Refusal, Unavailable):

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from gguf_files import other_architecture
 from model_fixtures.catalogue import CATALOGUE
 from model_fixtures.on_disk import write_fixture
 from tiny_models import encoder_config, json_file, safetensors_file, tensor_shapes
@@ -136,7 +136,7 @@ def test_a_gguf_repository_is_named_with_its_version_and_the_hash_that_the_hub_l
 ) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
-    weights = struct.pack("<4sIQQ", b"GGUF", 3, 2, 5) + bytes(20 * 1024 * 1024)  # large enough for LFS
+    weights = other_architecture(rows=5120)  # large enough for LFS
     (folder / "model.gguf").write_bytes(weights)
     store = Store(tmp_path / "hub")
     store.push(folder, "acme/gguf")
@@ -144,7 +144,7 @@ def test_a_gguf_repository_is_named_with_its_version_and_the_hash_that_the_hub_l
         result = invoke("inspect", "acme/gguf", "--hub-endpoint", url, "-o", "json")
     refusal = json.loads(result.stdout)["refusal"]
     assert (result.exit_code, refusal["reason"]) == (3, "UnsupportedFormat")
-    assert f"GGUF (version 3, 2 tensors, sha256 {hashlib.sha256(weights).hexdigest()})" in refusal["message"]
+    assert f"GGUF (version 3, 1 tensors, sha256 {hashlib.sha256(weights).hexdigest()})" in refusal["message"]
 
 
 def test_a_refusal_is_a_document_in_json_and_a_line_in_text(invoke: Invoke, model_folder: Path) -> None:

@@ -6,7 +6,6 @@ from embedding_model.inspection.documents import JsonObject, join, read_object
 from embedding_model.inspection.head_modules import read_head_modules
 from embedding_model.inspection.identified import Identified
 from embedding_model.inspection.matryoshka import read_matryoshka
-from embedding_model.inspection.pipeline import Pipeline
 from embedding_model.inspection.pooling import POOLING_FILE, PoolingChoice, holds_pooling, read_pooling
 from embedding_model.inspection.prompts import read_prompts
 from embedding_model.inspection.reading import Reading
@@ -39,7 +38,7 @@ def read_embedder(reading: Reading, *, declared: Declared) -> TaskValues:
         pooling=pooling.pooling,
         further_poolings=pooling.further,
         include_prompt=pooling.include_prompt,
-        normalize=pipeline.normalize if pipeline else False,
+        normalize=reading.gguf is not None or (pipeline is not None and pipeline.normalize),
         modules=modules,
         dimensions=dimensions,
         matryoshka_dimensions=matryoshka.sizes,
@@ -51,7 +50,7 @@ def read_embedder(reading: Reading, *, declared: Declared) -> TaskValues:
         evidence=(
             *pooling.evidence,
             *module_evidence,
-            _describe_normalize(pipeline),
+            _describe_normalize(reading),
             _describe_dimensions(found, poolings=1 + len(pooling.further), modules=modules),
             *matryoshka.evidence,
             *prompts.evidence,
@@ -67,6 +66,10 @@ def _read_pooling(reading: Reading, *, declared: Declared) -> PoolingChoice:
         config = read_object(reading.source, path=join(pipeline.pooling, CONFIG_FILE))
         named = name_repository(reading.source.origin, config=reading.config)
         return read_pooling(config, hidden_size=reading.identified.hidden_size, repository=named)
+    if reading.gguf is not None and reading.gguf.pooling is not None:
+        pooling, key = reading.gguf.pooling, reading.gguf.pooling_key
+        evidence = Evidence(field="pooling", value=pooling, file=reading.gguf.path, key=key)
+        return PoolingChoice(pooling=pooling, include_prompt=True, evidence=(evidence,))
     if declared.pooling is None:
         raise ValueError("an embedder without modules.json has a declared pooling")
     return PoolingChoice(
@@ -118,7 +121,11 @@ def _check_cut(library: JsonObject, *, dimensions: int) -> None:
         )
 
 
-def _describe_normalize(pipeline: Pipeline | None) -> Evidence:
+def _describe_normalize(reading: Reading) -> Evidence:
+    pipeline = reading.pipeline
+    if reading.gguf is not None:
+        note = "a GGUF file does not say; llama.cpp, which reads such files, normalises (--embd-normalize 2)"
+        return Evidence(field="normalize", value="true", file=reading.gguf.path, note=note)
     if pipeline is None:
         note = "it is not there; without it sentence-transformers does not normalise"
     else:

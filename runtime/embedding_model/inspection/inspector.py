@@ -11,6 +11,7 @@ Whether this version can serve it is another question (`embedding_model.served`)
 from embedding_model.inspection.assembly import TaskValues, assemble
 from embedding_model.inspection.classifier import read_classifier
 from embedding_model.inspection.embedder import read_embedder
+from embedding_model.inspection.gguf_model import name_keys
 from embedding_model.inspection.reading import Reading, read_model
 from embedding_model.inspection.reranker import read_reranker
 from embedding_model.inspection.sparse import read_sparse
@@ -31,7 +32,8 @@ def inspect(source: Source, *, declared: Declared | None = None) -> Inspection:
     reading = read_model(source)
     decision = decide_task(reading, declared=declared)
     values = _read_values(reading, decision=decision, declared=declared)
-    return assemble(reading, decision=decision, values=values)
+    found = assemble(reading, decision=decision, values=values)
+    return found if reading.gguf is None else name_keys(found, model=reading.gguf)
 
 
 def _read_values(reading: Reading, *, decision: Decision, declared: Declared) -> TaskValues:

@@ -7,6 +7,7 @@ from embedding_model.inspection.architecture import identify
 from embedding_model.inspection.card import Card, read_card
 from embedding_model.inspection.documents import JsonObject, join, read_object, read_optional_object
 from embedding_model.inspection.formats import check_formats
+from embedding_model.inspection.gguf_model import GgufModel, read_gguf_model
 from embedding_model.inspection.identified import Identified
 from embedding_model.inspection.modules import read_modules
 from embedding_model.inspection.pipeline import Pipeline, check_modules, read_pipeline
@@ -16,6 +17,7 @@ from embedding_model.inspection.tensors import Tensor, read_tensors
 from embedding_model.inspection.tokenizer import Tokenizer, read_tokenizer
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Weights
+from embedding_model.sources.gguf import find_gguf
 from embedding_model.sources.selection import CONFIG_FILE, MODULES_FILE, select
 from embedding_model.sources.source import Source
 from embedding_model.sources.weight_files import TOKEN_HEAD_FILES
@@ -29,7 +31,7 @@ _LIBRARY_MODELS = frozenset({"SentenceTransformer", "CrossEncoder", "SparseEncod
 class Reading:
     """`library` is config_sentence_transformers.json, `folder` where config, weights and tokenizer are ("" the root).
 
-    `pipeline` is None without modules.json.
+    `pipeline` is None without modules.json. `gguf` is what a GGUF file says, where one is the model.
     """
 
     source: Source
@@ -45,6 +47,7 @@ class Reading:
     tokenizer_config: JsonObject
     tokenizer: Tokenizer
     weights: Weights
+    gguf: GgufModel | None = None
 
     @property
     def library_model(self) -> str | None:
@@ -59,6 +62,9 @@ def read_model(source: Source) -> Reading:
         modules = read_modules(source)
         check_modules(modules)
     check_formats(source)
+    own = find_gguf([file.path for file in source.files()])
+    if own is not None:
+        return _read_gguf(source, path=own)
     selected = select(source)
     library = read_optional_object(source, path=LIBRARY_CONFIG_FILE)
     _check_library(library)
@@ -87,6 +93,27 @@ def read_model(source: Source) -> Reading:
             source, folder=folder, family=identified.family, config=config, tokenizer_config=tokenizer_config
         ),
         weights=_count(source, files=files, tensors=tensors),
+    )
+
+
+def _read_gguf(source: Source, *, path: str) -> Reading:
+    """The one file is the model: no other but the card counts."""
+    model = read_gguf_model(source, path=path)
+    return Reading(
+        source=source,
+        selected=(path,),
+        library=JsonObject(LIBRARY_CONFIG_FILE, exists=False),
+        card=read_card(source),
+        pipeline=None,
+        folder="",
+        sentence=model.sentence,
+        config=model.config,
+        tensors=model.tensors,
+        identified=identify(model.config, model.tensors),
+        tokenizer_config=JsonObject(path, exists=False),
+        tokenizer=model.tokenizer,
+        weights=model.weights,
+        gguf=model,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from embedding_model.inspection.bare import decide_bare
 from embedding_model.inspection.documents import join
+from embedding_model.inspection.gguf_model import GgufModel
 from embedding_model.inspection.identified import Head
 from embedding_model.inspection.pipeline import Kind, Pipeline
 from embedding_model.inspection.reading import Reading
@@ -47,11 +48,40 @@ def decide_task(reading: Reading, *, declared: Declared) -> Decision:
 
     Raises Refusal: AMBIGUOUS_TASK, CONTRADICTORY_EVIDENCE, TASK_MISMATCH, NOT_AN_EMBEDDING_MODEL, INCOMPLETE_WEIGHTS.
     """
+    if reading.gguf is not None:
+        return _decide_gguf(reading, model=reading.gguf, declared=declared)
     if reading.pipeline is not None:
         return _decide_by_modules(reading, pipeline=reading.pipeline, declared=declared)
     if Head.SEQUENCE_CLASSIFICATION in reading.identified.heads:
         return decide_scoring_head(reading, declared=declared)
     return decide_bare(reading, declared=declared)
+
+
+def _decide_gguf(reading: Reading, *, model: GgufModel, declared: Declared) -> Decision:
+    """A pooling in the file makes it an embedder; without one it is as bare as any language model."""
+    if declared.task in (None, Task.EMBEDDING) and model.pooling is not None:
+        return Decision(
+            task=Task.EMBEDDING,
+            head=None,
+            evidence=Evidence(
+                field="task",
+                value=Task.EMBEDDING,
+                file=model.path,
+                key=model.pooling_key,
+                note="it names a pooling",
+                overruled=tag_overruled(reading.card, expected=_TAGS[Task.EMBEDDING]),
+            ),
+        )
+    if declared.task not in (None, Task.EMBEDDING):
+        contradict_declared(declared.task, found=f"{model.path} is a GGUF file, from which only embedders are served")
+    decision = decide_bare(reading, declared=declared)
+    if decision.task is not Task.EMBEDDING:
+        raise Refusal(
+            Reason.UNSUPPORTED_FORMAT,
+            f"{model.path} is a model for {decision.task} ({decision.evidence.file} {decision.evidence.key}); only "
+            "embedders are served from a GGUF file: use the safetensors weights that it was made from",
+        )
+    return decision
 
 
 def _decide_by_modules(reading: Reading, *, pipeline: Pipeline, declared: Declared) -> Decision:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from embedding_model.refusal import Reason, Refusal
+from embedding_model.sources.gguf import find_gguf
 from embedding_model.sources.json_size import check_json_size
 from embedding_model.sources.listing import CONFIG_LIMIT
 from embedding_model.sources.source import ListedFile, Source
@@ -88,11 +89,16 @@ def select_files(
 ) -> tuple[str, ...]:
     """The paths that are loaded, sorted.
 
+    Of a model that is one GGUF file, that file alone.
+
     `modules` are the folders that modules.json names ("" is the root); None takes every folder named like `1_Pooling`.
     `read` gives the content of an index of shards; without it shards are known by their names. Refuses MissingFile (no
     config.json, tokenizer, weights or shard), InvalidFile, PickleOnly, AdapterOnly, UnsupportedFormat.
     """
     paths = {file.path for file in listed}
+    own = find_gguf(paths)
+    if own is not None:
+        return (own,)
     folders = _folders(paths, modules=modules)
     transformer = _find_transformer(paths, folders=folders)
     if _joined(transformer, CONFIG_FILE) not in paths:

@@ -105,7 +105,7 @@ def load_network(
         if native is not None
         else _find_forward(model, head=head, architecture=architecture, config=config),
         module=model,
-        name=_name(model, native=native is not None, quantizer=quantizer),
+        name=_name(model, native=native is not None, quantizer=quantizer, stored=weights.types),
         config=config,
         pad_id=_pad_id(config, words=blueprint.body[blueprint.words][0].value),
         width=blueprint.width,
@@ -129,8 +129,10 @@ def _count_labels(weights: Weights, *, names: Mapping[str, str], blueprint: Blue
     return next((weights.shapes[name][0] for name, known in names.items() if known == output), 1)
 
 
-def _name(model: torch.nn.Module, *, native: bool, quantizer: Quantizer | None) -> str:
+def _name(model: torch.nn.Module, *, native: bool, quantizer: Quantizer | None, stored: str | None) -> str:
     name = f"{'native' if native else 'transformers'} {type(model).__name__}"
+    if stored is not None:
+        name += f" (GGUF: {stored})"
     return name if quantizer is None else f"{name} ({quantizer.describe()})"
 
 

@@ -14,6 +14,7 @@ import torch
 
 from embedding_model.inspection.tensors import LENGTH_BYTES, Extent, Tensor, parse_header, read_header_length
 from embedding_model.refusal import Reason, Refusal
+from embedding_model.sources.gguf import find_gguf
 from embedding_model.sources.weight_files import TOKEN_HEAD_FILES
 from embedding_runtime.files import Files, Reader, open_file
 
@@ -47,6 +48,10 @@ class StoredFile(Protocol):
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Of every tensor in it by its name."""
 
+    @property
+    def types(self) -> str | None:
+        """How many tensors are of which of ggml's types; None for a file of plain floats."""
+
     def read(
         self, names: Collection[str], *, dtype: torch.dtype | None, device: torch.device
     ) -> Iterator[tuple[str, torch.Tensor]]:
@@ -62,6 +67,11 @@ class Weights:
 
     files: Sequence[StoredFile]
     shapes: Mapping[str, tuple[int, ...]]
+
+    @property
+    def types(self) -> str | None:
+        """What the tensors were quantised to in the files; None for plain floats."""
+        return next((file.types for file in self.files if file.types is not None), None)
 
     def read(
         self, names: Collection[str], *, dtype: torch.dtype | None = None, device: torch.device = _CPU
@@ -90,7 +100,7 @@ def open_weights(files: Files) -> Iterator[Weights]:
             for path in _list_files(files):
                 reader = stack.enter_context(open_file(files, path=path))
                 readers.append(reader)
-                stored.append(SafetensorsFile(path, reader=reader))
+                stored.append(_read_stored(path, reader=reader))
             yield Weights(files=stored, shapes=_join(stored))
         except Refusal:
             for reader in readers:
@@ -111,6 +121,8 @@ def read_tensors(files: Files) -> dict[str, torch.Tensor]:
 
 class SafetensorsFile:
     """One safetensors file, from front to back."""
+
+    types: str | None = None
 
     def __init__(self, path: str, *, reader: Reader) -> None:
         self._reader = reader
@@ -144,7 +156,18 @@ def _place(described: tuple[Tensor, Extent]) -> Extent:
     return described[1]
 
 
+def _read_stored(path: str, *, reader: Reader) -> StoredFile:
+    if path.endswith(SUFFIX):
+        return SafetensorsFile(path, reader=reader)
+    from embedding_runtime.architectures.stored_gguf import GgufFile
+
+    return GgufFile(path, reader=reader)
+
+
 def _list_files(files: Files) -> list[str]:
+    gguf = find_gguf(files.keys())
+    if gguf is not None:
+        return [gguf]
     if INDEX not in files:
         own = (path for path in files if path.endswith(SUFFIX) and "/" not in path)
         found = sorted(path for path in own if path not in TOKEN_HEAD_FILES)

@@ -1,8 +1,6 @@
 """Which task a folder has: the head in the weights, then the files, and a doubt that somebody has to settle."""
 
-import hashlib
 import json
-import struct
 from typing import Any
 
 import pytest
@@ -304,17 +302,6 @@ def test_weights_in_other_formats_alone_are_refused_by_name(path: str, says: str
     refusal = refuse(files | {path: b"x"})
     assert refusal.reason is Reason.UNSUPPORTED_FORMAT
     assert says in refusal.message
-
-
-def test_gguf_is_recognised_and_not_served_yet() -> None:
-    head = struct.pack("<4sIQQ", b"GGUF", 3, 2, 5)
-    refusal = refuse({"model.Q4_K_M.gguf": head + bytes(500), "README.md": b""})
-    assert refusal.reason is Reason.UNSUPPORTED_FORMAT
-    digest = hashlib.sha256(head + bytes(500)).hexdigest()
-    assert f"recognised as GGUF (version 3, 2 tensors, sha256 {digest}), which is not served yet" in refusal.message
-    assert "version 1" in refuse({"model.gguf": struct.pack("<4sIQQ", b"GGUF", 1, 2, 5) + bytes(500)}).message
-    assert refuse({"model.gguf": head}).reason is Reason.INVALID_FILE  # cut
-    assert refuse({"model.gguf": b"<html>"}).reason is Reason.INVALID_FILE
 
 
 def test_the_class_that_is_chosen_did_not_lose_to_a_head_that_is_left_unused() -> None:

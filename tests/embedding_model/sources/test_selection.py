@@ -285,7 +285,7 @@ def test_variants_checkpoints_and_code_are_left_out() -> None:
             "2_Dense/pytorch_model.bin",
         ),
         ((*BASE, "model.onnx"), Reason.UNSUPPORTED_FORMAT, "ONNX"),
-        ((*BASE, "model.Q4.gguf"), Reason.UNSUPPORTED_FORMAT, "GGUF"),
+        ((*BASE, "model.Q4.gguf", "model.Q8.gguf"), Reason.UNSUPPORTED_FORMAT, "GGUF"),
         ((*BASE, "training_args.bin"), Reason.MISSING_FILE, "no weights"),
         (("adapter_config.json", "adapter_model.safetensors"), Reason.ADAPTER_ONLY, "merge"),
         ((*BASE, "adapter_config.json", "adapter_model.safetensors"), Reason.ADAPTER_ONLY, "merge"),

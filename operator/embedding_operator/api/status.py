@@ -99,7 +99,7 @@ class Condition(StatusModel):
 class WeightsStatus(StatusModel):
     """The weight files."""
 
-    format: Annotated[str, Cut(63), Field(description="Format of the weights; safetensors.")]
+    format: Annotated[str, Cut(63), Field(description="Format of the weights: safetensors or gguf.")]
     bytes: Annotated[int, Field(ge=0, description="Size of all weight files together, in bytes.")]
     files: Annotated[int, Field(ge=0, description="Number of weight files.")]
 

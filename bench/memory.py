@@ -102,6 +102,7 @@ def measure(folder: Path, *, dtype: str, quantization: str) -> None:
     from embedding_runtime.core.input_tokenizers import load_tokenizer
     from embedding_runtime.core.inputs import Text
     from embedding_runtime.files import read_files
+    from embedding_runtime.gguf_files import show_gguf
     from embedding_runtime.memory import giving_memory_back, measure_process
     from embedding_runtime.served_model import resolve_folder
 
@@ -113,7 +114,7 @@ def measure(folder: Path, *, dtype: str, quantization: str) -> None:
     _, before = measure_process()
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
     started = time.monotonic()
-    files = read_files(folder, manifest=resolved.manifest, threads=2)
+    files = show_gguf(read_files(folder, manifest=resolved.manifest, threads=2))
     with giving_memory_back():
         network = load_network(
             files,

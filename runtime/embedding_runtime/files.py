@@ -137,10 +137,7 @@ def read_files(
     with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="read") as pool:
         contents = pool.map(lambda entry: _read_verified(entry, place=found), early)
         held = {entry.path: data for entry, data in zip(early, contents, strict=True)}
-    files = ModelFiles(held=held, waiting=late, place=found)
-    from embedding_runtime.gguf_files import show_gguf  # which reads through this module
-
-    return show_gguf(files)
+    return ModelFiles(held=held, waiting=late, place=found)
 
 
 def files_in(files: Files, *, folder: str | None) -> Files:

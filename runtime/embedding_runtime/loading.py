@@ -25,6 +25,7 @@ from embedding_runtime.core.input_tokenizers import load_tokenizer
 from embedding_runtime.core.tokenizing import Tokenizer
 from embedding_runtime.cpu import count_cpus
 from embedding_runtime.files import Place, cache_place, files_in, folder_place, read_files
+from embedding_runtime.gguf_files import show_gguf
 from embedding_runtime.memory import LoadMemory, measure_process
 from embedding_runtime.served_model import ServedModel, name_model, read_resolved, resolve_folder
 from embedding_runtime.settings import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, ServeSettings
@@ -52,7 +53,7 @@ def load_model(settings: ServeSettings) -> LoadedModel:
     model = name_model(resolved, served_names=settings.served_names)
     steps.done("resolve")
     cpus = count_cpus()
-    files = read_files(place, manifest=resolved.manifest, threads=cpus)
+    files = show_gguf(read_files(place, manifest=resolved.manifest, threads=cpus))
     steps.done("read")
     own = files_in(files, folder=resolved.inspection.folder)
     tokenizer = load_tokenizer(own, inspection=resolved.inspection, serving=model.serving)

@@ -15,6 +15,7 @@ from embedding_runtime.core.jobs import Output, Tokens
 from embedding_runtime.core.tokenizing import Tokenizer
 from embedding_runtime.core.vectors import finish
 from embedding_runtime.files import files_in, read_files
+from embedding_runtime.gguf_files import show_gguf
 from embedding_runtime.served_model import resolve_folder
 from embedding_runtime.settings import Dtype
 
@@ -31,7 +32,7 @@ class Loaded:
         overrides: Overrides | None = None,
     ) -> None:
         self.resolved: ResolvedModel = resolve_folder(folder, declared=declared, overrides=overrides)
-        files = read_files(folder, manifest=self.resolved.manifest, threads=2)
+        files = show_gguf(read_files(folder, manifest=self.resolved.manifest, threads=2))
         self.serving = self.resolved.serving
         inspection = self.resolved.inspection
         self.tokenizer: Tokenizer = load_tokenizer(

@@ -15,6 +15,7 @@ from embedding_model.resolved import Declared, FileEntry, Pooling, Quantization,
 from embedding_model.serving import Overrides
 from embedding_runtime.architectures.stored_gguf import part_again
 from embedding_runtime.files import read_files
+from embedding_runtime.gguf_files import show_gguf
 from embedding_runtime.settings import Dtype
 from localcluster.hub.demo_models import fetch_smollm2
 
@@ -77,7 +78,7 @@ def test_a_file_that_is_not_the_resolved_one_is_refused_before_it_is_served(tmp_
     path.write_bytes(other)
     for read_ahead in (0, 2**30):
         with pytest.raises(Refusal) as raised:
-            read_files(tmp_path, manifest=manifest, threads=1, read_ahead_bytes=read_ahead)
+            show_gguf(read_files(tmp_path, manifest=manifest, threads=1, read_ahead_bytes=read_ahead))
         assert raised.value.reason is Reason.HASH_MISMATCH
     assert isinstance(manifest.files[0], FileEntry)
 

@@ -1,1 +1,1 @@
-"""From a model's files to what computes its task: families, weights, pooling, heads. Torch lives here and in backends."""
+"""From a model's files to what computes its task: families, weights, pooling, heads. Torch is here and in backends."""

@@ -99,7 +99,7 @@ def _setting(name: str, **attributes: Any) -> Callable[[F], F]:
 @_setting("--keep-alive-seconds", type=COUNT, help="How long an idle connection stays open.")
 @_setting("--hang-seconds", type=SECONDS, help="A batch that takes longer turns liveness red.")
 def serve(**options: Any) -> None:
-    """Serve an embedding model over HTTP."""
+    """Serve a model over HTTP."""
     settings = ServeSettings(**options)
     if (settings.model is None) == (settings.cache is None) or (settings.cache and not settings.resolved):
         raise click.UsageError("give either --model, or --cache and --resolved")

@@ -1,1 +1,1 @@
-"""Texts and pairs in, what the model says of them out: tokenise, admit, queue, batch, finish. Neither torch nor HTTP."""
+"""Texts and pairs in, what the model says of them out: tokenise, admit, queue, batch, finish. No torch, no HTTP."""

@@ -67,6 +67,7 @@ SPOKEN_FOR = {
     "modules": ("task",),  # its note lists the modules
     "end_token": ("pooling",),  # no other pooling reads one
     "labels": ("scoring",),
+    "further_poolings": ("pooling",),  # its value lists all of them, side by side
 }
 PART = re.compile(r"[\[.]")  # evidence of a part: modules[0], sparse.pooling
 # Nothing that is decided is in them: vocabularies, which the manifest holds by hash, and files that are never loaded.

@@ -17,6 +17,7 @@ from embedding_model.resolved import TokenHeadKind
 from embedding_runtime.architectures.multi_head import gather_weights
 from embedding_runtime.core.inputs import Text
 from embedding_runtime.core.jobs import DENSE, Output, Part
+from embedding_runtime.settings import Dtype
 
 EVERYTHING = frozenset({Part.DENSE, Part.SPARSE, Part.TOKEN_VECTORS})
 
@@ -51,6 +52,17 @@ def test_all_three_answers_follow_the_rules_in_every_arrangement(tmp_path: Path)
 
     for arrangement, found in arranged(model, [Text(text, wants=EVERYTHING) for text in TEXTS], finish=flatten):
         np.testing.assert_allclose(found, wanted, atol=1e-4, err_msg=arrangement)
+
+
+def test_vectors_in_bfloat16_stay_close_to_the_rules(tmp_path: Path) -> None:
+    folder = build_multi_head(tmp_path)
+    model = Loaded(folder, dtype=Dtype.BFLOAT16)
+    outputs = model.compute([Text(text, wants=EVERYTHING) for text in TEXTS])
+    for output, rule in zip(outputs, compute_by_rule(folder, TEXTS), strict=True):
+        assert output.dense is not None
+        assert output.token_vectors is not None
+        assert output.dense @ rule.dense / np.linalg.norm(output.dense) >= 0.999
+        assert (output.token_vectors * rule.vectors).sum(axis=1).min() >= 0.99  # single tokens, of seeded weights
 
 
 def test_special_tokens_have_no_weight_and_the_first_token_no_vector(tmp_path: Path) -> None:

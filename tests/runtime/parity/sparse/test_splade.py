@@ -19,6 +19,7 @@ from embedding_runtime.core.inputs import Text
 from embedding_runtime.core.jobs import Output
 from embedding_runtime.files import read_files
 from embedding_runtime.served_model import resolve_folder
+from embedding_runtime.settings import Dtype
 
 TOLERANCE = 1e-4
 
@@ -59,6 +60,16 @@ def test_a_real_model_equals_the_reference_and_finds_words_that_the_text_has_not
     assert output.sparse is not None
     [paris] = model.tokens("paris")
     assert paris.ids[1] in output.sparse.indices, "a word that the text does not hold"
+
+
+def test_a_real_model_in_bfloat16_stays_close_to_the_reference(splade_folder: Path) -> None:
+    expected = encode_by_reference(load_sparse_reference(splade_folder), TEXTS)
+
+    model = Loaded(splade_folder, declared=Declared(task=Task.SPARSE), dtype=Dtype.BFLOAT16)
+    found = spread(model.compute([Text(text) for text in TEXTS]), size=expected.shape[1])
+
+    norms = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
+    assert ((found * expected).sum(axis=1) / norms).min() >= 0.999
 
 
 def test_the_second_logarithm_is_taken_where_the_model_says_so(tmp_path: Path) -> None:

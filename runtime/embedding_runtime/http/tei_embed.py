@@ -1,61 +1,38 @@
 """TEI's POST /embed: texts in, one bare list of vectors out, normalised unless the request says otherwise."""
 
 import asyncio
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field
 
 from embedding_model.resolved import Task
 from embedding_runtime.core.embedding import embed
-from embedding_runtime.core.prompts import AskedPrompt, InputType, choose_prompt
-from embedding_runtime.errors import EmptyInput
+from embedding_runtime.core.prompts import AskedPrompt, choose_prompt
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.space_suffix import write_suffix
+from embedding_runtime.http.tei_texts import TextsRequest, read_texts
 from embedding_runtime.http.tei_truncation import Direction, require_direction
-from embedding_runtime.http.validation import validate
 
 # Values beyond which encoding an answer leaves the event loop (about a millisecond of work).
 _INLINE_VALUES = 65_536
 
 
-class EmbedRequest(BaseModel):
+class EmbedRequest(TextsRequest):
     """`normalize` is true where the request does not say, as in TEI, whatever the model's own pipeline does.
 
-    `truncate`: whether a text that is too long is cut (the default) or refused. `prompt_name`: one of the model's
-    prompts; `input_type`, `prompt` and `instruction` are ours (see `AskedPrompt`); none of them: the default prompt.
-    Unknown fields are ignored.
+    `prompt` and `instruction` are ours, as `input_type` is (see `AskedPrompt`).
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    inputs: list[str]
-    truncate: bool = True
     truncation_direction: Direction | None = None
     normalize: bool = True
     dimensions: int | None = Field(default=None, ge=1)
-    prompt_name: str | None = None
-    input_type: InputType | None = None
     prompt: str | None = None
     instruction: str | None = None
-
-    @field_validator("inputs", mode="before")
-    @classmethod
-    def check_inputs(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return [value]
-        if not isinstance(value, list):
-            raise ValueError("must be a text or a list of texts")
-        if not all(isinstance(entry, str) for entry in value):
-            raise ValueError("must hold texts only; token ids of another model's tokenizer would give wrong vectors")
-        return value
 
 
 async def create_embeddings(call: Call) -> Response:
     call.require_task(Task.EMBEDDING)
-    asked = validate(call.request.parse_json(), form=EmbedRequest)
-    if not asked.inputs:
-        raise EmptyInput("inputs: must hold at least one text.", param="inputs")
+    asked = read_texts(call, form=EmbedRequest)
     serving = call.loaded.model.serving
     require_direction(asked.truncation_direction, side=serving.truncation_side)
     prompt = _choose_prompt(call, asked=asked)

@@ -14,7 +14,7 @@ from embedding_runtime.core.prompts import choose_prompt
 from embedding_runtime.core.token_vectors import embed_tokens
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
-from embedding_runtime.http.tei_texts import describe_prompt, read_texts
+from embedding_runtime.http.tei_texts import TextsRequest, describe_prompt, read_texts
 
 _PIECE_VALUES = 65_536  # encoded at once: about a millisecond of work
 
@@ -22,7 +22,7 @@ _PIECE_VALUES = 65_536  # encoded at once: about a millisecond of work
 async def create_token_embeddings(call: Call) -> Response:
     call.require_task(Task.EMBEDDING)
     call.check_pin("")
-    asked = read_texts(call)
+    asked = read_texts(call, form=TextsRequest)
     found = await embed_tokens(
         call.loaded.engine,
         asked.inputs,

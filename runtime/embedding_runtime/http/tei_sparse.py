@@ -26,7 +26,7 @@ _INLINE_VALUES = 8192
 async def create_sparse_embeddings(call: Call) -> Response:
     _require_sparse(call)
     call.check_pin("")
-    asked = read_texts(call)
+    asked = read_texts(call, form=TextsRequest)
     wanted = _describe_prompt(call, asked=asked)
     is_query = wanted.name == QUERY or wanted.input_type is InputType.QUERY
     found = await embed_sparse(

@@ -1,6 +1,6 @@
 """What requests of TEI that hold texts have in common: their form, and which prompt they ask for."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
@@ -29,14 +29,19 @@ class TextsRequest(BaseModel):
     def check_inputs(cls, value: Any) -> Any:
         if isinstance(value, str):
             return [value]
-        if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        if not isinstance(value, list):
             raise ValueError("must be a text or a list of texts")
+        if not all(isinstance(entry, str) for entry in value):
+            raise ValueError("must hold texts only; token ids of another model's tokenizer would give wrong vectors")
         return value
 
 
-def read_texts(call: Call) -> TextsRequest:
+Form = TypeVar("Form", bound=TextsRequest)
+
+
+def read_texts(call: Call, *, form: type[Form]) -> Form:
     """Raises EmptyInput without any text, InvalidRequest."""
-    asked = validate(call.request.parse_json(), form=TextsRequest)
+    asked = validate(call.request.parse_json(), form=form)
     if not asked.inputs:
         raise EmptyInput("inputs: must hold at least one text.", param="inputs")
     return asked

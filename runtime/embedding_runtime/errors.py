@@ -3,6 +3,7 @@
 RequestError
 ├── InvalidRequest      the request itself is wrong; `param` names the field
 │   └── EmptyInput      there is nothing to answer: an empty list of texts
+├── Unauthorized        no key or token that is taken here
 ├── UnknownModel        the model name is not served here
 ├── WrongTask           the model is for another task than the path
 ├── UnknownRoute        no such path
@@ -34,6 +35,10 @@ class InvalidRequest(RequestError):
 
 
 class EmptyInput(InvalidRequest):
+    pass
+
+
+class Unauthorized(RequestError):
     pass
 
 

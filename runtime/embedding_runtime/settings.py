@@ -31,6 +31,18 @@ class FailurePolicy(StrEnum):
     WARN = "Warn"  # it is served, every response says `x-embedding-verified: false`
 
 
+class TokenIds(StrEnum):
+    """Whether requests may bring token ids in place of text."""
+
+    REFUSE = "Refuse"  # ids of another model's tokenizer would give wrong vectors without a word
+    ACCEPT = "Accept"  # the clients have this model's own tokenizer
+
+
+class LogFormat(StrEnum):
+    TEXT = "text"
+    JSON = "json"  # an object a line
+
+
 @dataclass(frozen=True)
 class ServeSettings:
     """What `serve` runs with."""
@@ -47,6 +59,13 @@ class ServeSettings:
     keys: Path | None = None  # folder with issuer, jwks.json and subject; without it the guarded routes refuse all
     served_names: tuple[str, ...] = ()  # NAME or NAME=PROMPT; none: the repository's or folder's name
     failure_policy: FailurePolicy = FailurePolicy.BLOCK
+    token_ids: TokenIds = TokenIds.REFUSE
+
+    # Who may use the public port. Neither file: everybody. Both are read again when they change.
+    api_keys: Path | None = None  # a file with a key on each line
+    jwks: Path | None = None  # a file with the public keys that sign tokens (RFC 7517); needs `jwt_audiences`
+    jwt_audiences: tuple[str, ...] = ()  # a token must be meant for one of them
+    jwt_issuer: str | None = None  # a token must come from it; None: from whoever the keys belong to
 
     device: Device = Device.AUTO
     dtype: Dtype = Dtype.AUTO
@@ -79,6 +98,8 @@ class ServeSettings:
     # Idle connections live longer than those of any usual client or load balancer (600 s is the longest default in
     # use), so that the side that closes is never the one that does not know of a request under way.
     keep_alive_seconds: int = 620
+    public_metrics: bool = False  # also GET /metrics on the public port, as text-embeddings-inference has it
+    log_format: LogFormat = LogFormat.TEXT
     # A batch that takes longer turns liveness red. A text of n times max_batch_tokens may take n times as long.
     hang_seconds: float = 120
 

@@ -14,7 +14,7 @@ from embedding_model.cache.layout import CacheVerify
 from embedding_model.resolved import Pooling, Quantization, Task
 from embedding_runtime.commands.flags import F, ValueOf, flag
 from embedding_runtime.cpu import limit_library_threads
-from embedding_runtime.settings import Device, Dtype, FailurePolicy, ServeSettings
+from embedding_runtime.settings import Device, Dtype, FailurePolicy, LogFormat, ServeSettings, TokenIds
 
 DEFAULTS = {field.name: field.default for field in fields(ServeSettings)}
 FOLDER = click.Path(path_type=Path)  # a missing one is refused by the load, with a typed reason
@@ -68,6 +68,16 @@ def _setting(name: str, **attributes: Any) -> Callable[[F], F]:
     help="A model name that requests may use, and the prompt it applies. Repeatable.",
 )
 @_setting("--failure-policy", type=ValueOf(FailurePolicy), help="What a failed golden case does.")
+@_setting(
+    "--token-ids",
+    type=ValueOf(TokenIds),
+    help="Whether requests may bring token ids in place of text. Accept only where the clients have this model's "
+    "own tokenizer.",
+)
+@_setting("--api-keys", type=FILE, help="File with the keys that clients may use, one on each line.")
+@_setting("--jwks", type=FILE, help="JWKS file: the public keys of tokens that clients may use. Needs --jwt-audience.")
+@flag("--jwt-audience", "jwt_audiences", multiple=True, help="What a token must be meant for. Repeatable.")
+@_setting("--jwt-issuer", help="Who a token must come from.")
 @_setting("--device", type=ValueOf(Device), help="auto: a GPU where there is one.")
 @_setting("--dtype", type=ValueOf(Dtype), help="auto: float32, the numbers of the reference; bfloat16 with Int4.")
 @_setting(
@@ -97,6 +107,8 @@ def _setting(name: str, **attributes: Any) -> Callable[[F], F]:
 @_setting("--drain-seconds", type=SECONDS, help="Time after SIGTERM in which requests are still accepted.")
 @_setting("--shutdown-seconds", type=SECONDS, help="Time after that for accepted requests to be answered.")
 @_setting("--keep-alive-seconds", type=COUNT, help="How long an idle connection stays open.")
+@_setting("--public-metrics", type=bool, is_flag=True, help="Also answer GET /metrics on the public port.")
+@_setting("--log-format", type=ValueOf(LogFormat), help="text, or json: an object a line.")
 @_setting("--hang-seconds", type=SECONDS, help="A batch that takes longer turns liveness red.")
 def serve(**options: Any) -> None:
     """Serve a model over HTTP."""

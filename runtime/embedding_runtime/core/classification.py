@@ -10,12 +10,13 @@ from embedding_runtime.core.activations import ACTIVATIONS
 from embedding_runtime.core.engine import Engine
 from embedding_runtime.core.inputs import Input
 from embedding_runtime.core.jobs import Output, Vectors
+from embedding_runtime.core.measured import Measured
 from embedding_runtime.errors import NonFiniteOutput
 
 
 @dataclass(frozen=True)
 class Classes:
-    """`scores` is float32 [inputs, labels]; `labels` are by column. `tokens` counts special tokens, after truncation.
+    """`scores` is float32 [inputs, labels]; `labels` are by column.
 
     `orders` are int64 [inputs, labels]: the labels' numbers, best first. They follow the logits: probabilities near 1
     are often equal in float32.
@@ -24,8 +25,7 @@ class Classes:
     scores: Vectors
     orders: Sequence[Sequence[int]]
     labels: Sequence[str]
-    tokens: int
-    truncated: int
+    measured: Measured
 
 
 async def classify(
@@ -50,8 +50,7 @@ async def classify(
         scores=logits if raw else activate(logits, activation=activation),
         orders=np.argsort(-logits, axis=1, kind="stable").tolist(),
         labels=resolved.inspection.labels or [f"LABEL_{index}" for index in range(logits.shape[1])],
-        tokens=found.tokens,
-        truncated=found.truncated,
+        measured=found.measured,
     )
 
 

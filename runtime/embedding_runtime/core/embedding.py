@@ -10,6 +10,7 @@ from embedding_model.resolved import Serving
 from embedding_runtime.core.engine import Engine
 from embedding_runtime.core.inputs import Text
 from embedding_runtime.core.jobs import Output, Vectors
+from embedding_runtime.core.measured import Measured
 from embedding_runtime.core.vectors import finish
 
 # Values (texts times dimensions) beyond which cutting and normalising leaves the event loop.
@@ -18,11 +19,10 @@ INLINE_VALUES = 131_072
 
 @dataclass(frozen=True)
 class Embeddings:
-    """`vectors` is float32 [texts, dimensions]; `tokens` counts special tokens and the prompt, after truncation."""
+    """`vectors` is float32 [texts, dimensions]."""
 
     vectors: Vectors
-    tokens: int
-    truncated: int
+    measured: Measured
 
 
 async def embed(
@@ -47,7 +47,7 @@ async def embed(
 
     small = len(texts) * (serving.model_dimensions or 0) <= INLINE_VALUES
     vectors = work() if small else await asyncio.to_thread(work)
-    return Embeddings(vectors=vectors, tokens=found.tokens, truncated=found.truncated)
+    return Embeddings(vectors=vectors, measured=found.measured)
 
 
 def _stack(outputs: Sequence[Output]) -> Vectors:

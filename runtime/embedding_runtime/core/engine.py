@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from embedding_runtime.core.admission import Admission, estimate_tokens
 from embedding_runtime.core.inputs import Input
 from embedding_runtime.core.jobs import Item, Job, Output, Tokens
+from embedding_runtime.core.measured import Measured
 from embedding_runtime.core.queue import TokenQueue
 from embedding_runtime.core.telemetry import Telemetry
 from embedding_runtime.core.tokenizing import TokenizerThreads
@@ -17,11 +18,10 @@ from embedding_runtime.errors import DeadlineExceeded, InferenceFailed, InvalidR
 
 @dataclass(frozen=True)
 class Computed:
-    """`outputs`: one per input, in their order; `tokens` counts special tokens, prompts and templates."""
+    """`outputs`: one per input, in their order."""
 
     outputs: Sequence[Output]
-    tokens: int
-    truncated: int
+    measured: Measured
 
 
 class Engine:
@@ -84,7 +84,8 @@ class Engine:
                         )
                     ticket.correct(total)
                     queued = self._clock()
-                    outputs = await self._compute(tokens, ahead=ahead)
+                    job = Job.create(tokens, loop=self._loop)
+                    outputs = await self._compute(job, ahead=ahead)
             except TimeoutError:
                 self._telemetry.job_dropped()
                 raise DeadlineExceeded(
@@ -94,15 +95,19 @@ class Engine:
             except asyncio.CancelledError:
                 self._telemetry.job_dropped()
                 raise
-        truncated = sum(text.truncated for text in tokens)
-        self._telemetry.job_done(
-            texts=len(inputs),
+        done = self._clock()
+        began = done if job.began is None else job.began
+        measured = Measured(
+            inputs=len(inputs),
+            characters=sum(item.characters for item in inputs),
             tokens=total,
-            truncated=truncated,
+            truncated=sum(text.truncated for text in tokens),
             tokenize_seconds=queued - started,
-            wait_seconds=self._clock() - queued,
+            queue_seconds=began - queued,
+            inference_seconds=done - began,
         )
-        return Computed(outputs=outputs, tokens=total, truncated=truncated)
+        self._telemetry.job_done(measured)
+        return Computed(outputs=outputs, measured=measured)
 
     def close(self) -> None:
         self._tokenizer.close()
@@ -116,8 +121,7 @@ class Engine:
                 param="input",
             )
 
-    async def _compute(self, tokens: Sequence[Tokens], *, ahead: bool) -> list[Output]:
-        job = Job.create(tokens, loop=self._loop)
+    async def _compute(self, job: Job, *, ahead: bool) -> list[Output]:
         self.queue.put(job.items, ahead=ahead)
         try:
             return await job.future
@@ -142,8 +146,9 @@ class Engine:
             self._loop.call_soon_threadsafe(deliver)
 
     def _deliver(self, items: Sequence[Item], outputs: Sequence[Output], seconds: float) -> None:
+        began = self._clock() - seconds
         for item, output in zip(items, outputs, strict=True):
-            item.job.accept(item, output=output)
+            item.job.accept(item, output=output, began=began)
         tokens = sum(item.length for item in items)
         padded = max(item.length for item in items) * len(items)
         self.admission.measure(tokens=tokens, seconds=seconds)

@@ -81,6 +81,7 @@ class Job:
     items: list[Item] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)  # one per item; empty ones until they are computed
     remaining: int = 0
+    began: float | None = None  # when the first of its batches began, by the engine's clock
     abandoned: bool = False  # the client went away or the deadline passed: costs no more compute
 
     @classmethod
@@ -90,10 +91,11 @@ class Job:
         job.outputs = [_NOTHING] * len(tokens)
         return job
 
-    def accept(self, item: Item, *, output: Output) -> None:
+    def accept(self, item: Item, *, output: Output, began: float) -> None:
         """Take what was computed for one of the items; the last one completes the future."""
         if self.future.done():
             return
+        self.began = began if self.began is None else min(self.began, began)
         self.outputs[item.index] = output
         self.remaining -= 1
         if self.remaining == 0:

@@ -10,6 +10,7 @@ from embedding_runtime.core.activations import ACTIVATIONS
 from embedding_runtime.core.engine import Engine
 from embedding_runtime.core.inputs import Pair
 from embedding_runtime.core.jobs import Output, Vectors
+from embedding_runtime.core.measured import Measured
 from embedding_runtime.errors import InvalidRequest, NonFiniteOutput
 
 MAX_INSTRUCTION = 8192  # characters, as in spec.reranking; it is tokenised with every document
@@ -17,15 +18,14 @@ MAX_INSTRUCTION = 8192  # characters, as in spec.reranking; it is tokenised with
 
 @dataclass(frozen=True)
 class Scores:
-    """`scores` is float32 [documents], in their order; `tokens` counts query and template with every document.
+    """`scores` is float32 [documents], in their order.
 
     `order` holds the documents' numbers, best first. It follows the logits: scores near 1 are often equal in float32.
     """
 
     scores: Vectors
     order: Sequence[int]
-    tokens: int
-    truncated: int
+    measured: Measured
 
 
 async def rerank(
@@ -55,8 +55,7 @@ async def rerank(
     return Scores(
         scores=logits if raw else activate(logits, activation=activation),
         order=np.argsort(-logits, kind="stable").tolist(),
-        tokens=found.tokens,
-        truncated=found.truncated,
+        measured=found.measured,
     )
 
 

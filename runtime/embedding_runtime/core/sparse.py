@@ -8,6 +8,7 @@ import numpy as np
 from embedding_runtime.core.engine import Engine
 from embedding_runtime.core.inputs import Text
 from embedding_runtime.core.jobs import Part, SparseVector
+from embedding_runtime.core.measured import Measured
 from embedding_runtime.errors import InvalidRequest, NonFiniteOutput
 
 # Weights of one answer: 128 MiB as they are, some 600 MB as JSON. SPLADE gives a text some hundred; a model that was
@@ -17,11 +18,10 @@ MOST_WEIGHTS = 2**24
 
 @dataclass(frozen=True)
 class SparseEmbeddings:
-    """One vector for each text; `tokens` counts special tokens and the prompt, after truncation."""
+    """One vector for each text."""
 
     vectors: Sequence[SparseVector]
-    tokens: int
-    truncated: int
+    measured: Measured
 
 
 async def embed_sparse(
@@ -55,4 +55,4 @@ async def embed_sparse(
             "Send fewer texts.",
             param="inputs",
         )
-    return SparseEmbeddings(vectors=vectors, tokens=found.tokens, truncated=found.truncated)
+    return SparseEmbeddings(vectors=vectors, measured=found.measured)

@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from embedding_runtime.core.measured import Measured
+
 
 class Telemetry(Protocol):
     """Called on the event loop."""
@@ -9,9 +11,7 @@ class Telemetry(Protocol):
     def batch_done(self, *, texts: int, tokens: int, padded: int, seconds: float) -> None:
         """One batch was computed: its texts, their tokens, the tokens with padding, and the time it took."""
 
-    def job_done(
-        self, *, texts: int, tokens: int, truncated: int, tokenize_seconds: float, wait_seconds: float
-    ) -> None:
+    def job_done(self, measured: Measured) -> None:
         """One request was answered."""
 
     def job_dropped(self) -> None:
@@ -27,9 +27,7 @@ class Silent:
     def batch_done(self, *, texts: int, tokens: int, padded: int, seconds: float) -> None:
         pass
 
-    def job_done(
-        self, *, texts: int, tokens: int, truncated: int, tokenize_seconds: float, wait_seconds: float
-    ) -> None:
+    def job_done(self, measured: Measured) -> None:
         pass
 
     def job_dropped(self) -> None:

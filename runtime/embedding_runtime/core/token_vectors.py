@@ -9,6 +9,7 @@ from embedding_model.resolved import ResolvedModel, TokenHeadKind
 from embedding_runtime.core.engine import Engine
 from embedding_runtime.core.inputs import Text
 from embedding_runtime.core.jobs import Part, Vectors
+from embedding_runtime.core.measured import Measured
 from embedding_runtime.errors import NonFiniteOutput
 
 # Values of one answer: 64 MiB as they are, some 200 MB as JSON. 16384 tokens of 1024 dimensions; 2048 long texts, which
@@ -18,11 +19,10 @@ MOST_VALUES = 2**24
 
 @dataclass(frozen=True)
 class TokenEmbeddings:
-    """`vectors`: float32 [tokens of the text, width] for each; `tokens` counts special tokens, after truncation."""
+    """`vectors`: float32 [tokens of the text, width] for each text."""
 
     vectors: Sequence[Vectors]
-    tokens: int
-    truncated: int
+    measured: Measured
 
 
 async def embed_tokens(
@@ -52,7 +52,7 @@ async def embed_tokens(
             "The model answered with NaN or infinity for one of the inputs. Nothing wrong is returned instead; "
             "if it happens with half precision, serve with dtype float32."
         )
-    return TokenEmbeddings(vectors=vectors, tokens=found.tokens, truncated=found.truncated)
+    return TokenEmbeddings(vectors=vectors, measured=found.measured)
 
 
 def _bound_width(resolved: ResolvedModel) -> int:

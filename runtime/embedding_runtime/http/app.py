@@ -2,13 +2,15 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 from embedding_model import ports
-from embedding_runtime.errors import BodyTooLarge, MethodNotAllowed, NotReady, RequestError, UnknownRoute
+from embedding_runtime.errors import BodyTooLarge, MethodNotAllowed, NotReady, RequestError, Unauthorized, UnknownRoute
+from embedding_runtime.http.auth import Auth
 from embedding_runtime.http.body import BodyBudget, read_body
-from embedding_runtime.http.dialect import PATHS, Call, Dialect, Handler, Loaded
+from embedding_runtime.http.dialect import PATHS, Call, Loaded, Route
 from embedding_runtime.http.errors import INTERNAL, render
+from embedding_runtime.http.measured_headers import measured_headers
 from embedding_runtime.http.messages import (
     ClientGone,
     Receive,
@@ -19,14 +21,10 @@ from embedding_runtime.http.messages import (
     run_while_connected,
 )
 from embedding_runtime.http.metrics import Metrics
-from embedding_runtime.http.native import NATIVE
-from embedding_runtime.http.openai import OPENAI
-from embedding_runtime.http.tei import TEI
+from embedding_runtime.http.routing import Document, Place, Router, Target
 from embedding_runtime.lifecycle import Lifecycle
 
 logger = logging.getLogger(__name__)
-
-DIALECTS: Sequence[Dialect] = (OPENAI, TEI, NATIVE)
 
 # A key in the ASGI scope's state that only this process can set: the request is a golden case, which is answered while
 # the gate is still shut. Its value is the name of the prompt to apply, empty for none.
@@ -35,7 +33,7 @@ GOLDEN_CASE = "golden_case"
 _KNOWN_PATHS = "; ".join(f"{task}: {' or '.join(paths)}" for task, paths in PATHS.items())
 _NO_SUCH_PATH = f"There is no such path here. {_KNOWN_PATHS}; models: GET /v1/models."
 
-JSON = (b"content-type", b"application/json")
+CONTENT_TYPE = b"content-type"
 CLOSE = (b"connection", b"close")
 UNVERIFIED = (ports.VERIFIED_HEADER.encode(), b"false")
 SPACE = ports.SPACE_HEADER.encode()
@@ -43,7 +41,7 @@ REVISION = ports.REVISION_HEADER.encode()
 
 
 class App:
-    """An ASGI application. `loaded` is set once the model can answer.
+    """An ASGI application. `loaded` is set once the model can answer. `auth` None: everybody may ask.
 
     `identity`, space and revision, may be known before that; responses name them from then on.
     """
@@ -55,19 +53,19 @@ class App:
         metrics: Metrics,
         max_body_bytes: int,
         max_buffered_bytes: int,
-        dialects: Sequence[Dialect] = DIALECTS,
+        auth: Auth | None = None,
+        router: Router | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.identity: tuple[str, str] | None = None
+        self.router = router or Router()
         self._loaded: Loaded | None = None
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
         self._bodies = BodyBudget(limit=max_buffered_bytes)
+        self._auth = auth
         self._clock = clock
-        self._routes: Mapping[str, tuple[Dialect, Mapping[str, Handler]]] = {
-            path: (dialect, methods) for dialect in dialects for path, methods in dialect.routes.items()
-        }
 
     @property
     def loaded(self) -> Loaded | None:
@@ -81,46 +79,59 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http", "the servers run without lifespan and websockets"
         started = self._clock()
-        dialect, methods = self._routes.get(scope["path"], (OPENAI, None))
+        exchange = _Exchange(scope, place=self.router.find(scope["path"]))
         close = self._lifecycle.closing
         try:
-            response = await self._answer(scope, receive=receive, methods=methods)
+            response = await self._answer(exchange, receive=receive)
         except ClientGone:
-            self._metrics.client_gone(dialect=dialect.name)
+            self._metrics.client_gone(dialect=exchange.dialect)
             return
         except RequestError as error:
-            response = render(error, body=dialect.error_body, statuses=dialect.statuses)
-            close = close or isinstance(error, BodyTooLarge)  # the rest of the body is not read
+            response = self._render(error, target=exchange.target)
+            close = close or isinstance(error, BodyTooLarge | Unauthorized)  # the rest of the body is not read
         except Exception:
             logger.exception("a request failed with an unexpected error")
-            response = render(INTERNAL, body=dialect.error_body, statuses=dialect.statuses)
-        if GOLDEN_CASE not in scope.get("state", {}):
+            response = self._render(INTERNAL, target=exchange.target)
+        seconds = self._clock() - started
+        if not exchange.is_golden_case:
             self._metrics.request_done(
-                dialect=dialect.name, status=response.status, model=response.model, seconds=self._clock() - started
+                dialect=exchange.dialect,
+                route=exchange.path,
+                status=response.status,
+                model=response.model,
+                seconds=seconds,
+                measured=response.measured,
             )
-        headers = self._headers(response, close=close or self._lifecycle.closing)
+        headers = self._headers(response, seconds=seconds, close=close or self._lifecycle.closing)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
 
-    async def _answer(self, scope: Scope, *, receive: Receive, methods: Mapping[str, Handler] | None) -> Response:
-        if methods is None:
-            raise UnknownRoute(_NO_SUCH_PATH)
-        handler = methods.get("GET" if scope["method"] == "HEAD" else scope["method"])
-        if handler is None:
-            raise MethodNotAllowed(f"This path takes {', '.join(methods)}.")
-        state = scope.get("state", {})
-        if self.loaded is None or not (self._lifecycle.answering or GOLDEN_CASE in state):
+    async def _answer(self, exchange: "_Exchange", *, receive: Receive) -> Response:
+        route = exchange.find_route()
+        if self._auth is not None and not (route.open or exchange.is_golden_case):
+            self._auth.check(Request(exchange.scope).header(b"authorization"))
+        if self.loaded is None or not (self._lifecycle.answering or exchange.is_golden_case):
             raise NotReady(f"Not ready: {self._lifecycle.explain()}.", retry_after=2)
-        prompt = state.get(GOLDEN_CASE)
-        if scope["method"] != "POST":
-            return await handler(Call(request=Request(scope), loaded=self.loaded, prompt=prompt))
-        with self._bodies.hold(always=GOLDEN_CASE in state) as held:
-            body = await read_body(scope, receive=receive, limit=self._max_body_bytes, held=held)
-            call = Call(request=Request(scope, body), loaded=self.loaded, prompt=prompt)
-            return await run_while_connected(handler(call), receive=receive)
+        prompt = exchange.prompt
+        if exchange.scope["method"] != "POST":
+            return await route.handler(Call(Request(exchange.scope), loaded=self.loaded, prompt=prompt))
+        with self._bodies.hold(always=exchange.is_golden_case) as held:
+            body = await read_body(exchange.scope, receive=receive, limit=self._max_body_bytes, held=held)
+            request = Request(exchange.scope, body)
+            document = request.parse_json()
+            route = exchange.choose_route(document)
+            call = Call(request, loaded=self.loaded, document=document, prompt=prompt)
+            return await run_while_connected(route.handler(call), receive=receive)
 
-    def _headers(self, response: Response, *, close: bool) -> list[tuple[bytes, bytes]]:
-        headers = [JSON, (b"content-length", str(len(response.body)).encode()), *response.headers]
+    def _render(self, error: RequestError, *, target: Target) -> Response:
+        return render(error, bodies=self.router.error_bodies(target), statuses=target.dialect.statuses)
+
+    def _headers(self, response: Response, *, seconds: float, close: bool) -> list[tuple[bytes, bytes]]:
+        headers = [(b"content-length", str(len(response.body)).encode()), *response.headers]
+        if not any(name == CONTENT_TYPE for name, _ in response.headers):
+            headers.append((CONTENT_TYPE, b"application/json"))
+        if response.measured is not None:
+            headers += measured_headers(response.measured, total_seconds=seconds)
         if self.identity is not None:
             space, revision = self.identity
             headers.append((SPACE, (space + response.space_suffix).encode()))
@@ -130,3 +141,42 @@ class App:
         if close:
             headers.append(CLOSE)
         return headers
+
+
+class _Exchange:
+    """A request on its way: to the first dialect of its path, until its body says to which."""
+
+    def __init__(self, scope: Scope, *, place: Place) -> None:
+        self.scope = scope
+        self.target = place.targets[0]
+        self._place = place
+        self.prompt: str | None = scope.get("state", {}).get(GOLDEN_CASE)
+
+    @property
+    def is_golden_case(self) -> bool:
+        return self.prompt is not None
+
+    @property
+    def dialect(self) -> str:
+        return self.target.dialect.name
+
+    @property
+    def path(self) -> str:
+        """For metrics: empty for a path that nobody has, which a client may make up."""
+        path: str = self.scope["path"]
+        return path if self.target.methods else ""
+
+    def find_route(self) -> Route:
+        """Raises UnknownRoute, MethodNotAllowed."""
+        methods = self.target.methods
+        if not methods:
+            raise UnknownRoute(_NO_SUCH_PATH)
+        method: str = self.scope["method"]
+        route = methods.get("GET" if method == "HEAD" else method)
+        if route is None:
+            raise MethodNotAllowed(f"This path takes {', '.join(methods)}.")
+        return route
+
+    def choose_route(self, document: Document) -> Route:
+        self.target = self._place.targets[self._place.choose(document)]
+        return self.find_route()

@@ -1,4 +1,4 @@
-"""What a dialect is to the app: routes, and its own form of an error."""
+"""What a dialect is to the app: routes, and its own form of an error. And what its handlers get and give."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -40,23 +40,32 @@ class Loaded:
 class Call:
     """A request with what it is answered from.
 
-    `prompt` is given for golden cases only and overrides the prompt of the served name: a name, or empty for none.
+    `document` is its body without nulls, empty where the method has none. `prompt` is given for golden cases only and
+    overrides the prompt of the served name: a name, or empty for none.
     """
 
     request: Request
     loaded: Loaded
+    document: Mapping[str, Any] = field(default_factory=dict)
     prompt: str | None = None
 
     @property
     def is_golden_case(self) -> bool:
         return self.prompt is not None
 
-    def choose_prompt(self, name: str) -> Prompt | None:
+    def choose_name(self, name: str | None) -> str:
+        """The served name that a request asks for; None: the first. Raises UnknownModel."""
+        names = self.loaded.model.names
+        if name is None:
+            return next(iter(names))
+        if name not in names:
+            raise UnknownModel(f"The model does not exist here. Served: {', '.join(names)}.", param="model")
+        return name
+
+    def choose_prompt(self, name: str | None) -> Prompt | None:
         """The prompt that a request for the model `name` gets. Raises UnknownModel."""
         model = self.loaded.model
-        if name not in model.names:
-            known = ", ".join(model.names)
-            raise UnknownModel(f"The model does not exist here. Served: {known}.", param="model")
+        name = self.choose_name(name)
         return model.names[name] if self.prompt is None else model.serving.prompt(self.prompt)
 
     def require_task(self, *tasks: Task) -> None:
@@ -83,10 +92,26 @@ Handler = Callable[[Call], Coroutine[Any, Any, Response]]
 
 
 @dataclass(frozen=True)
+class Route:
+    """`form` is what `handler` reads the body by, `reply` the type of what it answers with 200, `summary` a sentence:
+    the three make the API's description. `open`: it needs no key, for probes.
+    """
+
+    handler: Handler
+    summary: str
+    form: Any = None
+    reply: Any = None
+    open: bool = False
+
+
+Methods = Mapping[str, Route]
+
+
+@dataclass(frozen=True)
 class Dialect:
-    """`routes` maps a path to its handlers by method. `statuses` are those in which it differs from the one table."""
+    """`routes` maps a path to its routes by method. `statuses` are those in which it differs from the one table."""
 
     name: str
-    routes: Mapping[str, Mapping[str, Handler]]
+    routes: Mapping[str, Methods]
     error_body: ErrorBody
     statuses: Statuses = field(default_factory=lambda: ONE_TABLE)

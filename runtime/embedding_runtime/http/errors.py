@@ -1,6 +1,6 @@
 """One table: every error's status, and each dialect's words for it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from embedding_runtime import errors
@@ -21,6 +21,7 @@ class Row:
 
 TABLE: dict[type[RequestError], Row] = {
     errors.InvalidRequest: Row(400, "invalid_request_error"),
+    errors.Unauthorized: Row(401, "authentication_error", "invalid_api_key"),
     errors.UnknownModel: Row(404, "invalid_request_error", "model_not_found"),
     errors.WrongTask: Row(400, "invalid_request_error", "wrong_task"),
     errors.UnknownRoute: Row(404, "invalid_request_error", "unknown_url"),
@@ -38,7 +39,7 @@ TABLE: dict[type[RequestError], Row] = {
 
 INTERNAL = errors.InferenceFailed("An internal error; the server's log has the details.")
 
-ErrorBody = Callable[[RequestError, Row], object]
+ErrorBody = Callable[[RequestError, Row], Mapping[str, object]]
 
 
 Statuses = Mapping[type[RequestError], int]
@@ -54,13 +55,21 @@ def find_status(error: RequestError, *, statuses: Statuses) -> int:
     return next((statuses[kind] for kind in type(error).__mro__ if kind in statuses), find_row(error).status)
 
 
-def render(error: RequestError, *, body: ErrorBody, statuses: Statuses = ONE_TABLE) -> Response:
-    """`body` is the dialect's form of an error; `statuses` are those in which it differs from the table."""
+def render(error: RequestError, *, bodies: Sequence[ErrorBody], statuses: Statuses = ONE_TABLE) -> Response:
+    """`bodies` are the forms of an error: the first is the dialect's own, the others add the keys that it lacks.
+
+    `statuses` are those in which the dialect differs from the table.
+    """
     row = find_row(error)
-    response = json_response(body(error, row), status=find_status(error, statuses=statuses))
+    document: dict[str, object] = {}
+    for body in reversed(bodies):
+        document = {**document, **body(error, row)}
+    response = json_response(document, status=find_status(error, statuses=statuses))
     headers: list[tuple[bytes, bytes]] = []
     if error.retry_after is not None:
         headers.append((b"retry-after", str(max(1, error.retry_after)).encode()))
     if not row.retry:
         headers.append((b"x-should-retry", b"false"))
+    if isinstance(error, errors.Unauthorized):
+        headers.append((b"www-authenticate", b"Bearer"))
     return Response(status=response.status, body=response.body, headers=tuple(headers))

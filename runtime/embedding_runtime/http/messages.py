@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import orjson
 
+from embedding_runtime.core.measured import Measured
 from embedding_runtime.errors import InvalidRequest
 
 Scope = MutableMapping[str, Any]
@@ -30,6 +31,7 @@ class Response:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     space_suffix: str = ""  # how this answer differs from the served space, `;dims=256`
     model: str = ""  # the served name that was asked, for metrics
+    measured: Measured | None = None  # of an answer that the model computed
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ async def run_while_connected(work: Coroutine[Any, Any, T], *, receive: Receive)
         watcher.cancel()
 
 
-def json_response(document: Any, *, status: int = 200, space_suffix: str = "", model: str = "") -> Response:
+def json_response(
+    document: Any, *, status: int = 200, space_suffix: str = "", model: str = "", measured: Measured | None = None
+) -> Response:
     body = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Response(status=status, body=body, space_suffix=space_suffix, model=model)
+    return Response(status=status, body=body, space_suffix=space_suffix, model=model, measured=measured)

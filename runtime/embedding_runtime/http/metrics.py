@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from embedding_model.ports import CaseResult
+from embedding_runtime.core.measured import Measured
 from embedding_runtime.memory import LoadMemory
 
 SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -98,7 +99,10 @@ class Metrics:
         for result in results:
             self._golden.labels(result.name, result.kind).set(result.passed)
 
-    def request_done(self, *, dialect: str, status: int, model: str, seconds: float) -> None:
+    def request_done(
+        self, *, dialect: str, route: str, status: int, model: str, seconds: float, measured: Measured | None
+    ) -> None:
+        """`route` is the path, empty where there is none of it; `measured` of an answer that the model computed."""
         self._requests.labels(dialect, str(status), model).inc()
         self._request_seconds.labels(dialect).observe(seconds)
 
@@ -111,14 +115,12 @@ class Metrics:
         self._batch_tokens.observe(tokens)
         self._padding.inc(padded - tokens)
 
-    def job_done(
-        self, *, texts: int, tokens: int, truncated: int, tokenize_seconds: float, wait_seconds: float
-    ) -> None:
-        self._texts.inc(texts)
-        self._tokens.inc(tokens)
-        self._truncated.inc(truncated)
-        self._tokenize_seconds.observe(tokenize_seconds)
-        self._wait_seconds.observe(wait_seconds)
+    def job_done(self, measured: Measured) -> None:
+        self._texts.inc(measured.inputs)
+        self._tokens.inc(measured.tokens)
+        self._truncated.inc(measured.truncated)
+        self._tokenize_seconds.observe(measured.tokenize_seconds)
+        self._wait_seconds.observe(measured.queue_seconds + measured.inference_seconds)
 
     def job_dropped(self) -> None:
         self._dropped.inc()

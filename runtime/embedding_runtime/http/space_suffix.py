@@ -5,8 +5,10 @@ model itself offers under one space, its own prompts, has none.
 """
 
 import hashlib
+from collections.abc import Collection
 
 from embedding_model.resolved import Serving
+from embedding_runtime.core.output_types import OutputType
 from embedding_runtime.core.prompts import is_own_prompt
 from embedding_runtime.errors import InvalidRequest
 
@@ -14,9 +16,16 @@ _HEX_DIGITS = 12  # of the sha256 of a prompt in UTF-8: enough to tell a client'
 
 
 def write_suffix(
-    serving: Serving, *, dimensions: int | None = None, normalize: bool | None = None, prompt: str = ""
+    serving: Serving,
+    *,
+    dimensions: int | None = None,
+    normalize: bool | None = None,
+    prompt: str = "",
+    outputs: Collection[OutputType] = (),
 ) -> str:
     """Empty for what is served anyway. None: the request leaves it as it is served; `prompt` is the whole text.
+
+    `outputs`: the number types of the answer, none for float alone.
 
     Raises InvalidRequest for dimensions that the model does not have.
     """
@@ -25,6 +34,9 @@ def write_suffix(
         changes.append(f";norm={int(normalize)}")
     if not is_own_prompt(prompt, serving=serving):
         changes.append(f";prompt={hashlib.sha256(prompt.encode()).hexdigest()[:_HEX_DIGITS]}")
+    others = sorted(set(outputs) - {OutputType.FLOAT})
+    if others:
+        changes.append(f";type={'+'.join(others)}")
     return "".join(changes)
 
 

@@ -1,5 +1,6 @@
 """A request's body against the form that a route expects of it."""
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -9,7 +10,7 @@ from embedding_runtime.errors import InvalidRequest
 Form = TypeVar("Form", bound=BaseModel)
 
 
-def validate(document: dict[str, Any], *, form: type[Form]) -> Form:
+def validate(document: Mapping[str, Any], *, form: type[Form]) -> Form:
     """Raises InvalidRequest that names the first wrong field and never repeats its value."""
     try:
         return form.model_validate(document)

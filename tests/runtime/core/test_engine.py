@@ -136,7 +136,7 @@ async def test_a_batch_that_fails_twice_is_an_error_and_the_next_request_is_answ
         found = await embed_texts(opened, ["fine"])
 
     assert "device said no" not in failed.value.message
-    assert found.tokens == 1
+    assert found.measured.tokens == 1
 
 
 async def test_a_worker_that_hangs_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +250,7 @@ async def test_the_prompt_goes_before_every_text_and_counts_as_tokens() -> None:
         found = await embed_texts(opened, ["hello"], prompt=PROMPTS[0])
 
     np.testing.assert_allclose(found.vectors[0], expected("query: hello"), atol=1e-6)
-    assert found.tokens == 2
+    assert found.measured.tokens == 2
 
 
 async def test_dimensions_cut_first_and_normalise_then() -> None:
@@ -273,4 +273,4 @@ async def test_truncated_texts_are_counted() -> None:
     async with opened_model(FakeBackend()) as opened:
         found = await embed_texts(opened, ["word " * 600, "short"])
 
-    assert (found.truncated, found.tokens) == (1, 513)
+    assert (found.measured.truncated, found.measured.tokens) == (1, 513)

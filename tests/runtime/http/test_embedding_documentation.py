@@ -8,9 +8,9 @@ import pytest
 
 from embedding_model.resolved import Pooling, Prompt, Serving, Task
 from embedding_runtime.core.prompts import MOST_CHARACTERS
-from embedding_runtime.http.openai import EmbeddingsRequest
+from embedding_runtime.http.openai.embeddings import EmbeddingsRequest
 from embedding_runtime.http.space_suffix import write_suffix
-from embedding_runtime.http.tei_embed import EmbedRequest
+from embedding_runtime.http.tei.embed import EmbedRequest
 
 PAGE = (Path(__file__).parents[3] / "docs" / "embeddings.md").read_text()
 FIELDS = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)

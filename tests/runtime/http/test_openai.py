@@ -23,7 +23,7 @@ async def test_a_string_and_a_list_are_answered_in_order_with_usage() -> None:
 
     assert single["object"] == "list"
     assert single["model"] == "words"
-    assert single["usage"] == {"prompt_tokens": 2, "total_tokens": 2}
+    assert single["usage"] == {"prompt_tokens": 2, "total_tokens": 2, "truncated_inputs": 0}
     assert [entry["index"] for entry in several["data"]] == [0, 1]
     np.testing.assert_allclose(several["data"][1]["embedding"], single["data"][0]["embedding"], atol=1e-7)
     assert np.linalg.norm(single["data"][0]["embedding"]) == pytest.approx(1, abs=1e-6)

@@ -15,7 +15,7 @@ from embedding_runtime.core.inputs import Pair
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.core.reranking import MAX_INSTRUCTION, activate
 from embedding_runtime.http.errors import TABLE, find_status
-from embedding_runtime.http.tei import STATUSES, describe_error
+from embedding_runtime.http.tei.routes import STATUSES, describe_error
 
 QUERY = "which pod restarts"
 TEXTS = ["the weather", "a pod on another node", "kubernetes", "the capital of France"]
@@ -190,7 +190,7 @@ def test_every_error_has_a_type_and_a_status_of_this_dialect(kind: type[errors.R
     document = describe_error(error, TABLE[kind])
     assert isinstance(document, dict)
     assert document["error"] == "what went wrong"
-    types = {"Validation", "Empty", "Tokenizer", "Backend", "Overloaded", "Unhealthy"}
+    types = {"Unauthorized", "Validation", "Empty", "Tokenizer", "Backend", "Overloaded", "Unhealthy"}
     assert document["error_type"] in types
     status = find_status(error, statuses=STATUSES)
     if document["error_type"] in ("Backend", "Tokenizer"):

@@ -43,7 +43,7 @@ async def test_vectors_equal_the_reference_alone_and_in_any_batch(
     assert cosines(np.concatenate([answer.vectors for answer in mixed]), expected[shuffled]).min() >= EXACT
     np.testing.assert_allclose(together.vectors, expected, atol=2e-6)
     assert opened.loaded.path == "native BertEncoder"
-    assert together.truncated > 0, "some texts must be longer than the model's maximum"
+    assert together.measured.truncated > 0, "some texts must be longer than the model's maximum"
 
 
 async def test_half_precision_stays_close_to_the_reference(

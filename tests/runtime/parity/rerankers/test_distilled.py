@@ -56,7 +56,7 @@ async def test_the_right_document_comes_first_with_the_scores_of_the_reference(d
         np.testing.assert_allclose(answer.scores, expected, atol=1e-4)
     np.testing.assert_allclose(answers[0].scores, 1 / (1 + np.exp(-raw.scores)), atol=1e-6)
     assert raw.scores[raw.order[0]] > 0 > raw.scores[raw.order[-1]]
-    assert answers[0].truncated == 1
+    assert answers[0].measured.truncated == 1
     np.testing.assert_allclose([answer.scores[0] for answer in alone], answers[0].scores, atol=1e-5)
 
 

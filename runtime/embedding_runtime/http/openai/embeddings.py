@@ -1,4 +1,4 @@
-"""OpenAI's embeddings API, as its SDKs use it: POST /v1/embeddings, GET /v1/models.
+"""OpenAI's POST /v1/embeddings, as its SDKs use it.
 
 The empty string is answered, as sentence-transformers answers it: one empty chunk must not fail a batch of a thousand.
 """
@@ -14,10 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from embedding_model.resolved import Task
 from embedding_runtime.core.embedding import Embeddings, embed
 from embedding_runtime.core.jobs import Vectors
+from embedding_runtime.core.measured import Measured
 from embedding_runtime.core.prompts import AskedPrompt, InputType, choose_prompt
-from embedding_runtime.errors import RequestError
-from embedding_runtime.http.dialect import Call, Dialect
-from embedding_runtime.http.errors import Row
+from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.space_suffix import write_suffix
 from embedding_runtime.http.validation import validate
@@ -77,7 +76,7 @@ class EmbeddingsRequest(BaseModel):
 
 async def create_embeddings(call: Call) -> Response:
     call.require_task(Task.EMBEDDING)
-    asked = validate(call.request.parse_json(), form=EmbeddingsRequest)
+    asked = validate(call.document, form=EmbeddingsRequest)
     serving = call.loaded.model.serving
     own = call.choose_prompt(asked.model)
     prompt = choose_prompt(asked.describe_prompt(), serving=serving, default=own.text if own else "")
@@ -99,15 +98,6 @@ async def create_embeddings(call: Call) -> Response:
     return encode() if found.vectors.size <= INLINE_VALUES else await asyncio.to_thread(encode)
 
 
-async def list_models(call: Call) -> Response:
-    entries = [{"id": name, "object": "model", "created": 0, "owned_by": "owner"} for name in call.loaded.model.names]
-    return json_response({"object": "list", "data": entries})
-
-
-def describe_error(error: RequestError, row: Row) -> object:
-    return {"error": {"message": error.message, "type": row.openai_type, "param": error.param, "code": row.code}}
-
-
 def _encode(found: Embeddings, *, asked: EmbeddingsRequest, suffix: str) -> Response:
     in_base64 = asked.encoding_format is EncodingFormat.BASE64
     data = [
@@ -118,21 +108,19 @@ def _encode(found: Embeddings, *, asked: EmbeddingsRequest, suffix: str) -> Resp
         "object": "list",
         "data": data,
         "model": asked.model,
-        "usage": {"prompt_tokens": found.tokens, "total_tokens": found.tokens},
+        "usage": describe_usage(found.measured),
     }
-    return json_response(document, space_suffix=suffix, model=asked.model)
+    return json_response(document, space_suffix=suffix, model=asked.model, measured=found.measured)
+
+
+def describe_usage(measured: Measured) -> dict[str, int]:
+    """`truncated_inputs` is ours: how many of the inputs were cut to the model's maximum length."""
+    return {
+        "prompt_tokens": measured.tokens,
+        "total_tokens": measured.tokens,
+        "truncated_inputs": measured.truncated,
+    }
 
 
 def _to_base64(row: Vectors) -> str:
     return base64.b64encode(np.ascontiguousarray(row, dtype="<f4").tobytes()).decode("ascii")
-
-
-OPENAI = Dialect(
-    name="openai",
-    routes={
-        "/v1/embeddings": {"POST": create_embeddings},
-        "/embeddings": {"POST": create_embeddings},
-        "/v1/models": {"GET": list_models},
-    },
-    error_body=describe_error,
-)

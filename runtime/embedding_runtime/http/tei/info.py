@@ -1,16 +1,11 @@
-"""Our own two routes: /health, and /info, which says what is served and how sure that is."""
+"""GET /info: what is served and how sure that is."""
 
 from typing import Any
 
 from embedding_model.rerank_templates import RERANK_TEMPLATES
 from embedding_model.resolved import ResolvedModel
-from embedding_runtime.http.dialect import Call, Dialect
+from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
-from embedding_runtime.http.openai import describe_error
-
-
-async def check_health(call: Call) -> Response:
-    return json_response({"status": "ok"})
 
 
 async def show_info(call: Call) -> Response:
@@ -53,10 +48,3 @@ def _describe_heads(resolved: ResolvedModel) -> dict[str, Any]:
         "sparse": inspection.sparse.to_dict() if inspection.sparse else None,
     }
     return {name: value for name, value in heads.items() if value}
-
-
-NATIVE = Dialect(
-    name="native",
-    routes={"/health": {"GET": check_health}, "/info": {"GET": show_info}},
-    error_body=describe_error,
-)

@@ -14,7 +14,7 @@ from embedding_runtime.core.sparse import SparseEmbeddings, embed_sparse
 from embedding_runtime.errors import WrongTask
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
-from embedding_runtime.http.tei_texts import TextsRequest, describe_prompt, read_texts
+from embedding_runtime.http.tei.texts import TextsRequest, describe_prompt, read_texts
 
 # The name under which sentence-transformers' encode_query finds the way of queries.
 QUERY = "query"
@@ -69,7 +69,7 @@ def _encode(found: SparseEmbeddings) -> Response:
     lets no other thread run until it is done.
     """
     texts = (json_response(_describe(vector)).body for vector in found.vectors)
-    return Response(status=200, body=b"[" + b",".join(texts) + b"]")
+    return Response(status=200, body=b"[" + b",".join(texts) + b"]", measured=found.measured)
 
 
 def _describe(vector: SparseVector) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from embedding_runtime.core.reranking import rerank
 from embedding_runtime.errors import EmptyInput
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
-from embedding_runtime.http.tei_truncation import Direction, require_direction
+from embedding_runtime.http.tei.truncation import Direction, require_direction
 from embedding_runtime.http.validation import validate
 
 
@@ -34,7 +34,7 @@ class RerankRequest(BaseModel):
 async def rerank_texts(call: Call) -> Response:
     call.require_task(Task.RERANKING)
     call.check_pin("")
-    asked = validate(call.request.parse_json(), form=RerankRequest)
+    asked = validate(call.document, form=RerankRequest)
     model = call.loaded.model
     if not asked.texts:
         raise EmptyInput("texts: must hold at least one text.", param="texts")
@@ -52,4 +52,4 @@ async def rerank_texts(call: Call) -> Response:
     entries: list[dict[str, Any]] = [{"index": index, "score": found.scores[index]} for index in found.order]
     if asked.return_text:
         entries = [{**entry, "text": asked.texts[entry["index"]]} for entry in entries]
-    return json_response(entries)
+    return json_response(entries, measured=found.measured)

@@ -10,8 +10,8 @@ from embedding_runtime.core.prompts import AskedPrompt, choose_prompt
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.space_suffix import write_suffix
-from embedding_runtime.http.tei_texts import TextsRequest, read_texts
-from embedding_runtime.http.tei_truncation import Direction, require_direction
+from embedding_runtime.http.tei.texts import TextsRequest, read_texts
+from embedding_runtime.http.tei.truncation import Direction, require_direction
 
 # Values beyond which encoding an answer leaves the event loop (about a millisecond of work).
 _INLINE_VALUES = 65_536
@@ -50,7 +50,7 @@ async def create_embeddings(call: Call) -> Response:
     )
 
     def encode() -> Response:
-        return json_response(found.vectors, space_suffix=suffix)
+        return json_response(found.vectors, space_suffix=suffix, measured=found.measured)
 
     return encode() if found.vectors.size <= _INLINE_VALUES else await asyncio.to_thread(encode)
 

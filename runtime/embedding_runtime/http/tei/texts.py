@@ -41,7 +41,7 @@ Form = TypeVar("Form", bound=TextsRequest)
 
 def read_texts(call: Call, *, form: type[Form]) -> Form:
     """Raises EmptyInput without any text, InvalidRequest."""
-    asked = validate(call.request.parse_json(), form=form)
+    asked = validate(call.document, form=form)
     if not asked.inputs:
         raise EmptyInput("inputs: must hold at least one text.", param="inputs")
     return asked

@@ -6,15 +6,14 @@ token but the first. Those are the vectors that the model was trained to compare
 """
 
 import asyncio
-from collections.abc import Sequence
 
 from embedding_model.resolved import Task
 from embedding_runtime.core.jobs import Vectors
 from embedding_runtime.core.prompts import choose_prompt
-from embedding_runtime.core.token_vectors import embed_tokens
+from embedding_runtime.core.token_vectors import TokenEmbeddings, embed_tokens
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
-from embedding_runtime.http.tei_texts import TextsRequest, describe_prompt, read_texts
+from embedding_runtime.http.tei.texts import TextsRequest, describe_prompt, read_texts
 
 _PIECE_VALUES = 65_536  # encoded at once: about a millisecond of work
 
@@ -31,12 +30,13 @@ async def create_token_embeddings(call: Call) -> Response:
         truncate=asked.truncate,
         ahead=call.is_golden_case,
     )
-    return await asyncio.to_thread(_encode, found.vectors)  # hundreds of kilobytes for one text
+    return await asyncio.to_thread(_encode, found)  # hundreds of kilobytes for one text
 
 
-def _encode(texts: Sequence[Vectors]) -> Response:
+def _encode(found: TokenEmbeddings) -> Response:
     """A piece at a time: the encoder lets no other thread run, the event loop's among them, until it is done."""
-    return Response(status=200, body=b"[" + b",".join(_encode_text(vectors) for vectors in texts) + b"]")
+    body = b"[" + b",".join(_encode_text(vectors) for vectors in found.vectors) + b"]"
+    return Response(status=200, body=body, measured=found.measured)
 
 
 def _encode_text(vectors: Vectors) -> bytes:

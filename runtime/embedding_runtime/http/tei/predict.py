@@ -57,7 +57,7 @@ class PredictRequest(BaseModel):
 async def predict_labels(call: Call) -> Response:
     call.require_task(Task.CLASSIFICATION)
     call.check_pin("")
-    document = call.request.parse_json()
+    document = call.document
     if document.get("inputs") == []:
         raise EmptyInput("inputs: must hold at least one text.", param="inputs")
     asked = validate(document, form=PredictRequest)
@@ -70,7 +70,7 @@ async def predict_labels(call: Call) -> Response:
         ahead=call.is_golden_case,
     )
     rows = [_describe(found, row=row, order=order) for row, order in enumerate(found.orders)]
-    return json_response(rows if asked.is_batch else rows[0])
+    return json_response(rows if asked.is_batch else rows[0], measured=found.measured)
 
 
 def _describe(found: Classes, *, row: int, order: Sequence[int]) -> list[dict[str, Any]]:

@@ -1,0 +1,89 @@
+"""Which dialect answers a request.
+
+Each dialect has its routes under a prefix of its own (`/openai/v1/embeddings`), where it is strict: no other dialect's
+field or error is taken or given. The same routes are there without a prefix. Where several dialects have one path, the
+request's body decides, and every error there carries the keys of all dialects, for a client of any of them may read it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from embedding_runtime.http.dialect import Dialect, Methods
+from embedding_runtime.http.errors import ErrorBody
+from embedding_runtime.http.openai.routes import OPENAI
+from embedding_runtime.http.tei.routes import TEI
+
+DIALECTS: Sequence[Dialect] = (OPENAI, TEI)
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A dialect and its routes at a path. `strict`: its own form of an error and no other."""
+
+    dialect: Dialect
+    methods: Methods
+    strict: bool
+
+
+@dataclass(frozen=True)
+class Place:
+    """What is at a path: targets, the first of which answers while the body is not known, and which body is whose.
+
+    `choose` gives the number of a target.
+    """
+
+    targets: Sequence[Target]
+    choose: Callable[[Document], int] = lambda document: 0
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """A path that several dialects have: the dialects, each with the path that it has it from; see Place."""
+
+    ways: Sequence[tuple[Dialect, str]]
+    choose: Callable[[Document], int] = lambda document: 0
+
+
+# Paths without a prefix that are no dialect's own, or that more than one has.
+CROSSINGS: Mapping[str, Crossing] = {
+    "/embeddings": Crossing([(OPENAI, "/v1/embeddings")]),
+}
+
+
+class Router:
+    """`dialects`: the first is the one whose form of an error a path gets that nobody has."""
+
+    def __init__(
+        self, dialects: Sequence[Dialect] = DIALECTS, *, crossings: Mapping[str, Crossing] = CROSSINGS
+    ) -> None:
+        self._dialects = dialects
+        self._places: dict[str, Place] = {}
+        for dialect in dialects:
+            for path, methods in dialect.routes.items():
+                strict = Target(dialect, methods, strict=True)
+                self._places[f"/{dialect.name}{path}"] = Place([strict])
+                if path in crossings:
+                    continue
+                if path in self._places:
+                    raise ValueError(f"several dialects have {path}: a crossing has to say which body is whose")
+                self._places[path] = Place([Target(dialect, methods, strict=False)])
+        for path, crossing in crossings.items():
+            targets = [Target(dialect, dialect.routes[own], strict=False) for dialect, own in crossing.ways]
+            self._places[path] = Place(targets, choose=crossing.choose)
+        self._nowhere = Place([Target(dialects[0], {}, strict=False)])
+
+    @property
+    def places(self) -> Mapping[str, Place]:
+        return self._places
+
+    def find(self, path: str) -> Place:
+        """The place of a path; one without methods where nothing is."""
+        return self._places.get(path) or self._places.get(path.rstrip("/")) or self._nowhere
+
+    def error_bodies(self, target: Target) -> Sequence[ErrorBody]:
+        """Forms of an error, the target's own first."""
+        others = [] if target.strict else [dialect.error_body for dialect in self._dialects]
+        return [target.dialect.error_body, *others]

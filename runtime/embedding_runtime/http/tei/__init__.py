@@ -1,0 +1,1 @@
+"""The dialect of text-embeddings-inference (TEI): one module for each of its routes."""

@@ -41,13 +41,15 @@ class Call:
     """A request with what it is answered from.
 
     `document` is its body without nulls, empty where the method has none. `prompt` is given for golden cases only and
-    overrides the prompt of the served name: a name, or empty for none.
+    overrides the prompt of the served name: a name, or empty for none. `strict`: the client asks on a path of this
+    dialect alone.
     """
 
     request: Request
     loaded: Loaded
     document: Mapping[str, Any] = field(default_factory=dict)
     prompt: str | None = None
+    strict: bool = False
 
     @property
     def is_golden_case(self) -> bool:
@@ -109,9 +111,13 @@ Methods = Mapping[str, Route]
 
 @dataclass(frozen=True)
 class Dialect:
-    """`routes` maps a path to its routes by method. `statuses` are those in which it differs from the one table."""
+    """`routes` maps a path to its routes by method. `statuses` are those in which it differs from the one table.
+
+    `error_reply` is the type of what `error_body` makes.
+    """
 
     name: str
     routes: Mapping[str, Methods]
     error_body: ErrorBody
     statuses: Statuses = field(default_factory=lambda: ONE_TABLE)
+    error_reply: Any = None

@@ -46,13 +46,13 @@ Statuses = Mapping[type[RequestError], int]
 ONE_TABLE: Statuses = {}
 
 
-def find_row(error: RequestError) -> Row:
-    return next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+def find_row(kind: type[RequestError]) -> Row:
+    return next(TABLE[named] for named in kind.__mro__ if named in TABLE)
 
 
-def find_status(error: RequestError, *, statuses: Statuses) -> int:
+def find_status(kind: type[RequestError], *, statuses: Statuses) -> int:
     """The dialect's own status for the nearest class of the error that it names, else the table's."""
-    return next((statuses[kind] for kind in type(error).__mro__ if kind in statuses), find_row(error).status)
+    return next((statuses[named] for named in kind.__mro__ if named in statuses), find_row(kind).status)
 
 
 def render(error: RequestError, *, bodies: Sequence[ErrorBody], statuses: Statuses = ONE_TABLE) -> Response:
@@ -60,11 +60,11 @@ def render(error: RequestError, *, bodies: Sequence[ErrorBody], statuses: Status
 
     `statuses` are those in which the dialect differs from the table.
     """
-    row = find_row(error)
+    row = find_row(type(error))
     document: dict[str, object] = {}
     for body in reversed(bodies):
         document = {**document, **body(error, row)}
-    response = json_response(document, status=find_status(error, statuses=statuses))
+    response = json_response(document, status=find_status(type(error), statuses=statuses))
     headers: list[tuple[bytes, bytes]] = []
     if error.retry_after is not None:
         headers.append((b"retry-after", str(max(1, error.retry_after)).encode()))

@@ -192,7 +192,7 @@ def test_every_error_has_a_type_and_a_status_of_this_dialect(kind: type[errors.R
     assert document["error"] == "what went wrong"
     types = {"Unauthorized", "Validation", "Empty", "Tokenizer", "Backend", "Overloaded", "Unhealthy"}
     assert document["error_type"] in types
-    status = find_status(error, statuses=STATUSES)
+    status = find_status(type(error), statuses=STATUSES)
     if document["error_type"] in ("Backend", "Tokenizer"):
         assert status == 424
     if document["error_type"] == "Overloaded":

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     TASK_MISMATCH = "TaskMismatch"
     INVALID_OVERRIDE = "InvalidOverride"
     INVALID_GOLDEN = "InvalidGolden"
+    INVALID_AUTH = "InvalidAuth"
     REPOSITORY_NOT_FOUND = "RepositoryNotFound"
     REVISION_NOT_FOUND = "RevisionNotFound"
     ACCESS_DENIED = "AccessDenied"

@@ -13,6 +13,7 @@ from embedding_model.refusal import Refusal, Unavailable
 from embedding_model.resolved import ResolvedModel
 from embedding_runtime.gate import answer_cases, ask_app, read_case_set
 from embedding_runtime.http.app import App
+from embedding_runtime.http.auth.guard import build_guard
 from embedding_runtime.http.metrics import Metrics
 from embedding_runtime.http.private import PrivatePort, judge
 from embedding_runtime.http.server import Server, bind, make_server
@@ -54,6 +55,7 @@ class Process:
             metrics=self._metrics,
             max_body_bytes=settings.max_body_bytes,
             max_buffered_bytes=settings.max_buffered_bytes,
+            auth=build_guard(settings, name_model=self._name_model),
         )
         self._opened: Opened | None = None
         private = PrivatePort(
@@ -71,6 +73,12 @@ class Process:
     def identify(self, resolved: ResolvedModel) -> None:
         """Name space and revision on every response, also while the model is being loaded."""
         self._app.identity = resolved.space, name_revision(resolved)
+
+    def _name_model(self) -> str:
+        """The first name that it is served under; before the load, as far as the settings say it."""
+        loaded = self._app.loaded
+        names = loaded.model.names if loaded else self._settings.served_names
+        return next((name.partition("=")[0] for name in names), "(not loaded yet)")
 
     def _explain_trouble(self) -> str:
         return self._opened.pool.explain_trouble() if self._opened else ""

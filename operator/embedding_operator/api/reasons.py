@@ -131,6 +131,10 @@ REFUSALS: Final = MappingProxyType(
         RefusalReason.TASK_MISMATCH: "The model is for another task than the one asked for.",
         RefusalReason.INVALID_OVERRIDE: "A field of the spec does not fit the model; the message names the field.",
         RefusalReason.INVALID_GOLDEN: "A golden case cannot be used; the message names the case and what is wrong.",
+        RefusalReason.INVALID_AUTH: (
+            "The API keys or the JWKS that requests are checked with are malformed or empty; the message names the file "
+            "and the line."
+        ),
         RefusalReason.REPOSITORY_NOT_FOUND: "The hub knows no such repository, or hides it from anonymous requests.",
         RefusalReason.REVISION_NOT_FOUND: "The repository has no such branch, tag or commit.",
         RefusalReason.ACCESS_DENIED: "The repository is gated or private.",

@@ -119,6 +119,10 @@ def serve(**options: Any) -> None:
         raise click.UsageError("the resolved model says what is quantised: leave --quantization out")
     if settings.resolved and (settings.task or settings.pooling):
         raise click.UsageError("the resolved model says what it is: leave --task and --pooling out")
+    if (settings.jwks is None) != (not settings.jwt_audiences):
+        raise click.UsageError("--jwks and --jwt-audience go together: a token for anybody else must not be taken")
+    if settings.jwt_issuer and settings.jwks is None:
+        raise click.UsageError("--jwt-issuer goes with --jwks")
     limit_library_threads()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     for noisy in ("uvicorn.error", "httpx"):

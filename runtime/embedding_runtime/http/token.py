@@ -10,10 +10,9 @@ from pathlib import Path
 import jwt
 
 from embedding_model import ports
+from embedding_runtime.http.auth.signing_keys import SigningKeys, parse_jwks
+from embedding_runtime.http.auth.watched_file import Malformed, Stamp, read_stamp
 
-# Asymmetric algorithms only: with a symmetric one, or `none`, anybody who can read the public keys could sign.
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-LEEWAY_SECONDS = 30  # clocks of nodes differ
 FILES = (ports.KEYS_ISSUER, ports.KEYS_JWKS, ports.KEYS_SUBJECT)
 
 
@@ -30,7 +29,7 @@ class Refused(Exception):
 class Keys:
     issuer: str
     subject: str
-    jwks: jwt.PyJWKSet
+    jwks: SigningKeys
 
 
 class TokenCheck:
@@ -38,7 +37,7 @@ class TokenCheck:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._stamp: tuple[tuple[int, int, int], ...] | None = None
+        self._stamp: tuple[Stamp, ...] | None = None
         self._keys: Keys | None = None
 
     def check(self, authorization: str | None) -> None:
@@ -48,15 +47,11 @@ class TokenCheck:
         if scheme.lower() != "bearer" or not token.strip():
             raise Refused(401, f"This route needs a bearer token for the audience {ports.TOKEN_AUDIENCE}.")
         try:
-            header = jwt.get_unverified_header(token.strip())
-            claims = jwt.decode(
+            claims = keys.jwks.verify(
                 token.strip(),
-                key=_pick_key(keys.jwks, key_id=header.get("kid")),
-                algorithms=ALGORITHMS,
                 audience=ports.TOKEN_AUDIENCE,
                 issuer=keys.issuer,
-                leeway=LEEWAY_SECONDS,
-                options={"require": ["exp", "iss", "aud", "sub"]},
+                require=("exp", "iss", "aud", "sub"),
             )
         except jwt.PyJWTError as error:
             raise Refused(401, f"The token is not valid here: {type(error).__name__}.") from None
@@ -67,33 +62,19 @@ class TokenCheck:
         if self._folder is None:
             raise Refused(403, "This process was started without --keys, so nobody may use this route.")
         try:
-            stamp = tuple(_stamp(self._folder / name) for name in FILES)
+            stamp = tuple(read_stamp(self._folder / name) for name in FILES)
             if self._keys is None or stamp != self._stamp:
                 self._keys = _read_keys(self._folder)
                 self._stamp = stamp
         except FileNotFoundError:
             raise Refused(403, "The keys are not there yet; the operator writes them.") from None
-        except (OSError, ValueError, jwt.PyJWTError) as error:
+        except (OSError, ValueError, Malformed) as error:
             raise Refused(403, f"The keys cannot be read: {type(error).__name__}.") from None
         return self._keys
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
-    """Changes with the content: ConfigMap mounts swap the folder behind the link, so the inode changes too."""
-    found = path.stat()
-    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def _read_keys(folder: Path) -> Keys:
     issuer, jwks, subject = ((folder / name).read_text().strip() for name in FILES)
     if not issuer or not subject:
         raise ValueError("empty issuer or subject")
-    return Keys(issuer=issuer, subject=subject, jwks=jwt.PyJWKSet.from_json(jwks))
-
-
-def _pick_key(jwks: jwt.PyJWKSet, *, key_id: str | None) -> jwt.PyJWK:
-    """The key that the token names. Raises PyJWTError when it names none of them."""
-    for key in jwks.keys:
-        if key_id is not None and key.key_id == key_id:
-            return key
-    raise jwt.InvalidKeyError("no such key")
+    return Keys(issuer=issuer, subject=subject, jwks=parse_jwks(jwks.encode()))

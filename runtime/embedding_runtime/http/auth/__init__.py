@@ -1,4 +1,4 @@
-"""Who may ask: keys of a mounted file, and tokens signed by an authority."""
+"""Who may ask on the public port: keys of a mounted file, and tokens that an authority signed."""
 
 from typing import Protocol
 

@@ -120,7 +120,8 @@ class App:
             request = Request(exchange.scope, body)
             document = request.parse_json()
             route = exchange.choose_route(document)
-            call = Call(request, loaded=self.loaded, document=document, prompt=prompt)
+            strict = exchange.target.strict
+            call = Call(request, loaded=self.loaded, document=document, prompt=prompt, strict=strict)
             return await run_while_connected(route.handler(call), receive=receive)
 
     def _render(self, error: RequestError, *, target: Target) -> Response:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from embedding_runtime.http.cohere.routes import COHERE
 from embedding_runtime.http.dialect import Dialect, Methods
 from embedding_runtime.http.errors import ErrorBody
 from embedding_runtime.http.openai.routes import OPENAI
 from embedding_runtime.http.tei.routes import TEI
 
-DIALECTS: Sequence[Dialect] = (OPENAI, TEI)
+DIALECTS: Sequence[Dialect] = (OPENAI, COHERE, TEI)
 
 Document = Mapping[str, Any]
 

@@ -261,7 +261,7 @@ async def test_models_lists_every_served_name() -> None:
 
 async def test_an_unknown_path_is_answered_with_the_path_of_every_task() -> None:
     async with app_under_test() as runtime:
-        response = await runtime.client.post("/v1/rerank", json={})
+        response = await runtime.client.post("/v1/nowhere", json={})
     message = response.json()["error"]["message"]
     assert (response.status_code, set(PATHS)) == (404, set(Task))
     assert all(f"{task}: {path}" in message for task, paths in PATHS.items() for path in paths)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embedding_model.resolved import Serving
+from embedding_model.resolved import Serving, Side
 from embedding_runtime.core.engine import Engine
-from embedding_runtime.core.inputs import Text
+from embedding_runtime.core.inputs import Encoded, describe_texts
 from embedding_runtime.core.jobs import Output, Vectors
 from embedding_runtime.core.measured import Measured
 from embedding_runtime.core.vectors import finish
@@ -27,20 +27,23 @@ class Embeddings:
 
 async def embed(
     engine: Engine,
-    texts: Sequence[str],
+    texts: Sequence[str | Encoded],
     *,
     serving: Serving,
     prompt: str = "",
     dimensions: int | None = None,
     normalize: bool | None = None,
     truncate: bool = True,
+    side: Side | None = None,
     ahead: bool = False,
 ) -> Embeddings:
     """Vectors of `texts`, in their order, with the text of `prompt` before each.
 
-    `dimensions` and `normalize` None: as served; `truncate` and `ahead`: see Engine.compute. Raises RequestError.
+    `dimensions`, `normalize` and `side`, the one that is cut, None: as served; `truncate` and `ahead`: see
+    Engine.compute. Raises RequestError.
     """
-    found = await engine.compute([Text(text, prompt=prompt) for text in texts], ahead=ahead, truncate=truncate)
+    inputs = describe_texts(texts, prompt=prompt, side=side)
+    found = await engine.compute(inputs, ahead=ahead, truncate=truncate)
 
     def work() -> Vectors:
         return finish(_stack(found.outputs), serving=serving, dimensions=dimensions, normalize=normalize)

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 from embedding_model.inspection.quoting import quote
 from embedding_model.refusal import Reason, Refusal
-from embedding_runtime.core.inputs import Input, Text
+from embedding_runtime.core.inputs import Encoded, Input, Text
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.core.tokenizer import TextTokenizer
 from embedding_runtime.core.tokenizing import Tokenizer
-from embedding_runtime.errors import MissingEndToken
+from embedding_runtime.core.vocabulary import Vocabulary
+from embedding_runtime.errors import InvalidRequest, MissingEndToken
 
 
 class EndCheckedTokenizer:
@@ -27,10 +28,22 @@ class EndCheckedTokenizer:
     def max_tokens(self) -> int:
         return self._tokenizer.max_tokens
 
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self._tokenizer.vocabulary
+
     def encode(self, inputs: Sequence[Input]) -> list[Tokens]:
-        """Raises MissingEndToken."""
+        """Raises MissingEndToken, InvalidRequest for ids of a client without it."""
         encoded = self._tokenizer.encode(inputs)
-        if any(not ends_with(tokens, self._end_id) for tokens in encoded):
+        for item, tokens in zip(inputs, encoded, strict=True):
+            if ends_with(tokens, self._end_id):
+                continue
+            if isinstance(item, Encoded):
+                raise InvalidRequest(
+                    f"An input of token ids does not end with {self._end_id}, the token that the model's vectors are "
+                    "read from: add it, or let POST /tokenize make the ids.",
+                    param="input",
+                )
             raise MissingEndToken(
                 "The tokenizer left out the end token that the model's vectors are read from. Nothing wrong is "
                 "returned instead; the model's tokenizer.json has to be repaired."

@@ -1,9 +1,11 @@
-"""What a request asks the model about: texts, and pairs of a query and a document."""
+"""What a request asks the model about: texts, pairs of a query and a document, and token ids."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from embedding_model.resolved import Side
 from embedding_runtime.core.jobs import DENSE, Part
+from embedding_runtime.errors import InvalidRequest
 
 # How far from the limit a cut may be to fall between two words. What is longer without a space is no word.
 LONGEST_WORD = 1024
@@ -11,11 +13,15 @@ LONGEST_WORD = 1024
 
 @dataclass(frozen=True)
 class Text:
-    """One text, with what is put before it. `wants`: what the model has to say of it."""
+    """One text, with what is put before it. `wants`: what the model has to say of it.
+
+    `side`: from which side it is cut where it is too long; None: as the model is served.
+    """
 
     text: str
     prompt: str = ""
     wants: frozenset[Part] = DENSE
+    side: Side | None = None
 
     @property
     def characters(self) -> int:
@@ -26,17 +32,29 @@ class Text:
         """With the prompt, which is tokenised with every text anew."""
         return len(self.prompt) + len(self.text)
 
+    @property
+    def longest(self) -> int:
+        """Characters of its longest text."""
+        return len(self.text)
+
     def cut(self, *, limit: int, side: Side) -> "Text":
-        return self if len(self.text) <= limit else replace(self, text=cut(self.text, limit=limit, side=side))
+        """At most `limit` characters of it. `side` is the served one."""
+        if self.longest <= limit:
+            return self
+        return replace(self, text=cut(self.text, limit=limit, side=self.side or side))
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A query and a document (or any two texts). `instruction`: for models whose template takes one; None: its own."""
+    """A query and a document (or any two texts). `instruction`: for models whose template takes one; None: its own.
+
+    `side`: from which side the document is cut where both are too long; None: as the model is served.
+    """
 
     query: str
     document: str
     instruction: str | None = None
+    side: Side | None = None
 
     @property
     def characters(self) -> int:
@@ -47,17 +65,70 @@ class Pair:
         """With the instruction, which is tokenised with every pair anew."""
         return self.characters + len(self.instruction or "")
 
+    @property
+    def longest(self) -> int:
+        """Characters of its longest text."""
+        return max(len(self.query), len(self.document))
+
     def cut(self, *, limit: int, side: Side) -> "Pair":
-        if self.characters <= limit:
+        """At most `limit` characters of each of its texts. `side` is the served one."""
+        if self.longest <= limit:
             return self
         return replace(
             self,
             query=cut(self.query, limit=limit, side=Side.RIGHT),
-            document=cut(self.document, limit=limit, side=side),
+            document=cut(self.document, limit=limit, side=self.side or side),
         )
 
 
-Input = Text | Pair
+# The text behind an id, on average; for how much a request of ids asks for before its ids are counted.
+CHARACTERS_PER_ID = 4
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One text as the ids that the client's own copy of the model's tokenizer made of it, prompt and special tokens
+    among them. The model gets them as they are.
+    """
+
+    ids: Sequence[int]
+    wants: frozenset[Part] = DENSE
+
+    characters = 0  # none that anybody has seen
+    longest = 0
+
+    @property
+    def tokenized_characters(self) -> int:
+        return CHARACTERS_PER_ID * len(self.ids)
+
+    def cut(self, *, limit: int, side: Side) -> "Encoded":
+        """Itself: ids that are cut have lost the tokens at their end."""
+        return self
+
+
+Input = Text | Pair | Encoded
+
+
+def describe_texts(
+    texts: Sequence[str | Encoded], *, prompt: str = "", wants: frozenset[Part] = DENSE, side: Side | None = None
+) -> list[Input]:
+    """Each text with the prompt before it and what is wanted of it; see Text.
+
+    Raises InvalidRequest for ids where a prompt would stand before them.
+    """
+    inputs: list[Input] = []
+    for text in texts:
+        if isinstance(text, str):
+            inputs.append(Text(text, prompt=prompt, wants=wants, side=side))
+            continue
+        if prompt:
+            raise InvalidRequest(
+                "A prompt is put before the inputs of this request, which cannot be done with token ids: they have to "
+                'hold it already. Send prompt "" with them, or a model name that applies none.',
+                param="prompt",
+            )
+        inputs.append(replace(text, wants=wants))
+    return inputs
 
 
 def cut(text: str, *, limit: int, side: Side) -> str:

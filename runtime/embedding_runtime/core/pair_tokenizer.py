@@ -11,10 +11,12 @@ import tokenizers
 
 from embedding_model.inspection.tokenizer_rules import default_class
 from embedding_model.resolved import Inspection, Serving, Side, Task
-from embedding_runtime.core.inputs import Input, Pair
+from embedding_runtime.core.inputs import Encoded, Input, Pair
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.core.pair_truncation import Rule, keep_query, share_equally
 from embedding_runtime.core.tokenizer import load_backend, lowercase, read_options
+from embedding_runtime.core.truncation import find_kept, find_span
+from embedding_runtime.core.vocabulary import Vocabulary
 
 # Classes of transformers 5 that tell a model which text a token is of, where no file says it (model_input_names).
 # TokenizersBackend, which PreTrainedTokenizerFast stands for, does not.
@@ -32,6 +34,7 @@ class PairTokenizer:
         backend.no_padding()
         backend.no_truncation()
         self._backend = backend
+        self.vocabulary = Vocabulary(backend)
         self._max_tokens = max_tokens
         self._side = side
         self._rule = rule
@@ -43,44 +46,38 @@ class PairTokenizer:
 
     def encode(self, inputs: Sequence[Input]) -> list[Tokens]:
         """Pairs, and texts with their prompts before them."""
-        written = [
-            (item.query, item.document) if isinstance(item, Pair) else item.prompt + item.text for item in inputs
-        ]
+        written = [self._write(item) for item in inputs]
         encodings = self._backend.encode_batch_fast(written)
-        return [self._read(encoding) for encoding in encodings]
+        return [self._read(encoding, side=_side_of(item)) for item, encoding in zip(inputs, encodings, strict=True)]
 
-    def _read(self, encoding: tokenizers.Encoding) -> Tokens:
+    def _write(self, item: Input) -> str | tuple[str, str]:
+        if isinstance(item, Encoded):
+            raise TypeError("this tokenizer takes texts and pairs")
+        return (item.query, item.document) if isinstance(item, Pair) else item.prompt + item.text
+
+    def _read(self, encoding: tokenizers.Encoding, *, side: Side | None) -> Tokens:
         ids, types = encoding.ids, encoding.type_ids if self._has_types else None
         if len(ids) <= self._max_tokens:
             return Tokens(ids=ids, type_ids=types)
-        kept = list(self._cut(encoding))
+        kept = list(self._cut(encoding, side=side or self._side))
         return Tokens(
             ids=[ids[index] for index in kept],
             type_ids=None if types is None else [types[index] for index in kept],
             truncated=True,
         )
 
-    def _cut(self, encoding: tokenizers.Encoding) -> Iterator[int]:
+    def _cut(self, encoding: tokenizers.Encoding, *, side: Side) -> Iterator[int]:
         """Positions of the tokens that are kept: every special one, and of each text what the rule leaves.
 
-        A document loses its end, or its beginning where the model keeps the end; a query loses its end.
+        A document loses its end, or its beginning where the end is to be kept; a query loses its end.
         """
         owners = encoding.sequence_ids
         first, second = owners.count(0), owners.count(1)
         room = max(0, self._max_tokens - (len(owners) - first - second))
-        if second:
-            kept_first, kept_second = self._rule(first, second, room)
-            spans = (range(kept_first), _span(second, kept=kept_second, side=self._side))
-        else:
-            spans = (_span(first, kept=min(first, room), side=self._side), range(0))
-        seen = [0, 0]
-        for index, owner in enumerate(owners):
-            if owner is None:
-                yield index
-                continue
-            if seen[owner] in spans[owner]:
-                yield index
-            seen[owner] += 1
+        if not second:
+            return find_kept(owners, spans=[find_span(first, kept=min(first, room), side=side)])
+        kept_first, kept_second = self._rule(first, second, room)
+        return find_kept(owners, spans=[range(kept_first), find_span(second, kept=kept_second, side=side)])
 
 
 def load_pair_tokenizer(
@@ -109,5 +106,5 @@ def has_types(options: Mapping[str, Any], *, family: str) -> bool:
     return name.removesuffix("Fast") in _CLASSES_WITH_TYPES
 
 
-def _span(length: int, *, kept: int, side: Side) -> range:
-    return range(length - kept, length) if side is Side.LEFT else range(kept)
+def _side_of(item: Input) -> Side | None:
+    return None if isinstance(item, Encoded) else item.side

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embedding_model.resolved import Activation, ResolvedModel, Scoring
+from embedding_model.resolved import Activation, ResolvedModel, Scoring, Side
 from embedding_runtime.core.activations import ACTIVATIONS
 from embedding_runtime.core.engine import Engine
 from embedding_runtime.core.inputs import Pair
@@ -37,16 +37,18 @@ async def rerank(
     raw: bool = False,
     instruction: str | None = None,
     truncate: bool = True,
+    side: Side | None = None,
     ahead: bool = False,
 ) -> Scores:
     """How well each document answers the query. `raw`: logits, before the activation.
 
-    `instruction` None: the served one, else the template's own. `truncate` and `ahead`: see Engine.compute. Raises
-    RequestError: InvalidRequest for an instruction where the model has no place for one, NonFiniteOutput.
+    `instruction` None: the served one, else the template's own. `side`: see Pair; `truncate` and `ahead`: see
+    Engine.compute. Raises RequestError: InvalidRequest for an instruction where the model has no place for one,
+    NonFiniteOutput.
     """
     if instruction is not None:
         _check_instruction(instruction, scoring=resolved.inspection.scoring)
-    pairs = [Pair(query, document, instruction=instruction) for document in documents]
+    pairs = [Pair(query, document, instruction=instruction, side=side) for document in documents]
     found = await engine.compute(pairs, ahead=ahead, truncate=truncate)
     activation = resolved.serving.activation
     if activation is None:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from embedding_model.resolved import Side
 from embedding_runtime.core.engine import Engine
-from embedding_runtime.core.inputs import Text
+from embedding_runtime.core.inputs import describe_texts
 from embedding_runtime.core.jobs import Part, SparseVector
 from embedding_runtime.core.measured import Measured
 from embedding_runtime.errors import InvalidRequest, NonFiniteOutput
@@ -31,16 +32,17 @@ async def embed_sparse(
     prompt: str = "",
     by_table: bool = False,
     truncate: bool = True,
+    side: Side | None = None,
     ahead: bool = False,
 ) -> SparseEmbeddings:
     """Sparse vectors of `texts`, in their order, with the text of `prompt` before each.
 
-    `by_table`: queries of an inference-free model, whose tokens a table weights. `truncate` and `ahead`: see
-    Engine.compute. Raises RequestError: InvalidRequest for more than MOST_WEIGHTS, NonFiniteOutput.
+    `by_table`: queries of an inference-free model, whose tokens a table weights. `side`: see Text; `truncate` and
+    `ahead`: see Engine.compute. Raises RequestError: InvalidRequest for more than MOST_WEIGHTS, NonFiniteOutput.
     """
     wants = frozenset({Part.QUERY_WEIGHTS if by_table else Part.SPARSE})
     found = await engine.compute(
-        [Text(text, prompt=prompt, wants=wants) for text in texts], ahead=ahead, truncate=truncate
+        describe_texts(texts, prompt=prompt, wants=wants, side=side), ahead=ahead, truncate=truncate
     )
     vectors = [output.sparse for output in found.outputs if output.sparse is not None]
     if not all(np.isfinite(vector.values).all() for vector in vectors):

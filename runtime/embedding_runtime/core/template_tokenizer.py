@@ -16,6 +16,7 @@ from embedding_runtime.core.inputs import Input, Pair
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.core.pair_truncation import keep_query
 from embedding_runtime.core.tokenizer import load_backend
+from embedding_runtime.core.vocabulary import Vocabulary
 from embedding_runtime.errors import InvalidRequest
 
 # Room for query and document that a template must leave: less makes every score a matter of chance.
@@ -66,6 +67,7 @@ class TemplateTokenizer:
         backend.no_padding()
         backend.no_truncation()
         self._backend = backend
+        self.vocabulary = Vocabulary(backend)
         self._template = template
         self._instruction = instruction
         self._max_tokens = max_tokens
@@ -126,9 +128,10 @@ class TemplateTokenizer:
             starts = [start for part in measured for start in part.starts]
             pair = replace(pair, query=pair.query[: starts[kept_query]])
         dropped = document - kept_document
+        side = pair.side or self._side
         ids: list[int] = []
         for part in measured:
-            cut = part.document[:dropped] if self._side is Side.LEFT else part.document[kept_document:]
+            cut = part.document[:dropped] if side is Side.LEFT else part.document[kept_document:]
             gone = set(cut)
             ids += [id_ for index, id_ in enumerate(part.ids) if index not in gone]
         return Tokens(ids=ids, truncated=True)

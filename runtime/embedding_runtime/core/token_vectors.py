@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embedding_model.resolved import ResolvedModel, TokenHeadKind
+from embedding_model.resolved import ResolvedModel, Side, TokenHeadKind
 from embedding_runtime.core.engine import Engine
-from embedding_runtime.core.inputs import Text
+from embedding_runtime.core.inputs import Encoded, describe_texts
 from embedding_runtime.core.jobs import Part, Vectors
 from embedding_runtime.core.measured import Measured
 from embedding_runtime.errors import NonFiniteOutput
@@ -27,21 +27,22 @@ class TokenEmbeddings:
 
 async def embed_tokens(
     engine: Engine,
-    texts: Sequence[str],
+    texts: Sequence[str | Encoded],
     *,
     resolved: ResolvedModel,
     prompt: str = "",
     truncate: bool = True,
+    side: Side | None = None,
     ahead: bool = False,
 ) -> TokenEmbeddings:
     """The model's vectors of each token of `texts`, in their order, with the text of `prompt` before each.
 
-    `truncate` and `ahead`: see Engine.compute. Raises RequestError: InvalidRequest for more than MOST_VALUES,
-    NonFiniteOutput.
+    `side`: see Text; `truncate` and `ahead`: see Engine.compute. Raises RequestError: InvalidRequest for more than
+    MOST_VALUES, NonFiniteOutput.
     """
     wants = frozenset({Part.TOKEN_VECTORS})
     found = await engine.compute(
-        [Text(text, prompt=prompt, wants=wants) for text in texts],
+        describe_texts(texts, prompt=prompt, wants=wants, side=side),
         ahead=ahead,
         truncate=truncate,
         most_tokens=MOST_VALUES // _bound_width(resolved),

@@ -21,8 +21,11 @@ from embedding_model.tokenizer_files import (
     choose_tokenizer_file,
     read_vocabulary,
 )
-from embedding_runtime.core.inputs import Input, Text
+from embedding_runtime.core.inputs import Encoded, Input, Pair, Text
 from embedding_runtime.core.jobs import Part, Tokens
+from embedding_runtime.core.truncation import find_kept, find_span
+from embedding_runtime.core.vocabulary import Vocabulary
+from embedding_runtime.errors import InvalidRequest
 
 # With characters that Unicode assigns to nothing, which no vocabulary holds.
 _UNASSIGNED = "a\u0378b \U000e0fff"
@@ -35,14 +38,15 @@ class TextTokenizer:
     def __init__(self, backend: tokenizers.Tokenizer, *, serving: Serving) -> None:
         self._backend = backend
         self._max_tokens = serving.max_input_tokens
+        self._side = serving.truncation_side
+        backend.no_truncation()
         backend.no_padding()
         if serving.lowercase:
             lowercase(backend)
         specials = backend.get_added_tokens_decoder()
         self._special_ids = frozenset(id_ for id_, token in specials.items() if token.special)
-        side = "left" if serving.truncation_side is Side.LEFT else "right"
-        backend.enable_truncation(max_length=self._max_tokens, direction=side)
         self._measure = functools.lru_cache(maxsize=MEASURED_PROMPTS)(self._measure_prompt)
+        self.vocabulary = Vocabulary(backend)
 
     @property
     def max_tokens(self) -> int:
@@ -54,22 +58,36 @@ class TextTokenizer:
         return found
 
     def encode(self, inputs: Sequence[Input]) -> list[Tokens]:
-        """Token ids of each text with its prompt before it. Raises TypeError for an input that is no Text."""
-        texts = [item for item in inputs if isinstance(item, Text)]
-        if len(texts) != len(inputs):
-            raise TypeError("this tokenizer takes single texts")
-        encodings = self._tokenize(texts)
-        return [
-            Tokens(
-                ids=encoding.ids,
-                prompt_length=self._measure(item.prompt),
-                truncated=bool(encoding.overflowing),
-                wants=item.wants,
-            )
-            for item, encoding in zip(texts, encodings, strict=True)
-        ]
+        """Token ids of each text with its prompt before it; ids that a client made as they are.
 
-    def _tokenize(self, texts: Sequence[Text]) -> list[tokenizers.Encoding]:
+        Raises TypeError for a Pair, InvalidRequest for no ids, too many, and those that are none of this tokenizer's.
+        """
+        texts = [item for item in inputs if isinstance(item, Text)]
+        if any(isinstance(item, Pair) for item in inputs):
+            raise TypeError("this tokenizer takes single texts")
+        tokenized = iter(self._tokenize(texts))
+        return [self._check(item) if isinstance(item, Encoded) else next(tokenized) for item in inputs]
+
+    def _check(self, item: Encoded) -> Tokens:
+        if not 0 < len(item.ids) <= self._max_tokens:
+            raise InvalidRequest(
+                f"An input has {len(item.ids)} token ids; from 1 to {self._max_tokens} are what the model takes. Ids "
+                "are never cut: they would lose the special tokens at their end.",
+                param="input",
+            )
+        unknown = self.vocabulary.find_unknown(item.ids)
+        if unknown is not None:
+            raise InvalidRequest(
+                f"The token id {unknown} is none of this model's tokenizer: ids of another tokenizer give wrong "
+                "vectors. Send text, or ids that this model's own tokenizer made (POST /tokenize).",
+                param="input",
+            )
+        return Tokens(ids=item.ids, wants=item.wants)
+
+    def _tokenize(self, texts: Sequence[Text]) -> list[Tokens]:
+        return [self._read(encoding, item=item) for item, encoding in zip(texts, self._run(texts), strict=True)]
+
+    def _run(self, texts: Sequence[Text]) -> list[tokenizers.Encoding]:
         """A table of weights reads a query without special tokens; every model reads them."""
         bare = [Part.QUERY_WEIGHTS in item.wants for item in texts]
         if not any(bare):
@@ -79,11 +97,30 @@ class TextTokenizer:
             for item, is_bare in zip(texts, bare, strict=True)
         ]
 
+    def _read(self, encoding: tokenizers.Encoding, *, item: Text) -> Tokens:
+        ids = encoding.ids
+        is_long = len(ids) > self._max_tokens
+        return Tokens(
+            ids=self._cut(encoding, side=item.side or self._side) if is_long else ids,
+            prompt_length=self._measure(item.prompt),
+            truncated=is_long,
+            wants=item.wants,
+        )
+
+    def _cut(self, encoding: tokenizers.Encoding, *, side: Side) -> list[int]:
+        ids, owners = encoding.ids, encoding.sequence_ids
+        length = len(owners) - owners.count(None)
+        room = max(0, self._max_tokens - owners.count(None))
+        span = find_span(length, kept=min(length, room), side=side)
+        return [ids[index] for index in find_kept(owners, spans=[span])]
+
     def _measure_prompt(self, prompt: str) -> int:
         """Tokens of a prompt, cut like any text, without its trailing special token: sentence-transformers' count."""
         if not prompt:
             return 0
-        ids = self._backend.encode(prompt).ids
+        encoding = self._backend.encode(prompt)
+        is_long = len(encoding.ids) > self._max_tokens
+        ids = self._cut(encoding, side=self._side) if is_long else encoding.ids
         return len(ids) - 1 if ids and ids[-1] in self._special_ids else len(ids)
 
 

@@ -10,13 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from embedding_model.resolved import Side
-from embedding_runtime.core.inputs import Input
+from embedding_runtime.core.inputs import Encoded, Input, Text
 from embedding_runtime.core.jobs import Tokens
+from embedding_runtime.core.vocabulary import TokenizedText, Vocabulary
 from embedding_runtime.errors import InvalidRequest, UnknownToken
 
 # What one thread tokenises at a time: enough to be worth the hop, few enough to spread a large request.
 CHUNK_TEXTS = 64
 CHUNK_CHARACTERS = 65_536
+
+# Of one request that asks for the tokens themselves, which take some 60 bytes each as JSON.
+MOST_CHARACTERS = 524_288
+MOST_IDS = 262_144
 
 # However low the limit is set, a text is never cut to less than this for each token that the model takes.
 CHARACTERS_PER_TOKEN = 32
@@ -27,6 +32,9 @@ class Tokenizer(Protocol):
 
     @property
     def max_tokens(self) -> int: ...
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
 
     def encode(self, inputs: Sequence[Input]) -> list[Tokens]: ...
 
@@ -68,13 +76,48 @@ class TokenizerThreads:
         for index, text in enumerate(tokens):
             if not text.ids:
                 raise InvalidRequest(f"Input {index} holds no token for this model; leave it out.", param="input")
-            if inputs[index].characters > self._max_characters and not text.truncated:
+            if inputs[index].longest > self._max_characters and not text.truncated:
                 raise InvalidRequest(
-                    f"Input {index} has {inputs[index].characters} characters. {self._max_characters} are read, and "
-                    f"they do not fill the {self.max_tokens} tokens that the model takes. Send a shorter text.",
+                    f"Input {index} has {inputs[index].longest} characters in one text. {self._max_characters} are "
+                    f"read, and they do not fill the {self.max_tokens} tokens that the model takes. Send a shorter "
+                    "text.",
                     param="input",
                 )
         return tokens
+
+    async def tokenize(self, texts: Sequence[Text], *, add_special_tokens: bool) -> list[TokenizedText]:
+        """All tokens of each text with its prompt before it. Raises InvalidRequest for more than MOST_CHARACTERS."""
+        characters = sum(item.tokenized_characters for item in texts)
+        if characters > MOST_CHARACTERS:
+            raise InvalidRequest(
+                f"The inputs have {characters} characters together, their prompts counted; at most {MOST_CHARACTERS} "
+                "are shown token by token in one request. Send fewer or shorter ones in several requests.",
+                param="inputs",
+            )
+
+        def work() -> list[TokenizedText]:
+            written = [item.prompt + item.text for item in texts]
+            return self._tokenizer.vocabulary.tokenize(written, add_special_tokens=add_special_tokens)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def decode(self, sequences: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> list[str]:
+        """The text of each sequence of ids. Raises InvalidRequest for more than MOST_IDS and for those of no token."""
+        number = sum(map(len, sequences))
+        if number > MOST_IDS:
+            raise InvalidRequest(
+                f"{number} ids came; at most {MOST_IDS} are decoded in one request. Send them in several requests.",
+                param="ids",
+            )
+
+        def work() -> list[str]:
+            vocabulary = self._tokenizer.vocabulary
+            unknown = next((found for ids in sequences if (found := vocabulary.find_unknown(ids)) is not None), None)
+            if unknown is not None:
+                raise InvalidRequest(f"ids: {unknown} is none of this model's tokenizer.", param="ids")
+            return vocabulary.decode(sequences, skip_special_tokens=skip_special_tokens)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -82,7 +125,13 @@ class TokenizerThreads:
     def _encode(self, inputs: Sequence[Input]) -> list[Tokens]:
         tokens = self._tokenizer.encode([item.cut(limit=self._max_characters, side=self._side) for item in inputs])
         size = self._vocabulary_size
-        if size is not None and any(max(text.ids, default=0) >= size for text in tokens):
+        if size is None:
+            return tokens
+        for item, text in zip(inputs, tokens, strict=True):
+            if max(text.ids, default=0) < size:
+                continue
+            if isinstance(item, Encoded):
+                raise InvalidRequest(f"Token ids below {size} are what the model's weights have.", param="input")
             raise UnknownToken(
                 f"One of the inputs holds a token that the model has no embedding for: its tokenizer knows more than "
                 f"the {size} tokens of its weights, so the two do not belong together."

@@ -56,7 +56,7 @@ async def test_a_text_far_beyond_the_models_maximum_is_not_tokenised_whole() -> 
 
 async def test_a_long_text_of_few_tokens_is_refused_by_its_index_rather_than_cut() -> None:
     with threads_of(WordTokenizer(max_tokens=4), max_characters=1000) as threads:
-        with pytest.raises(InvalidRequest, match=r"Input 1 has 1005 characters\. 1000 are read") as refused:
+        with pytest.raises(InvalidRequest, match=r"Input 1 has 1005 characters in one text\. 1000 are read") as refused:
             await threads.encode([Text("fine"), Text("word" + " " * 1000 + "x")])
         assert refused.value.param == "input"
         assert len(await threads.encode([Text("word" + " " * 995 + "x")])) == 1

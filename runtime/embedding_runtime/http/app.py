@@ -21,6 +21,7 @@ from embedding_runtime.http.messages import (
     run_while_connected,
 )
 from embedding_runtime.http.metrics import Metrics
+from embedding_runtime.http.openapi.routes import make_pages
 from embedding_runtime.http.routing import Document, Place, Router, Target
 from embedding_runtime.lifecycle import Lifecycle
 
@@ -59,6 +60,7 @@ class App:
     ) -> None:
         self.identity: tuple[str, str] | None = None
         self.router = router or Router()
+        self.router.add_pages(make_pages(self.router, secured=auth is not None))
         self._loaded: Loaded | None = None
         self._lifecycle = lifecycle
         self._metrics = metrics

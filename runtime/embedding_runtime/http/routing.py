@@ -75,10 +75,25 @@ class Router:
             targets = [Target(dialect, dialect.routes[own], strict=False) for dialect, own in crossing.ways]
             self._places[path] = Place(targets, choose=crossing.choose)
         self._nowhere = Place([Target(dialects[0], {}, strict=False)])
+        self._described = tuple(self._places)
+
+    @property
+    def dialects(self) -> Sequence[Dialect]:
+        return self._dialects
 
     @property
     def places(self) -> Mapping[str, Place]:
         return self._places
+
+    @property
+    def paths_of_dialects(self) -> Sequence[str]:
+        """All paths but those of pages."""
+        return self._described
+
+    def add_pages(self, pages: Dialect) -> None:
+        """Paths that are about the others; they have no prefix."""
+        for path, methods in pages.routes.items():
+            self._places[path] = Place([Target(pages, methods, strict=False)])
 
     def find(self, path: str) -> Place:
         """The place of a path; one without methods where nothing is."""

@@ -5,7 +5,7 @@ from uuid import uuid4
 from embedding_runtime import errors
 from embedding_runtime.errors import RequestError
 from embedding_runtime.http.cohere.embed import EmbedV1Request, EmbedV2Request, embed_v1, embed_v2
-from embedding_runtime.http.cohere.replies import EmbedReply, RerankReply
+from embedding_runtime.http.cohere.replies import EmbedReply, ErrorReply, RerankReply
 from embedding_runtime.http.cohere.rerank import RerankV1Request, RerankV2Request, rerank_v1, rerank_v2
 from embedding_runtime.http.dialect import Dialect, Route
 from embedding_runtime.http.errors import Row, Statuses
@@ -35,4 +35,5 @@ COHERE = Dialect(
     },
     error_body=describe_error,
     statuses=STATUSES,
+    error_reply=ErrorReply,
 )

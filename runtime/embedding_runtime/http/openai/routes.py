@@ -8,19 +8,23 @@ from embedding_runtime.http.dialect import Dialect, Route
 from embedding_runtime.http.errors import Row
 from embedding_runtime.http.openai.embeddings import EmbeddingsRequest, create_embeddings
 from embedding_runtime.http.openai.models import list_models
+from embedding_runtime.http.openai.replies import EmbeddingsReply, ErrorReply, ModelsReply
 
 
 def describe_error(error: RequestError, row: Row) -> dict[str, object]:
     return {"error": {"message": error.message, "type": row.openai_type, "param": error.param, "code": row.code}}
 
 
-_EMBEDDINGS = Route(create_embeddings, summary="Vectors of texts.", form=EmbeddingsRequest)
+_EMBEDDINGS = Route(create_embeddings, summary="Vectors of texts.", form=EmbeddingsRequest, reply=EmbeddingsReply)
 
 OPENAI = Dialect(
     name="openai",
     routes={
         "/v1/embeddings": {"POST": _EMBEDDINGS},
-        "/v1/models": {"GET": Route(list_models, summary="The names under which the model is served.")},
+        "/v1/models": {
+            "GET": Route(list_models, summary="The names under which the model is served.", reply=ModelsReply)
+        },
     },
     error_body=describe_error,
+    error_reply=ErrorReply,
 )

@@ -16,6 +16,16 @@ from embedding_runtime.http.tei.embed_sparse import create_sparse_embeddings
 from embedding_runtime.http.tei.health import check_health
 from embedding_runtime.http.tei.info import show_info
 from embedding_runtime.http.tei.predict import PredictRequest, predict_labels
+from embedding_runtime.http.tei.replies import (
+    EmbedAllReply,
+    EmbedReply,
+    EmbedSparseReply,
+    ErrorReply,
+    HealthReply,
+    InfoReply,
+    PredictReply,
+    RerankReply,
+)
 from embedding_runtime.http.tei.rerank import RerankRequest, rerank_texts
 from embedding_runtime.http.tei.texts import TextsRequest
 
@@ -53,18 +63,30 @@ def describe_error(error: RequestError, row: Row) -> dict[str, object]:
 TEI = Dialect(
     name="tei",
     routes={
-        "/embed": {"POST": Route(create_embeddings, summary="Vectors of texts.", form=EmbedRequest)},
+        "/embed": {"POST": Route(create_embeddings, summary="Vectors of texts.", form=EmbedRequest, reply=EmbedReply)},
         "/embed_all": {
-            "POST": Route(create_token_embeddings, summary="A vector for each token of texts.", form=TextsRequest)
+            "POST": Route(
+                create_token_embeddings,
+                summary="A vector for each token of texts.",
+                form=TextsRequest,
+                reply=EmbedAllReply,
+            )
         },
         "/embed_sparse": {
-            "POST": Route(create_sparse_embeddings, summary="Sparse vectors of texts.", form=TextsRequest)
+            "POST": Route(
+                create_sparse_embeddings, summary="Sparse vectors of texts.", form=TextsRequest, reply=EmbedSparseReply
+            )
         },
-        "/predict": {"POST": Route(predict_labels, summary="Labels of texts.", form=PredictRequest)},
-        "/rerank": {"POST": Route(rerank_texts, summary="Scores of texts for a query.", form=RerankRequest)},
-        "/info": {"GET": Route(show_info, summary="What is served, and how sure that is.")},
-        "/health": {"GET": Route(check_health, summary="Whether requests are answered.", open=True)},
+        "/predict": {
+            "POST": Route(predict_labels, summary="Labels of texts.", form=PredictRequest, reply=PredictReply)
+        },
+        "/rerank": {
+            "POST": Route(rerank_texts, summary="Scores of texts for a query.", form=RerankRequest, reply=RerankReply)
+        },
+        "/info": {"GET": Route(show_info, summary="What is served, and how sure that is.", reply=InfoReply)},
+        "/health": {"GET": Route(check_health, summary="Whether requests are answered.", reply=HealthReply, open=True)},
     },
     error_body=describe_error,
     statuses=STATUSES,
+    error_reply=ErrorReply,
 )

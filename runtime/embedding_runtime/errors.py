@@ -12,8 +12,10 @@ RequestError
 ├── SpaceMismatch       the client pinned another vector space than the answer would have
 ├── Overloaded          the queue is full, or the bodies under way take too much memory
 ├── NotReady            loading, gated by golden cases, or shutting down
+│   └── DeviceFailed    the device computes nothing any more: another server has to answer
 ├── DeadlineExceeded    waited longer than the request timeout
 └── InferenceFailed     the model could not answer
+    ├── MemoryExhausted one input alone takes more memory than the device has free
     ├── NonFiniteOutput the model answered NaN or infinity
     ├── UnknownToken    the tokenizer gave an id that the model's weights have no embedding for
     └── MissingEndToken the tokenizer left out the token that the model's vectors are read from
@@ -74,11 +76,19 @@ class NotReady(RequestError):
     pass
 
 
+class DeviceFailed(NotReady):
+    pass
+
+
 class DeadlineExceeded(RequestError):
     pass
 
 
 class InferenceFailed(RequestError):
+    pass
+
+
+class MemoryExhausted(InferenceFailed):
     pass
 
 

@@ -28,4 +28,8 @@ class Backend(Protocol):
         """Called once in every worker thread before its first batch."""
 
     def compute(self, batch: Sequence[Tokens]) -> Sequence[Output]:
-        """What the model says of each input, in their order."""
+        """What the model says of each input, in their order.
+
+        Raises core.failures' OutOfMemory and DeviceBroken; whatever else it raises counts as a failure of the thread or
+        of the batch.
+        """

@@ -9,6 +9,8 @@ from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Inspection, Quantization, Serving
 from embedding_runtime.architectures.models import Model, load_model
 from embedding_runtime.architectures.network import read_config
+from embedding_runtime.backends.torch_failures import recognise
+from embedding_runtime.core.failures import OutOfMemory
 from embedding_runtime.core.jobs import Output, Tokens
 from embedding_runtime.files import Files, files_in
 from embedding_runtime.memory import giving_memory_back
@@ -36,7 +38,16 @@ class TorchBackend:
         torch.set_num_threads(1)
 
     def compute(self, batch: Sequence[Tokens]) -> Sequence[Output]:
-        return self._model.compute(batch)
+        try:
+            return self._model.compute(batch)
+        except (RuntimeError, MemoryError) as error:
+            failure = recognise(error)
+            if failure is None:
+                raise
+        # Outside of the handler: what the batch held comes free with the exception that is gone now.
+        if isinstance(failure, OutOfMemory) and self.device == "cuda":
+            torch.cuda.empty_cache()
+        raise failure
 
 
 def pick_device(wanted: Device) -> torch.device:

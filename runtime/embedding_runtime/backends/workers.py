@@ -5,6 +5,9 @@ request. The replacement first computes a text that has worked before: where tha
 not the batch, and the worker is given up. A batch that takes longer than `hang_seconds` counts as hung; one long text
 that exceeds a batch's budget n times may take n times as long. Nothing can stop a thread and nothing here can mend a
 device, so the process then asks to be restarted.
+
+A batch that does not fit into memory is no failure of its worker: it is computed in halves, down to single texts, and
+batches stay that small for a while. A device that says that it is broken is believed at once: nothing is tried again.
 """
 
 import logging
@@ -14,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from embedding_runtime.backends.backend import Backend
+from embedding_runtime.core.failures import DeviceBroken, OutOfMemory
 from embedding_runtime.core.jobs import Item, Output, Tokens
 from embedding_runtime.core.queue import TokenQueue
 
@@ -28,6 +32,8 @@ class Outcome(Protocol):
     def computed(self, items: Sequence[Item], *, outputs: Sequence[Output], seconds: float) -> None: ...
 
     def failed(self, items: Sequence[Item], *, error: Exception) -> None: ...
+
+    def split(self) -> None: ...
 
     def replaced(self) -> None: ...
 
@@ -55,10 +61,14 @@ class WorkerPool:
         self._known_good: Sequence[Tokens] = ()
         self._busy_until: dict[int, float] = {}  # when the worker's batch counts as hung
         self._lost = 0
+        self._broken: DeviceBroken | None = None
         self._lock = threading.Lock()
 
     def start(self, *, outcome: Outcome, warm_up: Sequence[Tokens]) -> None:
-        """Start the workers; returns when each has computed `warm_up`, and raises what the first failure raised."""
+        """Start the workers; returns when each has computed `warm_up`, and raises what the first failure raised.
+
+        Where `warm_up` does not fit into memory as one batch, it is made smaller; OutOfMemory: not one text fits.
+        """
         self._outcome = outcome
         self._known_good = warm_up[:1]
         ready = threading.Barrier(self.count + 1)
@@ -75,6 +85,8 @@ class WorkerPool:
 
     def explain_trouble(self) -> str:
         """Why the process should be restarted, in words for a person; empty while all is well."""
+        if self._broken is not None:
+            return f"the device is broken: {self._broken}"
         now = self._clock()
         hung = sum(now > until for until in list(self._busy_until.values()))
         if hung:
@@ -87,30 +99,77 @@ class WorkerPool:
     def _warm_up(self, batch: Sequence[Tokens], *, ready: threading.Barrier, failures: list[Exception]) -> bool:
         try:
             self._backend.prepare_thread()
-            self._backend.compute(batch)
+            self._compute_what_fits(batch)
         except Exception as error:
             failures.append(error)
         ready.wait()
         return not failures
+
+    def _compute_what_fits(self, batch: Sequence[Tokens]) -> None:
+        while True:
+            try:
+                self._backend.compute(batch)
+            except OutOfMemory:
+                if len(batch) == 1:
+                    raise
+                self._shrink_batches([len(tokens.ids) for tokens in batch])
+                batch = batch[: len(batch) // 2]
+            else:
+                return
 
     def _run(self, number: int, first: Callable[[], bool]) -> None:
         if not first():
             return
         assert self._outcome is not None
         while items := self._queue.take():
-            started = self._clock()
-            self._busy_until[number] = started + self._allow(items)
+            parts = [items]
             try:
-                outputs = self._backend.compute([item.tokens for item in items])
+                while parts and self._broken is None:
+                    parts[-1:] = self._compute(number, items=parts[-1])
+            except DeviceBroken as error:
+                self._report_broken(error)
             except Exception as error:
-                failure = error
-            else:
-                self._outcome.computed(items, outputs=outputs, seconds=self._clock() - started)
-                continue
-            finally:
-                del self._busy_until[number]
-            self._replace(number, items=items, error=failure)
-            return
+                self._replace(number, items=[item for part in parts for item in part], error=error)
+                return
+            if self._broken is not None:
+                self._outcome.failed([item for part in parts for item in part], error=self._broken)
+
+    def _compute(self, number: int, *, items: list[Item]) -> list[list[Item]]:
+        """Compute the items and hand them over; what is left to do: nothing, or two halves that may fit into memory."""
+        assert self._outcome is not None
+        started = self._clock()
+        self._busy_until[number] = started + self._allow(items)
+        try:
+            outputs = self._backend.compute([item.tokens for item in items])
+        except OutOfMemory as error:
+            failure = error
+        else:
+            self._outcome.computed(items, outputs=outputs, seconds=self._clock() - started)
+            return []
+        finally:
+            del self._busy_until[number]
+        if len(items) == 1:
+            logger.error("a text of %d tokens does not fit into memory: %s", items[0].length, failure)
+            self._outcome.failed(items, error=failure)
+            return []
+        self._shrink_batches([item.length for item in items])
+        self._outcome.split()
+        middle = len(items) // 2
+        # The last part is computed next, and nobody may wait any more for what is left.
+        halves = (items[middle:], items[:middle])
+        wanted = ([item for item in half if not item.job.abandoned] for half in halves)
+        return [half for half in wanted if half]
+
+    def _shrink_batches(self, lengths: Sequence[int]) -> None:
+        tokens = max(lengths) * len(lengths)
+        logger.warning("a batch of %d texts, %d tokens, does not fit into memory and is halved", len(lengths), tokens)
+        self._queue.shrink_batches(tokens // 2)
+
+    def _report_broken(self, error: DeviceBroken) -> None:
+        with self._lock:
+            known, self._broken = self._broken, error
+        if known is None:
+            logger.error("the device is broken, nothing is computed until the process is restarted: %s", error)
 
     def _allow(self, items: Sequence[Item]) -> float:
         """Seconds that the batch may take."""
@@ -137,6 +196,9 @@ class WorkerPool:
             self._backend.prepare_thread()
             self._backend.compute(self._known_good)
             return True
+        except DeviceBroken as error:
+            self._report_broken(error)
+            return True  # it fails what comes, at once
         except Exception as error:
             failure = error
         finally:

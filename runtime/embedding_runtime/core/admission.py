@@ -1,8 +1,10 @@
 """Who may wait: admission by tokens, decided once, when a request arrives.
 
-A request is admitted whole or refused whole. It is never refused for its own size: an empty queue takes any request.
-The estimate made on arrival is corrected once the texts are tokenised; that never refuses anybody afterwards. What may
-not be refused, golden cases, is counted all the same.
+A request is admitted whole or refused whole, and its own size does not matter: while fewer tokens than the limit are
+under way anybody is admitted. Otherwise small requests would fill every gap and a large one would never get in. What
+one request may hold is bounded elsewhere, by its body and its number of texts. The estimate made on arrival is
+corrected once the texts are tokenised; that never refuses anybody afterwards. What may not be refused, golden cases, is
+counted all the same.
 """
 
 import math
@@ -37,8 +39,9 @@ class Admission:
 
     def admit(self, tokens: int, *, always: bool = False) -> "Ticket":
         """A ticket to hold while the request is under way. Raises Overloaded with a time to wait, unless `always`."""
-        if not always and self.tokens and self.tokens + tokens > self._limit:
-            wait = math.ceil((self.tokens + tokens - self._limit) / (self._rate * self._workers))
+        if not always and self.tokens >= self._limit:
+            # Until as many tokens are done as this request brings: everybody who is refused now comes back for them.
+            wait = math.ceil((self.tokens + tokens - self._limit) / self.tokens_per_second)
             retry_after = max(1, min(wait, MAX_RETRY_AFTER_SECONDS))
             raise Overloaded(
                 f"The queue is full: {self.tokens} tokens wait, {self._limit} may. Retry in {retry_after} s, "
@@ -46,6 +49,11 @@ class Admission:
                 retry_after=retry_after,
             )
         return Ticket(self, tokens=tokens)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """What all workers compute together."""
+        return self._rate * self._workers
 
     def measure(self, *, tokens: int, seconds: float) -> None:
         """A batch of `tokens` took `seconds` on one worker; keeps the rate that Retry-After is computed from."""

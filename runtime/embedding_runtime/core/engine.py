@@ -7,13 +7,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from embedding_runtime.core.admission import Admission, estimate_tokens
+from embedding_runtime.core.failures import DeviceBroken, OutOfMemory
 from embedding_runtime.core.inputs import Input
 from embedding_runtime.core.jobs import Item, Job, Output, Tokens
 from embedding_runtime.core.measured import Measured
 from embedding_runtime.core.queue import TokenQueue
 from embedding_runtime.core.telemetry import Telemetry
 from embedding_runtime.core.tokenizing import TokenizerThreads
-from embedding_runtime.errors import DeadlineExceeded, InferenceFailed, InvalidRequest
+from embedding_runtime.errors import (
+    DeadlineExceeded,
+    DeviceFailed,
+    InferenceFailed,
+    InvalidRequest,
+    MemoryExhausted,
+    NotReady,
+    RequestError,
+)
+
+# A large request's texts take their turns at this share of what all workers compute: the rest is for others.
+TURN_SHARE = 0.25
+
+RETRY_AFTER_SECONDS = 5  # after what another replica, or this one once it was restarted, may answer
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,8 @@ class Engine:
         self._clock = clock
         self._max_inputs = max_inputs
         self._loop = asyncio.get_running_loop()
+        self._jobs: set[Job] = set()
+        self._ending = ""  # why nothing is answered any more
 
     async def compute(
         self,
@@ -67,7 +83,9 @@ class Engine:
                 f"At most {self._max_inputs} inputs in one request, {len(inputs)} came. Send them in several requests.",
                 param="input",
             )
+        self._require_going_on()
         estimate = estimate_tokens(inputs, max_input_tokens=self._tokenizer.max_tokens)
+        job: Job | None = None
         with self.admission.admit(estimate, always=ahead) as ticket:
             try:
                 async with asyncio.timeout(None if ahead else self._timeout):
@@ -87,13 +105,13 @@ class Engine:
                     job = Job.create(tokens, loop=self._loop)
                     outputs = await self._compute(job, ahead=ahead)
             except TimeoutError:
-                self._telemetry.job_dropped()
+                self._telemetry.job_dropped(uncomputed=job.discarded if job else len(inputs))
                 raise DeadlineExceeded(
                     f"The request waited longer than {self._timeout:g} s. Send fewer requests at once or add replicas.",
                     retry_after=1,
                 ) from None
             except asyncio.CancelledError:
-                self._telemetry.job_dropped()
+                self._telemetry.job_dropped(uncomputed=job.discarded if job else len(inputs))
                 raise
         done = self._clock()
         began = done if job.began is None else job.began
@@ -109,6 +127,20 @@ class Engine:
         self._telemetry.job_done(measured)
         return Computed(outputs=outputs, measured=measured)
 
+    def give_up(self, reason: str) -> int:
+        """Answer every request that is under way, and every one that still comes, with NotReady; how many wait now.
+
+        `reason` is a sentence for the client.
+        """
+        self._ending = reason
+        for job in list(self._jobs):
+            job.fail(NotReady(reason, retry_after=1))
+        return len(self._jobs)
+
+    def _require_going_on(self) -> None:
+        if self._ending:
+            raise NotReady(self._ending, retry_after=1)
+
     def close(self) -> None:
         self._tokenizer.close()
 
@@ -122,13 +154,17 @@ class Engine:
             )
 
     async def _compute(self, job: Job, *, ahead: bool) -> list[Output]:
-        self.queue.put(job.items, ahead=ahead)
+        self._require_going_on()
+        pace = TURN_SHARE * self.admission.tokens_per_second
+        self.queue.put(job.items, ahead=ahead, seconds_per_token=1 / pace)
+        self._jobs.add(job)
         try:
             return await job.future
         finally:
+            self._jobs.discard(job)
             job.abandoned = True  # what of it comes back from a failed batch is not computed any more
             if job.remaining:
-                self.queue.discard(job.items)
+                job.discarded = self.queue.discard(job.items)
 
     # Called from worker threads (backends.workers.Outcome): one hop to the event loop per batch.
 
@@ -137,6 +173,9 @@ class Engine:
 
     def failed(self, items: Sequence[Item], *, error: Exception) -> None:
         self._hand_over(lambda: self._fail(items, error))
+
+    def split(self) -> None:
+        self._hand_over(self._telemetry.batch_split)
 
     def replaced(self) -> None:
         self._hand_over(self._telemetry.worker_replaced)
@@ -156,8 +195,25 @@ class Engine:
 
     def _fail(self, items: Sequence[Item], error: Exception) -> None:
         for job in {item.job for item in items}:
-            failure = InferenceFailed(
-                f"The model could not compute this request ({type(error).__name__}); the server's log has the details."
-            )
+            failure = _describe(error)
             failure.__cause__ = error
             job.fail(failure)
+
+
+def _describe(error: Exception) -> RequestError:
+    """What the client is told; the server's log has the error itself."""
+    if isinstance(error, OutOfMemory):
+        return MemoryExhausted(
+            "One input alone takes more memory than the device has free. Send shorter inputs, or serve the model with "
+            "more memory.",
+            retry_after=RETRY_AFTER_SECONDS,
+        )
+    if isinstance(error, DeviceBroken):
+        return DeviceFailed(
+            "The server's device has failed and computes nothing until the server is restarted. Ask another replica, "
+            "or retry later.",
+            retry_after=RETRY_AFTER_SECONDS,
+        )
+    return InferenceFailed(
+        f"The model could not compute this request ({type(error).__name__}); the server's log has the details."
+    )

@@ -82,6 +82,7 @@ class Job:
     outputs: list[Output] = field(default_factory=list)  # one per item; empty ones until they are computed
     remaining: int = 0
     began: float | None = None  # when the first of its batches began, by the engine's clock
+    discarded: int = 0  # items that were taken out of the queue because nobody waits for them any more
     abandoned: bool = False  # the client went away or the deadline passed: costs no more compute
 
     @classmethod

@@ -14,8 +14,12 @@ class Telemetry(Protocol):
     def job_done(self, measured: Measured) -> None:
         """One request was answered."""
 
-    def job_dropped(self) -> None:
-        """A request's client went away, or its deadline passed, before it was answered."""
+    def job_dropped(self, *, uncomputed: int) -> None:
+        """A request's client went away, or its deadline passed, before it was answered; so many of its texts were not
+        computed."""
+
+    def batch_split(self) -> None:
+        """A batch did not fit into memory and is computed in halves."""
 
     def worker_replaced(self) -> None:
         """A worker raised and another took its place."""
@@ -30,7 +34,10 @@ class Silent:
     def job_done(self, measured: Measured) -> None:
         pass
 
-    def job_dropped(self) -> None:
+    def job_dropped(self, *, uncomputed: int) -> None:
+        pass
+
+    def batch_split(self) -> None:
         pass
 
     def worker_replaced(self) -> None:

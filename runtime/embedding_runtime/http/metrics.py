@@ -59,6 +59,12 @@ class Metrics:
         self._dropped = Counter(
             "embedding_dropped_requests", "Requests given up: client gone or deadline passed.", registry=registry
         )
+        self._uncomputed = Counter(
+            "embedding_dropped_texts", "Texts of requests given up that were not computed.", registry=registry
+        )
+        self._splits = Counter(
+            "embedding_batch_splits", "Batches that did not fit into memory and were halved.", registry=registry
+        )
         self._replaced = Counter(
             "embedding_worker_replacements", "Workers that failed and were replaced.", registry=registry
         )
@@ -122,8 +128,12 @@ class Metrics:
         self._tokenize_seconds.observe(measured.tokenize_seconds)
         self._wait_seconds.observe(measured.queue_seconds + measured.inference_seconds)
 
-    def job_dropped(self) -> None:
+    def job_dropped(self, *, uncomputed: int) -> None:
         self._dropped.inc()
+        self._uncomputed.inc(uncomputed)
+
+    def batch_split(self) -> None:
+        self._splits.inc()
 
     def worker_replaced(self) -> None:
         self._replaced.inc()

@@ -14,20 +14,29 @@ def test_an_empty_queue_takes_a_request_of_any_size() -> None:
 
 def test_a_full_queue_refuses_whole_and_says_when_to_come_back() -> None:
     admission = Admission(max_queue_tokens=100)
-    with admission.admit(90):
+    with admission.admit(100):
         with pytest.raises(Overloaded) as refused:
-            admission.admit(11)
+            admission.admit(1)
         assert refused.value.retry_after is not None
         assert refused.value.retry_after >= 1
-        assert admission.tokens == 90
-        with admission.admit(10):
-            assert admission.tokens == 100
+        assert admission.tokens == 100
     assert admission.tokens == 0
+
+
+def test_small_requests_that_fill_the_queue_again_and_again_do_not_keep_a_large_one_out() -> None:
+    admission = Admission(max_queue_tokens=100)
+    under_way = [admission.admit(10) for _ in range(10)]
+    with pytest.raises(Overloaded):
+        admission.admit(5000)
+    with under_way.pop(), pytest.raises(Overloaded):
+        admission.admit(1)
+    with admission.admit(5000), pytest.raises(Overloaded):
+        admission.admit(1)
 
 
 def test_the_estimate_is_replaced_by_the_real_count() -> None:
     admission = Admission(max_queue_tokens=100)
-    with admission.admit(90) as ticket:
+    with admission.admit(100) as ticket:
         ticket.correct(20)
         with admission.admit(80):
             assert admission.tokens == 100

@@ -1,5 +1,6 @@
 """From settings to a model that answers: load it, warm it up, start its workers."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,9 +14,9 @@ from embedding_runtime.core.queue import TokenQueue
 from embedding_runtime.core.telemetry import Telemetry
 from embedding_runtime.core.tokenizing import TokenizerThreads
 from embedding_runtime.cpu import count_cpus
-from embedding_runtime.http.dialect import Loaded
+from embedding_runtime.http.dialect import Limits, Loaded
 from embedding_runtime.loading import LoadedModel
-from embedding_runtime.settings import ServeSettings
+from embedding_runtime.settings import ServeSettings, TokenIds
 from embedding_runtime.waiting import in_daemon_thread
 
 Load = Callable[[ServeSettings], LoadedModel]
@@ -38,14 +39,21 @@ async def open_model(settings: ServeSettings, *, load: Load, telemetry: Telemetr
     """Raises Refusal and Unavailable, and whatever the first forward pass raises."""
     found = await in_daemon_thread(lambda: load(settings), name="load")
     queue = TokenQueue(max_batch_tokens=found.max_batch_tokens)
+    limits = Limits(
+        inputs=settings.max_inputs,
+        queue_tokens=settings.max_queue_tokens,
+        batch_tokens=found.max_batch_tokens,
+        tokenize_threads=count_cpus(),
+    )
+    tokenizer = TokenizerThreads(
+        found.tokenizer,
+        threads=limits.tokenize_threads,
+        max_characters=settings.max_text_characters,
+        vocabulary_size=found.backend.vocabulary_size,
+        side=found.model.serving.truncation_side,
+    )
     engine = Engine(
-        tokenizer=TokenizerThreads(
-            found.tokenizer,
-            threads=count_cpus(),
-            max_characters=settings.max_text_characters,
-            vocabulary_size=found.backend.vocabulary_size,
-            side=found.model.serving.truncation_side,
-        ),
+        tokenizer=tokenizer,
         queue=queue,
         admission=Admission(max_queue_tokens=settings.max_queue_tokens, workers=found.workers),
         telemetry=telemetry,
@@ -65,9 +73,13 @@ async def open_model(settings: ServeSettings, *, load: Load, telemetry: Telemetr
     loaded = Loaded(
         model=found.model,
         engine=engine,
+        tokenizer=tokenizer,
+        limits=limits,
         device=backend.device,
         dtype=backend.dtype,
         path=backend.path,
+        since=int(time.time()),
+        takes_token_ids=settings.token_ids is TokenIds.ACCEPT,
         memory=found.memory,
     )
     return Opened(loaded=loaded, pool=pool, seconds=found.seconds)

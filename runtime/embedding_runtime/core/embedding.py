@@ -35,14 +35,15 @@ async def embed(
     normalize: bool | None = None,
     truncate: bool = True,
     side: Side | None = None,
+    max_tokens: int | None = None,
     ahead: bool = False,
 ) -> Embeddings:
     """Vectors of `texts`, in their order, with the text of `prompt` before each.
 
-    `dimensions`, `normalize` and `side`, the one that is cut, None: as served; `truncate` and `ahead`: see
-    Engine.compute. Raises RequestError.
+    `dimensions`, `normalize`, `side`, the one that is cut, and `max_tokens` of a text, None: as served; `truncate` and
+    `ahead`: see Engine.compute. Raises RequestError.
     """
-    inputs = describe_texts(texts, prompt=prompt, side=side)
+    inputs = describe_texts(texts, prompt=prompt, side=side, max_tokens=max_tokens)
     found = await engine.compute(inputs, ahead=ahead, truncate=truncate)
 
     def work() -> Vectors:

@@ -15,13 +15,15 @@ LONGEST_WORD = 1024
 class Text:
     """One text, with what is put before it. `wants`: what the model has to say of it.
 
-    `side`: from which side it is cut where it is too long; None: as the model is served.
+    It is too long where it has more tokens than the model takes, or than `max_tokens`; `side`: from which side it is
+    then cut; None: as the model is served.
     """
 
     text: str
     prompt: str = ""
     wants: frozenset[Part] = DENSE
     side: Side | None = None
+    max_tokens: int | None = None
 
     @property
     def characters(self) -> int:
@@ -110,16 +112,21 @@ Input = Text | Pair | Encoded
 
 
 def describe_texts(
-    texts: Sequence[str | Encoded], *, prompt: str = "", wants: frozenset[Part] = DENSE, side: Side | None = None
+    texts: Sequence[str | Encoded],
+    *,
+    prompt: str = "",
+    wants: frozenset[Part] = DENSE,
+    side: Side | None = None,
+    max_tokens: int | None = None,
 ) -> list[Input]:
-    """Each text with the prompt before it and what is wanted of it; see Text.
+    """Each text with the prompt before it and what is wanted of it; see Text. Ids are never cut.
 
     Raises InvalidRequest for ids where a prompt would stand before them.
     """
     inputs: list[Input] = []
     for text in texts:
         if isinstance(text, str):
-            inputs.append(Text(text, prompt=prompt, wants=wants, side=side))
+            inputs.append(Text(text, prompt=prompt, wants=wants, side=side, max_tokens=max_tokens))
             continue
         if prompt:
             raise InvalidRequest(

@@ -99,20 +99,14 @@ class TextTokenizer:
 
     def _read(self, encoding: tokenizers.Encoding, *, item: Text) -> Tokens:
         ids = encoding.ids
-        is_long = len(ids) > self._max_tokens
+        limit = self._max_tokens if item.max_tokens is None else min(item.max_tokens, self._max_tokens)
+        is_long = len(ids) > limit
         return Tokens(
-            ids=self._cut(encoding, side=item.side or self._side) if is_long else ids,
+            ids=_cut(encoding, limit=limit, side=item.side or self._side) if is_long else ids,
             prompt_length=self._measure(item.prompt),
             truncated=is_long,
             wants=item.wants,
         )
-
-    def _cut(self, encoding: tokenizers.Encoding, *, side: Side) -> list[int]:
-        ids, owners = encoding.ids, encoding.sequence_ids
-        length = len(owners) - owners.count(None)
-        room = max(0, self._max_tokens - owners.count(None))
-        span = find_span(length, kept=min(length, room), side=side)
-        return [ids[index] for index in find_kept(owners, spans=[span])]
 
     def _measure_prompt(self, prompt: str) -> int:
         """Tokens of a prompt, cut like any text, without its trailing special token: sentence-transformers' count."""
@@ -120,8 +114,17 @@ class TextTokenizer:
             return 0
         encoding = self._backend.encode(prompt)
         is_long = len(encoding.ids) > self._max_tokens
-        ids = self._cut(encoding, side=self._side) if is_long else encoding.ids
+        ids = _cut(encoding, limit=self._max_tokens, side=self._side) if is_long else encoding.ids
         return len(ids) - 1 if ids and ids[-1] in self._special_ids else len(ids)
+
+
+def _cut(encoding: tokenizers.Encoding, *, limit: int, side: Side) -> list[int]:
+    """Ids of the special tokens and of as many others as `limit` leaves room for."""
+    ids, owners = encoding.ids, encoding.sequence_ids
+    specials = owners.count(None)
+    length = len(owners) - specials
+    span = find_span(length, kept=min(length, max(0, limit - specials)), side=side)
+    return [ids[index] for index in find_kept(owners, spans=[span])]
 
 
 def load_text_tokenizer(files: Mapping[str, bytes | bytearray], *, serving: Serving, family: str) -> TextTokenizer:

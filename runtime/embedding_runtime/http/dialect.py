@@ -7,6 +7,7 @@ from typing import Any
 from embedding_model import ports
 from embedding_model.resolved import Prompt, Task
 from embedding_runtime.core.engine import Engine
+from embedding_runtime.core.tokenizing import TokenizerThreads
 from embedding_runtime.errors import SpaceMismatch, UnknownModel, WrongTask
 from embedding_runtime.http.errors import ONE_TABLE, ErrorBody, Statuses
 from embedding_runtime.http.messages import Request, Response
@@ -25,14 +26,32 @@ PIN = ports.SPACE_HEADER.encode()
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What the server takes, of requests and at once. `tokenize_threads` is a number of threads, not a limit of use."""
+
+    inputs: int
+    queue_tokens: int
+    batch_tokens: int
+    tokenize_threads: int
+
+
+@dataclass(frozen=True)
 class Loaded:
-    """What handlers answer from, once the model is loaded."""
+    """What handlers answer from, once the model is loaded.
+
+    `tokenizer` is the engine's own. `since`: when it was loaded, in seconds of Unix time. `takes_token_ids`: requests
+    may bring ids in place of text.
+    """
 
     model: ServedModel
     engine: Engine
+    tokenizer: TokenizerThreads
+    limits: Limits
     device: str
     dtype: str
     path: str
+    since: int
+    takes_token_ids: bool = False
     memory: LoadMemory | None = None
 
 

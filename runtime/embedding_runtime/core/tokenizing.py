@@ -57,6 +57,7 @@ class TokenizerThreads:
         self._max_characters = max(max_characters, CHARACTERS_PER_TOKEN * tokenizer.max_tokens)
         self._side = side
         self._vocabulary_size = vocabulary_size
+        self._count = threads
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="tokenize")
 
     @property
@@ -64,15 +65,28 @@ class TokenizerThreads:
         return self._tokenizer.max_tokens
 
     async def encode(self, inputs: Sequence[Input]) -> list[Tokens]:
-        """Tokens of each input.
+        """Tokens of each input. A request has no more pieces before the threads than there are threads, so that another
+        one, however short, waits for few of them and not for all.
 
         Raises InvalidRequest for an input without any and for one that cannot be cut safely, UnknownToken.
         """
-        loop = asyncio.get_running_loop()
-        encoded = await asyncio.gather(
-            *(loop.run_in_executor(self._threads, self._encode, chunk) for chunk in split(inputs))
-        )
-        tokens = [text for chunk in encoded for text in chunk]
+        encoded: dict[int, list[Tokens]] = {}
+        pieces = enumerate(split(inputs))
+
+        async def work() -> None:
+            for number, piece in pieces:
+                encoded[number] = await asyncio.get_running_loop().run_in_executor(self._threads, self._encode, piece)
+
+        if len(inputs) == 1:
+            await work()
+        else:
+            working = [asyncio.create_task(work()) for _ in range(self._count)]
+            try:
+                await asyncio.gather(*working)
+            finally:
+                for task in working:
+                    task.cancel()
+        tokens = [text for number in sorted(encoded) for text in encoded[number]]
         for index, text in enumerate(tokens):
             if not text.ids:
                 raise InvalidRequest(f"Input {index} holds no token for this model; leave it out.", param="input")

@@ -1,13 +1,15 @@
 """Texts to tokens: long ones, many, and none."""
 
+import asyncio
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runtime_under_test import WordTokenizer, app_under_test, read
+from runtime_under_test import WordTokenizer, app_under_test, read, until
 
 from embedding_model.resolved import Side
 from embedding_runtime.backends.fake import FakeBackend
@@ -75,6 +77,48 @@ async def test_a_large_request_is_tokenised_in_pieces_of_bounded_size() -> None:
         assert len(await threads.encode(texts)) == 100
     assert sum(tokenizer.characters) == 1_000_000
     assert max(tokenizer.characters) < CHUNK_CHARACTERS + 10_000
+
+
+class Stepwise(WordTokenizer):
+    """Goes on with a call only when the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = threading.Semaphore(0)
+        self.calls: list[str] = []
+
+    def encode(self, inputs: Sequence[Input]) -> list[Tokens]:
+        self.calls.append(read(inputs[0])[:5])
+        assert self.steps.acquire(timeout=30), "the test never let the tokenizer go on"
+        return super().encode(inputs)
+
+
+async def test_a_short_request_waits_for_a_few_pieces_of_a_huge_one_and_not_for_all() -> None:
+    tokenizer = Stepwise()
+    with threads_of(tokenizer, max_characters=262_144) as threads:
+        huge = asyncio.create_task(threads.encode([Text("huge " * 20_000)] * 40))
+        await until(lambda: len(tokenizer.calls) == 2)
+        short = asyncio.create_task(threads.encode([Text("short")]))
+        await asyncio.sleep(0)
+        tokenizer.steps.release(3)
+        await short
+        assert not huge.done()
+        assert "short" in tokenizer.calls[:4]
+        tokenizer.steps.release(40)
+        assert len(await huge) == 40
+
+
+async def test_a_request_that_is_given_up_is_not_tokenised_further() -> None:
+    tokenizer = Stepwise()
+    with threads_of(tokenizer, max_characters=262_144) as threads:
+        huge = asyncio.create_task(threads.encode([Text("huge " * 20_000)] * 40))
+        await until(lambda: len(tokenizer.calls) == 2)
+        huge.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await huge
+        tokenizer.steps.release(43)
+        assert len(await threads.encode([Text("short")])) == 1
+    assert tokenizer.calls == ["huge ", "huge ", "short"]
 
 
 async def test_a_prompt_counts_with_every_text_that_it_stands_before() -> None:

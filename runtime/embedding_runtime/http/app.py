@@ -8,6 +8,7 @@ from embedding_model import ports
 from embedding_runtime.errors import BodyTooLarge, MethodNotAllowed, NotReady, RequestError, Unauthorized, UnknownRoute
 from embedding_runtime.http.auth import Auth
 from embedding_runtime.http.body import BodyBudget, read_body
+from embedding_runtime.http.crossings import Document
 from embedding_runtime.http.dialect import PATHS, Call, Loaded, Route
 from embedding_runtime.http.errors import INTERNAL, render
 from embedding_runtime.http.measured_headers import measured_headers
@@ -22,7 +23,7 @@ from embedding_runtime.http.messages import (
 )
 from embedding_runtime.http.metrics import Metrics
 from embedding_runtime.http.openapi.routes import make_pages
-from embedding_runtime.http.routing import Document, Place, Router, Target
+from embedding_runtime.http.routing import Place, Router, Target
 from embedding_runtime.lifecycle import Lifecycle
 
 logger = logging.getLogger(__name__)

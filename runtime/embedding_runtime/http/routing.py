@@ -7,17 +7,16 @@ request's body decides, and every error there carries the keys of all dialects, 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from embedding_runtime.http.cohere.routes import COHERE
+from embedding_runtime.http.crossings import CROSSINGS, Crossing, Document
 from embedding_runtime.http.dialect import Dialect, Methods
 from embedding_runtime.http.errors import ErrorBody
+from embedding_runtime.http.jina.routes import JINA
 from embedding_runtime.http.openai.routes import OPENAI
 from embedding_runtime.http.tei.routes import TEI
 
-DIALECTS: Sequence[Dialect] = (OPENAI, COHERE, TEI)
-
-Document = Mapping[str, Any]
+DIALECTS: Sequence[Dialect] = (OPENAI, COHERE, JINA, TEI)
 
 
 @dataclass(frozen=True)
@@ -38,20 +37,6 @@ class Place:
 
     targets: Sequence[Target]
     choose: Callable[[Document], int] = lambda document: 0
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """A path that several dialects have: the dialects, each with the path that it has it from; see Place."""
-
-    ways: Sequence[tuple[Dialect, str]]
-    choose: Callable[[Document], int] = lambda document: 0
-
-
-# Paths without a prefix that are no dialect's own, or that more than one has.
-CROSSINGS: Mapping[str, Crossing] = {
-    "/embeddings": Crossing([(OPENAI, "/v1/embeddings")]),
-}
 
 
 class Router:

@@ -1,0 +1,1 @@
+"""The dialect of Jina's API: embeddings and rerank."""

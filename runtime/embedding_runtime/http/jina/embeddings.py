@@ -1,0 +1,127 @@
+"""Jina's POST /v1/embeddings: OpenAI's answer, with further types of number, tasks and late chunking."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from embedding_model.resolved import Task
+from embedding_runtime.core.embedding import Embeddings, embed
+from embedding_runtime.core.output_types import OutputType, convert
+from embedding_runtime.errors import InvalidRequest
+from embedding_runtime.http.dialect import Call
+from embedding_runtime.http.jina.task import find_prompt
+from embedding_runtime.http.messages import Response, json_response
+from embedding_runtime.http.openai.embeddings import describe_usage
+from embedding_runtime.http.ranking import Document, read_text
+from embedding_runtime.http.space_suffix import write_suffix
+from embedding_runtime.http.validation import Count, Flag, RequestForm, validate
+from embedding_runtime.http.vector_encoding import build_response, to_base64
+
+
+class EmbeddingType(StrEnum):
+    FLOAT = "float"
+    BASE64 = "base64"  # of little-endian float32: the numbers of float
+    BINARY = "binary"
+    UBINARY = "ubinary"
+
+
+class EmbeddingsRequest(RequestForm):
+    """Unknown fields are ignored.
+
+    `input`: a text or `{"text": ...}`, or a list of them. `embedding_type`, which clients also call `encoding_format`
+    and `encoding_type`: one type or several; without it float. `task`: see `task.find_prompt`; without it the served
+    name's prompt. `normalized` false: the pooled vector as it is; left out: as it is served. `late_chunking`: all
+    inputs are read as one text. `truncate`: whether a text that is too long is cut or refused (the default).
+    """
+
+    model: str
+    input: list[Document] = Field(min_length=1)
+    embedding_type: list[EmbeddingType] | None = Field(default=None, min_length=1)
+    encoding_format: list[EmbeddingType] | None = Field(default=None, min_length=1)
+    encoding_type: list[EmbeddingType] | None = Field(default=None, min_length=1)
+    task: str | None = None
+    dimensions: Count | None = None
+    normalized: Flag | None = None
+    late_chunking: Flag = False
+    truncate: Flag = False
+
+    @field_validator("input", "embedding_type", "encoding_format", "encoding_type", mode="before")
+    @classmethod
+    def read_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str | dict) else value
+
+    @property
+    def types(self) -> Sequence[EmbeddingType]:
+        return self.embedding_type or self.encoding_format or self.encoding_type or (EmbeddingType.FLOAT,)
+
+
+_OUTPUTS: Mapping[EmbeddingType, OutputType] = {
+    EmbeddingType.FLOAT: OutputType.FLOAT,
+    EmbeddingType.BASE64: OutputType.FLOAT,
+    EmbeddingType.BINARY: OutputType.BINARY,
+    EmbeddingType.UBINARY: OutputType.UBINARY,
+}
+
+
+async def create_embeddings(call: Call) -> Response:
+    call.require_task(Task.EMBEDDING)
+    asked = validate(call.document, form=EmbeddingsRequest)
+    texts = [_read_input(entry, index=index) for index, entry in enumerate(asked.input)]
+    serving = call.loaded.model.serving
+    own = call.choose_prompt(asked.model)
+    prompt = own.text if own else ""
+    if asked.task is not None and not call.is_golden_case:
+        prompt = find_prompt(asked.task, serving=serving)
+    suffix = write_suffix(
+        serving,
+        dimensions=asked.dimensions,
+        normalize=asked.normalized,
+        prompt=prompt,
+        outputs={_OUTPUTS[kind] for kind in asked.types},
+    )
+    call.check_pin(suffix)
+    if asked.late_chunking:
+        raise InvalidRequest("late_chunking: not taken; leave it out.", param="late_chunking")
+    found = await embed(
+        call.loaded.engine,
+        texts,
+        serving=serving,
+        prompt=prompt,
+        dimensions=asked.dimensions,
+        normalize=asked.normalized,
+        truncate=asked.truncate,
+        ahead=call.is_golden_case,
+    )
+
+    def encode() -> Response:
+        return _encode(found, asked=asked, suffix=suffix)
+
+    return await build_response(encode, values=found.vectors.size * len(asked.types))
+
+
+def _read_input(entry: Document, *, index: int) -> str:
+    if isinstance(entry, dict) and ("image" in entry or "url" in entry or "bytes" in entry):
+        raise InvalidRequest(f"input: entry {index} is an image, and this model reads text alone.", param="input")
+    return read_text(entry, index=index, param="input")
+
+
+def _encode(found: Embeddings, *, asked: EmbeddingsRequest, suffix: str) -> Response:
+    by_type = {kind.value: _convert(found, kind=kind) for kind in asked.types}
+    if len(by_type) == 1:
+        [embeddings] = by_type.values()
+    else:
+        rows = zip(*by_type.values(), strict=True)
+        embeddings = [dict(zip(by_type, row, strict=True)) for row in rows]
+    data = [
+        {"object": "embedding", "index": index, "embedding": embedding} for index, embedding in enumerate(embeddings)
+    ]
+    document = {"object": "list", "data": data, "model": asked.model, "usage": describe_usage(found.measured)}
+    return json_response(document, space_suffix=suffix, model=asked.model, measured=found.measured)
+
+
+def _convert(found: Embeddings, *, kind: EmbeddingType) -> Sequence[Any]:
+    if kind is EmbeddingType.BASE64:
+        return to_base64(found.vectors)
+    return list(convert(found.vectors, output=_OUTPUTS[kind]))

@@ -1,0 +1,46 @@
+"""Jina's POST /v1/rerank: a query and documents in, the documents with their scores out, best first."""
+
+from typing import Any
+
+from pydantic import Field
+
+from embedding_runtime.http.cohere.meta import Version, describe_search
+from embedding_runtime.http.dialect import Call
+from embedding_runtime.http.messages import Response, json_response
+from embedding_runtime.http.openai.embeddings import describe_usage
+from embedding_runtime.http.ranking import Document, rank_documents, read_text
+from embedding_runtime.http.validation import Count, Flag, RequestForm, validate
+
+
+class RerankRequest(RequestForm):
+    """Unknown fields are ignored. Query and documents are texts, or objects that hold one under `text`.
+
+    `return_documents` is true unless the request says otherwise, as at the vendor.
+    """
+
+    model: str
+    query: Document
+    documents: list[Document] = Field(min_length=1)
+    top_n: Count | None = None
+    return_documents: Flag = True
+
+
+async def rerank(call: Call) -> Response:
+    asked = validate(call.document, form=RerankRequest)
+    name = call.choose_name(asked.model)
+    ranking = await rank_documents(
+        call,
+        query=read_text(asked.query, index=0, param="query"),
+        documents=asked.documents,
+        top_n=asked.top_n,
+        return_documents=asked.return_documents,
+    )
+    answer: dict[str, Any] = {
+        "model": name,
+        "object": "list",
+        "usage": describe_usage(ranking.measured),
+        "results": ranking.results,
+    }
+    if not call.strict:
+        answer["meta"] = describe_search(ranking.measured, version=Version.V1)
+    return json_response(answer, model=name, measured=ranking.measured)

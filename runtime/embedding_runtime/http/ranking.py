@@ -1,0 +1,76 @@
+"""A query and documents to results, as Cohere's and Jina's rerank share them: numbers and scores, best first.
+
+A score is the sigmoid of the model's logit, for the vendors' scores lie between 0 and 1 and clients filter by them,
+whatever activation the model's own files name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from embedding_model.resolved import Task
+from embedding_runtime.core.activations import sigmoid
+from embedding_runtime.core.measured import Measured
+from embedding_runtime.core.reranking import rerank
+from embedding_runtime.errors import InvalidRequest
+from embedding_runtime.http.dialect import Call
+
+# A text, or an object that holds it.
+Document = str | dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """`results`: `{"index", "relevance_score"}` and `document` where it was asked for."""
+
+    results: Sequence[dict[str, Any]]
+    measured: Measured
+
+
+async def rank_documents(
+    call: Call,
+    *,
+    query: str,
+    documents: Sequence[Document],
+    fields: Sequence[str] = ("text",),
+    top_n: int | None = None,
+    return_documents: bool = False,
+    raw: bool = False,
+    instruction: str | None = None,
+) -> Ranking:
+    """`fields`: which fields of a document that is an object are ranked. `raw`: logits. Raises RequestError."""
+    call.require_task(Task.RERANKING)
+    call.check_pin("")
+    texts = [read_text(document, fields=fields, index=index) for index, document in enumerate(documents)]
+    found = await rerank(
+        call.loaded.engine,
+        query,
+        texts,
+        resolved=call.loaded.model.resolved,
+        raw=True,
+        instruction=instruction,
+        ahead=call.is_golden_case,
+    )
+    scores = found.scores if raw else sigmoid(found.scores)
+    results: list[dict[str, Any]] = [
+        {"index": index, "relevance_score": scores[index]} for index in found.order[:top_n]
+    ]
+    if return_documents:
+        results = [{**entry, "document": _show(documents[entry["index"]])} for entry in results]
+    return Ranking(results=results, measured=found.measured)
+
+
+def read_text(document: Document, *, fields: Sequence[str] = ("text",), index: int, param: str = "documents") -> str:
+    """The text of a document. Raises InvalidRequest for an object without it."""
+    if isinstance(document, str):
+        return document
+    values = [document[field] for field in fields if document.get(field) is not None]
+    if not values or not all(isinstance(value, str | int | float) for value in values):
+        known = " or ".join(fields) if len(fields) == 1 else "the fields to rank"
+        raise InvalidRequest(f"{param}: entry {index} is an object without a text under {known}.", param=param)
+    return "\n".join(str(value) for value in values)
+
+
+def _show(document: Document) -> dict[str, Any]:
+    """Always an object, as clients of both dialects read it."""
+    return {"text": document} if isinstance(document, str) else document

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test lint type unit verify apiserver e2e soak bench docs lock clean
+.PHONY: help environment demo test lint type unit clients verify apiserver e2e soak bench docs lock clean
 
 help: ## print the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,7 +29,10 @@ verify: environment ## everything generated is up to date
 	@$(BIN)/python hack/generate --check
 
 unit: environment ## tests without a cluster
-	@$(BIN)/pytest -m "not apiserver and not e2e"
+	@$(BIN)/pytest -m "not apiserver and not e2e and not clients"
+
+clients: environment ## SDKs and frameworks, each in an environment of its own, against live servers
+	@$(BIN)/pytest tests/clients
 
 apiserver: environment ## tests against a real API server
 	@hack/cluster up
@@ -58,6 +61,6 @@ docs: environment ## regenerate CRD, reference pages and chart tables
 lock: environment ## resolve dependencies anew into requirements/
 	@hack/lock
 
-clean: ## stop the cluster, remove .venv; caches stay (hack/cluster status names them)
+clean: ## stop the cluster, remove .venv and build/clients; caches stay (hack/cluster status names them)
 	@hack/cluster down
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv build/clients .mypy_cache .ruff_cache .pytest_cache .hypothesis

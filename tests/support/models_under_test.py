@@ -95,3 +95,12 @@ def texts_of_many_lengths(count: int, *, longest: int = 500) -> Sequence[str]:
     lengths = np.unique(np.geomspace(1, longest, count).round().astype(int))
     lengths = np.concatenate([lengths, generator.integers(1, longest + 1, count - len(lengths))])
     return [" ".join(generator.choice(vocabulary, length)) for length in lengths]
+
+
+def reference_scores(folder: Path, *, query: str, documents: Sequence[str]) -> Sequence[float]:
+    """What sentence-transformers' CrossEncoder answers for each document: 0 to 1."""
+    from sentence_transformers import CrossEncoder
+
+    pairs = [(query, document) for document in documents]
+    scores: list[float] = CrossEncoder(str(folder), device="cpu").predict(pairs).tolist()
+    return scores

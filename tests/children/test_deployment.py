@@ -115,6 +115,7 @@ def test_the_runtime_is_told_what_to_serve() -> None:
         *("--failure-policy", "Block"),
         *("--served-name", "acme/tiny"),
         *("--served-name", "tiny"),
+        *("--log-format", "json"),
     ]
     assert {port["name"]: port["containerPort"] for port in container["ports"]} == {"http": 8080, "private": 8081}
     assert {"name": "HF_HUB_OFFLINE", "value": "1"} in container["env"]
@@ -239,11 +240,18 @@ def test_golden_cases_are_part_of_the_inputs_and_replicas_are_not() -> None:
 
 @pytest.mark.parametrize(
     "asked",
-    [{"runtime": {"dtype": "BFloat16"}}, {"runtime": {"quantization": "Int8"}}, {"reranking": {"instruction": "x"}}],
+    [
+        {"runtime": {"dtype": "BFloat16"}},
+        {"runtime": {"quantization": "Int8"}},
+        {"runtime": {"tokenIds": "Accept"}},
+        {"reranking": {"instruction": "x"}},
+        {"auth": {"apiKeysSecretRef": {"name": "embed-keys"}}},
+    ],
 )
 def test_what_a_newer_operator_offers_is_part_of_the_inputs_only_where_it_is_asked_for(asked: dict[str, Any]) -> None:
     document = _generation().resolved
     plain = hash_inputs(parse_spec(hub_spec()), resolved=document, case_set=None)
-    defaults = hub_spec(runtime={"dtype": "Auto", "quantization": "None"}, reranking={"activation": "Auto"})
+    runtime = {"dtype": "Auto", "quantization": "None", "tokenIds": "Refuse"}
+    defaults = hub_spec(runtime=runtime, reranking={"activation": "Auto"})
     assert plain == hash_inputs(parse_spec(defaults), resolved=document, case_set=None)
     assert plain != hash_inputs(parse_spec(hub_spec(**asked)), resolved=document, case_set=None)

@@ -1,6 +1,7 @@
 """What keeps a pod from serving, in whose words."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -183,3 +184,39 @@ def test_a_folder_that_was_too_small_names_the_field_that_makes_it_larger(volume
     assert found is not None
     assert words in found.message
     assert ("spec.resources.limits.ephemeral-storage" in found.message) == is_settable
+
+
+NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+SECRET = {"name": "api-keys", "secret": {"secretName": "embed-keys", "items": [{"key": "embedding-api-keys"}]}}
+JWKS = {"name": "jwks", "configMap": {"name": "login", "items": [{"key": "jwks.json"}]}}
+OURS = {"name": "model-config", "configMap": {"name": "tiny-model-a"}}
+
+
+def _mounting(*volumes: Any, seconds: float) -> dict[str, Any]:
+    since = (NOW - timedelta(seconds=seconds)).isoformat()
+    conditions = [
+        {"type": "PodScheduled", "status": "True", "lastTransitionTime": since},
+        {"type": "PodReadyToStartContainers", "status": "False"},
+    ]
+    return {**_pod(phase="Pending", conditions=conditions), "spec": {"volumes": [OURS, *volumes]}}
+
+
+@pytest.mark.parametrize(
+    ("volumes", "reason", "words"),
+    [
+        ([SECRET], "SecretNotFound", 'embedding-api-keys of Secret "embed-keys"'),
+        ([JWKS], "JwksConfigMapNotFound", 'jwks.json of ConfigMap "login"'),
+        ([JWKS, SECRET], "SecretNotFound", 'Secret "embed-keys", jwks.json of ConfigMap "login"'),
+    ],
+    ids=["keys", "a JWKS", "both"],
+)
+def test_a_pod_that_waits_for_what_the_user_was_to_create_names_it(volumes: list[Any], reason: str, words: str) -> None:
+    assert find_trouble(_mounting(*volumes, seconds=5), now=NOW) is None, "mounting takes a moment"
+    found = find_trouble(_mounting(*volumes, seconds=60), now=NOW)
+    assert found is not None
+    assert (found.state, found.reason) == (State.WAITING, reason)
+    assert words in found.message
+
+
+def test_a_pod_that_waits_for_our_own_config_maps_is_not_the_users_to_heal() -> None:
+    assert find_trouble(_mounting(seconds=60), now=NOW) is None

@@ -44,6 +44,10 @@ def spec(**parts: Any) -> Mapping[str, Any]:
     return {"model": HUB, **parts}
 
 
+def jwt(**fields: Any) -> Mapping[str, Any]:
+    return spec(auth={"jwt": {"jwksConfigMapRef": {"name": "jwks"}, "audiences": ["search"], **fields}})
+
+
 def golden(**fields: Any) -> Mapping[str, Any]:
     return spec(verification={"goldens": [{"name": "case", **fields}]})
 
@@ -52,6 +56,8 @@ def similarity(**fields: Any) -> Mapping[str, Any]:
     return golden(similarity={"a": "one", "b": "two", "expected": "0.5", "tolerance": "0.005", **fields})
 
 
+ONE_WAY = "set apiKeysSecretRef, jwt, or both; leave auth out to let everybody ask"
+CLAIM = "write the value exactly as the tokens have it"
 ORG_NAME = "write the repository as ORG/NAME"
 ONE_SOURCE = "set exactly one source: either huggingFace, persistentVolumeClaim or image"
 REVISION = "write a branch, a tag or a commit"
@@ -255,6 +261,19 @@ REFUSED = {
         "tolerationSeconds goes only with effect: NoExecute",
         python=False,
     ),
+    "an auth that lets nobody in": Refused(spec(auth={}), ONE_WAY),
+    "keys from another namespace": Refused(spec(auth={"apiKeysSecretRef": {"name": "other/keys"}}), OBJECT_NAME),
+    "a JWKS from another namespace": Refused(jwt(jwksConfigMapRef={"name": "other/jwks"}), OBJECT_NAME),
+    "a JWKS by a URL": Refused(jwt(jwksConfigMapRef={"name": "https://login.example.com/jwks"}), OBJECT_NAME),
+    "tokens for any audience": Refused(jwt(audiences=[]), "at least 1 items"),
+    "tokens without an audience": Refused(
+        spec(auth={"jwt": {"jwksConfigMapRef": {"name": "jwks"}}}), "spec.auth.jwt.audiences: Required value"
+    ),
+    "an audience twice": Refused(jwt(audiences=["search", "search"]), "Duplicate value", python=False),
+    "two audiences in one": Refused(jwt(audiences=["search, shop"]), CLAIM),
+    "an empty audience": Refused(jwt(audiences=[""]), CLAIM),
+    "an issuer with a line break": Refused(jwt(issuer="https://login.example.com/\n"), CLAIM),
+    "token ids perhaps": Refused(spec(runtime={"tokenIds": "Auto"}), "supported values"),
     "fewer replicas than none": Refused(spec(replicas=-1), "greater than or equal to 0"),
     "a name of 51 characters": Refused(spec(), "write at most 50 lower-case letters", python=False, name="a" * 51),
     "a name that starts with a digit": Refused(spec(), "starting with a letter", python=False, name="1st"),
@@ -338,5 +357,17 @@ ACCEPTED = {
     "an embedder with an empty part for rerankers": spec(task="Embedding", reranking={}),
     "scores of a model whose files say the task": spec(reranking={"activation": "Sigmoid"}),
     "a quantised embedder": spec(task="Embedding", runtime={"dtype": "BFloat16", "quantization": "Int4"}),
+    "keys alone": spec(auth={"apiKeysSecretRef": {"name": "embed-keys"}}),
+    "tokens of an issuer": jwt(
+        audiences=["search", "https://search.example.com/api?v=1", "urn:example:search"],
+        issuer="https://login.example.com/realms/main",
+    ),
+    "keys and tokens": spec(
+        auth={
+            "apiKeysSecretRef": {"name": "embed-keys"},
+            "jwt": {"jwksConfigMapRef": {"name": "login.jwks"}, "audiences": ["search"]},
+        },
+        runtime={"tokenIds": "Accept"},
+    ),
     "no replicas": spec(replicas=0, suspend=True),
 }

@@ -71,6 +71,12 @@ class SecretReference(SpecModel):
     name: Annotated[ObjectName, Field(description="Name of the Secret, in the same namespace.")]
 
 
+class ConfigMapReference(SpecModel):
+    """A ConfigMap of the same namespace."""
+
+    name: Annotated[ObjectName, Field(description="Name of the ConfigMap, in the same namespace.")]
+
+
 class ClaimReference(SpecModel):
     """A PersistentVolumeClaim of the same namespace."""
 

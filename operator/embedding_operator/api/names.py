@@ -40,9 +40,13 @@ CONTAINER_RUNTIME: Final = "runtime"
 CONTAINER_FETCH: Final = "fetch"  # init container of models that are not mounted as they are
 CONTAINER_INSPECT: Final = "inspect"  # of a Job
 
+VOLUME_API_KEYS: Final = "api-keys"
+VOLUME_JWKS: Final = "jwks"
 VOLUME_TOKEN: Final = "token"  # noqa: S105 - a volume
 VOLUME_CACHE: Final = "cache"
 VOLUME_WORK: Final = "work"
+API_KEYS_KEY: Final = "embedding-api-keys"  # the key of a Secret
+JWKS_KEY: Final = "jwks.json"  # the key of a ConfigMap
 TOKEN_KEY: Final = "HF_TOKEN"  # noqa: S105 - the key of a Secret
 
 SERVICE_PORT: Final = 80

@@ -82,6 +82,10 @@ class Reason(_Documented):
         "SecretNotFound",
         "A pod that mounts a Secret of the spec does not start, as when the Secret or its key does not exist.",
     )
+    JWKS_CONFIG_MAP_NOT_FOUND = (
+        "JwksConfigMapNotFound",
+        "A pod that mounts the ConfigMap of jwksConfigMapRef does not start, as when it or its key does not exist.",
+    )
     QUOTA_EXCEEDED = "QuotaExceeded", "A quota, a limit range or an admission rule of the namespace refuses pods."
     IMAGE_UNAVAILABLE = "ImageUnavailable", "The runtime image cannot be pulled; the message has the kubelet's words."
     DOWNLOAD_FAILED = "DownloadFailed", "A pod could not fetch the model's files; it tries again."
@@ -132,8 +136,8 @@ REFUSALS: Final = MappingProxyType(
         RefusalReason.INVALID_OVERRIDE: "A field of the spec does not fit the model; the message names the field.",
         RefusalReason.INVALID_GOLDEN: "A golden case cannot be used; the message names the case and what is wrong.",
         RefusalReason.INVALID_AUTH: (
-            "The API keys or the JWKS that requests are checked with are malformed or empty; the message names the file "
-            "and the line."
+            "The API keys or the JWKS that requests are checked with are malformed or empty; the message names the "
+            "file and the line."
         ),
         RefusalReason.REPOSITORY_NOT_FOUND: "The hub knows no such repository, or hides it from anonymous requests.",
         RefusalReason.REVISION_NOT_FOUND: "The repository has no such branch, tag or commit.",

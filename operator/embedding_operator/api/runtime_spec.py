@@ -19,6 +19,13 @@ class DtypeChoice(StrEnum):
     FLOAT16 = "Float16"
 
 
+class TokenIdsPolicy(StrEnum):
+    """Whether requests may bring token ids in place of text: REFUSE, or ACCEPT."""
+
+    REFUSE = "Refuse"
+    ACCEPT = "Accept"
+
+
 class ServedName(SpecModel):
     """A model name that requests may use."""
 
@@ -78,6 +85,16 @@ class RuntimeSpec(SpecModel):
             )
         ),
     ] = Quantization.NONE
+    token_ids: Annotated[
+        TokenIdsPolicy,
+        Field(
+            description=(
+                "Whether requests may bring token ids in place of text, which the OpenAI API allows. Refuse: ids of "
+                "another model's tokenizer, as some clients send by default, would give wrong vectors without a word. "
+                "Accept: the clients have this model's own tokenizer."
+            )
+        ),
+    ] = TokenIdsPolicy.REFUSE
     served_names: Annotated[
         tuple[ServedName, ...],
         Field(

@@ -11,9 +11,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
+from embedding_operator.api.auth_spec import AuthSpec, JwtSpec
 from embedding_operator.api.cache_spec import CacheSpec, CacheVerification
 from embedding_operator.api.embedding_spec import EmbeddingSpec, Normalization, PoolingMode, PromptSpec, Truncation
-from embedding_operator.api.fields import ClaimReference, SecretReference, SpecModel
+from embedding_operator.api.fields import ClaimReference, ConfigMapReference, SecretReference, SpecModel
 from embedding_operator.api.pod_spec import (
     PodSpec,
     ResourcesSpec,
@@ -23,7 +24,7 @@ from embedding_operator.api.pod_spec import (
 )
 from embedding_operator.api.reranking_spec import RerankingSpec, ScoreActivation
 from embedding_operator.api.rules import Pattern, Rule, with_rules
-from embedding_operator.api.runtime_spec import DtypeChoice, RuntimeSpec, ServedName
+from embedding_operator.api.runtime_spec import DtypeChoice, RuntimeSpec, ServedName, TokenIdsPolicy
 from embedding_operator.api.source_spec import (
     ConversionPolicy,
     HuggingFaceSource,
@@ -34,7 +35,6 @@ from embedding_operator.api.source_spec import (
 )
 from embedding_operator.api.verification_spec import (
     VECTOR_BYTES,
-    ConfigMapReference,
     FailurePolicy,
     GoldenSpec,
     SimilaritySpec,
@@ -42,6 +42,7 @@ from embedding_operator.api.verification_spec import (
 )
 
 __all__ = [
+    "AuthSpec",
     "CacheSpec",
     "CacheVerification",
     "ClaimReference",
@@ -55,6 +56,7 @@ __all__ = [
     "HuggingFaceSource",
     "ImageSource",
     "InvalidSpec",
+    "JwtSpec",
     "ModelSource",
     "Normalization",
     "PodSpec",
@@ -69,6 +71,7 @@ __all__ = [
     "SimilaritySpec",
     "TaintEffect",
     "TaskChoice",
+    "TokenIdsPolicy",
     "Toleration",
     "TolerationOperator",
     "Truncation",
@@ -172,6 +175,15 @@ class EmbeddingModelSpec(SpecModel):
         VerificationSpec, Field(description="What a pod must answer before it may take traffic.")
     ] = VerificationSpec()
     runtime: Annotated[RuntimeSpec, Field(description="How the model is run.")] = RuntimeSpec()
+    auth: Annotated[
+        AuthSpec | None,
+        Field(
+            description=(
+                "Who may ask the model, by an API key or a token in the header Authorization. Unset: everybody who "
+                "reaches the Service."
+            )
+        ),
+    ] = None
     resources: Annotated[
         ResourcesSpec,
         Field(description="Resources of each serving pod. Unset: the profile's, sized by the model's weights."),

@@ -5,7 +5,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
-from embedding_operator.api.fields import MAX_DIMENSIONS, InputText, ObjectName, PromptName, SpecModel
+from embedding_operator.api.fields import MAX_DIMENSIONS, ConfigMapReference, InputText, PromptName, SpecModel
 from embedding_operator.api.rules import ListMap, Pattern, Rule, with_rules
 
 MAX_VECTOR_BASE64: Final = -(-MAX_DIMENSIONS * 4 // 3) * 4  # base64 of that many float32
@@ -99,12 +99,6 @@ class GoldenSpec(SpecModel):
         if (self.vector is None) != (self.input is None):
             raise ValueError("a golden case with a vector needs the input that gives it, and only such a case has one")
         return self
-
-
-class ConfigMapReference(SpecModel):
-    """A ConfigMap of the same namespace."""
-
-    name: Annotated[ObjectName, Field(description="Name of the ConfigMap, in the same namespace.")]
 
 
 class FailurePolicy(StrEnum):

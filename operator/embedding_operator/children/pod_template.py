@@ -7,7 +7,8 @@ from typing import Any, Final
 from embedding_model import ports
 from embedding_model.resolved import ResolvedModel
 from embedding_operator.api import names
-from embedding_operator.api.spec import DtypeChoice, EmbeddingModelSpec, FailurePolicy
+from embedding_operator.api.spec import DtypeChoice, EmbeddingModelSpec, FailurePolicy, TokenIdsPolicy
+from embedding_operator.children.auth import render_auth
 from embedding_operator.children.metadata import child_labels
 from embedding_operator.children.mounts import (
     CACHE_MOUNT,
@@ -41,6 +42,7 @@ READY_PERIOD_SECONDS: Final = 1
 READY_FAILURES: Final = 3  # a pod that closes itself leaves within three seconds; one slow answer closes nobody
 LIVE_PERIOD_SECONDS: Final = 10
 LIVE_FAILURES: Final = 6  # a busy device is not a dead one: a minute of silence is
+LOG_ARGUMENTS: Final = ("--log-format", "json")  # as the operator's own log
 GRACE_SECONDS: Final = 60  # the drain, and the longest accepted request after it
 
 
@@ -96,7 +98,7 @@ def pod_template(rendering: Rendering, *, spec: EmbeddingModelSpec, settings: Re
         **pod_basics(profile, settings=settings, has_cache=layout.cache is not None),
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "containers": [_runtime_container(rendering, spec=spec, profile=profile, layout=layout)],
-        "volumes": [*_volumes(rendering, layout=layout), *reach.volumes],
+        "volumes": [*_volumes(rendering, layout=layout), *reach.volumes, *render_auth(spec.auth).volumes],
     }
     if layout.fetches:
         pod["initContainers"] = [_fetch_container(rendering, profile=profile, layout=layout, reach=reach)]
@@ -159,6 +161,7 @@ def _runtime_container(
         mount("model-config", path=CONFIG_MOUNT),
         mount("keys", path=KEYS_MOUNT),
         temporary_mount(),
+        *render_auth(spec.auth).mounts,
     ]
     if rendering.goldens_config_map:
         mounts.append(mount("goldens", path=GOLDENS_MOUNT))
@@ -201,7 +204,9 @@ def _serve_arguments(rendering: Rendering, *, spec: EmbeddingModelSpec, profile:
     arguments += ["--failure-policy", FailurePolicy(spec.verification.failure_policy).value]
     for name in served_names(rendering, spec=spec):
         arguments += ["--served-name", name]
-    return arguments
+    if spec.runtime.token_ids is not TokenIdsPolicy.REFUSE:
+        arguments += ["--token-ids", spec.runtime.token_ids.value]
+    return [*arguments, *render_auth(spec.auth).arguments, *LOG_ARGUMENTS]
 
 
 def served_names(rendering: Rendering, *, spec: EmbeddingModelSpec) -> Sequence[str]:

@@ -18,6 +18,7 @@ def hash_inputs(spec: EmbeddingModelSpec, *, resolved: ResolvedModel, case_set: 
     since_first = {
         "token": hub.token_secret_ref.name if hub and hub.token_secret_ref else None,
         "cache": _dump(spec.cache) if spec.cache else None,
+        "auth": _dump(spec.auth) if spec.auth else None,
         "reranking": _dump(spec.reranking) or None,
     }
     return hash10(

@@ -1,6 +1,7 @@
 """What keeps a pod from serving, in the words of the scheduler, the kubelet or the container itself."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,14 +21,14 @@ CONFIG_REASONS: Final = frozenset({"CreateContainerConfigError", "CreateContaine
 LAST_WORDS: Final = 600  # characters of a container's last words that go into a condition
 
 
-# Mounting a Secret that exists takes a second or two.
+# Mounting a Secret or a ConfigMap that exists takes a second or two.
 MOUNT_SECONDS: Final = 15.0
 
 
 def find_trouble(pod: Object, *, now: datetime | None = None) -> Verdict | None:
     """The first cause that keeps this pod from starting; None while it simply starts, or runs.
 
-    With `now`, also a Secret that seems to be missing.
+    With `now`, also a Secret or a ConfigMap of the user's that seems to be missing.
     """
     status = pod.get("status") or {}
     if status.get("phase") == "Failed" and status.get("reason"):
@@ -39,7 +40,7 @@ def find_trouble(pod: Object, *, now: datetime | None = None) -> Verdict | None:
     causes = (
         *_find_placement(pod, status=status),
         *_find_containers(pod, status=status),
-        *(_find_secret(pod, now=now) if now else ()),
+        *(_find_missing_key(pod, now=now) if now else ()),
     )
     return next(iter(causes), None)
 
@@ -85,37 +86,55 @@ def _find_containers(pod: Object, *, status: Object) -> Iterator[Verdict]:
 
 
 def find_mount_overdue(pod: Object, *, now: datetime) -> float | None:
-    """Seconds until a Secret that this pod still waits for counts as missing; None when it waits for none."""
+    """Seconds until what this pod still waits for, a Secret or a ConfigMap of the user's, counts as missing.
+
+    None when it waits for none.
+    """
     status = pod.get("status") or {}
     conditions = {item.get("type"): item for item in status.get("conditions") or ()}
     scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("PodReadyToStartContainers", {})
     since = scheduled.get("lastTransitionTime")
-    if not _list_secrets(pod) or scheduled.get("status") != "True" or ready.get("status") != "False" or not since:
+    if not _list_keys(pod) or scheduled.get("status") != "True" or ready.get("status") != "False" or not since:
         return None
     return MOUNT_SECONDS - (now - datetime.fromisoformat(since)).total_seconds()
 
 
-def _find_secret(pod: Object, *, now: datetime) -> Iterator[Verdict]:
-    """A volume of a Secret that does not exist keeps the pod without a sandbox.
+def _find_missing_key(pod: Object, *, now: datetime) -> Iterator[Verdict]:
+    """A volume of a Secret or a ConfigMap that does not exist keeps the pod without a sandbox.
 
     The kubelet's words are in an event of the pod, and the operator reads neither events nor Secrets.
     """
     left = find_mount_overdue(pod, now=now)
     if left is None or left > 0:
         return
-    keys = ", ".join(
-        f'{" and ".join(item["key"] for item in secret.get("items") or ())} of Secret "{secret["secretName"]}"'
-        for secret in _list_secrets(pod)
-    )
+    keys = _list_keys(pod)
+    needed = ", ".join(f'{key.keys} of {key.kind} "{key.name}"' for key in keys)
     words = (
-        f"it waits for its volumes, and needs the key {keys}. Create the Secret with this key, or correct the spec; if "
-        "it is there, kubectl describe pod tells what else is awaited"
+        f"it waits for its volumes, and needs the key {needed}. Create the {keys[0].kind} with this key, or correct "
+        "the spec; if it is there, kubectl describe pod tells what else is awaited"
     )
-    yield waiting(Reason.SECRET_NOT_FOUND, _describe_pod(pod, words), recheck_seconds=RECHECK_SECONDS)
+    is_secret = any(key.kind == "Secret" for key in keys)
+    reason = Reason.SECRET_NOT_FOUND if is_secret else Reason.JWKS_CONFIG_MAP_NOT_FOUND
+    yield waiting(reason, _describe_pod(pod, words), recheck_seconds=RECHECK_SECONDS)
 
 
-def _list_secrets(pod: Object) -> list[Object]:
-    return [item["secret"] for item in (pod.get("spec") or {}).get("volumes") or () if item.get("secret")]
+@dataclass(frozen=True)
+class _Mounted:
+    kind: str
+    name: str
+    keys: str
+
+
+def _list_keys(pod: Object) -> list[_Mounted]:
+    """Secrets and ConfigMaps that the user named, Secrets first: only of these we mount single keys."""
+    volumes = (pod.get("spec") or {}).get("volumes") or ()
+    found = []
+    for kind, part, name in (("Secret", "secret", "secretName"), ("ConfigMap", "configMap", "name")):
+        for source in (item[part] for item in volumes if item.get(part)):
+            if source.get("items"):
+                keys = " and ".join(entry["key"] for entry in source["items"])
+                found.append(_Mounted(kind=kind, name=source[name], keys=keys))
+    return found
 
 
 def _judge_end(pod: Object, *, container: str, ended: Object) -> Verdict:

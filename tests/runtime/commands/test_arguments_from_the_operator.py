@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,12 +20,15 @@ from embedding_operator.children.pod_template import Rendering
 from embedding_operator.children.resolve_job import resolve_job
 from embedding_operator.observe.facts import ResolutionRequest
 from embedding_operator.settings import Settings
+from embedding_runtime.settings import LogFormat, ServeSettings, TokenIds
 
 OWNER = Owner(namespace="search", name="tiny", uid="3f1c")
 HUB = resolved().origin
 CLAIM = Origin(kind=SourceKind.PERSISTENT_VOLUME_CLAIM, claim="models", path="/tiny")
 IMAGE = Origin(kind=SourceKind.IMAGE, image=image_spec()["model"]["image"]["reference"], path="/tiny")
 CACHE = {"cache": {"persistentVolumeClaim": {"claimName": "cache"}}}
+JWT = {"jwksConfigMapRef": {"name": "login"}, "audiences": ["search", "-shop"], "issuer": "https://login.example/"}
+AUTH = {"auth": {"apiKeysSecretRef": {"name": "keys"}, "jwt": JWT}, "runtime": {"tokenIds": "Accept"}}
 SECRETS = {"pod": {"imagePullSecrets": [{"name": "one"}, {"name": "two"}]}}
 
 SOURCES = [(HUB, hub_spec()), (CLAIM, volume_spec()), (IMAGE, image_spec(**SECRETS))]
@@ -90,7 +94,7 @@ def test_a_serving_pod_understands_its_arguments(
     )
     body = deployment_body(
         generation,
-        spec=parse_spec({**with_token(spec), **cache}),
+        spec=parse_spec({**with_token(spec), **cache, **AUTH}),
         settings=everything_allowed(image_volumes=image_volumes),
     )
     pod = body["template"]["spec"]
@@ -100,3 +104,10 @@ def test_a_serving_pod_understands_its_arguments(
         assert (fetch["cache"] is None) != (fetch["target"] is None)
         assert fetch["cache"] == serves["cache"]
     assert (serves["cache"] is None) != (serves["model"] is None)
+    settings = ServeSettings(**serves)
+    assert settings.api_keys == Path("/etc/embedding/api-keys/embedding-api-keys")
+    assert settings.jwks == Path("/etc/embedding/jwks/jwks.json")
+    assert settings.jwt_audiences == ("search", "-shop")
+    assert settings.jwt_issuer == "https://login.example/"
+    assert settings.token_ids is TokenIds.ACCEPT
+    assert settings.log_format is LogFormat.JSON

@@ -17,6 +17,9 @@ Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
 
+# Lists and objects inside each other. No dialect has more than six; what is far deeper breaks whoever describes it.
+MOST_LEVELS = 32
+
 T = TypeVar("T")
 
 
@@ -52,6 +55,8 @@ class Request:
             ) from None
         if not isinstance(document, dict):
             raise InvalidRequest("The body must be a JSON object.")
+        if self.body.count(b"[") + self.body.count(b"{") > MOST_LEVELS and _is_deeper(document, levels=MOST_LEVELS):
+            raise InvalidRequest(f"The body has lists and objects inside each other, more than {MOST_LEVELS} levels.")
         return {key: value for key, value in document.items() if value is not None}
 
 
@@ -60,6 +65,21 @@ def find_header(scope: Scope, *, name: bytes) -> str | None:
         if key == name:
             return bytes(value).decode("latin-1").strip()
     return None
+
+
+def _is_deeper(value: Any, *, levels: int) -> bool:
+    """Level by level, for a call for each level would itself be too deep."""
+    containers = [value]
+    for _ in range(levels):
+        children = (found.values() if isinstance(found, dict) else found for found in containers)
+        inner = [found for found in children if not _CONTAINERS.isdisjoint(map(type, found))]
+        containers = [entry for found in inner for entry in found if type(entry) in _CONTAINERS]
+        if not containers:
+            return False
+    return True
+
+
+_CONTAINERS = frozenset((list, dict))
 
 
 async def run_while_connected(work: Coroutine[Any, Any, T], *, receive: Receive) -> T:

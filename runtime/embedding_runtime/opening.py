@@ -4,10 +4,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from embedding_model.refusal import Unavailable
 from embedding_model.resolved import Task
 from embedding_runtime.backends.workers import WorkerPool
 from embedding_runtime.core.admission import Admission
 from embedding_runtime.core.engine import Engine
+from embedding_runtime.core.failures import OutOfMemory
 from embedding_runtime.core.inputs import Pair, Text
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.core.queue import TokenQueue
@@ -68,7 +70,13 @@ async def open_model(settings: ServeSettings, *, load: Load, telemetry: Telemetr
         max_batch_tokens=found.max_batch_tokens,
     )
     largest = _largest_batch(found)
-    await in_daemon_thread(lambda: pool.start(outcome=engine, warm_up=largest), name="warm-up")
+    try:
+        await in_daemon_thread(lambda: pool.start(outcome=engine, warm_up=largest), name="warm-up")
+    except OutOfMemory as error:
+        raise Unavailable(
+            f"Not one text of {len(largest[0].ids)} tokens fits into the memory of {found.backend.device}: {error}. "
+            "Serve with more memory, a smaller maximum length, or half precision."
+        ) from error
     backend = found.backend
     loaded = Loaded(
         model=found.model,
@@ -81,6 +89,7 @@ async def open_model(settings: ServeSettings, *, load: Load, telemetry: Telemetr
         since=int(time.time()),
         takes_token_ids=settings.token_ids is TokenIds.ACCEPT,
         memory=found.memory,
+        trouble=pool.explain_trouble,
     )
     return Opened(loaded=loaded, pool=pool, seconds=found.seconds)
 

@@ -16,7 +16,7 @@ from embedding_runtime.http.app import App
 from embedding_runtime.http.auth.guard import build_guard
 from embedding_runtime.http.metrics import Metrics
 from embedding_runtime.http.private import PrivatePort, judge
-from embedding_runtime.http.server import Server, bind, make_server
+from embedding_runtime.http.server import Server, bind, make_server, whole_seconds
 from embedding_runtime.http.token import TokenCheck
 from embedding_runtime.lifecycle import Lifecycle, Phase
 from embedding_runtime.loading import load_model
@@ -27,6 +27,10 @@ from embedding_runtime.termination import report_failure
 from embedding_runtime.waiting import done_before
 
 logger = logging.getLogger(__name__)
+
+# Of the time to finish accepted requests, what is kept for telling those that cannot be computed in it to go elsewhere;
+# at most a quarter of it. Their connections would be closed without a word otherwise.
+LAST_ANSWERS_SECONDS = 2.0
 
 
 async def serve(settings: ServeSettings, *, load: Load = load_model) -> int:
@@ -106,6 +110,7 @@ class Process:
         finally:
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)
+            self._limit_shutdown()
             for server, task in zip((self._public, self._private), serving, strict=True):
                 server.should_exit = True  # the public port first: probes and metrics see the end of the drain
                 await asyncio.gather(task, return_exceptions=True)
@@ -138,29 +143,34 @@ class Process:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(hurry.wait(), self._settings.drain_seconds)
 
+    def _limit_shutdown(self) -> None:
+        """Whatever is not computed shortly before the servers cut their connections is answered with 503."""
+        if self._opened is None:
+            return
+        engine, seconds = self._opened.loaded.engine, whole_seconds(self._settings.shutdown_seconds)
+
+        def give_up() -> None:
+            left = engine.give_up("The server shuts down before it can answer. Send the request again, elsewhere.")
+            if left:
+                logger.warning("shutting down: %d requests could not be computed in time and got 503", left)
+
+        asyncio.get_running_loop().call_later(seconds - min(LAST_ANSWERS_SECONDS, seconds / 4), give_up)
+
     def _describe(self, opened: Opened) -> None:
         metrics, loaded = self._metrics, opened.loaded
         model = loaded.model
         metrics.describe_model(
-            space=model.space, revision=model.revision, device=loaded.device, dtype=loaded.dtype, path=loaded.path
+            space=model.space,
+            revision=model.revision,
+            device=loaded.device,
+            dtype=loaded.dtype,
+            path=loaded.path,
+            task=model.serving.task,
         )
         if loaded.memory is not None:
             metrics.describe_memory(loaded.memory)
             logger.info("memory of loading: %s", loaded.memory.describe())
-        queue, admission = loaded.engine.queue, loaded.engine.admission
-        metrics.observe(
-            "embedding_queue_tokens", help_text="Tokens that wait for a worker.", value=lambda: queue.tokens
-        )
-        metrics.observe(
-            "embedding_queue_oldest_age_seconds",
-            help_text="How long the oldest text has waited.",
-            value=queue.oldest_age,
-        )
-        metrics.observe(
-            "embedding_admitted_tokens",
-            help_text="Tokens admitted and not yet answered.",
-            value=lambda: admission.tokens,
-        )
+        metrics.observe_core(queue=loaded.engine.queue, admission=loaded.engine.admission)
         logger.info(
             "loaded %s on %s (%s, %s), %d workers; seconds: %s",
             ", ".join(model.names),

@@ -93,7 +93,8 @@ class Engine:
                     tokens = await self._tokenizer.encode(inputs)
                     if not truncate:
                         self._require_whole(tokens)
-                    total = sum(len(text.ids) for text in tokens)
+                    lengths = [len(text.ids) for text in tokens]
+                    total = sum(lengths)
                     if most_tokens is not None and total > most_tokens:
                         raise InvalidRequest(
                             f"The inputs have {total} tokens together; at most {most_tokens} are answered token by "
@@ -124,7 +125,7 @@ class Engine:
             queue_seconds=began - queued,
             inference_seconds=done - began,
         )
-        self._telemetry.job_done(measured)
+        self._telemetry.job_done(measured, lengths=lengths)
         return Computed(outputs=outputs, measured=measured)
 
     def give_up(self, reason: str) -> int:
@@ -148,8 +149,8 @@ class Engine:
         cut = next((index for index, text in enumerate(tokens) if text.truncated), None)
         if cut is not None:
             raise InvalidRequest(
-                f"Input {cut} is longer than the {self._tokenizer.max_tokens} tokens that the model takes, and the "
-                "request forbids to cut it: send a shorter one, or allow truncation.",
+                f"Input {cut} is longer than the {self._tokenizer.max_tokens} tokens that the model takes, or than the "
+                "request itself allows, and the request forbids to cut it: send a shorter one, or allow truncation.",
                 param="input",
             )
 

@@ -1,5 +1,6 @@
 """What the core reports while it works. http/metrics.py turns it into Prometheus metrics."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from embedding_runtime.core.measured import Measured
@@ -11,8 +12,8 @@ class Telemetry(Protocol):
     def batch_done(self, *, texts: int, tokens: int, padded: int, seconds: float) -> None:
         """One batch was computed: its texts, their tokens, the tokens with padding, and the time it took."""
 
-    def job_done(self, measured: Measured) -> None:
-        """One request was answered."""
+    def job_done(self, measured: Measured, *, lengths: Sequence[int]) -> None:
+        """One request was answered; `lengths` are the tokens of each of its inputs."""
 
     def job_dropped(self, *, uncomputed: int) -> None:
         """A request's client went away, or its deadline passed, before it was answered; so many of its texts were not
@@ -31,7 +32,7 @@ class Silent:
     def batch_done(self, *, texts: int, tokens: int, padded: int, seconds: float) -> None:
         pass
 
-    def job_done(self, measured: Measured) -> None:
+    def job_done(self, measured: Measured, *, lengths: Sequence[int]) -> None:
         pass
 
     def job_dropped(self, *, uncomputed: int) -> None:

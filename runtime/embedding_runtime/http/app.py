@@ -84,16 +84,19 @@ class App:
         started = self._clock()
         exchange = _Exchange(scope, place=self.router.find(scope["path"]))
         close = self._lifecycle.closing
+        failure: RequestError | None = None
         try:
             response = await self._answer(exchange, receive=receive)
         except ClientGone:
             self._metrics.client_gone(dialect=exchange.dialect)
             return
         except RequestError as error:
+            failure = error
             response = self._render(error, target=exchange.target)
             close = close or isinstance(error, BodyTooLarge | Unauthorized)  # the rest of the body is not read
         except Exception:
             logger.exception("a request failed with an unexpected error")
+            failure = INTERNAL
             response = self._render(INTERNAL, target=exchange.target)
         seconds = self._clock() - started
         if not exchange.is_golden_case:
@@ -104,6 +107,7 @@ class App:
                 model=response.model,
                 seconds=seconds,
                 measured=response.measured,
+                failure=None if failure is None else type(failure),
             )
         headers = self._headers(response, seconds=seconds, close=close or self._lifecycle.closing)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
@@ -166,9 +170,9 @@ class _Exchange:
 
     @property
     def path(self) -> str:
-        """For metrics: empty for a path that nobody has, which a client may make up."""
+        """For metrics: empty for a path that nobody has, which a client may make up, as it may slashes at the end."""
         path: str = self.scope["path"]
-        return path if self.target.methods else ""
+        return path.rstrip("/") or "/" if self.target.methods else ""
 
     def find_route(self) -> Route:
         """Raises UnknownRoute, MethodNotAllowed."""
@@ -178,7 +182,7 @@ class _Exchange:
         method: str = self.scope["method"]
         route = methods.get("GET" if method == "HEAD" else method)
         if route is None:
-            raise MethodNotAllowed(f"This path takes {', '.join(methods)}.")
+            raise MethodNotAllowed(f"This path takes {', '.join(methods)}.", allowed=tuple(methods))
         return route
 
     def choose_route(self, document: Document) -> Route:

@@ -40,7 +40,7 @@ class Loaded:
     """What handlers answer from, once the model is loaded.
 
     `tokenizer` is the engine's own. `since`: when it was loaded, in seconds of Unix time. `takes_token_ids`: requests
-    may bring ids in place of text.
+    may bring ids in place of text. `trouble`: why the process should be restarted; empty while all is well.
     """
 
     model: ServedModel
@@ -53,6 +53,7 @@ class Loaded:
     since: int
     takes_token_ids: bool = False
     memory: LoadMemory | None = None
+    trouble: Callable[[], str] = lambda: ""
 
 
 @dataclass(frozen=True)

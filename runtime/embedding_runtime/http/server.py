@@ -106,6 +106,11 @@ def make_server(application: Any, *, keep_alive_seconds: int, shutdown_seconds: 
         proxy_headers=False,
         backlog=BACKLOG,
         timeout_keep_alive=keep_alive_seconds,
-        timeout_graceful_shutdown=max(1, round(shutdown_seconds)),
+        timeout_graceful_shutdown=whole_seconds(shutdown_seconds),
     )
     return Server(config)
+
+
+def whole_seconds(shutdown_seconds: float) -> int:
+    """What uvicorn makes of it: it counts whole seconds, and none would mean for ever."""
+    return max(1, round(shutdown_seconds))

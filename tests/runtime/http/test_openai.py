@@ -303,8 +303,8 @@ async def test_requests_are_counted_by_dialect_status_and_name() -> None:
         await runtime.embed(input=["hello world", "a"])
         await runtime.embed(input=[])
         metrics = runtime.metrics.render().decode()
-    assert 'embedding_requests_total{dialect="openai",model="words",status="200"} 1.0' in metrics
-    assert 'embedding_requests_total{dialect="openai",model="",status="400"} 1.0' in metrics
+    assert 'embedding_requests_total{dialect="openai",model="words",route="/v1/embeddings",status="200"} 1.0' in metrics
+    assert 'embedding_requests_total{dialect="openai",model="",route="/v1/embeddings",status="400"} 1.0' in metrics
     assert "embedding_tokens_total 3.0" in metrics
     assert "embedding_texts_total 2.0" in metrics
 

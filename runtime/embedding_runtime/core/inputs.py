@@ -16,7 +16,7 @@ class Text:
     """One text, with what is put before it. `wants`: what the model has to say of it.
 
     It is too long where it has more tokens than the model takes, or than `max_tokens`; `side`: from which side it is
-    then cut; None: as the model is served.
+    then cut, but for its prompt; None: as the model is served, prompt and text as one.
     """
 
     text: str
@@ -50,13 +50,15 @@ class Text:
 class Pair:
     """A query and a document (or any two texts). `instruction`: for models whose template takes one; None: its own.
 
-    `side`: from which side the document is cut where both are too long; None: as the model is served.
+    `side`: from which side the document is cut where both are too long, or it has more than `max_document_tokens`
+    tokens; None: as the model is served.
     """
 
     query: str
     document: str
     instruction: str | None = None
     side: Side | None = None
+    max_document_tokens: int | None = None
 
     @property
     def characters(self) -> int:

@@ -48,26 +48,28 @@ class PairTokenizer:
         """Pairs, and texts with their prompts before them."""
         written = [self._write(item) for item in inputs]
         encodings = self._backend.encode_batch_fast(written)
-        return [self._read(encoding, side=_side_of(item)) for item, encoding in zip(inputs, encodings, strict=True)]
+        return [self._read(encoding, item=item) for item, encoding in zip(inputs, encodings, strict=True)]
 
     def _write(self, item: Input) -> str | tuple[str, str]:
         if isinstance(item, Encoded):
             raise TypeError("this tokenizer takes texts and pairs")
         return (item.query, item.document) if isinstance(item, Pair) else item.prompt + item.text
 
-    def _read(self, encoding: tokenizers.Encoding, *, side: Side | None) -> Tokens:
+    def _read(self, encoding: tokenizers.Encoding, *, item: Input) -> Tokens:
         ids, types = encoding.ids, encoding.type_ids if self._has_types else None
-        if len(ids) <= self._max_tokens:
+        most = item.max_document_tokens if isinstance(item, Pair) else None
+        if len(ids) <= self._max_tokens and (most is None or encoding.sequence_ids.count(1) <= most):
             return Tokens(ids=ids, type_ids=types)
-        kept = list(self._cut(encoding, side=side or self._side))
+        kept = list(self._cut(encoding, side=_side_of(item) or self._side, most=most))
         return Tokens(
             ids=[ids[index] for index in kept],
             type_ids=None if types is None else [types[index] for index in kept],
             truncated=True,
         )
 
-    def _cut(self, encoding: tokenizers.Encoding, *, side: Side) -> Iterator[int]:
-        """Positions of the tokens that are kept: every special one, and of each text what the rule leaves.
+    def _cut(self, encoding: tokenizers.Encoding, *, side: Side, most: int | None) -> Iterator[int]:
+        """Positions of the tokens that are kept: every special one, and of each text what the rule leaves; of a
+        document no more than `most`.
 
         A document loses its end, or its beginning where the end is to be kept; a query loses its end.
         """
@@ -76,7 +78,7 @@ class PairTokenizer:
         room = max(0, self._max_tokens - (len(owners) - first - second))
         if not second:
             return find_kept(owners, spans=[find_span(first, kept=min(first, room), side=side)])
-        kept_first, kept_second = self._rule(first, second, room)
+        kept_first, kept_second = self._rule(first, second if most is None else min(second, most), room)
         return find_kept(owners, spans=[range(kept_first), find_span(second, kept=kept_second, side=side)])
 
 

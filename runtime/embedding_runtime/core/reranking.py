@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from embedding_model.rerank_templates import RERANK_TEMPLATES
 from embedding_model.resolved import Activation, ResolvedModel, Scoring, Side
 from embedding_runtime.core.activations import ACTIVATIONS
 from embedding_runtime.core.engine import Engine
@@ -38,17 +39,21 @@ async def rerank(
     instruction: str | None = None,
     truncate: bool = True,
     side: Side | None = None,
+    max_document_tokens: int | None = None,
     ahead: bool = False,
 ) -> Scores:
     """How well each document answers the query. `raw`: logits, before the activation.
 
-    `instruction` None: the served one, else the template's own. `side`: see Pair; `truncate` and `ahead`: see
-    Engine.compute. Raises RequestError: InvalidRequest for an instruction where the model has no place for one,
-    NonFiniteOutput.
+    `instruction` None: the served one, else the template's own. `side` and `max_document_tokens`: see Pair;
+    `truncate` and `ahead`: see Engine.compute. Raises RequestError: InvalidRequest for an instruction where the model
+    has no place for one, NonFiniteOutput.
     """
     if instruction is not None:
         _check_instruction(instruction, scoring=resolved.inspection.scoring)
-    pairs = [Pair(query, document, instruction=instruction, side=side) for document in documents]
+    pairs = [
+        Pair(query, document, instruction=instruction, side=side, max_document_tokens=max_document_tokens)
+        for document in documents
+    ]
     found = await engine.compute(pairs, ahead=ahead, truncate=truncate)
     activation = resolved.serving.activation
     if activation is None:
@@ -59,6 +64,13 @@ async def rerank(
         order=np.argsort(-logits, kind="stable").tolist(),
         measured=found.measured,
     )
+
+
+def find_instruction(resolved: ResolvedModel) -> str | None:
+    """The instruction that is in force where a request brings none; also where it is the template's own."""
+    scoring = resolved.inspection.scoring
+    own = RERANK_TEMPLATES[scoring.template].instruction if scoring is not None and scoring.template else None
+    return own if resolved.serving.instruction is None else resolved.serving.instruction
 
 
 def _check_instruction(instruction: str, *, scoring: Scoring | None) -> None:

@@ -104,13 +104,15 @@ class TemplateTokenizer:
         for segments, pair in zip(chosen, pairs, strict=True):
             parts = [next(variable) if _has_slot(segment) else self._fixed[segment[0]] for segment in segments]
             ids = [id_ for part in parts for id_ in part]
-            encoded.append(Tokens(ids=ids) if len(ids) <= self._max_tokens else self._fit(pair, segments=segments))
+            fits = len(ids) <= self._max_tokens and pair.max_document_tokens is None
+            encoded.append(Tokens(ids=ids) if fits else self._fit(pair, segments=segments))
         return encoded
 
     def _fit(self, pair: Pair, *, segments: Sequence[Segment]) -> Tokens:
-        """The tokens of a pair that is too long. A query that is too long itself is cut as text, so that what follows
-        it in its segment stays as it is; each round makes it shorter.
+        """The tokens of a pair that is, or may be, too long. A query that is too long itself is cut as text: what
+        follows it in its segment stays as it is. Each round makes it shorter.
         """
+        whole = pair.query
         while True:
             measured = [self._measure(segment, pair=pair) for segment in segments]
             query = sum(len(part.query) for part in measured)
@@ -122,7 +124,8 @@ class TemplateTokenizer:
                     "send a shorter one.",
                     param="instruction",
                 )
-            kept_query, kept_document = keep_query(query, document, room)
+            most = document if pair.max_document_tokens is None else min(document, pair.max_document_tokens)
+            kept_query, kept_document = keep_query(query, most, room)
             if kept_query == query:
                 break
             starts = [start for part in measured for start in part.starts]
@@ -134,7 +137,7 @@ class TemplateTokenizer:
             cut = part.document[:dropped] if side is Side.LEFT else part.document[kept_document:]
             gone = set(cut)
             ids += [id_ for index, id_ in enumerate(part.ids) if index not in gone]
-        return Tokens(ids=ids, truncated=True)
+        return Tokens(ids=ids, truncated=dropped > 0 or pair.query != whole)
 
     def _measure(self, segment: Segment, *, pair: Pair) -> _Measured:
         written = self._write(segment, pair=pair)

@@ -46,6 +46,7 @@ class TextTokenizer:
         specials = backend.get_added_tokens_decoder()
         self._special_ids = frozenset(id_ for id_, token in specials.items() if token.special)
         self._measure = functools.lru_cache(maxsize=MEASURED_PROMPTS)(self._measure_prompt)
+        self._measure_head = functools.lru_cache(maxsize=MEASURED_PROMPTS)(self._measure_without_specials)
         self.vocabulary = Vocabulary(backend)
 
     @property
@@ -101,8 +102,12 @@ class TextTokenizer:
         ids = encoding.ids
         limit = self._max_tokens if item.max_tokens is None else min(item.max_tokens, self._max_tokens)
         is_long = len(ids) > limit
+        if is_long:
+            # The library knows a prompt and its text as one: its own cut on the left would leave the text without one.
+            head = self._measure_head(item.prompt) if item.side is Side.LEFT else 0
+            ids = _cut(encoding, limit=limit, side=item.side or self._side, head=head)
         return Tokens(
-            ids=_cut(encoding, limit=limit, side=item.side or self._side) if is_long else ids,
+            ids=ids,
             prompt_length=self._measure(item.prompt),
             truncated=is_long,
             wants=item.wants,
@@ -117,13 +122,22 @@ class TextTokenizer:
         ids = _cut(encoding, limit=self._max_tokens, side=self._side) if is_long else encoding.ids
         return len(ids) - 1 if ids and ids[-1] in self._special_ids else len(ids)
 
+    def _measure_without_specials(self, prompt: str) -> int:
+        return len(self._backend.encode(prompt, add_special_tokens=False).ids) if prompt else 0
 
-def _cut(encoding: tokenizers.Encoding, *, limit: int, side: Side) -> list[int]:
-    """Ids of the special tokens and of as many others as `limit` leaves room for."""
+
+def _cut(encoding: tokenizers.Encoding, *, limit: int, side: Side, head: int = 0) -> list[int]:
+    """Ids of the special tokens and of as many others as `limit` leaves room for, the first `head` among them."""
     ids, owners = encoding.ids, encoding.sequence_ids
     specials = owners.count(None)
     length = len(owners) - specials
-    span = find_span(length, kept=min(length, max(0, limit - specials)), side=side)
+    kept = min(length, max(0, limit - specials))
+    head = min(head, kept)
+    span = (
+        {*range(head), *find_span(length, kept=kept - head, side=side)}
+        if head
+        else find_span(length, kept=kept, side=side)
+    )
     return [ids[index] for index in find_kept(owners, spans=[span])]
 
 

@@ -4,7 +4,7 @@ Special tokens are kept, for the model was trained with them around every text. 
 side for all texts and one rule for all pairs, so it is not used.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from embedding_model.resolved import Side
 
@@ -14,7 +14,7 @@ def find_span(length: int, *, kept: int, side: Side) -> range:
     return range(length - kept, length) if side is Side.LEFT else range(kept)
 
 
-def find_kept(owners: Sequence[int | None], *, spans: Sequence[range]) -> Iterator[int]:
+def find_kept(owners: Sequence[int | None], *, spans: Sequence[Container[int]]) -> Iterator[int]:
     """Positions in the encoding of what is kept. `owners`: the text that each token is of, None of a special token.
     `spans`: which tokens of each text stay.
     """

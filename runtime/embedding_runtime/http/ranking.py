@@ -35,10 +35,14 @@ async def rank_documents(
     fields: Sequence[str] = ("text",),
     top_n: int | None = None,
     return_documents: bool = False,
+    max_document_tokens: int | None = None,
     raw: bool = False,
     instruction: str | None = None,
 ) -> Ranking:
-    """`fields`: which fields of a document that is an object are ranked. `raw`: logits. Raises RequestError."""
+    """`fields`: which fields of a document that is an object are ranked, in this order. `raw`: logits.
+
+    `max_document_tokens`: see Pair. Raises RequestError.
+    """
     call.require_task(Task.RERANKING)
     call.check_pin("")
     texts = [read_text(document, fields=fields, index=index) for index, document in enumerate(documents)]
@@ -49,6 +53,7 @@ async def rank_documents(
         resolved=call.loaded.model.resolved,
         raw=True,
         instruction=instruction,
+        max_document_tokens=max_document_tokens,
         ahead=call.is_golden_case,
     )
     scores = found.scores if raw else sigmoid(found.scores)

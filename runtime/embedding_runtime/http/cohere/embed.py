@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from embedding_model.resolved import Task
+from embedding_model.resolved import Side, Task
 from embedding_runtime.core.embedding import Embeddings, embed
 from embedding_runtime.core.output_types import OutputType, convert
 from embedding_runtime.core.prompts import AskedPrompt, InputType, choose_prompt
@@ -66,7 +66,8 @@ class EmbedV1Request(RequestForm):
 
     `input_type`: search_query and search_document take the model's prompt for queries or documents; classification and
     clustering the prompt of that name, or none where the model has none. Without it the served name's prompt.
-    `embedding_types`: without them a plain list of float vectors. `normalize` is ours: false gives the pooled vector.
+    `truncate`: without it a text that is too long is cut from the side that is served. `embedding_types`: without them
+    a plain list of float vectors. `normalize` is ours: false gives the pooled vector.
     """
 
     model: str | None = None
@@ -74,7 +75,7 @@ class EmbedV1Request(RequestForm):
     images: list[Any] | None = None
     input_type: Purpose | None = None
     embedding_types: list[EmbeddingType] | None = Field(default=None, min_length=1)
-    truncate: Truncate = Truncate.END
+    truncate: Truncate | None = None
     normalize: Flag | None = None
 
 
@@ -137,8 +138,6 @@ async def _embed(
         outputs={_OUTPUTS[kind] for kind in types},
     )
     call.check_pin(suffix)
-    if asked.truncate is Truncate.START or max_tokens is not None:
-        raise InvalidRequest("truncate: START and max_tokens are not taken; leave them out.", param="truncate")
     found = await embed(
         call.loaded.engine,
         texts,
@@ -147,6 +146,8 @@ async def _embed(
         dimensions=dimensions,
         normalize=asked.normalize,
         truncate=asked.truncate is not Truncate.NONE,
+        side=None if asked.truncate is None else _SIDES.get(asked.truncate),
+        max_tokens=max_tokens,
         ahead=call.is_golden_case,
     )
 
@@ -173,6 +174,8 @@ _OUTPUTS: Mapping[EmbeddingType, OutputType] = {
     EmbeddingType.UBINARY: OutputType.UBINARY,
     EmbeddingType.BASE64: OutputType.FLOAT,
 }
+
+_SIDES: Mapping[Truncate, Side] = {Truncate.START: Side.LEFT, Truncate.END: Side.RIGHT}
 
 _INPUT_TYPES: Mapping[Purpose, InputType] = {
     Purpose.SEARCH_DOCUMENT: InputType.DOCUMENT,

@@ -59,11 +59,18 @@ async def rerank_v1(call: Call) -> Response:
 
 async def rerank_v2(call: Call) -> Response:
     asked = validate(call.document, form=RerankV2Request)
-    return await _rerank(call, asked=asked, name=asked.model, fields=("text",), version=Version.V2)
+    most = asked.max_tokens_per_doc
+    return await _rerank(call, asked=asked, name=asked.model, version=Version.V2, max_document_tokens=most)
 
 
 async def _rerank(
-    call: Call, *, asked: RerankRequest, name: str | None, fields: Sequence[str], version: Version
+    call: Call,
+    *,
+    asked: RerankRequest,
+    name: str | None,
+    version: Version,
+    fields: Sequence[str] = ("text",),
+    max_document_tokens: int | None = None,
 ) -> Response:
     name = choose_name(call, name=name)
     ranking = await rank_documents(
@@ -73,6 +80,7 @@ async def _rerank(
         fields=fields,
         top_n=asked.top_n,
         return_documents=asked.return_documents,
+        max_document_tokens=max_document_tokens,
         raw=asked.raw_scores,
         instruction=asked.instruction,
     )

@@ -33,21 +33,21 @@ async def classify(
     inputs: Sequence[Input],
     *,
     resolved: ResolvedModel,
-    raw: bool = False,
+    activation: Activation | None = None,
     truncate: bool = True,
     ahead: bool = False,
 ) -> Classes:
-    """How much each label fits each of the inputs, in their order. `raw`: logits, before the activation.
+    """How much each label fits each of the inputs, in their order.
 
-    `truncate` and `ahead`: see Engine.compute. Raises RequestError, NonFiniteOutput among them.
+    `activation` None: the served one; Identity leaves the logits as they are. `truncate` and `ahead`: see Engine.compute. Raises RequestError, NonFiniteOutput among them.
     """
-    activation = resolved.serving.activation
-    if activation is None:
+    chosen = activation or resolved.serving.activation
+    if chosen is None:
         raise ValueError("a classifier has an activation")
     found = await engine.compute(inputs, ahead=ahead, truncate=truncate)
     logits = read_logits(found.outputs)
     return Classes(
-        scores=logits if raw else activate(logits, activation=activation),
+        scores=activate(logits, activation=chosen),
         orders=np.argsort(-logits, axis=1, kind="stable").tolist(),
         labels=resolved.inspection.labels or [f"LABEL_{index}" for index in range(logits.shape[1])],
         measured=found.measured,

@@ -19,7 +19,7 @@ from embedding_runtime.errors import InvalidRequest, UnknownToken
 CHUNK_TEXTS = 64
 CHUNK_CHARACTERS = 65_536
 
-# Of one request that asks for the tokens themselves, which take some 60 bytes each as JSON.
+# Of one request that asks for the tokens themselves, which take some 60 bytes each as JSON; and of one that decodes.
 MOST_CHARACTERS = 524_288
 MOST_IDS = 262_144
 
@@ -116,13 +116,7 @@ class TokenizerThreads:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def decode(self, sequences: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> list[str]:
-        """The text of each sequence of ids. Raises InvalidRequest for more than MOST_IDS and for those of no token."""
-        number = sum(map(len, sequences))
-        if number > MOST_IDS:
-            raise InvalidRequest(
-                f"{number} ids came; at most {MOST_IDS} are decoded in one request. Send them in several requests.",
-                param="ids",
-            )
+        """The text of each sequence, of at most MOST_IDS ids in sum. Raises InvalidRequest for an id of no token."""
 
         def work() -> list[str]:
             vocabulary = self._tokenizer.vocabulary

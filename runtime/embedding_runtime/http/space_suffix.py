@@ -6,11 +6,23 @@ model itself offers under one space, its own prompts, has none.
 
 import hashlib
 from collections.abc import Collection
+from enum import StrEnum
 
 from embedding_model.resolved import Serving
 from embedding_runtime.core.output_types import OutputType
 from embedding_runtime.core.prompts import is_own_prompt
 from embedding_runtime.errors import InvalidRequest
+
+
+class AnswerKind(StrEnum):
+    """What an answer may be beside what the model is served for."""
+
+    TOKENS = "tokens"  # a vector for each token
+    SPARSE = "sparse"  # sparse vectors of a model that is served for others
+    RAW = "raw"  # logits, where the served activation makes something else of them
+    SIGMOID = "sigmoid"  # the logits through another activation than the served one
+    SOFTMAX = "softmax"
+
 
 _HEX_DIGITS = 12  # of the sha256 of a prompt in UTF-8: enough to tell a client's own prompts apart
 
@@ -22,10 +34,12 @@ def write_suffix(
     normalize: bool | None = None,
     prompt: str = "",
     outputs: Collection[OutputType] = (),
+    kind: AnswerKind | None = None,
 ) -> str:
     """Empty for what is served anyway. None: the request leaves it as it is served; `prompt` is the whole text.
 
-    `outputs`: the number types of the answer, none for float alone.
+    `outputs`: the number types of the answer, none for float alone. `kind`: what the answer is in place of what the
+    model is served for.
 
     Raises InvalidRequest for dimensions that the model does not have.
     """
@@ -37,6 +51,8 @@ def write_suffix(
     others = sorted(set(outputs) - {OutputType.FLOAT})
     if others:
         changes.append(f";type={'+'.join(others)}")
+    if kind is not None:
+        changes.append(f";out={kind}")
     return "".join(changes)
 
 

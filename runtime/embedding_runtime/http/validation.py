@@ -57,4 +57,6 @@ def validate(document: Mapping[str, Any], *, form: type[Form]) -> Form:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field = str(first["loc"][0]) if first["loc"] else None
         said = first["msg"].removeprefix("Value error, ")
-        raise InvalidRequest(f"{field or 'The body'}: {said}.", param=field) from None
+        # Only of what is missing the whole path is the form's own; other paths may end in what pydantic calls a type.
+        path = ".".join(map(str, first["loc"])) if first["type"] == "missing" else field
+        raise InvalidRequest(f"{path or 'The body'}: {said}.", param=field) from None

@@ -103,7 +103,7 @@ async def test_changes_stand_in_one_order_and_a_pin_has_to_name_them_all() -> No
         pytest.param({"prompt_name": 3}, "prompt_name", "string", id="a name that is a number"),
         pytest.param({"input_type": "secret"}, "input_type", "'query' or 'document'", id="unknown kind"),
         pytest.param({"input_type": ["query"]}, "input_type", "'query' or 'document'", id="a list of kinds"),
-        pytest.param({"normalize": "secret"}, "normalize", "boolean", id="normalize is a word"),
+        pytest.param({"normalize": "secret"}, "normalize", "true or false", id="normalize is a word"),
         pytest.param({"prompt": ["secret"]}, "prompt", "string", id="a list of prompts"),
         pytest.param({"prompt": "secret", "instruction": "x"}, "instruction", "send one", id="two at once"),
         pytest.param({"instruction": "secret", "input_type": "document"}, "instruction", "queries", id="for documents"),

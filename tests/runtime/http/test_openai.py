@@ -90,7 +90,7 @@ async def test_an_unknown_model_is_openais_404_and_names_what_is_served() -> Non
         pytest.param({"input": [15339, 1917]}, "input", "check_embedding_ctx_length=False", id="token ids, flat"),
         pytest.param({"input": ["fine", {"text": "secret"}]}, "input", "entry 1", id="an object"),
         pytest.param({"input": ["fine", True]}, "input", "entry 1", id="a boolean"),
-        pytest.param({"input": 7}, "input", "string", id="a number"),
+        pytest.param({"input": 7}, "input", "a text or a list of texts", id="a number"),
         pytest.param({"input": "x", "dimensions": 0}, "dimensions", "greater than or equal to 1", id="no dimensions"),
         pytest.param({"input": "x", "dimensions": 9}, "dimensions", "from 1 to 8", id="more than the model has"),
         pytest.param({"input": "x", "dimensions": "many"}, "dimensions", "integer", id="not a number"),

@@ -110,11 +110,22 @@ async def test_what_is_too_long_is_cut_unless_the_request_forbids_it() -> None:
     assert "word" not in refused.json()["error"]
 
 
-async def test_a_cut_from_the_other_side_is_refused_and_not_ignored() -> None:
-    async with reranker(truncation_side=Side.LEFT) as runtime:
-        same = await rank(runtime, truncation_direction="Left")
-        other = await rank(runtime, truncation_direction="Right")
-    assert (same.status_code, other.status_code) == (200, 422)
+@pytest.mark.parametrize(
+    ("asked", "side"), [(None, None), ("Left", Side.LEFT), ("right", Side.RIGHT), ("Right", Side.RIGHT)]
+)
+async def test_the_request_says_from_which_side_a_text_is_cut(asked: str | None, side: Side | None) -> None:
+    sides: list[Side | None] = []
+
+    class Recording(WordTokenizer):
+        def encode(self, inputs: Any) -> list[Tokens]:
+            sides.extend(item.side for item in inputs)
+            return super().encode(inputs)
+
+    async with reranker(tokenizer=Recording(), truncation_side=Side.LEFT) as runtime:
+        sides.clear()
+        response = await rank(runtime, truncation_direction=asked)
+    assert (response.status_code, response.headers["x-embedding-space"]) == (200, SPACE)
+    assert sides == [side] * len(TEXTS)
 
 
 async def test_an_instruction_is_taken_where_the_template_has_a_place_for_one() -> None:

@@ -9,34 +9,38 @@ import asyncio
 
 from embedding_model.resolved import Task
 from embedding_runtime.core.jobs import Vectors
-from embedding_runtime.core.prompts import choose_prompt
 from embedding_runtime.core.token_vectors import TokenEmbeddings, embed_tokens
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
-from embedding_runtime.http.tei.texts import TextsRequest, describe_prompt, read_texts
+from embedding_runtime.http.space_suffix import AnswerKind, write_suffix
+from embedding_runtime.http.tei.texts import TextsRequest, describe_prompt, find_prompt, read_texts
 
 _PIECE_VALUES = 65_536  # encoded at once: about a millisecond of work
 
 
 async def create_token_embeddings(call: Call) -> Response:
     call.require_task(Task.EMBEDDING)
-    call.check_pin("")
     asked = read_texts(call, form=TextsRequest)
+    resolved = call.loaded.model.resolved
+    prompt = find_prompt(call, asked=describe_prompt(asked))
+    suffix = write_suffix(resolved.serving, prompt=prompt, kind=AnswerKind.TOKENS)
+    call.check_pin(suffix)
     found = await embed_tokens(
         call.loaded.engine,
         asked.inputs,
-        resolved=call.loaded.model.resolved,
-        prompt=choose_prompt(describe_prompt(call, asked=asked), serving=call.loaded.model.serving),
+        resolved=resolved,
+        prompt=prompt,
         truncate=asked.truncate,
+        side=asked.truncation_direction,
         ahead=call.is_golden_case,
     )
-    return await asyncio.to_thread(_encode, found)  # hundreds of kilobytes for one text
+    return await asyncio.to_thread(_encode, found, suffix=suffix)  # hundreds of kilobytes for one text
 
 
-def _encode(found: TokenEmbeddings) -> Response:
+def _encode(found: TokenEmbeddings, *, suffix: str) -> Response:
     """A piece at a time: the encoder lets no other thread run, the event loop's among them, until it is done."""
     body = b"[" + b",".join(_encode_text(vectors) for vectors in found.vectors) + b"]"
-    return Response(status=200, body=body, measured=found.measured)
+    return Response(status=200, body=body, space_suffix=suffix, measured=found.measured)
 
 
 def _encode_text(vectors: Vectors) -> bytes:

@@ -9,12 +9,13 @@ from typing import Any
 
 from embedding_model.resolved import Task, TokenHeadKind
 from embedding_runtime.core.jobs import SparseVector
-from embedding_runtime.core.prompts import AskedPrompt, InputType, choose_prompt
+from embedding_runtime.core.prompts import AskedPrompt, InputType
 from embedding_runtime.core.sparse import SparseEmbeddings, embed_sparse
 from embedding_runtime.errors import WrongTask
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
-from embedding_runtime.http.tei.texts import TextsRequest, describe_prompt, read_texts
+from embedding_runtime.http.space_suffix import AnswerKind, write_suffix
+from embedding_runtime.http.tei.texts import TextsRequest, describe_prompt, find_prompt, read_texts
 
 # The name under which sentence-transformers' encode_query finds the way of queries.
 QUERY = "query"
@@ -25,20 +26,24 @@ _INLINE_VALUES = 8192
 
 async def create_sparse_embeddings(call: Call) -> Response:
     _require_sparse(call)
-    call.check_pin("")
-    asked = read_texts(call, form=TextsRequest)
+    asked = read_texts(call, form=TextsRequest, ids=False)
+    serving = call.loaded.model.serving
     wanted = _describe_prompt(call, asked=asked)
     is_query = wanted.name == QUERY or wanted.input_type is InputType.QUERY
+    prompt = find_prompt(call, asked=wanted)
+    suffix = write_suffix(serving, prompt=prompt, kind=None if serving.task is Task.SPARSE else AnswerKind.SPARSE)
+    call.check_pin(suffix)
     found = await embed_sparse(
         call.loaded.engine,
-        asked.inputs,
-        prompt=choose_prompt(wanted, serving=call.loaded.model.serving),
+        [text for text in asked.inputs if isinstance(text, str)],
+        prompt=prompt,
         by_table=is_query and _has_table(call),
         truncate=asked.truncate,
+        side=asked.truncation_direction,
         ahead=call.is_golden_case,
     )
     small = sum(len(vector.indices) for vector in found.vectors) <= _INLINE_VALUES
-    return _encode(found) if small else await asyncio.to_thread(_encode, found)
+    return _encode(found, suffix=suffix) if small else await asyncio.to_thread(_encode, found, suffix=suffix)
 
 
 def _require_sparse(call: Call) -> None:
@@ -55,7 +60,7 @@ def _describe_prompt(call: Call, *, asked: TextsRequest) -> AskedPrompt:
     """A query of a model with a table is one even where the model has no prompt of that name."""
     if asked.prompt_name == QUERY and _has_table(call) and call.loaded.model.serving.prompt(QUERY) is None:
         return AskedPrompt(input_type=InputType.QUERY)
-    return describe_prompt(call, asked=asked)
+    return describe_prompt(asked)
 
 
 def _has_table(call: Call) -> bool:
@@ -64,12 +69,12 @@ def _has_table(call: Call) -> bool:
     return head is not None and head.query_weights is not None
 
 
-def _encode(found: SparseEmbeddings) -> Response:
+def _encode(found: SparseEmbeddings, *, suffix: str) -> Response:
     """A text at a time: as objects of Python the weights take forty times what they take as numbers, and the encoder
     lets no other thread run until it is done.
     """
     texts = (json_response(_describe(vector)).body for vector in found.vectors)
-    return Response(status=200, body=b"[" + b",".join(texts) + b"]", measured=found.measured)
+    return Response(status=200, body=b"[" + b",".join(texts) + b"]", space_suffix=suffix, measured=found.measured)
 
 
 def _describe(vector: SparseVector) -> list[dict[str, Any]]:

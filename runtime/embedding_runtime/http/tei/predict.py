@@ -1,33 +1,55 @@
-"""TEI's POST /predict: the labels of a text, or of two, each with its score, best first."""
+"""TEI's POST /predict: the labels of a text, or of two, each with its score, best first.
 
-from collections.abc import Sequence
+Clients of the Hugging Face API for text classification send the same inputs with `parameters`, and read a list of texts
+even where they send one.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import field_validator
 
-from embedding_model.resolved import Task
+from embedding_model.resolved import Activation, Task
 from embedding_runtime.core.classification import Classes, classify
 from embedding_runtime.core.inputs import Input, Pair, Text
 from embedding_runtime.errors import EmptyInput
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
-from embedding_runtime.http.validation import validate
+from embedding_runtime.http.space_suffix import AnswerKind, write_suffix
+from embedding_runtime.http.text_inputs import check_number
+from embedding_runtime.http.validation import Count, Flag, RequestForm, validate
 
 _FORMS = "must be a text, a list of one text or a pair of two, or a list of such lists"
 
 
-class PredictRequest(BaseModel):
+class Function(StrEnum):
+    """What makes scores of the model's logits."""
+
+    SIGMOID = "sigmoid"
+    SOFTMAX = "softmax"
+    NONE = "none"
+
+
+class PredictParameters(RequestForm):
+    """`function_to_apply`: in place of the model's own activation. `top_k`: how many labels are answered."""
+
+    function_to_apply: Function | None = None
+    top_k: Count | None = None
+
+
+class PredictRequest(RequestForm):
     """`inputs`: "a" and ["a"] are one text, ["a", "b"] is one pair; [["a"], ["a", "b"]] are several.
 
     `truncate`: whether what is too long is cut (the default) or refused. `raw_scores`: logits in place of what the
-    model's activation makes of them. Unknown fields are ignored.
+    model's activation makes of them. `parameters`: a request of the Hugging Face API, which is answered with a list for
+    each text also where there is one. Unknown fields are ignored.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
     inputs: str | list[str] | list[list[str]]
-    truncate: bool = True
-    raw_scores: bool = False
+    truncate: Flag = True
+    raw_scores: Flag = False
+    parameters: PredictParameters | None = None
 
     @field_validator("inputs", mode="before")
     @classmethod
@@ -53,24 +75,48 @@ class PredictRequest(BaseModel):
             return [_to_input([entry for entry in self.inputs if isinstance(entry, str)])]
         return [_to_input(entry) for entry in self.inputs if isinstance(entry, list)]
 
+    def choose_activation(self) -> Activation | None:
+        """None: the served one."""
+        function = self.parameters.function_to_apply if self.parameters else None
+        return Activation.IDENTITY if self.raw_scores else _ACTIVATIONS.get(function) if function else None
+
+
+_ACTIVATIONS: Mapping[Function, Activation] = {
+    Function.SIGMOID: Activation.SIGMOID,
+    Function.SOFTMAX: Activation.SOFTMAX,
+    Function.NONE: Activation.IDENTITY,
+}
+
+_KINDS: Mapping[Activation, AnswerKind] = {
+    Activation.SIGMOID: AnswerKind.SIGMOID,
+    Activation.SOFTMAX: AnswerKind.SOFTMAX,
+    Activation.IDENTITY: AnswerKind.RAW,
+}
+
 
 async def predict_labels(call: Call) -> Response:
     call.require_task(Task.CLASSIFICATION)
-    call.check_pin("")
-    document = call.document
-    if document.get("inputs") == []:
+    if call.document.get("inputs") == []:
         raise EmptyInput("inputs: must hold at least one text.", param="inputs")
-    asked = validate(document, form=PredictRequest)
+    check_number(call, param="inputs")
+    asked = validate(call.document, form=PredictRequest)
+    serving = call.loaded.model.serving
+    activation = asked.choose_activation()
+    other = activation is not None and activation is not serving.activation
+    suffix = write_suffix(serving, kind=_KINDS[activation] if activation is not None and other else None)
+    call.check_pin(suffix)
     found = await classify(
         call.loaded.engine,
         asked.read(),
         resolved=call.loaded.model.resolved,
-        raw=asked.raw_scores,
+        activation=activation,
         truncate=asked.truncate,
         ahead=call.is_golden_case,
     )
-    rows = [_describe(found, row=row, order=order) for row, order in enumerate(found.orders)]
-    return json_response(rows if asked.is_batch else rows[0], measured=found.measured)
+    most = asked.parameters.top_k if asked.parameters else None
+    rows = [_describe(found, row=row, order=order[:most]) for row, order in enumerate(found.orders)]
+    is_list = asked.is_batch or asked.parameters is not None
+    return json_response(rows if is_list else rows[0], space_suffix=suffix, measured=found.measured)
 
 
 def _describe(found: Classes, *, row: int, order: Sequence[int]) -> list[dict[str, Any]]:

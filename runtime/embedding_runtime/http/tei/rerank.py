@@ -2,54 +2,59 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
-from embedding_model.resolved import Task
-from embedding_runtime.core.reranking import rerank
+from embedding_model.resolved import Activation, Task
+from embedding_runtime.core.reranking import find_instruction, rerank
 from embedding_runtime.errors import EmptyInput
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
-from embedding_runtime.http.tei.truncation import Direction, require_direction
-from embedding_runtime.http.validation import validate
+from embedding_runtime.http.space_suffix import AnswerKind, write_suffix
+from embedding_runtime.http.tei.truncation import Direction
+from embedding_runtime.http.validation import Flag, RequestForm, validate
 
 
-class RerankRequest(BaseModel):
-    """`truncate`: whether a pair that is too long is cut (the default) or refused.
+class RerankRequest(RequestForm):
+    """`truncate`: whether a pair that is too long is cut (the default) or refused; `truncation_direction`: from which
+    side of the text, the served one where it is not said. `raw_scores`: logits in place of scores.
 
     `instruction` is ours: it takes the place of the served one in the template of a language model that reranks.
     Unknown fields are ignored.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
     query: str
     texts: list[str]
-    truncate: bool = True
+    truncate: Flag = True
     truncation_direction: Direction | None = None
-    raw_scores: bool = False
-    return_text: bool = False
+    raw_scores: Flag = False
+    return_text: Flag = False
     instruction: str | None = None
 
 
 async def rerank_texts(call: Call) -> Response:
     call.require_task(Task.RERANKING)
-    call.check_pin("")
     asked = validate(call.document, form=RerankRequest)
-    model = call.loaded.model
+    resolved = call.loaded.model.resolved
     if not asked.texts:
         raise EmptyInput("texts: must hold at least one text.", param="texts")
-    require_direction(asked.truncation_direction, side=model.serving.truncation_side)
+    is_raw = asked.raw_scores and resolved.serving.activation is not Activation.IDENTITY
+    other = asked.instruction != find_instruction(resolved)
+    suffix = write_suffix(
+        resolved.serving,
+        prompt=asked.instruction if asked.instruction and other else "",
+        kind=AnswerKind.RAW if is_raw else None,
+    )
+    call.check_pin(suffix)
     found = await rerank(
         call.loaded.engine,
         asked.query,
         asked.texts,
-        resolved=model.resolved,
+        resolved=resolved,
         raw=asked.raw_scores,
         instruction=asked.instruction,
         truncate=asked.truncate,
+        side=asked.truncation_direction,
         ahead=call.is_golden_case,
     )
     entries: list[dict[str, Any]] = [{"index": index, "score": found.scores[index]} for index in found.order]
     if asked.return_text:
         entries = [{**entry, "text": asked.texts[entry["index"]]} for entry in entries]
-    return json_response(entries, measured=found.measured)
+    return json_response(entries, space_suffix=suffix, measured=found.measured)

@@ -1,20 +1,22 @@
 """TEI's truncation_direction: from which side a text that is too long is cut."""
 
-from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, WithJsonSchema
 
 from embedding_model.resolved import Side
-from embedding_runtime.errors import InvalidRequest
+
+_SIDES = {"left": Side.LEFT, "right": Side.RIGHT}
 
 
-class Direction(StrEnum):
-    LEFT = "Left"
-    RIGHT = "Right"
+def _read(value: Any) -> Side:
+    found = _SIDES.get(value.lower()) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("must be Left or Right")
+    return found
 
 
-def require_direction(asked: Direction | None, *, side: Side) -> None:
-    """Raises InvalidRequest for a cut from the other side than the served one: other numbers than were asked for."""
-    if asked is not None and asked.value != side.value:
-        raise InvalidRequest(
-            f"truncation_direction: {side.value} is what this model is served with, {asked.value} came; leave it out.",
-            param="truncation_direction",
-        )
+# A text that is cut on either side lies in the same space, as if the client had sent the part of it that is read.
+Direction = Annotated[
+    Side, BeforeValidator(_read), WithJsonSchema({"type": "string", "enum": ["Left", "Right", "left", "right"]})
+]

@@ -1,0 +1,64 @@
+"""TEI's POST /similarity: how similar each of several texts is to one, as the cosine of their vectors."""
+
+import numpy as np
+
+from embedding_model.resolved import Task
+from embedding_runtime.core.embedding import embed
+from embedding_runtime.core.jobs import Vectors
+from embedding_runtime.core.prompts import AskedPrompt
+from embedding_runtime.errors import EmptyInput
+from embedding_runtime.http.dialect import Call
+from embedding_runtime.http.messages import Response, json_response
+from embedding_runtime.http.space_suffix import write_suffix
+from embedding_runtime.http.tei.texts import find_prompt
+from embedding_runtime.http.tei.truncation import Direction
+from embedding_runtime.http.validation import Flag, RequestForm, validate
+
+
+class SimilarityInputs(RequestForm):
+    source_sentence: str
+    sentences: list[str]
+
+
+class SimilarityParameters(RequestForm):
+    """As in `TextsRequest`; they hold for all of the texts."""
+
+    truncate: Flag = True
+    truncation_direction: Direction | None = None
+    prompt_name: str | None = None
+
+
+class SimilarityRequest(RequestForm):
+    """Unknown fields are ignored."""
+
+    inputs: SimilarityInputs
+    parameters: SimilarityParameters = SimilarityParameters()
+
+
+async def compare_texts(call: Call) -> Response:
+    call.require_task(Task.EMBEDDING)
+    asked = validate(call.document, form=SimilarityRequest)
+    texts = [asked.inputs.source_sentence, *asked.inputs.sentences]
+    if len(texts) == 1:
+        raise EmptyInput("inputs: sentences must hold at least one text.", param="inputs")
+    serving = call.loaded.model.serving
+    prompt = find_prompt(call, asked=AskedPrompt(name=asked.parameters.prompt_name))
+    suffix = write_suffix(serving, prompt=prompt)
+    call.check_pin(suffix)
+    found = await embed(
+        call.loaded.engine,
+        texts,
+        serving=serving,
+        prompt=prompt,
+        normalize=True,
+        truncate=asked.parameters.truncate,
+        side=asked.parameters.truncation_direction,
+        ahead=call.is_golden_case,
+    )
+    return json_response(compare(found.vectors), space_suffix=suffix, measured=found.measured)
+
+
+def compare(vectors: Vectors) -> Vectors:
+    """The first of vectors of length 1 with each of the others: float32 [vectors - 1], from -1 to 1."""
+    cosines: Vectors = np.clip(vectors[1:] @ vectors[0], -1, 1)
+    return cosines

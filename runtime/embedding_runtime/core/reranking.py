@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from embedding_model.rerank_templates import RERANK_TEMPLATES
-from embedding_model.rerank_templates import RERANK_TEMPLATES
 from embedding_model.resolved import Activation, ResolvedModel, Scoring, Side
 from embedding_runtime.core.activations import ACTIVATIONS
 from embedding_runtime.core.engine import Engine
@@ -65,13 +64,6 @@ async def rerank(
         order=np.argsort(-logits, kind="stable").tolist(),
         measured=found.measured,
     )
-
-
-def find_instruction(resolved: ResolvedModel) -> str | None:
-    """The instruction that is in force where a request brings none; also where it is the template's own."""
-    scoring = resolved.inspection.scoring
-    own = RERANK_TEMPLATES[scoring.template].instruction if scoring is not None and scoring.template else None
-    return own if resolved.serving.instruction is None else resolved.serving.instruction
 
 
 def find_instruction(resolved: ResolvedModel) -> str | None:

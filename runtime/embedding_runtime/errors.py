@@ -21,6 +21,8 @@ RequestError
     └── MissingEndToken the tokenizer left out the token that the model's vectors are read from
 """
 
+from collections.abc import Collection
+
 
 class RequestError(Exception):
     """`message` says what was expected, what came and what to do, and never holds text of the user."""
@@ -57,7 +59,11 @@ class UnknownRoute(RequestError):
 
 
 class MethodNotAllowed(RequestError):
-    pass
+    """`allowed`: the methods that the path takes."""
+
+    def __init__(self, message: str, *, allowed: Collection[str] = ()) -> None:
+        super().__init__(message)
+        self.allowed = allowed
 
 
 class BodyTooLarge(RequestError):

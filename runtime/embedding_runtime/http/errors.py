@@ -72,6 +72,8 @@ def render(error: RequestError, *, bodies: Sequence[ErrorBody], statuses: Status
         headers.append((b"retry-after", str(max(1, error.retry_after)).encode()))
     if not row.retry:
         headers.append((b"x-should-retry", b"false"))
+    if isinstance(error, errors.MethodNotAllowed) and error.allowed:
+        headers.append((b"allow", ", ".join(error.allowed).encode()))  # RFC 9110, 15.5.6
     if isinstance(error, errors.Unauthorized):
         headers.append((b"www-authenticate", b"Bearer"))
     return Response(status=response.status, body=response.body, headers=tuple(headers))

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from embedding_runtime import errors
 from embedding_runtime.errors import RequestError
 from embedding_runtime.http.dialect import Dialect
-from embedding_runtime.http.errors import find_status
+from embedding_runtime.http.errors import TABLE, find_status
 from embedding_runtime.http.openapi.headers import refer_to
 from embedding_runtime.http.openapi.schemas import Schema, Schemas, any_of
 from embedding_runtime.http.routing import Target
 
-# What each error means to somebody who reads the description. Nearest class first, as in the table of statuses.
+# What each error means to somebody who reads the description.
 MEANINGS: Mapping[type[RequestError], str] = {
     errors.InvalidRequest: "The request is wrong; the message names the field.",
     errors.EmptyInput: "There is nothing to answer: a list without texts.",
@@ -24,26 +24,22 @@ MEANINGS: Mapping[type[RequestError], str] = {
     errors.Overloaded: "Too much is under way: retry after the seconds of `retry-after`.",
     errors.NotReady: "Loading, held back by its golden cases, or shutting down.",
     errors.DeadlineExceeded: "The request waited too long and was given up.",
+    errors.DeviceFailed: "The device failed; the server starts anew.",
     errors.InferenceFailed: "The model could not answer.",
+    errors.MemoryExhausted: "One of the inputs takes more memory than there is.",
     errors.NonFiniteOutput: "The model answered NaN or infinity for one of the inputs.",
     errors.UnknownToken: "The tokenizer gave an id that the model has no embedding for.",
     errors.MissingEndToken: "The tokenizer left out the token that the vectors are read from.",
 }
 
-# What can go wrong wherever a model answers, and what wherever somebody asks.
-OF_ANSWERS: Sequence[type[RequestError]] = (
-    errors.InvalidRequest,
-    errors.EmptyInput,
-    errors.WrongTask,
-    errors.SpaceMismatch,
-    errors.BodyTooLarge,
-    errors.Overloaded,
-    errors.DeadlineExceeded,
-    errors.NonFiniteOutput,
-    errors.UnknownToken,
-    errors.MissingEndToken,
-)
+# What depends on more than a model that answers; `document` says where else each may come from.
+_ELSEWHERE = (errors.Unauthorized, errors.UnknownModel, errors.UnknownRoute, errors.MethodNotAllowed)
+
+# What can go wrong wherever somebody asks, and what wherever a model answers.
 OF_ALL: Sequence[type[RequestError]] = (errors.NotReady, errors.InferenceFailed)
+OF_ANSWERS: Sequence[type[RequestError]] = tuple(
+    kind for kind in {**MEANINGS, **TABLE} if kind not in (*OF_ALL, *_ELSEWHERE)
+)
 
 RETRY_AFTER = "retry-after"
 SHOULD_RETRY = "x-should-retry"
@@ -88,7 +84,7 @@ class Failures:
         self, status: int, *, kinds: Sequence[type[RequestError]], targets: Sequence[Target]
     ) -> Schema:
         response = {
-            "description": " ".join(MEANINGS[kind] for kind in kinds),
+            "description": " ".join(find_meaning(kind) for kind in kinds),
             "headers": refer_to(_headers_of(kinds)),
             "content": {"application/json": {"schema": any_of(self._body(target) for target in targets)}},
         }
@@ -115,6 +111,10 @@ class Failures:
             "required": list(required),
         }
         return self._schemas.add(_name_body(target), merged)
+
+
+def find_meaning(kind: type[RequestError]) -> str:
+    return next(MEANINGS[named] for named in kind.__mro__ if named in MEANINGS)
 
 
 def _name_body(target: Target) -> str:

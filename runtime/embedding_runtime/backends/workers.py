@@ -1,7 +1,8 @@
 """Worker threads: each takes whole batches from the queue and computes them alone.
 
-A worker that raises is replaced, and the texts of its batch are tried once more, each alone; a second failure fails the
-request. The replacement first computes a text that has worked before: where that fails too, the device is to blame and
+A worker that raises is replaced, and its batch is tried again in halves: what fails again is halved again, so that one
+text that cannot be computed takes no other with it. A text that failed alone is tried once more; then its request
+fails. The replacement first computes a text that has worked before: where that fails too, the device is to blame and
 not the batch, and the worker is given up. A batch that takes longer than `hang_seconds` counts as hung; one long text
 that exceeds a batch's budget n times may take n times as long. Nothing can stop a thread and nothing here can mend a
 device, so the process then asks to be restarted.
@@ -23,7 +24,7 @@ from embedding_runtime.core.queue import TokenQueue
 
 logger = logging.getLogger(__name__)
 
-ATTEMPTS = 2
+ATTEMPTS_ALONE = 2  # of one text, before its request fails
 
 
 class Outcome(Protocol):
@@ -180,14 +181,23 @@ class WorkerPool:
         """The thread ends here: what it left in thread-local state of the libraries cannot be trusted."""
         assert self._outcome is not None
         logger.error("worker %d failed on a batch of %d texts and is replaced", number, len(items), exc_info=error)
-        for item in items:
-            item.attempts += 1
-        self._queue.put_back(item for item in items if item.attempts < ATTEMPTS)
-        spent = [item for item in items if item.attempts >= ATTEMPTS]
-        if spent:
-            self._outcome.failed(spent, error=error)
+        self._try_again(items, error=error)
         self._outcome.replaced()
         self._spawn(number, first=lambda: self._check(number))
+
+    def _try_again(self, items: list[Item], *, error: Exception) -> None:
+        for item in items:
+            item.failures += 1
+        if len(items) > 1:
+            middle = len(items) // 2
+            self._queue.put_back([items[:middle], items[middle:]])
+            return
+        items[0].failures_alone += 1
+        if items[0].failures_alone < ATTEMPTS_ALONE:
+            self._queue.put_back([items])
+        else:
+            assert self._outcome is not None
+            self._outcome.failed(items, error=error)
 
     def _check(self, number: int) -> bool:
         """Whether a replacement can compute at all. The last worker that cannot fails everything that still comes."""

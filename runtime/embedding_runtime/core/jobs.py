@@ -28,7 +28,8 @@ class Tokens:
     """One input as the model sees it: ids with special tokens, already cut to the model's maximum length.
 
     `type_ids` tell the two texts of a pair apart (None: all are of type 0). `prompt_length` is the number of leading
-    tokens that belong to the prompt (0 without one). `wants` is what has to be computed.
+    tokens that belong to the prompt (0 without one). `wants` is what has to be computed. `spans`: from and to which
+    token each piece of a document stands.
     """
 
     ids: Sequence[int]
@@ -36,6 +37,7 @@ class Tokens:
     prompt_length: int = 0
     truncated: bool = False
     wants: frozenset[Part] = DENSE
+    spans: Sequence[tuple[int, int]] = ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,10 @@ class Item:
     tokens: Tokens
     job: "Job"
     index: int
-    attempts: int = 0  # changed only while the item is in a batch, never while it waits
+    # Failures of batches that it was in, and those of them that it was in alone. Changed only while the item is in a
+    # batch, never while it waits.
+    failures: int = 0
+    failures_alone: int = 0
 
     @property
     def length(self) -> int:

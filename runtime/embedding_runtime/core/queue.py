@@ -2,7 +2,8 @@
 
 A free worker takes what waits. The oldest waiting text leads the batch, so no length starves; texts of similar length
 join it, so that little is padded; the budget counts padded tokens. When several workers are free they share what waits
-instead of one taking all of it. A text whose batch failed is tried again alone: it may be what made the batch fail.
+instead of one taking all of it. What a failed batch held comes back in groups, which go first and share a batch with
+nothing else.
 
 Age is counted from a text's turn. The first text of a request has it at once; each further one as much later as those
 before it take at the pace given with them, so that a large request does not hold up all that come after it, but never
@@ -17,8 +18,8 @@ import math
 import threading
 import time
 from bisect import bisect_left, bisect_right, insort
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from embedding_runtime.core.jobs import Item
@@ -62,6 +63,7 @@ class TokenQueue:
         # Every waiting item, oldest first, with its arrival. An ordered dict, not a plain one: taking the first again
         # and again would walk over all that were taken before.
         self._arrivals: OrderedDict[Item, float] = OrderedDict()
+        self._again: deque[Sequence[Item]] = deque()
         # Heaps. What left the queue stays in them until it comes to the top.
         self._line: list[_Place] = []
         self._by_length: dict[int, list[_Place]] = {}  # items that may share a batch
@@ -82,15 +84,16 @@ class TokenQueue:
                 turn += item.length * seconds_per_token
             self._changed.notify_all()
 
-    def put_back(self, items: Iterable[Item]) -> None:
-        """Items of a failed batch: they have waited longest, so they go first, each alone."""
+    def put_back(self, groups: Iterable[Sequence[Item]]) -> None:
+        """What a failed batch held: it has waited longest, so it goes first, each group as one batch."""
         with self._changed:
-            now, failed = self._clock(), list(items)
-            for item in failed:
-                self._arrivals[item] = now
-                self._insert(item, rank=_AHEAD, turn=-math.inf)
-            for item in reversed(failed):
-                self._arrivals.move_to_end(item, last=False)
+            now = self._clock()
+            for group in reversed(list(groups)):
+                self._again.appendleft(group)
+                for item in reversed(group):
+                    self._arrivals[item] = now
+                    self._arrivals.move_to_end(item, last=False)
+                    self._tokens += item.length
             self._changed.notify_all()
 
     def discard(self, items: Iterable[Item]) -> int:
@@ -152,6 +155,13 @@ class TokenQueue:
             return 0.0
 
     def _gather(self) -> list[Item]:
+        while self._again:
+            waiting = [item for item in self._again.popleft() if item in self._arrivals]
+            for item in waiting:
+                self._remove(item)
+            wanted = [item for item in waiting if not item.job.abandoned]
+            if wanted:
+                return wanted
         place = self._find_lead()
         if place is None:
             return []
@@ -159,8 +169,6 @@ class TokenQueue:
         share = math.ceil(self._tokens / (self._idle + 1))
         budget = min(self.batch_tokens, max(share, SMALLEST_SHARE_TOKENS))
         self._remove(lead)
-        if lead.attempts:
-            return [lead]
         if place.rank is _IN_TURN and self._clock() - place.turn > OLDEST_FIRST_SECONDS:
             return [lead, *self._join_oldest(lead.length, budget=budget)]
         return [lead, *self._join_nearest(lead.length, budget=budget)]
@@ -224,8 +232,8 @@ class TokenQueue:
         places = self._by_length.get(length, [])
         while places:
             item = places[0].item
-            # One that is tried again waits in the line alone; what is left of it here is from its first time.
-            if item in self._arrivals and not item.attempts:
+            # What is left here of one that is tried again is from its first time.
+            if item in self._arrivals and not item.failures:
                 if not item.job.abandoned:
                     return places[0]
                 self._remove(item)
@@ -237,7 +245,7 @@ class TokenQueue:
         """The item whose turn came first and that somebody still wants; those before it are forgotten."""
         while self._line:
             place = self._line[0]
-            if place.item in self._arrivals:
+            if place.item in self._arrivals and not place.item.failures:
                 if not place.item.job.abandoned:
                     return place
                 self._remove(place.item)
@@ -250,8 +258,6 @@ class TokenQueue:
         place = _Place(rank, turn, self._number, item)
         heapq.heappush(self._line, place)
         self._tokens += item.length
-        if item.attempts:
-            return
         length = item.length
         if length not in self._by_length:
             self._by_length[length], self._counts[length] = [], 0
@@ -264,7 +270,7 @@ class TokenQueue:
         self._tokens -= item.length
         if not self._arrivals:
             self._line.clear()
-        if item.attempts:
+        if item.failures:
             return
         length = item.length
         self._counts[length] -= 1

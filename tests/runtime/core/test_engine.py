@@ -1,6 +1,7 @@
 """Requests through the core: order, batches, failures, clients that leave."""
 
 import asyncio
+import math
 import threading
 from collections.abc import Sequence
 
@@ -168,17 +169,20 @@ async def test_a_text_that_makes_a_batch_fail_takes_no_other_request_with_it() -
         engine = opened.loaded.engine
         first = asyncio.create_task(embed_texts(opened, ["first"]))
         await until(lambda: len(backend.batches) == 1)
-        others = [asyncio.create_task(embed_texts(opened, [f"other {index}"])) for index in range(10)]
+        others = [asyncio.create_task(embed_texts(opened, [f"other {index}"])) for index in range(60)]
         poison = asyncio.create_task(embed_texts(opened, ["three words here"]))
-        await until(lambda: engine.queue.tokens == 23)
+        await until(lambda: engine.queue.tokens == 123)
         gate.go.set()
         answers = await asyncio.gather(first, *others)
         with pytest.raises(InferenceFailed):
             await poison
         assert opened.pool.explain_trouble() == ""
 
-    assert backend.batches[1] == [2] * 10 + [3]
-    assert len(answers) == 11
+    assert backend.batches[1] == [2] * 60 + [3]
+    assert len(answers) == 61
+    tries = len(backend.batches) - 2
+    assert tries <= 4 * math.ceil(math.log2(61)), "halved, not one by one; a check after each failure, the poison twice"
+    assert backend.batches.count([3]) == 2
 
 
 class BreakingDevice(FakeBackend):

@@ -89,18 +89,36 @@ def test_free_workers_share_what_waits(loop: asyncio.AbstractEventLoop) -> None:
     assert sorted(len(batch) for batch in batches) == [5, 5]
 
 
-def test_what_a_failed_batch_held_goes_first(loop: asyncio.AbstractEventLoop) -> None:
+def test_what_a_failed_batch_held_goes_first_in_its_groups(loop: asyncio.AbstractEventLoop) -> None:
     queue = TokenQueue(max_batch_tokens=30)
     items = items_of([10] * 6, loop=loop)
     queue.put(items)
     failed = queue.take()
     for item in failed:
-        item.attempts += 1
+        item.failures += 1
 
-    queue.put_back(failed)
+    queue.put_back([failed[:1], failed[1:]])
 
-    assert [queue.take() for _ in failed] == [[item] for item in failed], "each alone: one of them may be the cause"
+    assert queue.tokens == 60
+    assert [queue.take(), queue.take()] == [failed[:1], failed[1:]]
     assert queue.take() == items[3:]
+    assert queue.tokens == queue.texts == 0
+
+
+def test_of_a_group_that_is_tried_again_only_what_somebody_waits_for_is_computed(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    queue = TokenQueue(max_batch_tokens=30)
+    gone, stays, left = (items_of([10], loop=loop) for _ in range(3))
+    queue.put([*gone, *stays, *left])
+    failed = queue.take()
+    for item in failed:
+        item.failures += 1
+    queue.put_back([failed])
+    queue.discard(gone)
+    left[0].job.abandoned = True
+
+    assert queue.take() == stays
     assert queue.tokens == 0
 
 

@@ -4,11 +4,11 @@ A refusal's message is a RefusalDocument as JSON; anything else, which a restart
 """
 
 import contextlib
-import sys
 from pathlib import Path
 
 from embedding_model import ports
 from embedding_model.refusal import Refusal, Unavailable
+from embedding_runtime.log import write_failure
 
 FAILED = 1  # exit status; 2 is bad usage
 
@@ -26,7 +26,7 @@ def report_failure(error: Refusal | Unavailable, *, log: Path = LOG) -> int:
     document = _render(error, message=error.message)
     if len(document.encode()) > _MOST_BYTES:
         document = _render(error, message=f"{error.message[:_MOST_CHARACTERS]}...")
-    print(f"error: {line}", file=sys.stderr, flush=True)
+    write_failure(line)
     if log.exists():
         with contextlib.suppress(OSError):
             log.write_text(document)

@@ -160,6 +160,7 @@ def test_a_model_of_the_hub_is_fetched_before_the_server_starts() -> None:
         *("--endpoint", "https://huggingface.co"),
         *("--redirect-host", "*.huggingface.co", "--redirect-host", "*.hf.co"),
         *("--keys", "/etc/embedding/keys", "--private-port", "8081"),
+        *("--log-format", "json"),
     ]
     writable = [item["name"] for item in fetch["volumeMounts"] if not item.get("readOnly")]
     assert writable == ["model", "tmp"]

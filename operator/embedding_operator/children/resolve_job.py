@@ -24,7 +24,14 @@ from embedding_operator.children.mounts import (
     temporary_mount,
     temporary_volume,
 )
-from embedding_operator.children.pod_template import LAST_WORDS, container_ports, environment, place_pod, pod_basics
+from embedding_operator.children.pod_template import (
+    LAST_WORDS,
+    LOG_ARGUMENTS,
+    container_ports,
+    environment,
+    place_pod,
+    pod_basics,
+)
 from embedding_operator.children.profile import RenderSettings, choose_profile
 from embedding_operator.children.reach import is_mounted, reach_source
 from embedding_operator.children.security import container_security
@@ -55,7 +62,7 @@ def resolve_job(
     converts = request.conversion is ConversionPolicy.ISOLATED
     fetches = converts or (origin.kind is SourceKind.IMAGE and not is_mounted(origin, settings=settings))
     arguments = ["resolve", "--origin", origin.to_json().decode(), "--declared", request.declared.to_json().decode()]
-    arguments += ["--conversion", request.conversion.value, "--keys", KEYS_MOUNT, *reach.arguments]
+    arguments += ["--conversion", request.conversion.value, "--keys", KEYS_MOUNT, *reach.arguments, *LOG_ARGUMENTS]
     mounts = [mount("keys", path=KEYS_MOUNT), temporary_mount(), *reach.mounts]
     volumes = [keys_volume(owner.name), temporary_volume(), *reach.volumes]
     if is_mounted(origin, settings=settings):

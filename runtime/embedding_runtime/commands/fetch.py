@@ -1,6 +1,5 @@
 """`embedding-runtime fetch`: what the init container runs."""
 
-import logging
 import sys
 from pathlib import Path
 
@@ -10,10 +9,11 @@ from embedding_model.cache.layout import CacheVerify
 from embedding_model.refusal import Refusal, Unavailable
 from embedding_model.sources.download import CONNECTIONS
 from embedding_runtime.commands.endpoint import access_flags, read_access
-from embedding_runtime.commands.flags import ValueOf, flag
+from embedding_runtime.commands.flags import ValueOf, flag, log_format_flag
 from embedding_runtime.fetching import FetchSettings, fetch_model
+from embedding_runtime.log import configure_logging, write_result
 from embedding_runtime.served_model import read_resolved
-from embedding_runtime.settings import ANY_ADDRESS
+from embedding_runtime.settings import ANY_ADDRESS, LogFormat
 from embedding_runtime.termination import report_failure
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -44,6 +44,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @flag("--keys", type=click.Path(path_type=Path), help="Folder of keys: with it progress is shown on the private port.")
 @flag("--host", default=ANY_ADDRESS, show_default=True, help="Address to listen on with --keys; :: takes IPv4 too.")
 @flag("--private-port", default=8081, show_default=True, type=click.IntRange(min=0, max=65535))
+@log_format_flag
 def fetch(
     resolved: Path,
     target: Path | None,
@@ -59,6 +60,7 @@ def fetch(
     keys: Path | None,
     host: str,
     private_port: int,
+    log_format: LogFormat,
 ) -> None:
     """Fetch the files of a resolved model, each checked against its hash, into a folder or a shared cache.
 
@@ -68,9 +70,7 @@ def fetch(
     """
     if (target is None) == (cache is None):
         raise click.UsageError("give either --target or --cache")
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    for noisy in ("httpx", "uvicorn.error"):  # httpx: one line a request, with the whole URL
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    configure_logging(log_format)
 
     import uvloop
 
@@ -102,5 +102,5 @@ def fetch(
         raise click.UsageError(str(error)) from error
     if status == 0:
         size = sum(file.size for file in model.manifest.files)
-        click.echo(f"{len(model.manifest.files)} files, {size} bytes, verified in {target or cache}")
+        write_result(f"{len(model.manifest.files)} files, {size} bytes, verified in {target or cache}")
     sys.exit(status)

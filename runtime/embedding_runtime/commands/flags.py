@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
+from embedding_runtime.settings import LogFormat
+
 PREFIX = "EMBEDDING_RUNTIME_"
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -26,3 +28,15 @@ class ValueOf(click.Choice[Any]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return self.enum(super().convert(value, param, ctx))
+
+
+def log_format_flag(command: F) -> F:
+    """The flag of every command that runs in a pod."""
+    add = flag(
+        "--log-format",
+        type=ValueOf(LogFormat),
+        default=LogFormat.TEXT,
+        show_default=True,
+        help="text, or json: an object a line.",
+    )
+    return add(command)

@@ -1,6 +1,5 @@
 """`embedding-runtime resolve`: what a Job runs to resolve a model that the operator cannot resolve itself."""
 
-import logging
 import sys
 from pathlib import Path
 from typing import TypeVar
@@ -11,9 +10,10 @@ from pydantic import ValidationError
 from embedding_model.refusal import Unavailable
 from embedding_model.resolved import Declared, Document, Origin
 from embedding_runtime.commands.endpoint import access_flags, read_access
-from embedding_runtime.commands.flags import ValueOf, flag
+from embedding_runtime.commands.flags import ValueOf, flag, log_format_flag
+from embedding_runtime.log import configure_logging
 from embedding_runtime.resolving import ConversionPolicy, ResolveSettings, resolve_model
-from embedding_runtime.settings import ANY_ADDRESS
+from embedding_runtime.settings import ANY_ADDRESS, LogFormat
 from embedding_runtime.termination import report_failure
 
 FOLDER = click.Path(path_type=Path)
@@ -37,6 +37,7 @@ D = TypeVar("D", bound=Document)
 @flag("--keys", type=click.Path(path_type=Path), help="Folder with issuer, jwks.json and subject: who may read it.")
 @flag("--host", default=ANY_ADDRESS, show_default=True, help="Address to listen on; :: takes IPv4 too.")
 @flag("--private-port", default=8081, show_default=True, type=click.IntRange(min=0, max=65535))
+@log_format_flag
 def resolve(
     origin: str,
     declared: str,
@@ -51,6 +52,7 @@ def resolve(
     keys: Path | None,
     host: str,
     private_port: int,
+    log_format: LogFormat,
 ) -> None:
     """Say what a model is and which bytes it is; serve the answer on the private port until told to stop.
 
@@ -58,9 +60,7 @@ def resolve(
     authorities to trust are taken as PEM text from EMBEDDING_RUNTIME_CERTIFICATES, proxies from HTTPS_PROXY and
     NO_PROXY.
     """
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    for noisy in ("httpx", "uvicorn.error"):  # httpx: one line a request, with the whole URL
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    configure_logging(log_format)
 
     import uvloop
 

@@ -12,9 +12,10 @@ import click
 
 from embedding_model.cache.layout import CacheVerify
 from embedding_model.resolved import Pooling, Quantization, Task
-from embedding_runtime.commands.flags import F, ValueOf, flag
+from embedding_runtime.commands.flags import F, ValueOf, flag, log_format_flag
 from embedding_runtime.cpu import limit_library_threads
-from embedding_runtime.settings import Device, Dtype, FailurePolicy, LogFormat, ServeSettings, TokenIds
+from embedding_runtime.log import configure_logging, log_loop_errors
+from embedding_runtime.settings import Device, Dtype, FailurePolicy, ServeSettings, TokenIds
 
 DEFAULTS = {field.name: field.default for field in fields(ServeSettings)}
 FOLDER = click.Path(path_type=Path)  # a missing one is refused by the load, with a typed reason
@@ -108,7 +109,7 @@ def _setting(name: str, **attributes: Any) -> Callable[[F], F]:
 @_setting("--shutdown-seconds", type=SECONDS, help="Time after that for accepted requests to be answered.")
 @_setting("--keep-alive-seconds", type=COUNT, help="How long an idle connection stays open.")
 @_setting("--public-metrics", type=bool, is_flag=True, help="Also answer GET /metrics on the public port.")
-@_setting("--log-format", type=ValueOf(LogFormat), help="text, or json: an object a line.")
+@log_format_flag
 @_setting("--hang-seconds", type=SECONDS, help="A batch that takes longer turns liveness red.")
 def serve(**options: Any) -> None:
     """Serve a model over HTTP."""
@@ -124,17 +125,17 @@ def serve(**options: Any) -> None:
     if settings.jwt_issuer and settings.jwks is None:
         raise click.UsageError("--jwt-issuer goes with --jwks")
     limit_library_threads()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    for noisy in ("uvicorn.error", "httpx"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    # Warns of torchao's own enums wherever transformers imports it; nothing that a user of a server could act on.
-    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
+    configure_logging(settings.log_format)
 
     import uvloop
 
     from embedding_runtime.serve import serve as run
 
-    status = uvloop.run(run(settings))
+    async def run_logged() -> int:
+        log_loop_errors()
+        return await run(settings)
+
+    status = uvloop.run(run_logged())
     # Not sys.exit: threads of torch and of a load that was given up may still run, and waiting for them would outlast
     # the grace period.
     logging.shutdown()

@@ -35,7 +35,7 @@ SCRIPTS = (
     "e\u0301 as two characters and é as one",
 )
 COUNT = 1500
-LONGEST = 20
+LONGEST = 8  # words; what is long is tested elsewhere, and every client embeds all of these
 
 QUERY = "How do I parse a date from a string?"
 DOCUMENTS = (

@@ -12,6 +12,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host", "date", "server"}
+CLOCK_SECONDS = 0.05  # by how much two threads may differ in when a wait began
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,12 @@ class Relay:
     @property
     def last(self) -> Exchange:
         return self.exchanges[-1]
+
+    def assert_retried(self) -> None:
+        """The first request was refused, and the last, not sooner than the refusal said, answered."""
+        first, last = self.exchanges[0], self.last
+        assert (first.status, last.status) == (429, 200)
+        assert last.began - first.ended >= int(first.answer_headers["retry-after"]) - CLOCK_SECONDS
 
     def forward(self, handler: BaseHTTPRequestHandler) -> None:
         began = time.monotonic()

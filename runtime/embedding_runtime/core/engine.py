@@ -32,9 +32,10 @@ RETRY_AFTER_SECONDS = 5  # after what another replica, or this one once it was r
 
 @dataclass(frozen=True)
 class Computed:
-    """`outputs`: one per input, in their order."""
+    """`outputs` and `tokens`: one per input, in their order."""
 
     outputs: Sequence[Output]
+    tokens: Sequence[Tokens]
     measured: Measured
 
 
@@ -126,7 +127,7 @@ class Engine:
             inference_seconds=done - began,
         )
         self._telemetry.job_done(measured, lengths=lengths)
-        return Computed(outputs=outputs, measured=measured)
+        return Computed(outputs=outputs, tokens=tokens, measured=measured)
 
     def give_up(self, reason: str) -> int:
         """Answer every request that is under way, and every one that still comes, with NotReady; how many wait now.

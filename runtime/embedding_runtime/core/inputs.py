@@ -110,7 +110,39 @@ class Encoded:
         return self
 
 
-Input = Text | Pair | Encoded
+@dataclass(frozen=True)
+class Chunks:
+    """The pieces of one document, read as one text, with a prompt before the first; for their tokens' vectors."""
+
+    texts: Sequence[str]
+    prompt: str = ""
+
+    wants = frozenset({Part.TOKEN_VECTORS})
+
+    @property
+    def characters(self) -> int:
+        return sum(len(text) for text in self.texts)
+
+    @property
+    def tokenized_characters(self) -> int:
+        return len(self.prompt) + self.characters
+
+    @property
+    def longest(self) -> int:
+        return self.characters
+
+    def cut(self, *, limit: int, side: Side) -> "Chunks":
+        """Itself. Raises InvalidRequest for more than `limit` characters: a cut would take whole pieces."""
+        if self.characters <= limit:
+            return self
+        raise InvalidRequest(
+            f"late_chunking reads all inputs as one text: they have {self.characters} characters together, and {limit} "
+            "are read at most. Send fewer or shorter ones at once.",
+            param="input",
+        )
+
+
+Input = Text | Pair | Encoded | Chunks
 
 
 def describe_texts(

@@ -11,7 +11,7 @@ import tokenizers
 
 from embedding_model.inspection.tokenizer_rules import default_class
 from embedding_model.resolved import Inspection, Serving, Side, Task
-from embedding_runtime.core.inputs import Encoded, Input, Pair
+from embedding_runtime.core.inputs import Chunks, Encoded, Input, Pair, Text
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.core.pair_truncation import Rule, keep_query, share_equally
 from embedding_runtime.core.tokenizer import load_backend, lowercase, read_options
@@ -51,7 +51,7 @@ class PairTokenizer:
         return [self._read(encoding, item=item) for item, encoding in zip(inputs, encodings, strict=True)]
 
     def _write(self, item: Input) -> str | tuple[str, str]:
-        if isinstance(item, Encoded):
+        if isinstance(item, Encoded | Chunks):
             raise TypeError("this tokenizer takes texts and pairs")
         return (item.query, item.document) if isinstance(item, Pair) else item.prompt + item.text
 
@@ -109,4 +109,4 @@ def has_types(options: Mapping[str, Any], *, family: str) -> bool:
 
 
 def _side_of(item: Input) -> Side | None:
-    return None if isinstance(item, Encoded) else item.side
+    return item.side if isinstance(item, Pair | Text) else None

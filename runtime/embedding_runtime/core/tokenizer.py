@@ -21,7 +21,8 @@ from embedding_model.tokenizer_files import (
     choose_tokenizer_file,
     read_vocabulary,
 )
-from embedding_runtime.core.inputs import Encoded, Input, Pair, Text
+from embedding_runtime.core.chunk_tokens import encode_chunks
+from embedding_runtime.core.inputs import Chunks, Encoded, Input, Pair, Text
 from embedding_runtime.core.jobs import Part, Tokens
 from embedding_runtime.core.truncation import find_kept, find_span
 from embedding_runtime.core.vocabulary import Vocabulary
@@ -67,7 +68,20 @@ class TextTokenizer:
         if any(isinstance(item, Pair) for item in inputs):
             raise TypeError("this tokenizer takes single texts")
         tokenized = iter(self._tokenize(texts))
-        return [self._check(item) if isinstance(item, Encoded) else next(tokenized) for item in inputs]
+        encoded: list[Tokens] = []
+        for item in inputs:
+            match item:
+                case Encoded():
+                    encoded.append(self._check(item))
+                case Chunks():
+                    encoded.append(self._join(item))
+                case _:
+                    encoded.append(next(tokenized))
+        return encoded
+
+    def _join(self, item: Chunks) -> Tokens:
+        length = self._measure(item.prompt)
+        return encode_chunks(self._backend, item, max_tokens=self._max_tokens, prompt_length=length)
 
     def _check(self, item: Encoded) -> Tokens:
         if not 0 < len(item.ids) <= self._max_tokens:

@@ -47,7 +47,7 @@ _EMBEDDINGS = Crossing([(OPENAI, "/v1/embeddings"), (JINA, "/v1/embeddings")], c
 _RANKING = Crossing([(COHERE, "/v1/rerank"), (JINA, "/v1/rerank")], choose=choose_ranking)
 _PAIRS = Crossing([(TEI, "/rerank"), (COHERE, "/v1/rerank"), (JINA, "/v1/rerank")], choose=choose_pairs)
 
-CROSSINGS: Mapping[str, Crossing] = {
+SHARED_PATHS: Mapping[str, Crossing] = {
     "/v1/embeddings": _EMBEDDINGS,
     "/embeddings": _EMBEDDINGS,
     "/v1/rerank": _RANKING,

@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from embedding_model.resolved import Task
+from embedding_model.resolved import Activation, ResolvedModel, Task
 from embedding_runtime.core.activations import sigmoid
 from embedding_runtime.core.measured import Measured
-from embedding_runtime.core.reranking import rerank
+from embedding_runtime.core.reranking import find_instruction, rerank
 from embedding_runtime.errors import InvalidRequest
 from embedding_runtime.http.dialect import Call
+from embedding_runtime.http.space_suffix import AnswerKind, write_suffix
+
+# A reranker's softmax is the sigmoid of the difference of its two logits, which is what its logit is here.
+_SIGMOIDS = (Activation.SIGMOID, Activation.SOFTMAX)
 
 # A text, or an object that holds it.
 Document = str | dict[str, Any]
@@ -25,6 +29,7 @@ class Ranking:
 
     results: Sequence[dict[str, Any]]
     measured: Measured
+    space_suffix: str
 
 
 async def rank_documents(
@@ -44,7 +49,8 @@ async def rank_documents(
     `max_document_tokens`: see Pair. Raises RequestError.
     """
     call.require_task(Task.RERANKING)
-    call.check_pin("")
+    suffix = _write_suffix(call.loaded.model.resolved, raw=raw, instruction=instruction)
+    call.check_pin(suffix)
     texts = [read_text(document, fields=fields, index=index) for index, document in enumerate(documents)]
     found = await rerank(
         call.loaded.engine,
@@ -62,7 +68,7 @@ async def rank_documents(
     ]
     if return_documents:
         results = [{**entry, "document": _show(documents[entry["index"]])} for entry in results]
-    return Ranking(results=results, measured=found.measured)
+    return Ranking(results=results, measured=found.measured, space_suffix=suffix)
 
 
 def read_text(document: Document, *, fields: Sequence[str] = ("text",), index: int, param: str = "documents") -> str:
@@ -74,6 +80,17 @@ def read_text(document: Document, *, fields: Sequence[str] = ("text",), index: i
         known = " or ".join(fields) if len(fields) == 1 else "the fields to rank"
         raise InvalidRequest(f"{param}: entry {index} is an object without a text under {known}.", param=param)
     return "\n".join(str(value) for value in values)
+
+
+def _write_suffix(resolved: ResolvedModel, *, raw: bool, instruction: str | None) -> str:
+    activation = resolved.serving.activation
+    kind = None
+    if raw and activation is not Activation.IDENTITY:
+        kind = AnswerKind.RAW
+    elif not raw and activation not in _SIGMOIDS:
+        kind = AnswerKind.SIGMOID
+    other = instruction if instruction and instruction != find_instruction(resolved) else ""
+    return write_suffix(resolved.serving, prompt=other, kind=kind)
 
 
 def _show(document: Document) -> dict[str, Any]:

@@ -34,12 +34,13 @@ def write_suffix(
     normalize: bool | None = None,
     prompt: str = "",
     outputs: Collection[OutputType] = (),
+    late: bool = False,
     kind: AnswerKind | None = None,
 ) -> str:
     """Empty for what is served anyway. None: the request leaves it as it is served; `prompt` is the whole text.
 
-    `outputs`: the number types of the answer, none for float alone. `kind`: what the answer is in place of what the
-    model is served for.
+    `outputs`: the number types of the answer, none for float alone. `late`: late chunking. `kind`: what the answer is
+    in place of what the model is served for.
 
     Raises InvalidRequest for dimensions that the model does not have.
     """
@@ -51,6 +52,8 @@ def write_suffix(
     others = sorted(set(outputs) - {OutputType.FLOAT})
     if others:
         changes.append(f";type={'+'.join(others)}")
+    if late:
+        changes.append(";late=1")
     if kind is not None:
         changes.append(f";out={kind}")
     return "".join(changes)

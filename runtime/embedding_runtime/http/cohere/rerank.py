@@ -86,4 +86,4 @@ async def _rerank(
     )
     answer = {"results": ranking.results, "meta": describe_search(ranking.measured, version=version)}
     document = add_identity(answer, call=call, name=name, measured=ranking.measured)
-    return json_response(document, model=name, measured=ranking.measured)
+    return json_response(document, space_suffix=ranking.space_suffix, model=name, measured=ranking.measured)

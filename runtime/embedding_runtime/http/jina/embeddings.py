@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from embedding_model.resolved import Task
 from embedding_runtime.core.embedding import Embeddings, embed
+from embedding_runtime.core.late_chunking import embed_chunks
 from embedding_runtime.core.output_types import OutputType, convert
 from embedding_runtime.errors import InvalidRequest
 from embedding_runtime.http.dialect import Call
@@ -80,25 +81,35 @@ async def create_embeddings(call: Call) -> Response:
         normalize=asked.normalized,
         prompt=prompt,
         outputs={_OUTPUTS[kind] for kind in asked.types},
+        late=asked.late_chunking,
     )
     call.check_pin(suffix)
-    if asked.late_chunking:
-        raise InvalidRequest("late_chunking: not taken; leave it out.", param="late_chunking")
-    found = await embed(
-        call.loaded.engine,
-        texts,
-        serving=serving,
-        prompt=prompt,
-        dimensions=asked.dimensions,
-        normalize=asked.normalized,
-        truncate=asked.truncate,
-        ahead=call.is_golden_case,
-    )
+    found = await _embed(call, asked=asked, texts=texts, prompt=prompt)
 
     def encode() -> Response:
         return _encode(found, asked=asked, suffix=suffix)
 
     return await build_response(encode, values=found.vectors.size * len(asked.types))
+
+
+async def _embed(call: Call, *, asked: EmbeddingsRequest, texts: Sequence[str], prompt: str) -> Embeddings:
+    engine, ahead = call.loaded.engine, call.is_golden_case
+    dimensions, normalize = asked.dimensions, asked.normalized
+    resolved = call.loaded.model.resolved
+    if asked.late_chunking:
+        return await embed_chunks(
+            engine, texts, resolved=resolved, prompt=prompt, dimensions=dimensions, normalize=normalize, ahead=ahead
+        )
+    return await embed(
+        engine,
+        texts,
+        serving=resolved.serving,
+        prompt=prompt,
+        dimensions=dimensions,
+        normalize=normalize,
+        truncate=asked.truncate,
+        ahead=ahead,
+    )
 
 
 def _read_input(entry: Document, *, index: int) -> str:

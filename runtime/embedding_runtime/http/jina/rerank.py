@@ -43,4 +43,4 @@ async def rerank(call: Call) -> Response:
     }
     if not call.strict:
         answer["meta"] = describe_search(ranking.measured, version=Version.V1)
-    return json_response(answer, model=name, measured=ranking.measured)
+    return json_response(answer, space_suffix=ranking.space_suffix, model=name, measured=ranking.measured)

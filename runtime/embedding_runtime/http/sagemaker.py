@@ -1,0 +1,65 @@
+"""Amazon SageMaker's container contract: GET /ping, and POST /invocations for whatever the model does.
+
+The contract says where to ask and nothing of what stands in the body, so the body's fields decide whose request it is.
+An endpoint has one model and its clients know no name of it: a body without `model` gets the first served name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from embedding_runtime.http.cohere.routes import COHERE
+from embedding_runtime.http.crossings import Crossing, Document, choose_embeddings, choose_pairs
+from embedding_runtime.http.dialect import Call, Dialect, Handler
+from embedding_runtime.http.jina.routes import JINA
+from embedding_runtime.http.messages import Response
+from embedding_runtime.http.openai.routes import OPENAI
+from embedding_runtime.http.tei.routes import TEI
+
+PING = "/ping"
+INVOCATIONS = "/invocations"
+
+# Of a request for embeddings: those that only the second version of Cohere's has.
+_SECOND_VERSION = ("output_dimension", "max_tokens")
+
+
+def choose_invocation(document: Document) -> int:
+    """The number of a way: TEI's request for the model's own task unless the body is somebody else's."""
+    if "query" in document:
+        return 5 + choose_pairs(document)
+    if "input" in document:
+        return 1 + choose_embeddings(document)
+    if "texts" in document:
+        return 3 + any(field in document for field in _SECOND_VERSION)
+    return 0
+
+
+def _with_first_name(dialect: Dialect, path: str) -> tuple[Dialect, str]:
+    """A way to a route whose request has to name a model."""
+    route = dialect.routes[path]["POST"]
+    named = replace(route, handler=_name_model(route.handler))
+    return replace(dialect, routes={INVOCATIONS: {"POST": named}}), INVOCATIONS
+
+
+def _name_model(handler: Handler) -> Handler:
+    async def answer(call: Call) -> Response:
+        return await handler(replace(call, document={"model": call.choose_name(None), **call.document}))
+
+    return answer
+
+
+SAGEMAKER_PATHS: Mapping[str, Crossing] = {
+    PING: Crossing([(TEI, "/health")]),
+    INVOCATIONS: Crossing(
+        [
+            (TEI, "/"),
+            _with_first_name(OPENAI, "/v1/embeddings"),
+            _with_first_name(JINA, "/v1/embeddings"),
+            (COHERE, "/v1/embed"),
+            _with_first_name(COHERE, "/v2/embed"),
+            (TEI, "/rerank"),
+            (COHERE, "/v1/rerank"),
+            _with_first_name(JINA, "/v1/rerank"),
+        ],
+        choose=choose_invocation,
+    ),
+}

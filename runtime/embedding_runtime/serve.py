@@ -16,7 +16,9 @@ from embedding_runtime.http.app import App
 from embedding_runtime.http.auth.guard import build_guard
 from embedding_runtime.http.metrics import Metrics
 from embedding_runtime.http.private import PrivatePort, judge
+from embedding_runtime.http.routing import DIALECTS, Router
 from embedding_runtime.http.server import Server, bind, make_server, whole_seconds
+from embedding_runtime.http.tei.metrics import publish_metrics
 from embedding_runtime.http.token import TokenCheck
 from embedding_runtime.lifecycle import Lifecycle, Phase
 from embedding_runtime.loading import load_model
@@ -60,6 +62,7 @@ class Process:
             max_body_bytes=settings.max_body_bytes,
             max_buffered_bytes=settings.max_buffered_bytes,
             auth=build_guard(settings, name_model=self._name_model),
+            router=Router(publish_metrics(DIALECTS, metrics=self._metrics) if settings.public_metrics else DIALECTS),
         )
         self._opened: Opened | None = None
         private = PrivatePort(

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import tokenizers
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from embedding_model.ports import GateState
 from embedding_model.resolved import (
@@ -29,6 +32,7 @@ from embedding_runtime.core.inputs import Input, Pair
 from embedding_runtime.core.jobs import DENSE, Tokens
 from embedding_runtime.core.telemetry import Silent
 from embedding_runtime.core.tokenizing import Tokenizer
+from embedding_runtime.core.vocabulary import Vocabulary
 from embedding_runtime.http.app import App
 from embedding_runtime.http.metrics import Metrics
 from embedding_runtime.lifecycle import Lifecycle, Phase
@@ -44,10 +48,13 @@ PROMPTS = (Prompt(name="query", text="query: "), Prompt(name="document", text="d
 
 
 class WordTokenizer:
-    """One token a word; the empty text has none."""
+    """One token a word; the empty text has none. Its vocabulary, for who asks for tokens themselves, has two words."""
 
     def __init__(self, *, max_tokens: int = 512) -> None:
         self.max_tokens = max_tokens
+        words = tokenizers.Tokenizer(WordLevel({"[UNK]": 0, "hello": 1, "world": 2}, unk_token="[UNK]"))
+        words.pre_tokenizer = WhitespaceSplit()
+        self.vocabulary = Vocabulary(words)
 
     def encode(self, inputs: Sequence[Input]) -> list[Tokens]:
         return [self._encode(item) for item in inputs]

@@ -170,8 +170,10 @@ class _Exchange:
 
     @property
     def path(self) -> str:
-        """For metrics: empty for a path that nobody has, which a client may make up, as it may slashes at the end."""
-        path: str = self.scope["path"]
+        """For metrics: empty for a path that nobody has, which a client may make up, as it may slashes at its end and
+        the name in a pattern.
+        """
+        path: str = self._place.pattern or self.scope["path"]
         return path.rstrip("/") or "/" if self.target.methods else ""
 
     def find_route(self) -> Route:

@@ -116,7 +116,7 @@ Handler = Callable[[Call], Coroutine[Any, Any, Response]]
 @dataclass(frozen=True)
 class Route:
     """`form` is what `handler` reads the body by, `reply` the type of what it answers with 200, `summary` a sentence:
-    the three make the API's description. `open`: it needs no key, for probes.
+    the three make the API's description, with `media_type`, what the answer is. `open`: it needs no key, for probes.
     """
 
     handler: Handler
@@ -124,6 +124,7 @@ class Route:
     form: Any = None
     reply: Any = None
     open: bool = False
+    media_type: str = "application/json"
 
 
 Methods = Mapping[str, Route]

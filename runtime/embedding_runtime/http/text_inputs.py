@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import PlainValidator, WithJsonSchema
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from embedding_runtime.core.inputs import Encoded
 from embedding_runtime.errors import InvalidRequest
@@ -31,12 +32,18 @@ def _read(value: Any) -> list[str | Encoded]:
     return texts
 
 
+class _Reading:
+    """For pydantic: how the type below is read, without a look at the classes that it is read into."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(_read)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string"}, _TEXTS_SCHEMA, IDS_SCHEMA]}
+
+
 # A text, a list of texts, the ids of one, or a list of both kinds: always read as a list.
-TextsOrIds = Annotated[
-    list[str | Encoded],
-    PlainValidator(_read),
-    WithJsonSchema({"anyOf": [{"type": "string"}, _TEXTS_SCHEMA, IDS_SCHEMA]}),
-]
+TextsOrIds = Annotated[list[str | Encoded], _Reading()]
 
 
 def check_number(call: Call, *, param: str) -> None:

@@ -7,8 +7,8 @@ from embedding_runtime.errors import RequestError
 from embedding_runtime.http.dialect import Dialect, Route
 from embedding_runtime.http.errors import Row
 from embedding_runtime.http.openai.embeddings import EmbeddingsRequest, create_embeddings
-from embedding_runtime.http.openai.models import list_models
-from embedding_runtime.http.openai.replies import EmbeddingsReply, ErrorReply, ModelsReply
+from embedding_runtime.http.openai.models import list_models, show_model
+from embedding_runtime.http.openai.replies import EmbeddingsReply, ErrorReply, Model, ModelsReply
 
 
 def describe_error(error: RequestError, row: Row) -> dict[str, object]:
@@ -24,6 +24,7 @@ OPENAI = Dialect(
         "/v1/models": {
             "GET": Route(list_models, summary="The names under which the model is served.", reply=ModelsReply)
         },
+        "/v1/models/{model}": {"GET": Route(show_model, summary="One of these names.", reply=Model)},
     },
     error_body=describe_error,
     error_reply=ErrorReply,

@@ -72,6 +72,7 @@ class _Writer:
     def __init__(self, router: Router, *, names: Sequence[str], secured: bool) -> None:
         self._router = router
         self._secured = secured
+        self._served = list(names)
         self.schemas = Schemas(names=names)
         self.failures = Failures(self.schemas, dialects=router.dialects)
         self._forms: dict[tuple[str, int], Schema] = {}
@@ -101,6 +102,8 @@ class _Writer:
         }
         if first.route.open and self._secured:
             operation["security"] = []
+        if "{" in path:
+            operation["parameters"] = [self._describe_name(path)]
         forms = [way.form for way in ways if way.form is not None]
         if forms:
             operation["parameters"] = [{"$ref": f"#/components/parameters/{PIN['name']}"}]
@@ -109,10 +112,15 @@ class _Writer:
         answer = {
             "description": "The answer.",
             "headers": {**refer_to(ANSWER_HEADERS), **measured},
-            "content": {JSON: {"schema": any_of(way.reply for way in ways)}},
+            "content": {first.route.media_type: {"schema": any_of(way.reply for way in ways)}},
         }
         operation["responses"] = {"200": answer, **self._describe_failures(ways, method=method, path=path)}
         return operation
+
+    def _describe_name(self, path: str) -> dict[str, Any]:
+        """A path ends in no other name than that of a model."""
+        name = path.partition("{")[2].removesuffix("}")
+        return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "enum": self._served}}
 
     def _describe_body(self, forms: Sequence[Schema]) -> dict[str, Any]:
         return {"schema": any_of(forms), "example": make_example(forms[0], schemas=self.schemas)}

@@ -18,7 +18,7 @@ def publish_metrics(dialects: Sequence[Dialect], *, metrics: Metrics) -> Sequenc
         kind = (b"content-type", metrics.content_type.encode())
         return Response(status=200, body=metrics.render(), headers=(kind,))
 
-    route = Route(show, summary="Metrics in Prometheus' text format.", reply=str, open=True)
+    route = Route(show, summary="Metrics in Prometheus' text format.", reply=str, open=True, media_type="text/plain")
     return [
         replace(dialect, routes={**dialect.routes, PATH: {"GET": route}}) if dialect is TEI else dialect
         for dialect in dialects

@@ -9,14 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from embedding_runtime.http.cohere.routes import COHERE
-from embedding_runtime.http.crossings import CROSSINGS, Crossing, Document
+from embedding_runtime.http.crossings import SHARED_PATHS, Crossing, Document
 from embedding_runtime.http.dialect import Dialect, Methods
 from embedding_runtime.http.errors import ErrorBody
 from embedding_runtime.http.jina.routes import JINA
 from embedding_runtime.http.openai.routes import OPENAI
+from embedding_runtime.http.sagemaker import SAGEMAKER_PATHS
 from embedding_runtime.http.tei.routes import TEI
 
 DIALECTS: Sequence[Dialect] = (OPENAI, COHERE, JINA, TEI)
+
+# Paths without a prefix that are no dialect's own, or that more than one has.
+CROSSINGS: Mapping[str, Crossing] = {**SHARED_PATHS, **SAGEMAKER_PATHS}
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,23 @@ class ServedProcess:
         return cls._start(script + ([str(goldens)] if goldens else []), port=port, private_port=private_port, log=log)
 
     @classmethod
+    def laborious(
+        cls,
+        log: Path,
+        *,
+        seconds_per_token: float,
+        fails_every: int = 0,
+        max_queue_tokens: int = 262_144,
+        drain_seconds: float = 0,
+        shutdown_seconds: float = 45,
+    ) -> Self:
+        """One whose batches take time, and whose worker may raise with each of so many."""
+        port, private_port = free_port(), free_port()
+        numbers = (seconds_per_token, fails_every, max_queue_tokens, drain_seconds, shutdown_seconds)
+        script = [sys.executable, str(SUPPORT / "laborious_runtime.py"), str(port), str(private_port)]
+        return cls._start(script + [str(number) for number in numbers], port=port, private_port=private_port, log=log)
+
+    @classmethod
     def real(cls, log: Path, *arguments: str, environment: dict[str, str] | None = None) -> Self:
         port, private_port = free_port(), free_port()
         command = [sys.executable, "-m", "embedding_runtime", *arguments, "--host", "127.0.0.1"]

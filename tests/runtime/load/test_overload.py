@@ -1,0 +1,122 @@
+"""Twice what the server can do: every request is answered, rightly or with 429, and memory does not grow.
+
+EMBEDDING_LOAD_SECONDS sets for how long the load of the real model is offered; `make soak` runs ten times the usual.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from load_client import LoadClient, Tally, read_metric, resident_bytes
+from runtime_under_test import DIMENSIONS, WordTokenizer
+from served_process import ServedProcess
+
+from embedding_runtime.backends.fake import vector_of
+from embedding_runtime.core.inputs import Text
+
+LOAD_SECONDS = float(os.environ.get("EMBEDDING_LOAD_SECONDS", "30"))
+SOAK_SECONDS = 300.0
+
+# Shares of the time: finding the capacity, then overload until memory is what it stays at, then overload that counts.
+CAPACITY_SHARE, WARM_UP_SHARE = 0.15, 0.35
+MOST_GROWTH = 0.05
+
+WORDS = "weather market river engine garden theory signal kitchen harbour winter copper violin lantern orbit".split()
+
+
+def texts_of(lengths: Sequence[int]) -> list[str]:
+    """A text of so many words for each, all different."""
+    return [
+        " ".join(WORDS[(number * (position // 5 + 1) + position * 3) % len(WORDS)] for position in range(length))
+        for number, length in enumerate(lengths)
+    ]
+
+
+def fake_references(texts: Sequence[str]) -> np.ndarray:
+    tokens = WordTokenizer().encode([Text(text) for text in texts])
+    vectors = np.stack([vector_of(text.ids, dimensions=DIMENSIONS) for text in tokens])
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def check_books(server: ServedProcess, *tallies: Tally) -> None:
+    """What the server counted is what the clients saw, and nothing is left in it."""
+    answered, refused = sum(tally.answered for tally in tallies), sum(tally.refused for tally in tallies)
+    url = server.private_url
+    assert read_metric(url, "embedding_requests_total") == answered + refused
+    assert read_metric(url, "embedding_texts_total") == sum(tally.texts for tally in tallies)
+    for gauge in ("embedding_queue_tokens", "embedding_queue_texts", "embedding_admitted_tokens", "te_queue_size"):
+        assert read_metric(url, gauge) == 0
+    assert [server.probe(path) for path in ("/live", "/ready")] == [200, 200]
+
+
+async def test_at_twice_a_known_capacity_half_is_answered_rightly_and_half_is_refused(tmp_path: Path) -> None:
+    """10,000 tokens a second, known beforehand; about 3.5 texts of 8 tokens a request."""
+    texts = texts_of([8] * 100)
+    with ServedProcess.laborious(tmp_path / "log", seconds_per_token=1e-4, max_queue_tokens=1000) as server:
+        server.wait("/ready")
+        client = LoadClient(server.port, model="words", texts=texts, references=fake_references(texts))
+        tally = await client.run_open(rate=2 * 10_000 / 8 / 2.9, seconds=4)
+        client.close()
+        check_books(server, tally)
+
+    assert tally.problems == []
+    assert tally.answered > 0
+    assert tally.refused > 0
+
+
+async def test_a_worker_that_raises_under_load_costs_no_accepted_request(tmp_path: Path) -> None:
+    texts = texts_of([2, 5, 8, 9, 30, 100] * 10)
+    with ServedProcess.laborious(
+        tmp_path / "log", seconds_per_token=2e-5, fails_every=20, max_queue_tokens=4000
+    ) as server:
+        server.wait("/ready")
+        client = LoadClient(server.port, model="words", texts=texts, references=fake_references(texts))
+        tally = await client.run_open(rate=2000, seconds=4)
+        client.close()
+        check_books(server, tally)
+        replaced = read_metric(server.private_url, "embedding_worker_replacements_total")
+
+    assert tally.problems == []
+    assert tally.refused > 0, "the load was no overload"
+    assert replaced >= 5
+
+
+async def overload(folder: Path, *, seconds: float, log: Path) -> None:
+    """The real model, in a real process, with texts of 3 to 150 words, most of them short."""
+    texts = texts_of([3 + (number * 7) % 20 + (127 if number % 20 == 0 else 0) for number in range(120)])
+    arguments = ["serve", "--model", str(folder), "--served-name", "minilm", "--max-queue-tokens", "4000"]
+    with ServedProcess.real(log, *arguments) as server:
+        server.wait("/ready")
+        client = LoadClient(server.port, model="minilm", texts=texts)
+        await client.learn_references()
+        capacity_tally, capacity = await client.run_closed(clients=16, seconds=CAPACITY_SHARE * seconds)
+        warm_up = await client.run_open(rate=2 * capacity, seconds=WARM_UP_SHARE * seconds)
+        settled = resident_bytes(server.process.pid)
+        rest = 1 - CAPACITY_SHARE - WARM_UP_SHARE
+        tally = await client.run_open(rate=2 * capacity, seconds=rest * seconds, seed=1)
+        grown = resident_bytes(server.process.pid) / settled - 1
+        client.close()
+        learned = Tally(answered=len(texts), texts=len(texts))
+        check_books(server, learned, capacity_tally, warm_up, tally)
+
+    print(
+        f"capacity {capacity:.0f} requests/s; offered {2 * capacity:.0f}; answered {tally.answered}, refused "
+        f"{tally.refused}, not sent {tally.skipped}; memory {settled / 2**20:.0f} MiB, growth {grown:.1%}"
+    )
+    assert capacity_tally.problems == warm_up.problems == tally.problems == []
+    assert tally.refused > 0, "the load was no overload"
+    assert tally.answered > 0
+    assert grown < MOST_GROWTH
+
+
+async def test_a_real_model_at_twice_its_capacity_answers_rightly_or_with_429(
+    minilm_folder: Path, tmp_path: Path
+) -> None:
+    await overload(minilm_folder, seconds=LOAD_SECONDS, log=tmp_path / "log")
+
+
+@pytest.mark.soak
+async def test_a_real_model_holds_for_minutes(minilm_folder: Path, tmp_path: Path) -> None:
+    await overload(minilm_folder, seconds=SOAK_SECONDS, log=tmp_path / "log")

@@ -33,11 +33,12 @@ def choose_invocation(document: Document) -> int:
     return 0
 
 
-def _with_first_name(dialect: Dialect, path: str) -> tuple[Dialect, str]:
-    """A way to a route whose request has to name a model."""
+def _way(dialect: Dialect, path: str, *, names: bool = False) -> tuple[Dialect, str]:
+    """A way to what a dialect does with a POST. `names`: its request has to name a model."""
     route = dialect.routes[path]["POST"]
-    named = replace(route, handler=_name_model(route.handler))
-    return replace(dialect, routes={INVOCATIONS: {"POST": named}}), INVOCATIONS
+    if names:
+        route = replace(route, handler=_name_model(route.handler))
+    return replace(dialect, routes={INVOCATIONS: {"POST": route}}), INVOCATIONS
 
 
 def _name_model(handler: Handler) -> Handler:
@@ -51,14 +52,14 @@ SAGEMAKER_PATHS: Mapping[str, Crossing] = {
     PING: Crossing([(TEI, "/health")]),
     INVOCATIONS: Crossing(
         [
-            (TEI, "/"),
-            _with_first_name(OPENAI, "/v1/embeddings"),
-            _with_first_name(JINA, "/v1/embeddings"),
-            (COHERE, "/v1/embed"),
-            _with_first_name(COHERE, "/v2/embed"),
-            (TEI, "/rerank"),
-            (COHERE, "/v1/rerank"),
-            _with_first_name(JINA, "/v1/rerank"),
+            _way(TEI, "/"),
+            _way(OPENAI, "/v1/embeddings", names=True),
+            _way(JINA, "/v1/embeddings", names=True),
+            _way(COHERE, "/v1/embed"),
+            _way(COHERE, "/v2/embed", names=True),
+            _way(TEI, "/rerank"),
+            _way(COHERE, "/v1/rerank"),
+            _way(JINA, "/v1/rerank", names=True),
         ],
         choose=choose_invocation,
     ),

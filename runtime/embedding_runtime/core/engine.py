@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from embedding_runtime.core.admission import Admission, estimate_tokens
 from embedding_runtime.core.failures import DeviceBroken, OutOfMemory
-from embedding_runtime.core.inputs import Input
+from embedding_runtime.core.inputs import Encoded, Input
 from embedding_runtime.core.jobs import Item, Job, Output, Tokens
 from embedding_runtime.core.measured import Measured
 from embedding_runtime.core.queue import TokenQueue
@@ -125,6 +125,7 @@ class Engine:
             tokenize_seconds=queued - started,
             queue_seconds=began - queued,
             inference_seconds=done - began,
+            encoded=sum(isinstance(item, Encoded) for item in inputs),
         )
         self._telemetry.job_done(measured, lengths=lengths)
         return Computed(outputs=outputs, tokens=tokens, measured=measured)

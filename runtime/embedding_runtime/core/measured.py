@@ -9,7 +9,7 @@ class Measured:
 
     `tokens` counts special tokens, prompts and templates, after truncation. `queue_seconds` is how long the request
     waited for a worker, `inference_seconds` from then to its last output: other requests' batches between its own count
-    there.
+    there. `encoded`: how many of the inputs came as token ids.
     """
 
     inputs: int
@@ -19,3 +19,4 @@ class Measured:
     tokenize_seconds: float
     queue_seconds: float
     inference_seconds: float
+    encoded: int = 0

@@ -45,6 +45,9 @@ class Metrics:
         )
         self._texts = Counter("embedding_texts", "Texts embedded.", registry=registry)
         self._tokens = Counter("embedding_tokens", "Tokens embedded, without padding.", registry=registry)
+        self._encoded = Counter(
+            "embedding_token_id_inputs", "Inputs that came as token ids in place of text.", registry=registry
+        )
         self._truncated = Counter(
             "embedding_truncated_texts", "Texts cut to the model's maximum length.", registry=registry
         )
@@ -188,6 +191,7 @@ class Metrics:
         self._texts.inc(measured.inputs)
         self._tokens.inc(measured.tokens)
         self._truncated.inc(measured.truncated)
+        self._encoded.inc(measured.encoded)
         self._tokenize_seconds.observe(measured.tokenize_seconds)
         self._queue_seconds.observe(measured.queue_seconds)
         self._inference_seconds.observe(measured.inference_seconds)

@@ -39,7 +39,8 @@ async def classify(
 ) -> Classes:
     """How much each label fits each of the inputs, in their order.
 
-    `activation` None: the served one; Identity leaves the logits as they are. `truncate` and `ahead`: see Engine.compute. Raises RequestError, NonFiniteOutput among them.
+    `activation` None: the served one; Identity leaves the logits as they are. `truncate` and `ahead`: see
+    Engine.compute. Raises RequestError, NonFiniteOutput among them.
     """
     chosen = activation or resolved.serving.activation
     if chosen is None:

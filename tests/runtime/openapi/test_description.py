@@ -7,20 +7,22 @@ from typing import Any
 import jsonschema
 import pytest
 import schemathesis
-from runtime_under_test import app_under_test
+from runtime_under_test import app_under_test, resolved_model
 
 from embedding_runtime.errors import RequestError
 from embedding_runtime.http.errors import TABLE
 from embedding_runtime.http.openapi.document import describe_api
 from embedding_runtime.http.openapi.failures import MEANINGS
+from embedding_runtime.http.openapi.limits import find_limits
 from embedding_runtime.http.routing import DIALECTS, Router
+from embedding_runtime.served_model import name_model
 
-NAMES = ("words", "words-query")
+LIMITS = find_limits(name_model(resolved_model(), served_names=("words", "words-query=query")))
 
 
 @pytest.fixture(scope="module")
 def description() -> dict[str, Any]:
-    return describe_api(Router(), names=NAMES, secured=False)
+    return describe_api(Router(), limits=LIMITS, secured=False)
 
 
 async def test_it_is_served() -> None:
@@ -28,7 +30,7 @@ async def test_it_is_served() -> None:
         response = await runtime.client.get("/openapi.json")
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
-    assert response.json() == describe_api(Router(), names=NAMES, secured=False)
+    assert response.json() == describe_api(Router(), limits=LIMITS, secured=False)
 
 
 def test_it_names_every_path_and_method(description: dict[str, Any]) -> None:
@@ -53,7 +55,7 @@ def test_every_reference_leads_somewhere(description: dict[str, Any]) -> None:
 
 
 def test_every_component_is_used() -> None:
-    description = describe_api(Router(), names=NAMES, secured=True)
+    description = describe_api(Router(), limits=LIMITS, secured=True)
     used = set(find_references(description))
     for kind in ("schemas", "responses", "headers", "parameters"):
         unused = [name for name in description["components"][kind] if f"#/components/{kind}/{name}" not in used]
@@ -87,9 +89,17 @@ def test_every_error_has_a_meaning(kind: type[RequestError]) -> None:
     assert MEANINGS[kind]
 
 
-def test_the_served_names_are_those_that_a_request_may_ask_for(description: dict[str, Any]) -> None:
-    schema = description["components"]["schemas"]["OpenaiEmbeddingsRequest"]
-    assert schema["properties"]["model"]["enum"] == list(NAMES)
+def test_it_says_what_the_served_model_allows(description: dict[str, Any]) -> None:
+    schema = description["components"]["schemas"]["OpenaiEmbeddingsRequest"]["properties"]
+    assert schema["model"]["enum"] == ["words", "words-query"]
+    assert {"type": "string", "enum": ["query", "document"]} in schema["prompt_name"]["anyOf"]
+    assert {"type": "integer", "minimum": 1, "maximum": 8} in schema["dimensions"]["anyOf"]
+
+
+def test_a_model_without_prompts_takes_no_name_of_one() -> None:
+    limits = find_limits(name_model(resolved_model(prompts=()), served_names=("words",)))
+    schemas = describe_api(Router(), limits=limits, secured=False)["components"]["schemas"]
+    assert schemas["TeiEmbedRequest"]["properties"]["prompt_name"] == {"type": "null", "default": None}
 
 
 def test_errors_on_a_bare_path_carry_every_dialects_keys(description: dict[str, Any]) -> None:
@@ -106,7 +116,7 @@ def test_without_keys_nothing_is_said_of_them(description: dict[str, Any]) -> No
 
 
 def test_with_keys_every_route_but_the_open_ones_needs_one() -> None:
-    secured = describe_api(Router(), names=NAMES, secured=True)
+    secured = describe_api(Router(), limits=LIMITS, secured=True)
     assert secured["security"] == [{"key": []}]
     for path, methods in secured["paths"].items():
         for operation in methods.values():

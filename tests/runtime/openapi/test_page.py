@@ -45,7 +45,7 @@ class Reader(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return write_page(describe_api(Router(), names=("words",), secured=False), names=("words",))
+    return write_page(describe_api(Router(), limits={}, secured=False), names=("words",))
 
 
 async def test_it_is_served_as_a_page_that_may_run_and_load_nothing() -> None:
@@ -94,6 +94,6 @@ def test_it_holds_no_scripts_and_no_styles_in_attributes(page: str) -> None:
 
 def test_a_served_name_is_text_and_never_markup() -> None:
     name = "<script>alert(1)</script>'\"&`x`"
-    page = write_page(describe_api(Router(), names=(name,), secured=False), names=(name,))
+    page = write_page(describe_api(Router(), limits={"model": {"enum": [name]}}, secured=False), names=(name,))
     assert "<script" not in page
     assert not Reader(page).open

@@ -72,7 +72,7 @@ class EmbedV1Request(RequestForm):
 
     model: str | None = None
     texts: list[str] | None = None
-    images: list[Any] | None = None
+    images: list[Any] | None = Field(default=None, max_length=0)
     input_type: Purpose | None = None
     embedding_types: list[EmbeddingType] | None = Field(default=None, min_length=1)
     truncate: Truncate | None = None

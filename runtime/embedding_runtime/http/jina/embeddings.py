@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field
 
 from embedding_model.resolved import Task
 from embedding_runtime.core.embedding import Embeddings, embed
@@ -28,6 +28,18 @@ class EmbeddingType(StrEnum):
     UBINARY = "ubinary"
 
 
+def _read_list(value: Any) -> Any:
+    return [value] if isinstance(value, str | dict) else value
+
+
+_Types = Annotated[list[EmbeddingType], Field(min_length=1)]
+_Inputs = Annotated[list[Document], Field(min_length=1)]
+
+# One, or a list of them: always read as a list.
+Types = Annotated[_Types, BeforeValidator(_read_list, json_schema_input_type=EmbeddingType | _Types)]
+Inputs = Annotated[_Inputs, BeforeValidator(_read_list, json_schema_input_type=Document | _Inputs)]
+
+
 class EmbeddingsRequest(RequestForm):
     """Unknown fields are ignored.
 
@@ -38,20 +50,15 @@ class EmbeddingsRequest(RequestForm):
     """
 
     model: str
-    input: list[Document] = Field(min_length=1)
-    embedding_type: list[EmbeddingType] | None = Field(default=None, min_length=1)
-    encoding_format: list[EmbeddingType] | None = Field(default=None, min_length=1)
-    encoding_type: list[EmbeddingType] | None = Field(default=None, min_length=1)
+    input: Inputs
+    embedding_type: Types | None = None
+    encoding_format: Types | None = None
+    encoding_type: Types | None = None
     task: str | None = None
     dimensions: Count | None = None
     normalized: Flag | None = None
     late_chunking: Flag = False
     truncate: Flag = False
-
-    @field_validator("input", "embedding_type", "encoding_format", "encoding_type", mode="before")
-    @classmethod
-    def read_list(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str | dict) else value
 
     @property
     def types(self) -> Sequence[EmbeddingType]:

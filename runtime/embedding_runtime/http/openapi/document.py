@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document: every path of the router, with and without its dialect's prefix."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -40,12 +40,12 @@ class Way:
     reply: Schema
 
 
-def describe_api(router: Router, *, names: Sequence[str], secured: bool) -> dict[str, Any]:
-    """`names`: the served names. `secured`: routes need a key, but for the open ones."""
-    writer = _Writer(router, names=names, secured=secured)
+def describe_api(router: Router, *, limits: Mapping[str, Schema], secured: bool) -> dict[str, Any]:
+    """`limits`: see `limits.find_limits`. `secured`: routes need a key, but for the open ones."""
+    writer = _Writer(router, limits=limits, secured=secured)
     paths = {path: writer.describe_path(path) for path in sorted(router.paths_of_dialects)}
     components: dict[str, Any] = {
-        "schemas": writer.schemas.components,
+        "schemas": writer.schemas.find_used(paths, writer.failures.components),
         "responses": writer.failures.components,
         "headers": {**ANSWER_HEADERS, **MEASURED_HEADERS, **ERROR_HEADERS},
         "parameters": {PIN["name"]: PIN},
@@ -69,11 +69,11 @@ def describe_api(router: Router, *, names: Sequence[str], secured: bool) -> dict
 
 
 class _Writer:
-    def __init__(self, router: Router, *, names: Sequence[str], secured: bool) -> None:
+    def __init__(self, router: Router, *, limits: Mapping[str, Schema], secured: bool) -> None:
         self._router = router
         self._secured = secured
-        self._served = list(names)
-        self.schemas = Schemas(names=names)
+        self._limits = limits
+        self.schemas = Schemas(limits=limits)
         self.failures = Failures(self.schemas, dialects=router.dialects)
         self._forms: dict[tuple[str, int], Schema] = {}
         self._replies: dict[tuple[str, int], Schema] = {}
@@ -120,7 +120,7 @@ class _Writer:
     def _describe_name(self, path: str) -> dict[str, Any]:
         """A path ends in no other name than that of a model."""
         name = path.partition("{")[2].removesuffix("}")
-        return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "enum": self._served}}
+        return {"name": name, "in": "path", "required": True, "schema": self._limits.get(name, {"type": "string"})}
 
     def _describe_body(self, forms: Sequence[Schema]) -> dict[str, Any]:
         return {"schema": any_of(forms), "example": make_example(forms[0], schemas=self.schemas)}

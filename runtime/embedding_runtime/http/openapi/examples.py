@@ -20,6 +20,9 @@ _VALUES: Mapping[str, Any] = {
     "ids": [101, 102],
 }
 
+# What there is to answer. A form that requires none of them takes one or another.
+_CONTENTS = frozenset(("query", "input", "inputs", "texts"))
+
 
 def make_example(schema: Schema, *, schemas: Schemas) -> Any:
     """A value of the schema. Of a choice: the first that is not null."""
@@ -39,7 +42,10 @@ def _of_type(schema: Schema, *, schemas: Schemas) -> Any:
     match schema.get("type"):
         case "object":
             properties = schema.get("properties", {})
-            return {name: _of_field(name, properties[name], schemas=schemas) for name in schema.get("required", ())}
+            names = list(schema.get("required", ()))
+            if not _CONTENTS.intersection(names):
+                names += [name for name in properties if name in _CONTENTS][:1]
+            return {name: _of_field(name, properties[name], schemas=schemas) for name in names}
         case "array":
             return [make_example(schema["items"], schemas=schemas)]
         case "string":

@@ -1,6 +1,6 @@
 """JSON schemas of a dialect's types, under names that no other dialect has."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -23,11 +23,13 @@ class _Untitled(GenerateJsonSchema):
 
 
 class Schemas:
-    """Collects the schemas of `components`. `names`: the served names, which a field `model` may have."""
+    """Collects the schemas of `components`. `limits`: what the served model allows in fields of bodies, by their names;
+    it takes the place of what their types say.
+    """
 
-    def __init__(self, *, names: Sequence[str]) -> None:
+    def __init__(self, *, limits: Mapping[str, Schema]) -> None:
         self.components: dict[str, Schema] = {}
-        self._names = list(names)
+        self._limits = limits
 
     def add_forms(self, forms: Sequence[Any], *, prefix: str) -> list[Schema]:
         """What bodies may be: as the types say, and null for a field that may be absent."""
@@ -47,6 +49,17 @@ class Schemas:
         self._keep({name: schema})
         return {"$ref": _REFERENCE + name}
 
+    def find_used(self, *roots: Any) -> dict[str, Schema]:
+        """Those that the roots refer to, also by others: a type that says its schema itself may leave one unused."""
+        used: dict[str, Schema] = {}
+        waiting = list(roots)
+        while waiting:
+            names = {reference.removeprefix(_REFERENCE) for reference in _find_references(waiting.pop())}
+            for name in names & self.components.keys() - used.keys():
+                used[name] = self.components[name]
+                waiting.append(used[name])
+        return dict(sorted(used.items()))
+
     def resolve(self, schema: Schema) -> Schema:
         while "$ref" in schema:
             schema = self.components[schema["$ref"].removeprefix(_REFERENCE)]
@@ -55,8 +68,9 @@ class Schemas:
     def _widen(self, definition: Schema) -> None:
         required = definition.get("required", ())
         properties = definition.get("properties", {})
-        if "model" in properties:
-            properties["model"] = _restrict(properties["model"], names=self._names)
+        for name in properties.keys() & self._limits.keys():
+            notes = {key: value for key, value in properties[name].items() if key in _NOTES}
+            properties[name] = {**notes, **self._limits[name]}
         for name, schema in properties.items():
             if name not in required:
                 properties[name] = _or_null(schema)
@@ -79,14 +93,20 @@ def _describe(types: Sequence[Any], *, prefix: str) -> tuple[list[Schema], dict[
     return [found[number, "validation"] for number in range(len(types))], definitions
 
 
-def _restrict(schema: Schema, *, names: Sequence[str]) -> Schema:
-    notes = {key: value for key, value in schema.items() if key in _NOTES}
-    return {**notes, "type": "string", "enum": list(names)}
+def _find_references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for entry in value.values():
+            yield from _find_references(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _find_references(entry)
 
 
 def _or_null(schema: Schema) -> Schema:
     choices = schema.get("anyOf", ())
-    if _NULL in choices:
+    if _NULL in choices or schema.get("type") == "null":
         return schema
     notes = {key: value for key, value in schema.items() if key in _NOTES}
     inner = {key: value for key, value in schema.items() if key not in _NOTES}

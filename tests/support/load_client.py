@@ -59,6 +59,8 @@ class LoadClient:
     least: float = 0.9999
     closes: bool = False  # the server may end connections after an answer: it is being shut down
     path: str = "/v1/embeddings"
+    answered: int = 0  # of all its loops
+    unconnected: int = 0  # connections that were refused while the server was to close: no request was sent
     _idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=list)
 
     def pick(self, chance: random.Random) -> Question:
@@ -125,6 +127,11 @@ class LoadClient:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 status, head, body = await self._fetch(question)
+        except ConnectionRefusedError as error:
+            if self.closes:
+                self.unconnected += 1
+            else:
+                tally.problems.append(f"refused: {error}")
         except TimeoutError:
             tally.problems.append(f"no answer within {ANSWER_SECONDS:g} s")
         except (OSError, asyncio.IncompleteReadError, ValueError) as error:
@@ -134,6 +141,7 @@ class LoadClient:
             if problem:
                 tally.problems.append(problem)
             elif status == 200:
+                self.answered += 1
                 tally.answered += 1
                 tally.texts += len(question.numbers)
             else:

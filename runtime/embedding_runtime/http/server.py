@@ -1,4 +1,4 @@
-"""uvicorn, with the two things that a rolling restart without loss needs from it."""
+"""uvicorn, with what a rolling restart without loss needs from it."""
 
 import asyncio
 import contextlib
@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from embedding_runtime.http.closing import accept_what_waits, refuse_handshakes
 from embedding_runtime.settings import ANY_ADDRESS
 
 logger = logging.getLogger(__name__)
@@ -58,11 +59,18 @@ def _has_unread_data(transport: asyncio.BaseTransport) -> bool:
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that leaves signals to its owner."""
+    """A uvicorn server that leaves signals to its owner, and closes its sockets without losing connections."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in sockets or []:
+            refuse_handshakes(listener)
+        for listener in sockets or []:
+            await accept_what_waits(listener)
+        await super().shutdown(sockets=sockets)
 
 
 def bind(host: str, *, port: int) -> socket.socket:

@@ -29,7 +29,7 @@ verify: environment ## everything generated is up to date
 	@$(BIN)/python hack/generate --check
 
 unit: environment ## tests without a cluster
-	@$(BIN)/pytest -m "not apiserver and not e2e and not clients"
+	@$(BIN)/pytest -m "not apiserver and not e2e and not clients and not soak"
 
 clients: environment ## SDKs and frameworks, each in an environment of its own, against live servers
 	@$(BIN)/pytest tests/clients
@@ -43,7 +43,7 @@ e2e: environment ## tests on the whole local cluster, with built images
 	@hack/cluster build all
 	@$(BIN)/pytest -m "e2e and not soak" --ignore=tests/localcluster/lifecycle
 
-soak: environment ## a model of every family through the operator, on the local cluster
+soak: environment ## load for minutes; a model of every family through the operator, on the local cluster
 	@hack/cluster up
 	@hack/cluster build all
 	@$(BIN)/pytest -m soak --durations=5

@@ -41,7 +41,7 @@ LAYERS = (
     ),
     Layer("types", ((str(BIN / "mypy"),),)),
     Layer("generated files", ((str(BIN / "python"), "hack/generate", "--check"),)),
-    Layer("unit", ((*PYTEST, "-m", "not apiserver and not e2e and not clients"),)),
+    Layer("unit", ((*PYTEST, "-m", "not apiserver and not e2e and not clients and not soak"),)),
     Layer("clients", ((*PYTEST, "tests/clients"),)),
     Layer("API server", ((*PYTEST, "-m", "apiserver"),), needs_cluster=True),
     Layer("end to end", ((*PYTEST, "-m", "e2e and not soak", f"--ignore={LIFECYCLE}"),), needs_cluster=True),

@@ -20,6 +20,7 @@ def word_level(*, max_tokens: int, **serving: Any) -> TextTokenizer:
     backend.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", FIRST), ("[SEP]", LAST)]
     )
+    backend.add_special_tokens(["[CLS]", "[SEP]"])
     resolved = resolved_model(max_input_tokens=max_tokens, **serving)
     return TextTokenizer(backend, serving=resolved.serving)
 

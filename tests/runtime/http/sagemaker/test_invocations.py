@@ -24,7 +24,7 @@ async def reference(runtime: AppUnderTest, text: str = "hello") -> np.ndarray:
 async def test_ping_is_200_once_the_model_answers_and_503_before() -> None:
     async with app_under_test() as runtime:
         ready = await runtime.client.get("/ping")
-        runtime.lifecycle.gate = GateState.WAITING
+        runtime.lifecycle.gate = GateState.PENDING
         gated = await runtime.client.get("/ping")
     assert (ready.status_code, gated.status_code) == (200, 503)
 

@@ -56,6 +56,14 @@ class ServedProcess:
         return cls._start(script + [str(number) for number in numbers], port=port, private_port=private_port, log=log)
 
     @classmethod
+    def quoting(cls, log: Path, *, api_keys: Path, jwks: Path, audience: str, log_format: str) -> Self:
+        """One that asks for keys, and whose parts fail and quote the request."""
+        port, private_port = free_port(), free_port()
+        script = [sys.executable, str(SUPPORT / "quoting_runtime.py"), str(port), str(private_port)]
+        arguments = [str(api_keys), str(jwks), audience, log_format]
+        return cls._start(script + arguments, port=port, private_port=private_port, log=log)
+
+    @classmethod
     def real(cls, log: Path, *arguments: str, environment: dict[str, str] | None = None) -> Self:
         port, private_port = free_port(), free_port()
         command = [sys.executable, "-m", "embedding_runtime", *arguments, "--host", "127.0.0.1"]

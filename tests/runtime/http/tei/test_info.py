@@ -1,9 +1,11 @@
 """/info says what is computed: of each task what stands behind the hidden states, and nothing that it does not have."""
 
+import re
+from importlib.metadata import version
 from typing import Any
 
 import pytest
-from runtime_under_test import app_under_test
+from runtime_under_test import REVISION, app_under_test, settings
 
 from embedding_model.rerank_templates import RERANK_TEMPLATES
 from embedding_model.resolved import (
@@ -21,6 +23,22 @@ TEMPLATE = Scoring(
     rule=ScoreRule.TOKEN_LOGITS, template="qwen3-reranker", true_token="yes", true_token_id=1, false_token="no"
 )
 OWN = RERANK_TEMPLATES["qwen3-reranker"].instruction
+TEI_FIELDS = (
+    "model_id",
+    "model_sha",
+    "model_dtype",
+    "model_type",
+    "max_concurrent_requests",
+    "max_input_length",
+    "max_batch_tokens",
+    "max_batch_requests",
+    "max_client_batch_size",
+    "auto_truncate",
+    "tokenization_workers",
+    "version",
+    "sha",
+    "docker_label",
+)
 HEADS = ("modules", "endToken", "tokenHeads", "labels", "scoring", "instruction", "sparse")
 
 
@@ -66,3 +84,54 @@ async def test_an_embedder_names_its_further_heads_and_one_without_any_names_non
     found = await ask(Task.EMBEDDING, inspection={"token_heads": (head,), "end_token": "</s>"})
     assert found == {"tokenHeads": [head.to_dict()], "endToken": "</s>"}
     assert await ask(Task.EMBEDDING, inspection={}) == {}
+
+
+async def test_it_says_the_same_in_teis_words() -> None:
+    async with app_under_test(serve=settings(max_inputs=32, max_queue_tokens=1000), max_batch_tokens=128) as runtime:
+        info = (await runtime.client.get("/info")).json()
+    assert {name: info[name] for name in TEI_FIELDS} == {
+        "model_id": "acme/words",
+        "model_sha": REVISION,
+        "model_dtype": "float32",
+        "model_type": {"embedding": {"pooling": "mean"}},
+        "max_concurrent_requests": 500,
+        "max_input_length": 512,
+        "max_batch_tokens": 128,
+        "max_batch_requests": None,
+        "max_client_batch_size": 32,
+        "auto_truncate": True,
+        "tokenization_workers": info["tokenization_workers"],
+        "version": version("embedding-operator"),
+        "sha": None,
+        "docker_label": None,
+    }
+    assert info["tokenization_workers"] >= 1
+
+
+@pytest.mark.parametrize("pooling", Pooling)
+async def test_every_pooling_has_a_name_there(pooling: Pooling) -> None:
+    async with app_under_test(pooling=pooling) as runtime:
+        [(task, said)] = (await runtime.client.get("/info")).json()["model_type"].items()
+    assert task == "embedding"
+    assert said["pooling"] == re.sub(r"(?<!^)([A-Z])", r"_\1", pooling).lower()
+
+
+@pytest.mark.parametrize(
+    ("task", "found", "said"),
+    [
+        (
+            Task.CLASSIFICATION,
+            {"labels": ("anger", "joy")},
+            {"classifier": {"id2label": {"0": "anger", "1": "joy"}, "label2id": {"anger": 0, "joy": 1}}},
+        ),
+        (Task.RERANKING, {}, {"reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}}),
+        (
+            Task.SPARSE,
+            {"sparse": SparseHead(pooling=Pooling.MAX, activation="relu")},
+            {"embedding": {"pooling": "splade"}},
+        ),
+    ],
+)
+async def test_the_type_says_what_the_model_is_for(task: Task, found: dict[str, Any], said: dict[str, Any]) -> None:
+    async with app_under_test(task=task, inspection=found, activation=Activation.SIGMOID) as runtime:
+        assert (await runtime.client.get("/info")).json()["model_type"] == said

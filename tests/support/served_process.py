@@ -39,6 +39,14 @@ class ServedProcess:
         return cls._start(script + ([str(goldens)] if goldens else []), port=port, private_port=private_port, log=log)
 
     @classmethod
+    def of_task(cls, task: str, *, log: Path, max_body_bytes: int = 1024 * 1024) -> Self:
+        """Serves a model of any task, by `served_tasks`, to which nothing is too much work."""
+        port, private_port = free_port(), free_port()
+        script = [sys.executable, str(SUPPORT / "fake_task_runtime.py")]
+        arguments = [task, str(port), str(private_port), str(max_body_bytes)]
+        return cls._start(script + arguments, port=port, private_port=private_port, log=log)
+
+    @classmethod
     def laborious(
         cls,
         log: Path,

@@ -29,8 +29,11 @@ def _read_whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-# A number of something, at least 1: no text of digits, no boolean, no fraction. 256.0 is whole, as in JSON Schema.
-Count = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1), BeforeValidator(_read_whole)]
+# No text of digits, no boolean, no fraction. 256.0 is whole, as in JSON Schema.
+Whole = Annotated[int, Field(strict=True), BeforeValidator(_read_whole)]
+
+# A number of something.
+Count = Annotated[Whole, Field(ge=1, le=2**31 - 1)]
 
 
 class RequestForm(BaseModel):

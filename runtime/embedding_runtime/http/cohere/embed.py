@@ -12,7 +12,7 @@ from embedding_runtime.core.output_types import OutputType, convert
 from embedding_runtime.core.prompts import AskedPrompt, InputType, choose_prompt
 from embedding_runtime.errors import EmptyInput, InvalidRequest
 from embedding_runtime.http.cohere.meta import (
-    HIGHEST_PRIORITY_NUMBER,
+    Priority,
     Version,
     add_identity,
     choose_name,
@@ -90,7 +90,7 @@ class EmbedV2Request(EmbedV1Request):
     embedding_types: list[EmbeddingType] = Field(default=[EmbeddingType.FLOAT], min_length=1)
     output_dimension: Count | None = None
     max_tokens: Count | None = None
-    priority: int = Field(default=0, ge=0, le=HIGHEST_PRIORITY_NUMBER)
+    priority: Priority = 0
 
 
 async def embed_v1(call: Call) -> Response:

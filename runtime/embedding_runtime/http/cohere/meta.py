@@ -3,16 +3,21 @@
 import math
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 from uuid import uuid4
+
+from pydantic import Field
 
 from embedding_runtime.core.measured import Measured
 from embedding_runtime.errors import UnknownModel
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.openai.embeddings import describe_usage
+from embedding_runtime.http.validation import Whole
 
 DOCUMENTS_PER_SEARCH = 100  # a query with up to so many documents is one search unit, in the vendor's counting
-HIGHEST_PRIORITY_NUMBER = 999
+
+# Of version 2: 0 comes first.
+Priority = Annotated[Whole, Field(ge=0, le=999)]
 
 
 class Version(StrEnum):

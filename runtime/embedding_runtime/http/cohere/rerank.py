@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from embedding_runtime.http.cohere.meta import (
-    HIGHEST_PRIORITY_NUMBER,
+    Priority,
     Version,
     add_identity,
     choose_name,
@@ -48,7 +48,7 @@ class RerankV2Request(RerankRequest):
 
     model: str
     max_tokens_per_doc: Count | None = None
-    priority: int = Field(default=0, ge=0, le=HIGHEST_PRIORITY_NUMBER)
+    priority: Priority = 0
 
 
 async def rerank_v1(call: Call) -> Response:

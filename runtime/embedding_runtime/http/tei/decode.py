@@ -11,6 +11,8 @@ from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.text_inputs import IDS_SCHEMA, are_ids, check_number
 from embedding_runtime.http.validation import Flag, RequestForm, validate
 
+_IDS_OF_ONE = {**IDS_SCHEMA, "minItems": 0}  # one of several may be empty: it is the empty text
+
 
 def _read(value: Any) -> list[list[int]]:
     if not isinstance(value, list):
@@ -34,7 +36,9 @@ class DecodeRequest(RequestForm):
     ids: Annotated[
         list[list[int]],
         PlainValidator(_read),
-        WithJsonSchema({"anyOf": [IDS_SCHEMA, {"type": "array", "items": IDS_SCHEMA, "minItems": 1}]}),
+        WithJsonSchema(
+            {"anyOf": [IDS_SCHEMA, {"type": "array", "items": {**IDS_SCHEMA, "minItems": 0}, "minItems": 1}]}
+        ),
     ]
     skip_special_tokens: Flag = True
 

@@ -40,6 +40,10 @@ class Encoder:
         )
         self._read()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def __enter__(self) -> Self:
         return self
 

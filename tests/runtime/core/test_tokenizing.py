@@ -14,7 +14,7 @@ from runtime_under_test import WordTokenizer, app_under_test, read, until
 from embedding_model.resolved import Side
 from embedding_runtime.backends.fake import FakeBackend
 from embedding_runtime.core.admission import estimate_tokens
-from embedding_runtime.core.inputs import Input, Text, cut
+from embedding_runtime.core.inputs import Input, Pair, Text, cut
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.core.tokenizer import load_text_tokenizer
 from embedding_runtime.core.tokenizing import CHUNK_CHARACTERS, CHUNK_TEXTS, Tokenizer, TokenizerThreads, split
@@ -62,6 +62,15 @@ async def test_a_long_text_of_few_tokens_is_refused_by_its_index_rather_than_cut
             await threads.encode([Text("fine"), Text("word" + " " * 1000 + "x")])
         assert refused.value.param == "input"
         assert len(await threads.encode([Text("word" + " " * 995 + "x")])) == 1
+
+
+async def test_a_pair_is_measured_by_its_longer_text_and_not_by_both_together() -> None:
+    half = "word" + " " * 595 + "x"
+    with threads_of(WordTokenizer(max_tokens=8), max_characters=1000) as threads:
+        [tokens] = await threads.encode([Pair(half, half)])
+        with pytest.raises(InvalidRequest, match=r"Input 0 has 1005 characters in one text\. 1000 are read"):
+            await threads.encode([Pair("query", "word" + " " * 1000 + "x")])
+    assert (len(tokens.ids), tokens.truncated) == (4, False)
 
 
 async def test_the_limit_is_never_below_what_the_model_takes() -> None:

@@ -36,15 +36,16 @@ def write_suffix(
     outputs: Collection[OutputType] = (),
     late: bool = False,
     kind: AnswerKind | None = None,
+    dimensions_field: str = "dimensions",
 ) -> str:
     """Empty for what is served anyway. None: the request leaves it as it is served; `prompt` is the whole text.
 
     `outputs`: the number types of the answer, none for float alone. `late`: late chunking. `kind`: what the answer is
-    in place of what the model is served for.
+    in place of what the model is served for. `dimensions_field` is what the request calls them.
 
     Raises InvalidRequest for dimensions that the model does not have.
     """
-    changes = [_write_dimensions(serving, dimensions=dimensions)]
+    changes = [_write_dimensions(serving, dimensions=dimensions, field=dimensions_field)]
     if normalize is not None and normalize is not serving.normalize:
         changes.append(f";norm={int(normalize)}")
     if not is_own_prompt(prompt, serving=serving):
@@ -59,12 +60,10 @@ def write_suffix(
     return "".join(changes)
 
 
-def _write_dimensions(serving: Serving, *, dimensions: int | None) -> str:
+def _write_dimensions(serving: Serving, *, dimensions: int | None, field: str) -> str:
     if dimensions is None or dimensions == serving.dimensions:
         return ""
     own = serving.model_dimensions or 0
     if not 1 <= dimensions <= own:
-        raise InvalidRequest(
-            f"dimensions: from 1 to {own}, the model's own, expected; {dimensions} came.", param="dimensions"
-        )
+        raise InvalidRequest(f"{field}: from 1 to {own}, the model's own, expected; {dimensions} came.", param=field)
     return f";dims={dimensions}"

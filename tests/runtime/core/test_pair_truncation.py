@@ -101,6 +101,15 @@ def test_a_text_alone_is_cut_on_the_side_of_the_model() -> None:
     assert [read(tokens.ids) for tokens in (*right, *left)] == ["[CLS] d0 d1 d2 [SEP]", "[CLS] d6 d7 d8 [SEP]"]
 
 
+@given(LENGTHS, LENGTHS, st.integers(min_value=5, max_value=90), st.integers(min_value=1, max_value=45))
+def test_a_request_may_let_less_of_the_document_be_read(query: int, document: int, longest: int, most: int) -> None:
+    pair = Pair(words("q", query), words("d", document), max_document_tokens=most)
+    [tokens] = pairs(longest=longest).encode([pair])
+    [shorter] = pairs(longest=longest).encode([Pair(words("q", query), words("d", min(most, document)))])
+    assert tokens.ids == shorter.ids
+    assert tokens.truncated == (document > most or shorter.truncated)
+
+
 @pytest.mark.parametrize(
     ("options", "family", "told"),
     [
@@ -152,6 +161,19 @@ def test_a_template_keeps_its_end_and_its_words_at_every_length(query: int, docu
 def test_a_document_in_a_template_loses_its_beginning_where_the_model_keeps_the_end() -> None:
     [tokens] = template(longest=FIXED + 8, side=Side.LEFT).encode([Pair("q0 q1", words("d", 30))])
     assert read(tokens.ids) == f"{HEAD} q0 q1 document: d24 d25 d26 d27 d28 d29 {TAIL}"
+
+
+@given(
+    LENGTHS, LENGTHS, st.integers(min_value=FIXED + LEAST_ROOM, max_value=90), st.integers(min_value=1, max_value=45)
+)
+def test_a_request_may_let_less_of_the_document_be_read_in_a_template(
+    query: int, document: int, longest: int, most: int
+) -> None:
+    pair = Pair(words("q", query), words("d", document), max_document_tokens=most)
+    [tokens] = template(longest=longest).encode([pair])
+    [shorter] = template(longest=longest).encode([Pair(words("q", query), words("d", min(most, document)))])
+    assert tokens.ids == shorter.ids
+    assert tokens.truncated == (document > most or shorter.truncated)
 
 
 def test_pairs_beside_each_other_do_not_mix() -> None:

@@ -136,6 +136,7 @@ async def _embed(
         normalize=asked.normalize,
         prompt=prompt,
         outputs={_OUTPUTS[kind] for kind in types},
+        dimensions_field="output_dimension",
     )
     call.check_pin(suffix)
     found = await embed(

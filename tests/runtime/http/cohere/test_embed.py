@@ -179,7 +179,7 @@ async def test_none_refuses_a_text_that_is_too_long(body: dict[str, Any]) -> Non
         ({"texts": ["x"], "embedding_types": []}, "embedding_types"),
         ({"texts": ["x"], "truncate": "MIDDLE"}, "truncate"),
         ({"texts": ["x"], "output_dimension": 0}, "output_dimension"),
-        ({"texts": ["x"], "output_dimension": 9}, "from 1 to 8"),
+        ({"texts": ["x"], "output_dimension": 9}, "output_dimension: from 1 to 8"),
         ({"texts": ["x"], "output_dimension": 4, "embedding_types": ["binary"]}, "multiple of 8"),
         ({"texts": ["x"], "normalize": False, "embedding_types": ["int8"]}, "not normalised"),
         ({"texts": ["x"], "max_tokens": 0}, "max_tokens"),

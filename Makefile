@@ -48,7 +48,13 @@ soak: environment ## load for minutes; a model of every family through the opera
 	@hack/cluster build all
 	@$(BIN)/pytest -m soak --durations=5
 
-bench: environment ## figures: inspection, memory, long inputs, downloads, the operator on the local cluster
+bench: environment ## figures: speed beside its peers (docs/benchmarks.md), memory, inspection, downloads, the operator
+	@$(BIN)/python bench/peers/environments.py infinity
+	@$(BIN)/python bench/offline.py
+	@$(BIN)/python bench/serving.py
+	@$(BIN)/python bench/start.py
+	@$(BIN)/python bench/http_share.py
+	@$(BIN)/python bench/report.py
 	@$(BIN)/python bench/inspection.py
 	@$(BIN)/python bench/memory.py
 	@$(BIN)/python bench/long_inputs.py

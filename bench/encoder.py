@@ -9,6 +9,7 @@ clock and of CPU. Its first line says that it is loaded. `Encoder` is the other 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -73,6 +74,7 @@ def main() -> None:
     answers, sys.stdout = sys.stdout, sys.stderr
     with_engine = {OURS: _with_ours, PEER: _with_peer}[engine]
     with_engine(folder, dtype, lambda encode: _answer_orders(encode, folder=folder, answers=answers))
+    os._exit(0)  # as `serve` ends: worker threads that free tensors while Python shuts down would abort the process
 
 
 def _answer_orders(encode: Encode, *, folder: Path, answers: Any) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -54,8 +55,11 @@ def main() -> None:
     parser.add_argument("--core", nargs=2, metavar=("FOLDER", "DTYPE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.core:
-        print(json.dumps(asdict(ask_core(Path(options.core[0]), dtype=options.core[1], clients=options.clients))))
-        return
+        print(
+            json.dumps(asdict(ask_core(Path(options.core[0]), dtype=options.core[1], clients=options.clients))),
+            flush=True,
+        )
+        os._exit(0)  # as `serve` ends: worker threads that free tensors while Python shuts down would abort the process
     figures: dict[str, Any] = {}
     print(f"{'dtype':10}{'':8}{'CPU ms':>8}{'loop ms':>9}{'requests/s':>12}")
     with tempfile.TemporaryDirectory() as scratch:

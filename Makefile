@@ -67,6 +67,6 @@ docs: environment ## regenerate CRD, reference pages and chart tables
 lock: environment ## resolve dependencies anew into requirements/
 	@hack/lock
 
-clean: ## stop the cluster, remove .venv and build/clients; caches stay (hack/cluster status names them)
+clean: ## stop the cluster, remove .venv and build; caches stay (hack/cluster status names them)
 	@hack/cluster down
-	@rm -rf .venv build/clients .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis

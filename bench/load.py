@@ -98,6 +98,7 @@ async def run_load(
     await asyncio.wait([client.finished for _, client in connected], timeout=DRAIN_SECONDS)
     for transport, _ in connected:
         transport.close()
+    await asyncio.wait([client.closed for _, client in connected])
     unanswered = sum(client.waiting for _, client in connected)
     return Load(turn.answers, began=began, ended=ended, generator_cpu=cpu / (ended - began), lost=unanswered)
 
@@ -142,7 +143,7 @@ class _Turn:
 
 
 class _Client(asyncio.Protocol):
-    """`waiting`: a request is out. `finished` is set once there is nothing more to wait for."""
+    """`waiting`: a request is out. `finished`: there is nothing more to wait for. `closed`: the connection is."""
 
     def __init__(self, turn: _Turn) -> None:
         self._turn = turn
@@ -151,6 +152,7 @@ class _Client(asyncio.Protocol):
         self._began = 0.0
         self.waiting = False
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -158,6 +160,7 @@ class _Client(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._finish()
+        self.closed.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         self._received += data

@@ -53,13 +53,14 @@ class ServedProcess:
         *,
         seconds_per_token: float,
         fails_every: int = 0,
+        breaks_after: int = 0,
         max_queue_tokens: int = 262_144,
         drain_seconds: float = 0,
         shutdown_seconds: float = 45,
     ) -> Self:
-        """One whose batches take time, and whose worker may raise with each of so many."""
+        """One whose batches take time, whose worker may raise with each of so many, and whose device may break."""
         port, private_port = free_port(), free_port()
-        numbers = (seconds_per_token, fails_every, max_queue_tokens, drain_seconds, shutdown_seconds)
+        numbers = (seconds_per_token, fails_every, breaks_after, max_queue_tokens, drain_seconds, shutdown_seconds)
         script = [sys.executable, str(SUPPORT / "laborious_runtime.py"), str(port), str(private_port)]
         return cls._start(script + [str(number) for number in numbers], port=port, private_port=private_port, log=log)
 

@@ -44,6 +44,12 @@ async def test_every_route_but_the_probes_needs_a_key(
     assert allowed.status_code != 401
 
 
+@pytest.mark.parametrize("path", ["/info", "/docs", "/openapi.json", "/v1/models", "/v1/models/words"])
+async def test_what_tells_about_the_server_needs_a_key_too(guarded: AppUnderTest, path: str) -> None:
+    assert (await guarded.client.get(path)).status_code == 401
+    assert (await guarded.client.get(path, headers=GOOD)).status_code == 200
+
+
 def test_only_probes_are_open() -> None:
     open_paths = {param.values[0] for param in routes() if param.values[2]}
     assert open_paths <= {"/health", "/tei/health", "/", "/tei/", "/ping"}

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from embedding_model.resolved import Side, Task
 from embedding_runtime.core.embedding import Embeddings, embed
-from embedding_runtime.core.output_types import OutputType, convert
+from embedding_runtime.core.output_types import OutputType, convert, require_types
 from embedding_runtime.core.prompts import AskedPrompt, InputType, choose_prompt
 from embedding_runtime.errors import EmptyInput, InvalidRequest
 from embedding_runtime.http.cohere.meta import (
@@ -130,12 +130,14 @@ async def _embed(
     serving = call.loaded.model.serving
     prompt = _choose_prompt(call, name=name, purpose=asked.input_type)
     types = asked.embedding_types or (EmbeddingType.FLOAT,)
+    outputs = {_OUTPUTS[kind] for kind in types}
+    require_types(outputs, serving=serving, dimensions=dimensions, normalize=asked.normalize)
     suffix = write_suffix(
         serving,
         dimensions=dimensions,
         normalize=asked.normalize,
         prompt=prompt,
-        outputs={_OUTPUTS[kind] for kind in types},
+        outputs=outputs,
         dimensions_field="output_dimension",
     )
     call.check_pin(suffix)

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from embedding_model.resolved import Task
 from embedding_runtime.core.embedding import Embeddings, embed
 from embedding_runtime.core.late_chunking import embed_chunks
-from embedding_runtime.core.output_types import OutputType, convert
+from embedding_runtime.core.output_types import OutputType, convert, require_types
 from embedding_runtime.errors import InvalidRequest
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.jina.task import find_prompt
@@ -82,12 +82,14 @@ async def create_embeddings(call: Call) -> Response:
     prompt = own.text if own else ""
     if asked.task is not None and not call.is_golden_case:
         prompt = find_prompt(asked.task, serving=serving)
+    outputs = {_OUTPUTS[kind] for kind in asked.types}
+    require_types(outputs, serving=serving, dimensions=asked.dimensions, normalize=asked.normalized)
     suffix = write_suffix(
         serving,
         dimensions=asked.dimensions,
         normalize=asked.normalized,
         prompt=prompt,
-        outputs={_OUTPUTS[kind] for kind in asked.types},
+        outputs=outputs,
         late=asked.late_chunking,
     )
     call.check_pin(suffix)

@@ -54,7 +54,8 @@ class TokenizerThreads:
         vocabulary_size: int | None = None,
     ) -> None:
         self._tokenizer = tokenizer
-        self._max_characters = max(max_characters, CHARACTERS_PER_TOKEN * tokenizer.max_tokens)
+        self._first_look = CHARACTERS_PER_TOKEN * tokenizer.max_tokens
+        self._max_characters = max(max_characters, self._first_look)
         self._side = side
         self._vocabulary_size = vocabulary_size
         self._count = threads
@@ -131,7 +132,7 @@ class TokenizerThreads:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _encode(self, inputs: Sequence[Input]) -> list[Tokens]:
-        tokens = self._tokenizer.encode([item.cut(limit=self._max_characters, side=self._side) for item in inputs])
+        tokens = self._read(inputs)
         size = self._vocabulary_size
         if size is None:
             return tokens
@@ -144,6 +145,25 @@ class TokenizerThreads:
                 f"One of the inputs holds a token that the model has no embedding for: its tokenizer knows more than "
                 f"the {size} tokens of its weights, so the two do not belong together."
             )
+        return tokens
+
+    def _read(self, inputs: Sequence[Input]) -> list[Tokens]:
+        """Of a long text only a first look, where that has more tokens than the model takes: the whole would cost many
+        times as much and leave the same tokens. A pair is read at once: how it is cut depends on both lengths.
+        """
+        looks = [self._first_look if isinstance(item, Text) else self._max_characters for item in inputs]
+        tokens = self._tokenizer.encode(
+            [item.cut(limit=look, side=self._side) for item, look in zip(inputs, looks, strict=True)]
+        )
+        whole = [
+            index
+            for index, look in enumerate(looks)
+            if look < inputs[index].longest and look < self._max_characters and not tokens[index].truncated
+        ]
+        if whole:
+            cuts = [inputs[index].cut(limit=self._max_characters, side=self._side) for index in whole]
+            for index, text in zip(whole, self._tokenizer.encode(cuts), strict=True):
+                tokens[index] = text
         return tokens
 
 

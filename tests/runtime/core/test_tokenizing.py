@@ -17,7 +17,14 @@ from embedding_runtime.core.admission import estimate_tokens
 from embedding_runtime.core.inputs import Input, Pair, Text, cut
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.core.tokenizer import load_text_tokenizer
-from embedding_runtime.core.tokenizing import CHUNK_CHARACTERS, CHUNK_TEXTS, Tokenizer, TokenizerThreads, split
+from embedding_runtime.core.tokenizing import (
+    CHARACTERS_PER_TOKEN,
+    CHUNK_CHARACTERS,
+    CHUNK_TEXTS,
+    Tokenizer,
+    TokenizerThreads,
+    split,
+)
 from embedding_runtime.errors import InvalidRequest
 from embedding_runtime.loading import load_model
 from embedding_runtime.served_model import resolve_folder
@@ -54,6 +61,17 @@ async def test_a_text_far_beyond_the_models_maximum_is_not_tokenised_whole() -> 
         [tokens] = await threads.encode([Text(text)])
     assert tokens == WordTokenizer(max_tokens=4).encode([Text(text)])[0]
     assert max(tokenizer.characters) <= 1000
+
+
+async def test_of_a_book_only_as_much_is_read_as_fills_what_the_model_takes() -> None:
+    tokenizer = Measured(max_tokens=4)
+    book, sparse = "several words of a book " * 10_000, "word" + " " * 10_000 + "and others at the end"
+    with threads_of(tokenizer, max_characters=262_144) as threads:
+        found = await threads.encode([Text(book), Text("short"), Text(sparse)])
+    assert found == WordTokenizer(max_tokens=4).encode([Text(book), Text("short"), Text(sparse)])
+    *looks, whole = sorted(tokenizer.characters)
+    assert sum(looks) <= 2 * CHARACTERS_PER_TOKEN * 4 + len("short")
+    assert whole == len(sparse)
 
 
 async def test_a_long_text_of_few_tokens_is_refused_by_its_index_rather_than_cut() -> None:
@@ -184,6 +202,24 @@ async def test_a_token_beyond_the_models_table_never_reaches_the_device() -> Non
 
 def test_a_real_models_table_is_known(minilm_folder: Path) -> None:
     assert load_model(ServeSettings(model=minilm_folder, device=Device.CPU)).backend.vocabulary_size == 30522
+
+
+def minilm_tokenizer(folder: Path, *, side: Side) -> Tokenizer:
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in {".json", ".txt"}}
+    serving = resolve_folder(folder).serving.model_copy(update={"truncation_side": side})
+    return load_text_tokenizer(files, serving=serving, family="bert")
+
+
+@pytest.mark.parametrize("side", Side)
+async def test_a_book_has_the_tokens_of_the_whole_one_in_a_real_tokenizer(minilm_folder: Path, side: Side) -> None:
+    tokenizer = minilm_tokenizer(minilm_folder, side=side)
+    texts = [Text("Überlange Wörter, 漢字 and unbelievably-long; sentences \n" * count) for count in (1, 150, 1500)]
+    texts += [Text("漢字" * 20_000), Text("x" * 90_000), Text("a " + " " * 20_000 + "b " * 300)]
+    threads = TokenizerThreads(tokenizer, threads=2, max_characters=262_144, side=side)
+    try:
+        assert await threads.encode(texts) == tokenizer.encode(texts)
+    finally:
+        threads.close()
 
 
 def test_a_cut_text_has_the_tokens_of_the_whole_one_in_a_real_tokenizer(minilm_folder: Path) -> None:

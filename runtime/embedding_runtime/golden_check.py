@@ -36,13 +36,16 @@ async def check_folder(folder: Path, *, resolved: Path | None, cases: Sequence[G
         opened.close()
 
 
-async def check_server(url: str, *, cases: Sequence[GoldenCase], name: str | None) -> tuple[CaseResult, ...]:
+async def check_server(
+    url: str, *, cases: Sequence[GoldenCase], name: str | None, api_key: str | None = None
+) -> tuple[CaseResult, ...]:
     """Ask the OpenAI route of a server. Raises Unavailable when it does not answer.
 
     A request cannot choose a prompt there, only a served name that applies one; so a case that names a prompt has
     failed unless `name` says which served name to ask.
     """
-    async with httpx.AsyncClient(base_url=url, timeout=UNLIMITED) as client:
+    headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+    async with httpx.AsyncClient(base_url=url, timeout=UNLIMITED, headers=headers) as client:
 
         async def ask(text: str, prompt: str | None) -> list[float] | str:
             if prompt is not None and name is None:
@@ -52,5 +55,7 @@ async def check_server(url: str, *, cases: Sequence[GoldenCase], name: str | Non
         try:
             model = name or (await client.get("/v1/models")).raise_for_status().json()["data"][0]["id"]
             return await answer_cases(cases, ask=ask)
+        except httpx.HTTPStatusError as error:
+            raise Unavailable(f"The server given by --url answered with {error.response.status_code}.") from error
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError) as error:
             raise Unavailable(f"The server given by --url gave no usable answer: {type(error).__name__}.") from error

@@ -9,6 +9,7 @@ import click
 from embedding_model.ports import CaseResult
 from embedding_model.refusal import Refusal, Unavailable
 from embedding_model.sources.verification import verify as verify_files
+from embedding_runtime.commands.endpoint import read_token
 from embedding_runtime.commands.flags import flag
 from embedding_runtime.cpu import limit_library_threads
 from embedding_runtime.served_model import read_resolved
@@ -23,7 +24,15 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @flag("--goldens", type=FILE, help="Golden cases (JSON lines).")
 @click.option("--url", help="Ask a running server, such as http://localhost:8080, instead of loading the folder.")
 @click.option("--name", help="The served name to ask for, with --url. [default: the first that the server has]")
-def verify(model: Path | None, resolved: Path | None, goldens: Path | None, url: str | None, name: str | None) -> None:
+@flag("--api-key-file", type=FILE, help="File with the key, or the token, that the server of --url asks for.")
+def verify(
+    model: Path | None,
+    resolved: Path | None,
+    goldens: Path | None,
+    url: str | None,
+    name: str | None,
+    api_key_file: Path | None,
+) -> None:
     """Check a folder's files by their hashes, and golden cases against the folder or against a server."""
     if not ((model and resolved) or (goldens and (model or url))):
         raise click.UsageError(
@@ -35,7 +44,12 @@ def verify(model: Path | None, resolved: Path | None, goldens: Path | None, url:
             manifest = read_resolved(resolved).manifest
             verify_files(manifest=manifest, folder=model)
             click.echo(f"{len(manifest.files)} files have the expected hashes")
-        results = _check_goldens(goldens, model=model, resolved=resolved, url=url, name=name) if goldens else ()
+        api_key = read_token(api_key_file) if api_key_file else None
+        results = (
+            _check_goldens(goldens, model=model, resolved=resolved, url=url, name=name, api_key=api_key)
+            if goldens
+            else ()
+        )
     except (Refusal, Unavailable) as error:
         sys.exit(report_failure(error))
     for result in results:
@@ -45,7 +59,13 @@ def verify(model: Path | None, resolved: Path | None, goldens: Path | None, url:
 
 
 def _check_goldens(
-    goldens: Path, *, model: Path | None, resolved: Path | None, url: str | None, name: str | None
+    goldens: Path,
+    *,
+    model: Path | None,
+    resolved: Path | None,
+    url: str | None,
+    name: str | None,
+    api_key: str | None,
 ) -> tuple[CaseResult, ...]:
     limit_library_threads()
 
@@ -54,6 +74,6 @@ def _check_goldens(
 
     cases = read_case_set(goldens).cases
     if url:
-        return asyncio.run(check_server(url, cases=cases, name=name))
+        return asyncio.run(check_server(url, cases=cases, name=name, api_key=api_key))
     assert model is not None
     return asyncio.run(check_folder(model, resolved=resolved, cases=cases))

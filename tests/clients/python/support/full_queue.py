@@ -49,7 +49,7 @@ class FullQueue:
         )
         self._connection = socket.create_connection((self._host, self._port), timeout=DEADLINE_SECONDS)
         self._connection.sendall(head.encode() + body)
-        self._wait_until_full()
+        self._wait_until(full=True)
         return self
 
     def __exit__(
@@ -58,15 +58,16 @@ class FullQueue:
         self.release()
 
     def release(self) -> None:
-        """Hang up: nothing more is computed for the large request, and the next one is admitted."""
+        """Hang up: nothing more is computed for the large request. When this returns, the next one is admitted."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+            self._wait_until(full=False)
 
-    def _wait_until_full(self) -> None:
+    def _wait_until(self, *, full: bool) -> None:
         pause, deadline = threading.Event(), time.monotonic() + DEADLINE_SECONDS
-        while self._ask() != 429:
-            assert time.monotonic() < deadline, "the queue was never full"
+        while (self._ask() == 429) != full:
+            assert time.monotonic() < deadline, f"the queue was never {'full' if full else 'free again'}"
             pause.wait(0.02)
 
     def _ask(self) -> int:

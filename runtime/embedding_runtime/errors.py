@@ -9,6 +9,7 @@ RequestError
 ├── UnknownRoute        no such path
 ├── MethodNotAllowed    the path exists, the method does not
 ├── BodyTooLarge        over the body limit
+├── BodyTimeout         the client stopped sending its body, or sends it too slowly
 ├── SpaceMismatch       the client pinned another vector space than the answer would have
 ├── Overloaded          the queue is full, or the bodies under way take too much memory
 ├── NotReady            loading, gated by golden cases, or shutting down
@@ -67,6 +68,10 @@ class MethodNotAllowed(RequestError):
 
 
 class BodyTooLarge(RequestError):
+    pass
+
+
+class BodyTimeout(RequestError):
     pass
 
 

@@ -5,9 +5,17 @@ import time
 from collections.abc import Callable
 
 from embedding_model import ports
-from embedding_runtime.errors import BodyTooLarge, MethodNotAllowed, NotReady, RequestError, Unauthorized, UnknownRoute
+from embedding_runtime.errors import (
+    BodyTimeout,
+    BodyTooLarge,
+    MethodNotAllowed,
+    NotReady,
+    RequestError,
+    Unauthorized,
+    UnknownRoute,
+)
 from embedding_runtime.http.auth import Auth
-from embedding_runtime.http.body import BodyBudget, read_body
+from embedding_runtime.http.body import PATIENCE, BodyBudget, Patience, read_body
 from embedding_runtime.http.crossings import Document
 from embedding_runtime.http.dialect import PATHS, Call, Loaded, Route
 from embedding_runtime.http.errors import INTERNAL, render
@@ -35,6 +43,9 @@ GOLDEN_CASE = "golden_case"
 _KNOWN_PATHS = "; ".join(f"{task}: {' or '.join(paths)}" for task, paths in PATHS.items())
 _NO_SUCH_PATH = f"There is no such path here. {_KNOWN_PATHS}; models: GET /v1/models."
 
+# After these the rest of the body is not read.
+_BODY_IS_LEFT = (BodyTimeout, BodyTooLarge, Unauthorized)
+
 CONTENT_TYPE = b"content-type"
 CLOSE = (b"connection", b"close")
 UNVERIFIED = (ports.VERIFIED_HEADER.encode(), b"false")
@@ -55,6 +66,7 @@ class App:
         metrics: Metrics,
         max_body_bytes: int,
         max_buffered_bytes: int,
+        body_patience: Patience = PATIENCE,
         auth: Auth | None = None,
         router: Router | None = None,
         clock: Callable[[], float] = time.perf_counter,
@@ -67,6 +79,7 @@ class App:
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
         self._bodies = BodyBudget(limit=max_buffered_bytes)
+        self._body_patience = body_patience
         self._auth = auth
         self._clock = clock
 
@@ -93,7 +106,7 @@ class App:
         except RequestError as error:
             failure = error
             response = self._render(error, target=exchange.target)
-            close = close or isinstance(error, BodyTooLarge | Unauthorized)  # the rest of the body is not read
+            close = close or isinstance(error, _BODY_IS_LEFT)
         except Exception:
             logger.exception("a request failed with an unexpected error")
             failure = INTERNAL
@@ -123,7 +136,9 @@ class App:
         if exchange.scope["method"] != "POST":
             return await route.handler(Call(Request(exchange.scope), loaded=self.loaded, prompt=prompt))
         with self._bodies.hold(always=exchange.is_golden_case) as held:
-            body = await read_body(exchange.scope, receive=receive, limit=self._max_body_bytes, held=held)
+            body = await read_body(
+                exchange.scope, receive=receive, limit=self._max_body_bytes, held=held, patience=self._body_patience
+            )
             request = Request(exchange.scope, body)
             document = request.parse_json()
             route = exchange.choose_route(document)

@@ -1,10 +1,24 @@
-"""Reading bodies: how large one may be, and how much of all of them is kept at once."""
+"""Reading bodies: how large one may be and how long it may take, and how much of all of them is kept at once."""
 
+import asyncio
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from embedding_runtime.errors import BodyTooLarge, Overloaded
-from embedding_runtime.http.messages import ClientGone, Receive, Scope, find_header
+from embedding_runtime.errors import BodyTimeout, BodyTooLarge, Overloaded
+from embedding_runtime.http.messages import ClientGone, Message, Receive, Scope, find_header
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a client may take for its body, in seconds. A connection that stalls holds memory, and its place."""
+
+    between_parts: float
+    in_all: float
+
+
+# The first is that of usual proxies, the second as long as a request may take anyway.
+PATIENCE = Patience(between_parts=60, in_all=600)
 
 
 class BodyBudget:
@@ -57,8 +71,11 @@ class HeldBody:
         self.give_back()
 
 
-async def read_body(scope: Scope, *, receive: Receive, limit: int, held: HeldBody) -> bytes:
-    """The whole body. Raises BodyTooLarge as soon as it is known to be longer than `limit` bytes, ClientGone.
+async def read_body(
+    scope: Scope, *, receive: Receive, limit: int, held: HeldBody, patience: Patience = PATIENCE
+) -> bytes:
+    """The whole body. Raises BodyTooLarge as soon as it is known to be longer than `limit` bytes, BodyTimeout,
+    ClientGone.
 
     Raises Overloaded too, but only after the rest was received and forgotten: a connection closed on a client that
     still sends would reset it before it reads the answer.
@@ -69,8 +86,9 @@ async def read_body(scope: Scope, *, receive: Receive, limit: int, held: HeldBod
     chunks: list[bytes] = []
     size = 0
     overloaded: Overloaded | None = None
+    deadline = asyncio.get_running_loop().time() + patience.in_all
     while True:
-        message = await receive()
+        message = await _receive_part(receive, patience=patience, deadline=deadline)
         if message["type"] == "http.disconnect":
             raise ClientGone
         chunk = message.get("body", b"")
@@ -89,6 +107,19 @@ async def read_body(scope: Scope, *, receive: Receive, limit: int, held: HeldBod
             if overloaded is not None:
                 raise overloaded
             return b"".join(chunks)
+
+
+async def _receive_part(receive: Receive, *, patience: Patience, deadline: float) -> Message:
+    """`deadline` is of the event loop's clock. Raises BodyTimeout."""
+    part_deadline = asyncio.get_running_loop().time() + patience.between_parts
+    try:
+        async with asyncio.timeout_at(min(deadline, part_deadline)):
+            return await receive()
+    except TimeoutError:
+        raise BodyTimeout(
+            f"The body did not come in time: {patience.between_parts:g} s may pass between two parts of it, and "
+            f"{patience.in_all:g} s in all. Send it at once."
+        ) from None
 
 
 def _too_large(limit: int) -> BodyTooLarge:

@@ -27,6 +27,7 @@ TABLE: dict[type[RequestError], Row] = {
     errors.UnknownRoute: Row(404, "invalid_request_error", "unknown_url"),
     errors.MethodNotAllowed: Row(405, "invalid_request_error", "method_not_allowed"),
     errors.SpaceMismatch: Row(412, "precondition_failed_error", "space_mismatch", retry=False),
+    errors.BodyTimeout: Row(408, "invalid_request_error", "body_timeout"),
     errors.BodyTooLarge: Row(413, "invalid_request_error", "body_too_large"),
     errors.Overloaded: Row(429, "rate_limit_error", "overloaded"),
     errors.NotReady: Row(503, "service_unavailable_error", "not_ready"),

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from embedding_runtime.http.bounded_protocol import BoundedProtocol
 from embedding_runtime.http.closing import accept_what_waits, refuse_handshakes
 from embedding_runtime.settings import ANY_ADDRESS
 
@@ -23,7 +23,7 @@ BACKLOG = 2048
 NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
-class CarefulProtocol(HttpToolsProtocol):
+class CarefulProtocol(BoundedProtocol):
     """Closes a connection at shutdown only when no request is under way on it.
 
     uvicorn's own protocol looks at the last response alone: it would close a connection whose next request has been

@@ -30,6 +30,7 @@ FAILURES: Mapping[type[RequestError], str | None] = {
     errors.WrongTask: "model_type",
     errors.UnknownRoute: None,
     errors.MethodNotAllowed: None,
+    errors.BodyTimeout: "validation",
     errors.BodyTooLarge: "validation",
     errors.SpaceMismatch: "validation",
     errors.Overloaded: "overloaded",

@@ -20,6 +20,7 @@ MEANINGS: Mapping[type[RequestError], str] = {
     errors.UnknownRoute: "There is no such path.",
     errors.MethodNotAllowed: "The path takes other methods.",
     errors.SpaceMismatch: "The answer would lie in another vector space than the request pins.",
+    errors.BodyTimeout: "The body did not come in time.",
     errors.BodyTooLarge: "The body is too large: send fewer inputs in one request.",
     errors.Overloaded: "Too much is under way: retry after the seconds of `retry-after`.",
     errors.NotReady: "Loading, held back by its golden cases, or shutting down.",

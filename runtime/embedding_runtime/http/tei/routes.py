@@ -39,6 +39,7 @@ _TYPES: Mapping[type[RequestError], str] = {
     errors.UnknownModel: "Validation",
     errors.UnknownRoute: "Validation",
     errors.MethodNotAllowed: "Validation",
+    errors.BodyTimeout: "Validation",
     errors.BodyTooLarge: "Validation",
     errors.SpaceMismatch: "Validation",
     errors.WrongTask: "Backend",

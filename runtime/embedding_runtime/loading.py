@@ -64,17 +64,23 @@ def load_model(settings: ServeSettings) -> LoadedModel:
     from embedding_runtime.backends.torch_backend import load_backend, pick_device
 
     device = pick_device(settings.device)
+    on_gpu = device.type == "cuda"
+    workers = settings.workers or (1 if on_gpu else cpus)
     backend = load_backend(
-        files, inspection=resolved.inspection, serving=model.serving, device=device, dtype=settings.dtype
+        files,
+        inspection=resolved.inspection,
+        serving=model.serving,
+        device=device,
+        dtype=settings.dtype,
+        threads=workers,
     )
     steps.done("load")
-    on_gpu = device.type == "cuda"
     peak, resident = measure_process()
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
         backend=backend,
-        workers=settings.workers or (1 if on_gpu else cpus),
+        workers=workers,
         max_batch_tokens=settings.max_batch_tokens or (GPU_BATCH_TOKENS if on_gpu else CPU_BATCH_TOKENS),
         seconds=steps.seconds,
         memory=LoadMemory(

@@ -9,6 +9,7 @@ from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Inspection, Quantization, Serving
 from embedding_runtime.architectures.models import Model, load_model
 from embedding_runtime.architectures.network import read_config
+from embedding_runtime.backends.lone_texts import LoneTexts
 from embedding_runtime.backends.torch_failures import recognise
 from embedding_runtime.core.failures import OutOfMemory
 from embedding_runtime.core.jobs import Output, Tokens
@@ -22,8 +23,11 @@ _DTYPES = {Dtype.FLOAT32: torch.float32, Dtype.BFLOAT16: torch.bfloat16, Dtype.F
 class TorchBackend:
     """One model, shared by all workers: weights are read only."""
 
-    def __init__(self, model: Model, *, device: torch.device, dtype: Dtype, vocabulary_size: int | None) -> None:
+    def __init__(
+        self, model: Model, *, device: torch.device, dtype: Dtype, vocabulary_size: int | None, threads: int = 1
+    ) -> None:
         self._model = model
+        self._lone_texts = LoneTexts(threads=threads, set_threads=torch.set_num_threads)
         self.device = device.type
         self.dtype = dtype.value
         self.path = model.name
@@ -34,12 +38,13 @@ class TorchBackend:
         self.resident_bytes = torch.cuda.memory_allocated(device) if on_gpu else None
 
     def prepare_thread(self) -> None:
-        # One thread per batch: threads that share each product wait for the slowest at a hundred barriers a batch.
+        # One thread per batch, see lone_texts.
         torch.set_num_threads(1)
 
     def compute(self, batch: Sequence[Tokens]) -> Sequence[Output]:
         try:
-            return self._model.compute(batch)
+            with self._lone_texts.computing(batch):
+                return self._model.compute(batch)
         except (RuntimeError, MemoryError) as error:
             failure = recognise(error)
             if failure is None:
@@ -67,10 +72,12 @@ def pick_device(wanted: Device) -> torch.device:
 
 
 def load_backend(
-    files: Files, *, inspection: Inspection, serving: Serving, device: torch.device, dtype: Dtype
+    files: Files, *, inspection: Inspection, serving: Serving, device: torch.device, dtype: Dtype, threads: int = 1
 ) -> TorchBackend:
-    """`files` are all files of the model. Raises Refusal for a model that cannot be loaded exactly as they say, and
-    INVALID_OVERRIDE for a dtype that is known to give wrong numbers with its family or quantisation.
+    """`files` are all files of the model; `threads` may share one long text on a CPU.
+
+    Raises Refusal for a model that cannot be loaded exactly as they say, and INVALID_OVERRIDE for a dtype that is known
+    to give wrong numbers with its family or quantisation.
     """
     chosen = _choose_dtype(dtype, quantization=serving.quantization)
     require_dtype(inspection, dtype=chosen)
@@ -82,7 +89,8 @@ def load_backend(
         model = load_model(files, inspection=inspection, serving=serving, device=device, dtype=_DTYPES[chosen])
     # The weights were checked against this number: the table of embeddings has as many rows.
     vocabulary_size = read_config(files_in(files, folder=inspection.folder)).get("vocab_size")
-    return TorchBackend(model, device=device, dtype=chosen, vocabulary_size=vocabulary_size)
+    threads = 1 if device.type == "cuda" else threads
+    return TorchBackend(model, device=device, dtype=chosen, vocabulary_size=vocabulary_size, threads=threads)
 
 
 def _choose_dtype(dtype: Dtype, *, quantization: Quantization) -> Dtype:

@@ -1,5 +1,6 @@
 """GET /openapi.json and GET /docs: the API's description, for programs and for people."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 import orjson
@@ -25,7 +26,8 @@ class _Page:
 
     async def __call__(self, call: Call) -> Response:
         if self._response is None:
-            self._response = self._write(call.loaded.model)
+            # Off the event loop: it takes longer than a short request.
+            self._response = await asyncio.to_thread(self._write, call.loaded.model)
         return self._response
 
 

@@ -62,8 +62,17 @@ def run_group(group: str, *, environment: Mapping[str, str]) -> ChecksEnded:
 
 
 def python_command(group: str) -> Sequence[str]:
-    interpreter = str(BUILD / group / "bin" / "python")
-    return [interpreter, "-m", "pytest", "-c", str(CHECKS / "pytest.ini"), str(CHECKS / group)]
+    return [str(BUILD / group / "bin" / "python"), *python_arguments(group)]
+
+
+def python_arguments(group: str) -> Sequence[str]:
+    """What an interpreter with the group's packages is given."""
+    return ["-m", "pytest", "-c", str(CHECKS / "pytest.ini"), str(CHECKS / group)]
+
+
+def group_names() -> Sequence[str]:
+    """Every group that there is."""
+    return sorted(path.stem for path in (ROOT / "requirements" / "clients").glob("*.txt"))
 
 
 def node_command(folder: Path) -> Sequence[str]:

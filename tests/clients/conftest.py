@@ -4,7 +4,8 @@ The checks of the clients are in python/ and js/; those run inside each client's
 (tests/e2e/test_clients.py), never in this process.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -26,27 +27,16 @@ def reranker_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def expectations(minilm_folder: Path, reranker_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("expectations") / "expectations.json"
-    return write_expectations(path, embedder=minilm_folder, reranker=reranker_folder)
-
-
-@pytest.fixture(scope="session")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., ServedProcess]]:
-    """Start `embedding-runtime serve` of a folder; processes end with the session."""
-    started: list[ServedProcess] = []
+    """Start `embedding-runtime serve` of a folder, without waiting; processes end with the session."""
+    with ExitStack() as stack:
 
-    def start(folder: Path, *arguments: str, names: tuple[str, ...]) -> ServedProcess:
-        log = tmp_path_factory.mktemp("serve") / "log"
-        named = [part for name in names for part in ("--served-name", name)]
-        process = ServedProcess.real(log, "serve", "--model", str(folder), *named, *arguments)
-        started.append(process)
-        process.wait("/ready")
-        return process
+        def start(folder: Path, *arguments: str, names: Sequence[str]) -> ServedProcess:
+            log = tmp_path_factory.mktemp("serve") / "log"
+            named = [part for name in names for part in ("--served-name", name)]
+            return stack.enter_context(ServedProcess.real(log, "serve", "--model", str(folder), *named, *arguments))
 
-    yield start
-    for process in started:
-        process.__exit__()
+        yield start
 
 
 @pytest.fixture(scope="session")
@@ -54,16 +44,21 @@ def environment(
     serve: Callable[..., ServedProcess],
     minilm_folder: Path,
     reranker_folder: Path,
-    expectations: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Mapping[str, str]:
     """What tests/clients/python/support/service.py reads: three servers, and what to expect of them."""
-    keys = tmp_path_factory.mktemp("keys") / "keys"
+    folder = tmp_path_factory.mktemp("clients")
+    keys = folder / "keys"
     keys.write_text(f"{KEY}\n")
+    embedder = serve(minilm_folder, names=EMBEDDER_NAMES)
+    reranker = serve(reranker_folder, names=RERANKER_NAMES)
     guarded = serve(minilm_folder, "--api-keys", str(keys), names=EMBEDDER_NAMES)
+    expectations = write_expectations(folder / "expected.json", embedder=minilm_folder, reranker=reranker_folder)
+    for server in (embedder, reranker, guarded):
+        server.wait("/ready")
     return {
-        "EMBEDDING_URL": serve(minilm_folder, names=EMBEDDER_NAMES).url,
-        "RERANK_URL": serve(reranker_folder, names=RERANKER_NAMES).url,
+        "EMBEDDING_URL": embedder.url,
+        "RERANK_URL": reranker.url,
         "GUARDED_URL": guarded.url,
         "GUARDED_KEY": KEY,
         "EXPECTATIONS": str(expectations),

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from client_groups import BUILD, CHECKS, JAVASCRIPT, ChecksEnded, build_group, node_command, python_arguments
+from client_groups import BUILD, CHECKS, JAVASCRIPT, ROOT, ChecksEnded, build_group, node_command, python_arguments
 from live_cluster import LiveCluster
 
+DOCUMENTATION = ROOT / "docs"
 # The base image's own Python, and not that of the runtime's virtual environment: only the group's packages are there.
 FIND_PYTHON = 'exec "$(PATH=/usr/local/bin:/usr/bin:/bin command -v python3)" "$@"'
 LONGEST_SECONDS = 600
@@ -39,7 +40,8 @@ def run_group_in_a_pod(
 
 
 def _pod(name: str, *, group: str, namespace: str, image: str, environment: Mapping[str, str]) -> Mapping[str, Any]:
-    folders = (BUILD / group, CHECKS, Path(environment["EXPECTATIONS"]).parent)
+    # The snippets of the documentation are checked too.
+    folders = (BUILD / group, CHECKS, DOCUMENTATION, Path(environment["EXPECTATIONS"]).parent)
     if group == JAVASCRIPT:
         command, variables = list(node_command(BUILD / group)), environment
     else:

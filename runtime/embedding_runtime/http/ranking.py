@@ -76,10 +76,10 @@ def read_text(document: Document, *, fields: Sequence[str] = ("text",), index: i
     if isinstance(document, str):
         return document
     values = [document[field] for field in fields if document.get(field) is not None]
-    if not values or not all(isinstance(value, str | int | float) for value in values):
-        known = " or ".join(fields) if len(fields) == 1 else "the fields to rank"
+    if not values or not all(isinstance(value, str) for value in values):
+        known = "text" if tuple(fields) == ("text",) else "the fields to rank"
         raise InvalidRequest(f"{param}: entry {index} is an object without a text under {known}.", param=param)
-    return "\n".join(str(value) for value in values)
+    return "\n".join(values)
 
 
 def _write_suffix(resolved: ResolvedModel, *, raw: bool, instruction: str | None) -> str:

@@ -105,6 +105,7 @@ async def test_version_1_needs_no_model_and_an_instruction_goes_into_the_templat
         ({"documents": [1]}, "documents"),
         ({"documents": [{"title": "secret"}]}, "entry 0 is an object without a text under text"),
         ({"documents": ["x", {"text": ["secret"]}]}, "entry 1 is an object without a text"),
+        ({"documents": [{"text": 7}]}, "entry 0 is an object without a text"),
         ({"query": None}, "query"),
         ({"query": {"text": "secret"}}, "query"),
         ({"top_n": 0}, "top_n"),
@@ -130,4 +131,7 @@ async def test_version_1_checks_the_fields_that_it_has_alone() -> None:
     async with reranker() as runtime:
         chunks = await rank(runtime, "/v1/rerank", max_chunks_per_doc=0)
         fields = await rank(runtime, "/v1/rerank", rank_fields=[])
-    assert (chunks.status_code, fields.status_code) == (400, 400)
+        missing = await rank(runtime, "/v1/rerank", documents=[{"text": "x"}], rank_fields=["secret"])
+    assert (chunks.status_code, fields.status_code, missing.status_code) == (400, 400, 400)
+    assert "the fields to rank" in missing.json()["message"]
+    assert "secret" not in missing.text

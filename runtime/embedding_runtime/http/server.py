@@ -19,6 +19,10 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 2048
 
+# At shutdown: how long a client that is connected may take to send its first request. A busy one takes longer than the
+# network does.
+FIRST_REQUEST_SECONDS = 3.0
+
 # What a kernel without IPv6 answers: none of its protocol, or none of its addresses.
 NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
@@ -29,6 +33,8 @@ class CarefulProtocol(BoundedProtocol):
     uvicorn's own protocol looks at the last response alone: it would close a connection whose next request has been
     received in part, or lies unread in the socket. Here such a request is answered first. While the server shuts down
     the application says `Connection: close` on every response, which ends the connection right after it.
+
+    A connection that has carried no request yet is as good as one on its way: it has FIRST_REQUEST_SECONDS for one.
     """
 
     _receiving = False
@@ -42,10 +48,16 @@ class CarefulProtocol(BoundedProtocol):
         super().on_response_complete()
 
     def shutdown(self) -> None:
-        if not self._receiving and not _has_unread_data(self.transport):
+        if self.cycle is None and not self.transport.is_closing():
+            self.loop.call_later(FIRST_REQUEST_SECONDS, self._end_unused)
+        elif not self._receiving and not _has_unread_data(self.transport):
             super().shutdown()
         elif self.cycle is not None:
             self.cycle.keep_alive = False
+
+    def _end_unused(self) -> None:
+        if self.cycle is None and not self._receiving and not _has_unread_data(self.transport):
+            super().shutdown()
 
 
 def _has_unread_data(transport: asyncio.BaseTransport) -> bool:

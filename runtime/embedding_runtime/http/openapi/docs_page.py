@@ -22,6 +22,9 @@ CONTENT_SECURITY_POLICY = (
 
 Document = Mapping[str, Any]
 
+# As the vendors write their names, where that is not the dialect's own with a capital.
+_TITLES = {"openai": "OpenAI", "tei": "text-embeddings-inference (TEI)"}
+
 
 def write_page(document: Document, *, names: Sequence[str]) -> str:
     """`document` is `document.describe_api`'s."""
@@ -61,7 +64,7 @@ def _write_contents(document: Document, *, dialects: Sequence[str]) -> str:
             f"<a href='#{operation['operationId']}'>{method} {escape(path)}</a>"
             for path, method, operation in _operations(document, dialect=dialect)
         ]
-        entries.append(f"<dt>{escape(dialect)}</dt><dd>{' '.join(links)}</dd>")
+        entries.append(f"<dt>{_title(dialect)}</dt><dd>{' '.join(links)}</dd>")
     return f"<nav><dl>{''.join(entries)}</dl></nav>"
 
 
@@ -70,7 +73,7 @@ def _write_dialect(document: Document, *, dialect: str) -> str:
         _write_operation(document, dialect=dialect, path=path, method=method, operation=operation)
         for path, method, operation in _operations(document, dialect=dialect)
     ]
-    return f"<section><h2>{escape(dialect)}</h2>{''.join(operations)}</section>"
+    return f"<section><h2>{_title(dialect)}</h2>{''.join(operations)}</section>"
 
 
 def _write_operation(document: Document, *, dialect: str, path: str, method: str, operation: Mapping[str, Any]) -> str:
@@ -111,16 +114,24 @@ def _write_body(document: Document, *, operation: Mapping[str, Any]) -> Iterator
 
 
 def _write_fields(schema: Schema) -> str:
-    required = schema.get("required", ())
+    fields, required = schema["properties"], schema.get("required", ())
     rows = [
         f"<tr><td><code>{escape(name)}</code></td><td>{name_type(field, is_optional=name not in required)}</td>"
-        f"<td>{_write_default(field, is_required=name in required)}</td>"
-        f"<td>{_write_text(field.get('description', ''))}</td></tr>"
-        for name, field in schema["properties"].items()
+        f"<td>{_write_default(field, is_required=name in required)}</td>{_write_meaning(field, among=fields)}</tr>"
+        for name, field in fields.items()
     ]
-    head = "<tr><th>field</th><th>type</th><th>default</th><th></th></tr>"
+    head = f"<tr><th>field</th><th>type</th><th>default</th>{'<th></th>' if _has_meanings(fields) else ''}</tr>"
     about = f"<p>{_write_text(schema['description'])}</p>" if "description" in schema else ""
     return f"{about}<table>{head}{''.join(rows)}</table>"
+
+
+def _has_meanings(fields: Mapping[str, Schema]) -> bool:
+    return any("description" in field for field in fields.values())
+
+
+def _write_meaning(field: Schema, *, among: Mapping[str, Schema]) -> str:
+    """A cell, where one of the fields has something to say."""
+    return f"<td>{_write_text(field.get('description', ''))}</td>" if _has_meanings(among) else ""
 
 
 def _write_default(field: Schema, *, is_required: bool) -> str:
@@ -180,6 +191,10 @@ def _write_type(schema: Schema) -> str:
         return _write_fields(schema)
     about = f"<p>{_write_text(schema['description'])}</p>" if "description" in schema else ""
     return f"{about}<p>{name_type(schema)}</p>"
+
+
+def _title(dialect: str) -> str:
+    return escape(_TITLES.get(dialect, dialect.capitalize()))
 
 
 def _write_text(text: str) -> str:

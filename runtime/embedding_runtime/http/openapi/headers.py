@@ -47,7 +47,8 @@ PIN: Mapping[str, Any] = {
     "name": ports.SPACE_HEADER,
     "in": "header",
     "required": False,
-    "description": "Pins a vector space: an answer from another one is refused with 412.",
+    "description": "Pins a vector space: an answer from another one is refused with 412. Ignored where answers are "
+    "neither vectors nor scores.",
     "schema": {"type": "string", "pattern": _SPACE_PATTERN},
 }
 

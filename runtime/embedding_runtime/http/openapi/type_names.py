@@ -6,7 +6,7 @@ from embedding_runtime.http.openapi.schemas import Schema
 
 _WORDS = {
     "string": "text",
-    "integer": "whole number",
+    "integer": "integer",
     "number": "number",
     "boolean": "true or false",
     "null": "null",
@@ -28,8 +28,14 @@ def name_type(schema: Schema, *, is_optional: bool = False) -> str:
     if "enum" in schema:
         return ", ".join(f"<code>{escape(str(value))}</code>" for value in schema["enum"])
     if schema.get("type") == "array":
-        return f"list of {name_type(schema.get('items', {}))}{_describe_length(schema)}"
+        return f"list{_describe_length(schema)} of {_name_entries(schema.get('items', {}))}"
     return _WORDS.get(schema.get("type", ""), "any value") + _describe_range(schema)
+
+
+def _name_entries(schema: Schema) -> str:
+    """In brackets where a list of a choice would read like a choice with a list."""
+    name = name_type(schema)
+    return f"({name})" if " or " in name else name
 
 
 def _describe_length(schema: Schema) -> str:

@@ -26,3 +26,11 @@ def test_every_snippet_of_the_documentation_is_run_by_a_check() -> None:
     checks = "".join(path.read_text() for path in CHECKS.rglob("*.py"))
     assert documented
     assert [name for name in documented if f'"{name}"' not in checks] == []
+
+
+def test_the_versions_that_the_documentation_names_are_those_that_are_run() -> None:
+    table = (ROOT / "docs" / "clients.md").read_text().partition("Versions tested:")[2].partition("\n## ")[0]
+    locked = "".join(path.read_text() for path in (ROOT / "requirements" / "clients").glob("*.txt"))
+    versions = re.findall(r"\d+\.\d+\.\d+", table)
+    assert versions
+    assert [version for version in versions if not re.search(rf"=={re.escape(version)}(?=\s)", locked)] == []

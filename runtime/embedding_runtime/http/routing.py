@@ -46,7 +46,7 @@ class Place:
 
 
 class Router:
-    """`dialects`: the first is the one whose form of an error a path gets that nobody has."""
+    """`dialects`: the first is the one whose form of an error a path without a prefix gets that nobody has."""
 
     def __init__(
         self, dialects: Sequence[Dialect] = DIALECTS, *, crossings: Mapping[str, Crossing] = CROSSINGS
@@ -66,6 +66,7 @@ class Router:
             targets = [Target(dialect, dialect.routes[own], strict=False) for dialect, own in crossing.ways]
             self._places[path] = Place(targets, choose=crossing.choose)
         self._nowhere = Place([Target(dialects[0], {}, strict=False)])
+        self._nowhere_of = {dialect.name: Place([Target(dialect, {}, strict=True)]) for dialect in dialects}
         self._described = tuple(self._places)
         self._patterns = [(path.partition("{")[0], place) for path, place in self._places.items() if place.pattern]
 
@@ -88,13 +89,14 @@ class Router:
             self._places[path] = Place([Target(pages, methods, strict=False)])
 
     def find(self, path: str) -> Place:
-        """The place of a path; one without methods where nothing is."""
+        """The place of a path; one without methods where nothing is, which below a prefix is its dialect's."""
         stripped = path.rstrip("/")
         exact = self._places.get(path) or self._places.get(stripped) or self._places.get(stripped + "/")
         if exact is not None:
             return exact
         named = (place for start, place in self._patterns if path.startswith(start) and len(stripped) > len(start))
-        return next(named, self._nowhere)
+        prefix = path[1:].partition("/")[0]
+        return next(named, self._nowhere_of.get(prefix, self._nowhere))
 
     def error_bodies(self, target: Target) -> Sequence[ErrorBody]:
         """Forms of an error, the target's own first."""

@@ -116,10 +116,14 @@ async def test_errors_of_a_bare_path_carry_every_dialects_keys(path: str, body: 
     ],
 )
 async def test_errors_under_a_prefix_are_the_dialects_alone(path: str, keys: set[str]) -> None:
+    nowhere = f"/{path.split('/')[1]}/nowhere"
     async with app_under_test() as runtime:
         response = await runtime.client.post(path, json={"task": "retrieval.query"})
+        missed = await runtime.client.post(nowhere, json={})
     assert 400 <= response.status_code < 500
     assert set(response.json()) == keys
+    assert missed.status_code == 404
+    assert set(missed.json()) == keys
 
 
 def test_every_path_that_dialects_share_says_whose_body_is_whose() -> None:

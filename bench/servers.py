@@ -26,7 +26,7 @@ INFINITY_ENVIRONMENT = ROOT / "build" / "peers" / "infinity"
 # No usage statistics, no look-ups: everything is on the disk.
 OFFLINE = {"DO_NOT_TRACK": "1", "INFINITY_ANONYMOUS_USAGE_STATS": "0", "HF_HUB_OFFLINE": "1"}
 
-START_SECONDS = 120
+START_SECONDS = 300  # a peer that warms up on a busy machine takes minutes
 POLL_SECONDS = 0.01
 
 

@@ -21,7 +21,7 @@ def write_results(name: str, *, figures: Mapping[str, Any], peers: Mapping[str, 
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
     document = {"machine": describe_machine(), "versions": _versions(peers or {}), "figures": figures}
-    path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+    path.write_text(json.dumps(document, indent=1) + "\n")
     return path
 
 

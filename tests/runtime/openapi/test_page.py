@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from runtime_under_test import app_under_test
 
+from embedding_model.resolved import Task
 from embedding_runtime.http.openapi.docs_page import write_page
 from embedding_runtime.http.openapi.document import describe_api
 from embedding_runtime.http.routing import DIALECTS, Router
@@ -45,7 +46,7 @@ class Reader(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return write_page(describe_api(Router(), limits={}, secured=False), names=("words",))
+    return write_page(describe_api(Router(), limits={}, secured=False), names=("words",), task=Task.EMBEDDING)
 
 
 async def test_it_is_served_as_a_page_that_may_run_and_load_nothing() -> None:
@@ -94,6 +95,26 @@ def test_it_holds_no_scripts_and_no_styles_in_attributes(page: str) -> None:
 
 def test_a_served_name_is_text_and_never_markup() -> None:
     name = "<script>alert(1)</script>'\"&`x`"
-    page = write_page(describe_api(Router(), limits={"model": {"enum": [name]}}, secured=False), names=(name,))
+    described = describe_api(Router(), limits={"model": {"enum": [name]}}, secured=False)
+    page = write_page(described, names=(name,), task=Task.EMBEDDING)
     assert "<script" not in page
     assert not Reader(page).open
+
+
+def test_it_says_what_the_model_is_for_and_where_to_ask_it(page: str) -> None:
+    ranker = write_page(describe_api(Router(), limits={}, secured=False), names=("judge",), task=Task.RERANKING)
+    assert "<code>words</code>, a model for embedding: ask <code>POST /v1/embeddings</code>" in page
+    assert "<code>judge</code>, a model for reranking: ask <code>POST /rerank</code>" in ranker
+
+
+def test_examples_show_the_key_where_one_is_needed(page: str) -> None:
+    secured = write_page(describe_api(Router(), limits={}, secured=True), names=("words",), task=Task.EMBEDDING)
+    assert "KEY" not in page
+    examples = re.findall(r"<pre>(curl .*?)</pre>", secured, flags=re.DOTALL)
+    open_ones = {example.removeprefix("curl http://HOST") for example in examples if "Bearer KEY" not in example}
+    assert open_ones == {"/", "/health"}
+    assert "Every route needs a key" in secured
+
+
+def test_words_to_send_stand_in_quotes(page: str) -> None:
+    assert "true or false or <code>&quot;true&quot;</code>, <code>&quot;false&quot;</code>" in page

@@ -9,6 +9,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from embedding_model.resolved import Task
+from embedding_runtime.http.dialect import PATHS
 from embedding_runtime.http.openapi.schemas import Schema
 from embedding_runtime.http.openapi.type_names import name_type
 
@@ -26,8 +28,8 @@ Document = Mapping[str, Any]
 _TITLES = {"openai": "OpenAI", "tei": "text-embeddings-inference (TEI)"}
 
 
-def write_page(document: Document, *, names: Sequence[str]) -> str:
-    """`document` is `document.describe_api`'s."""
+def write_page(document: Document, *, names: Sequence[str], task: Task) -> str:
+    """`document` is `document.describe_api`'s. `names`: those served. `task`: the model's, whose routes it answers."""
     info = document["info"]
     dialects = [tag["name"] for tag in document["tags"]]
     parts = [
@@ -36,8 +38,8 @@ def write_page(document: Document, *, names: Sequence[str]) -> str:
         f"<style>{_STYLE}</style></head><body>",
         f"<header><h1>{escape(info['title'])} <small>{escape(info['version'])}</small></h1>",
         *(f"<p>{_write_text(paragraph)}</p>" for paragraph in info["description"].split("\n\n")),
-        f"<p>Served here: {', '.join(f'<code>{escape(name)}</code>' for name in names)}. ",
-        "For programs: <a href='openapi.json'>openapi.json</a> (OpenAPI 3.1).</p></header>",
+        f"<p>{_write_served(document, names=names, task=task)}</p>",
+        "<p>For programs: <a href='openapi.json'>openapi.json</a> (OpenAPI 3.1).</p></header>",
         _write_contents(document, dialects=dialects),
         "<main>",
         *(_write_dialect(document, dialect=dialect) for dialect in dialects),
@@ -46,6 +48,13 @@ def write_page(document: Document, *, names: Sequence[str]) -> str:
         "</main></body></html>",
     ]
     return "\n".join(parts)
+
+
+def _write_served(document: Document, *, names: Sequence[str], task: Task) -> str:
+    served = ", ".join(f"<code>{escape(name)}</code>" for name in names)
+    paths = " or ".join(f"<code>{path}</code>" for path in PATHS[task])
+    key = " Every route needs a key, but for the probes." if _needs_key(document) else ""
+    return f"Served here: {served}, a model for {task.lower()}: ask {paths}, or another dialect's route for that.{key}"
 
 
 def _operations(document: Document, *, dialect: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -91,7 +100,7 @@ def _write_operation(document: Document, *, dialect: str, path: str, method: str
             f"<article id='{operation['operationId']}'><h3><b>{method}</b> {escape(path)}</h3>",
             f"<p>{_write_text(operation['summary'])} {where}</p>",
             *_write_body(document, operation=operation),
-            f"<h4>Example</h4><pre>{escape(_write_curl(operation, path=path if is_alone else strict))}</pre>",
+            f"<h4>Example</h4><pre>{escape(_write_curl(document, operation, path=path if is_alone else strict))}</pre>",
             f"<h4>Answer</h4><p>{reply}</p>",
             "<details><summary>Errors</summary>",
             _write_errors(document, responses=operation["responses"]),
@@ -141,12 +150,21 @@ def _write_default(field: Schema, *, is_required: bool) -> str:
     return "" if default is None else f"<code>{escape(json.dumps(default))}</code>"
 
 
-def _write_curl(operation: Mapping[str, Any], *, path: str) -> str:
-    if "requestBody" not in operation:
-        return f"curl http://HOST{path}"
-    example = json.dumps(operation["requestBody"]["content"]["application/json"]["example"], ensure_ascii=False)
-    quoted = example.replace("'", "'\\''")
-    return f"curl http://HOST{path} \\\n  -H 'content-type: application/json' \\\n  -d '{quoted}'"
+def _needs_key(document: Document, operation: Mapping[str, Any] | None = None) -> bool:
+    """Whether the API does, or this operation of it, which may have an exception of its own."""
+    whole = document.get("security", [])
+    return bool(whole if operation is None else operation.get("security", whole))
+
+
+def _write_curl(document: Document, operation: Mapping[str, Any], *, path: str) -> str:
+    lines = [f"curl http://HOST{path}"]
+    if _needs_key(document, operation):
+        lines.append("-H 'authorization: Bearer KEY'")
+    if "requestBody" in operation:
+        example = json.dumps(operation["requestBody"]["content"]["application/json"]["example"], ensure_ascii=False)
+        quoted = example.replace("'", "'\\''")
+        lines += ["-H 'content-type: application/json'", f"-d '{quoted}'"]
+    return " \\\n  ".join(lines)
 
 
 def _write_errors(document: Document, *, responses: Mapping[str, Any]) -> str:

@@ -47,7 +47,7 @@ def make_pages(router: Router, *, secured: bool) -> Dialect:
             (b"x-content-type-options", b"nosniff"),
             (b"referrer-policy", b"no-referrer"),
         )
-        page = write_page(describe(model), names=tuple(model.names))
+        page = write_page(describe(model), names=tuple(model.names), task=model.serving.task)
         return Response(status=200, body=page.encode(), headers=headers)
 
     routes: Mapping[str, Methods] = {

@@ -1,5 +1,6 @@
 """What a schema is called on the page: types in words, with links to those that have a name."""
 
+import json
 from html import escape
 
 from embedding_runtime.http.openapi.schemas import Schema
@@ -24,9 +25,9 @@ def name_type(schema: Schema, *, is_optional: bool = False) -> str:
             choices = [choice for choice in schema[key] if not (is_optional and choice == {"type": "null"})]
             return " or ".join(dict.fromkeys(name_type(choice) for choice in choices))
     if "const" in schema:
-        return f"<code>{escape(str(schema['const']))}</code>"
+        return f"<code>{escape(json.dumps(schema['const'], ensure_ascii=False))}</code>"
     if "enum" in schema:
-        return ", ".join(f"<code>{escape(str(value))}</code>" for value in schema["enum"])
+        return ", ".join(f"<code>{escape(json.dumps(value, ensure_ascii=False))}</code>" for value in schema["enum"])
     if schema.get("type") == "array":
         return f"list{_describe_length(schema)} of {_name_entries(schema.get('items', {}))}"
     return _WORDS.get(schema.get("type", ""), "any value") + _describe_range(schema)

@@ -37,7 +37,7 @@ def of_openai(name: str, *, unknown_name: str) -> Client:
         texts_a_request=100,
         wrong_task=Seen(openai.BadRequestError, "ask POST /rerank"),
         wrong_key=Seen(openai.AuthenticationError, "needs an API key"),
-        unknown_model=Seen(openai.NotFoundError, "Served: minilm"),
+        unknown_model=Seen(openai.NotFoundError, r"Served: .*\bminilm\b"),
         unknown_name=unknown_name,
     )
 

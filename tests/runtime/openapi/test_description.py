@@ -46,6 +46,11 @@ def test_it_is_valid(description: dict[str, Any]) -> None:
     schemathesis.openapi.from_dict(description).validate()
 
 
+def test_it_names_no_type_that_its_readers_cannot_see(description: dict[str, Any]) -> None:
+    named = set(re.findall(r"`([A-Z][a-z]+[A-Z]\w*)`", str(description)))
+    assert named <= set(description["components"]["schemas"])
+
+
 def test_every_reference_leads_somewhere(description: dict[str, Any]) -> None:
     for reference in set(find_references(description)):
         found = description

@@ -21,7 +21,7 @@ class SimilarityInputs(RequestForm):
 
 
 class SimilarityParameters(RequestForm):
-    """As in `TextsRequest`; they hold for all of the texts."""
+    """As those of `/embed`; they hold for all of the texts."""
 
     truncate: Flag = True
     truncation_direction: Direction | None = None

@@ -28,9 +28,9 @@ class EmbeddingsRequest(RequestForm):
     """Unknown fields (`user` among them) are ignored.
 
     OpenAI has the first four; the rest are extensions, as clients send them in `extra_body`. `normalize` false: the
-    pooled vector as it is. One of these chooses the prompt in place of the served name: `prompt_name`, one of the model's
-    prompts; `input_type`, its prompt for queries or documents; `prompt`, the whole text to put before each input;
-    `instruction`, the task in its query prompt.
+    pooled vector as it is. One of these chooses the prompt in place of the served name: `prompt_name`, one of the
+    model's prompts; `input_type`, its prompt for queries or documents; `prompt`, the whole text to put before each
+    input; `instruction`, the task in its query prompt.
     """
 
     model: str

@@ -14,8 +14,8 @@ class TextsRequest(RequestForm):
     """`truncate`: whether a text that is too long is cut (the default) or refused; `truncation_direction`: from which
     side, the served one where it is not said.
 
-    `prompt_name`: one of the model's prompts. Ours, each in its place: `input_type` for the model's prompt for queries or
-    documents; `prompt`, the whole text to put before each input; `instruction`, the task in the model's query prompt.
+    `prompt_name`: one of the model's prompts. Ours, each in its place: `input_type` for the model's prompt for queries
+    or documents; `prompt`, the whole text to put before each input; `instruction`, the task in its query prompt.
     None of them: the model's default prompt. Unknown fields are ignored.
     """
 

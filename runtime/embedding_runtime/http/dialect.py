@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from embedding_model import ports
-from embedding_model.resolved import Prompt, Task
+from embedding_model.resolved import Task
 from embedding_runtime.core.engine import Engine
 from embedding_runtime.core.tokenizing import TokenizerThreads
 from embedding_runtime.errors import SpaceMismatch, UnknownModel, WrongTask
@@ -84,11 +84,12 @@ class Call:
             raise UnknownModel(f"The model does not exist here. Served: {', '.join(names)}.", param="model")
         return name
 
-    def choose_prompt(self, name: str | None) -> Prompt | None:
-        """The prompt that a request for the model `name` gets. Raises UnknownModel."""
+    def choose_prompt(self, name: str | None) -> str:
+        """The text of the prompt that a request for the model `name` gets; empty for none. Raises UnknownModel."""
         model = self.loaded.model
         name = self.choose_name(name)
-        return model.names[name] if self.prompt is None else model.serving.prompt(self.prompt)
+        prompt = model.names[name] if self.prompt is None else model.serving.prompt(self.prompt)
+        return prompt.text if prompt else ""
 
     def require_task(self, *tasks: Task) -> None:
         """Raises WrongTask when the model is for none of the tasks of this path."""

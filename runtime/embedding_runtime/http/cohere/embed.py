@@ -11,16 +11,11 @@ from embedding_runtime.core.embedding import Embeddings, embed
 from embedding_runtime.core.output_types import OutputType, convert, require_types
 from embedding_runtime.core.prompts import AskedPrompt, InputType, choose_prompt
 from embedding_runtime.errors import EmptyInput, InvalidRequest
-from embedding_runtime.http.cohere.meta import (
-    Priority,
-    Version,
-    add_identity,
-    choose_name,
-    describe_embedding,
-)
+from embedding_runtime.http.cohere.meta import Priority, add_identity, choose_name
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.space_suffix import write_suffix
+from embedding_runtime.http.usage import Version, describe_embedding
 from embedding_runtime.http.validation import Count, Flag, RequestForm, validate
 from embedding_runtime.http.vector_encoding import build_response, to_base64
 
@@ -189,8 +184,7 @@ _INPUT_TYPES: Mapping[Purpose, InputType] = {
 def _choose_prompt(call: Call, *, name: str, purpose: Purpose | None) -> str:
     serving = call.loaded.model.serving
     if purpose is None or call.is_golden_case:
-        own = call.choose_prompt(name)
-        return own.text if own else ""
+        return call.choose_prompt(name)
     if purpose in _INPUT_TYPES:
         return choose_prompt(AskedPrompt(input_type=_INPUT_TYPES[purpose]), serving=serving)
     named = serving.prompt(purpose.value)

@@ -5,33 +5,10 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-Base64 = Annotated[str, Field(description="The vector's values as float32, little-endian, in base64.")]
+from embedding_runtime.http.usage import Meta, Usage
+from embedding_runtime.http.vector_encoding import Base64
+
 Model = Annotated[str, Field(description="The served name. On paths without the prefix /cohere only, as `usage` is.")]
-
-
-class Usage(TypedDict):
-    prompt_tokens: int
-    total_tokens: int
-    truncated_inputs: Annotated[int, Field(description="Inputs that were cut to the model's maximum length.")]
-
-
-class ApiVersion(TypedDict):
-    version: Literal["1", "2"]
-
-
-class BilledUnits(TypedDict):
-    input_tokens: NotRequired[int]
-    search_units: NotRequired[Annotated[int, Field(description="One for each hundred documents.")]]
-
-
-class Tokens(TypedDict):
-    input_tokens: int
-
-
-class Meta(TypedDict):
-    api_version: ApiVersion
-    billed_units: BilledUnits
-    tokens: Tokens
 
 
 EmbeddingsByType = TypedDict(  # noqa: UP013 - in a class the field would hide the type of its name

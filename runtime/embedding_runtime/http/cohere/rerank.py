@@ -4,16 +4,11 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from embedding_runtime.http.cohere.meta import (
-    Priority,
-    Version,
-    add_identity,
-    choose_name,
-    describe_search,
-)
+from embedding_runtime.http.cohere.meta import Priority, add_identity, choose_name
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.ranking import Document, rank_documents
+from embedding_runtime.http.usage import Version, describe_search
 from embedding_runtime.http.validation import Count, Flag, RequestForm, validate
 
 

@@ -14,9 +14,9 @@ from embedding_runtime.errors import InvalidRequest
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.jina.task import find_prompt
 from embedding_runtime.http.messages import Response, json_response
-from embedding_runtime.http.openai.embeddings import describe_usage
 from embedding_runtime.http.ranking import Document, read_text
 from embedding_runtime.http.space_suffix import write_suffix
+from embedding_runtime.http.usage import describe_usage
 from embedding_runtime.http.validation import Count, Flag, RequestForm, validate
 from embedding_runtime.http.vector_encoding import build_response, to_base64
 
@@ -78,8 +78,7 @@ async def create_embeddings(call: Call) -> Response:
     asked = validate(call.document, form=EmbeddingsRequest)
     texts = [_read_input(entry, index=index) for index, entry in enumerate(asked.input)]
     serving = call.loaded.model.serving
-    own = call.choose_prompt(asked.model)
-    prompt = own.text if own else ""
+    prompt = call.choose_prompt(asked.model)
     if asked.task is not None and not call.is_golden_case:
         prompt = find_prompt(asked.task, serving=serving)
     outputs = {_OUTPUTS[kind] for kind in asked.types}

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from embedding_runtime.http.cohere.replies import Base64, Meta, Usage
+from embedding_runtime.http.usage import Meta, Usage
+from embedding_runtime.http.vector_encoding import Base64
 
 # Signs, eight to a number.
 Signs = list[Annotated[int, Field(ge=-128, le=255)]]

@@ -4,11 +4,10 @@ from typing import Any
 
 from pydantic import Field
 
-from embedding_runtime.http.cohere.meta import Version, describe_search
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
-from embedding_runtime.http.openai.embeddings import describe_usage
 from embedding_runtime.http.ranking import Document, rank_documents, read_text
+from embedding_runtime.http.usage import Version, describe_search, describe_usage
 from embedding_runtime.http.validation import Count, Flag, RequestForm, validate
 
 

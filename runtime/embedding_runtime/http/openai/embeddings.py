@@ -8,13 +8,13 @@ from typing import Any
 
 from embedding_model.resolved import Task
 from embedding_runtime.core.embedding import Embeddings, embed
-from embedding_runtime.core.measured import Measured
 from embedding_runtime.core.prompts import AskedPrompt, InputType, choose_prompt
 from embedding_runtime.errors import EmptyInput
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.space_suffix import write_suffix
 from embedding_runtime.http.text_inputs import TextsOrIds, check_ids, check_number
+from embedding_runtime.http.usage import describe_usage
 from embedding_runtime.http.validation import Count, Flag, RequestForm, validate
 from embedding_runtime.http.vector_encoding import build_response, to_base64
 
@@ -55,10 +55,10 @@ async def create_embeddings(call: Call) -> Response:
     asked = validate(call.document, form=EmbeddingsRequest)
     if not asked.input:
         raise EmptyInput("input: must not be an empty list.", param="input")
-    own = call.choose_prompt(asked.model)
+    default = call.choose_prompt(asked.model)
     check_ids(call, asked.input, param="input")
     serving = call.loaded.model.serving
-    prompt = choose_prompt(asked.describe_prompt(), serving=serving, default=own.text if own else "")
+    prompt = choose_prompt(asked.describe_prompt(), serving=serving, default=default)
     suffix = write_suffix(serving, dimensions=asked.dimensions, normalize=asked.normalize, prompt=prompt)
     call.check_pin(suffix)
     found = await embed(
@@ -87,12 +87,3 @@ def _encode(found: Embeddings, *, asked: EmbeddingsRequest, suffix: str) -> Resp
         "usage": describe_usage(found.measured),
     }
     return json_response(document, space_suffix=suffix, model=asked.model, measured=found.measured)
-
-
-def describe_usage(measured: Measured) -> dict[str, int]:
-    """`truncated_inputs` is ours: how many of the inputs were cut to the model's maximum length."""
-    return {
-        "prompt_tokens": measured.tokens,
-        "total_tokens": measured.tokens,
-        "truncated_inputs": measured.truncated,
-    }

@@ -5,19 +5,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-Base64 = Annotated[str, Field(description="The vector's values as float32, little-endian, in base64.")]
+from embedding_runtime.http.usage import Usage
+from embedding_runtime.http.vector_encoding import Base64
 
 
 class Embedding(TypedDict):
     object: Literal["embedding"]
     index: Annotated[int, Field(ge=0, description="The number of the input.")]
     embedding: list[float] | Base64
-
-
-class Usage(TypedDict):
-    prompt_tokens: int
-    total_tokens: int
-    truncated_inputs: Annotated[int, Field(description="Inputs that were cut to the model's maximum length.")]
 
 
 class EmbeddingsReply(TypedDict):

@@ -36,9 +36,7 @@ class DecodeRequest(RequestForm):
     ids: Annotated[
         list[list[int]],
         PlainValidator(_read),
-        WithJsonSchema(
-            {"anyOf": [IDS_SCHEMA, {"type": "array", "items": {**IDS_SCHEMA, "minItems": 0}, "minItems": 1}]}
-        ),
+        WithJsonSchema({"anyOf": [IDS_SCHEMA, {"type": "array", "items": _IDS_OF_ONE, "minItems": 1}]}),
     ]
     skip_special_tokens: Flag = True
 

@@ -14,8 +14,7 @@ from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.space_suffix import AnswerKind, write_suffix
 from embedding_runtime.http.tei.texts import TextsRequest, describe_prompt, find_prompt, read_texts
-
-_PIECE_VALUES = 65_536  # encoded at once: about a millisecond of work
+from embedding_runtime.http.vector_encoding import INLINE_VALUES
 
 
 async def create_token_embeddings(call: Call) -> Response:
@@ -44,6 +43,6 @@ def _encode(found: TokenEmbeddings, *, suffix: str) -> Response:
 
 
 def _encode_text(vectors: Vectors) -> bytes:
-    step = max(1, _PIECE_VALUES // max(1, vectors.shape[1]))
+    step = max(1, INLINE_VALUES // max(1, vectors.shape[1]))
     pieces = (json_response(vectors[start : start + step]).body[1:-1] for start in range(0, len(vectors), step))
     return b"[" + b",".join(pieces) + b"]"

@@ -4,7 +4,6 @@ TEI answers it for SPLADE alone. Here it is also the sparse part of an embedder 
 table stands for the model when it reads queries, the prompt_name or input_type "query" asks for it.
 """
 
-import asyncio
 from typing import Any
 
 from embedding_model.resolved import Task, TokenHeadKind
@@ -16,12 +15,13 @@ from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.space_suffix import AnswerKind, write_suffix
 from embedding_runtime.http.tei.texts import TextsRequest, describe_prompt, find_prompt, read_texts
+from embedding_runtime.http.vector_encoding import INLINE_VALUES, build_response
 
 # The name under which sentence-transformers' encode_query finds the way of queries.
 QUERY = "query"
 
-# Values beyond which encoding an answer leaves the event loop (about a millisecond of work).
-_INLINE_VALUES = 8192
+# Weights beyond which encoding an answer leaves the event loop: each is an object, and costs as much as eight values.
+_INLINE_WEIGHTS = INLINE_VALUES // 8
 
 
 async def create_sparse_embeddings(call: Call) -> Response:
@@ -42,8 +42,8 @@ async def create_sparse_embeddings(call: Call) -> Response:
         side=asked.truncation_direction,
         ahead=call.is_golden_case,
     )
-    small = sum(len(vector.indices) for vector in found.vectors) <= _INLINE_VALUES
-    return _encode(found, suffix=suffix) if small else await asyncio.to_thread(_encode, found, suffix=suffix)
+    weights = sum(len(vector.indices) for vector in found.vectors)
+    return await build_response(lambda: _encode(found, suffix=suffix), values=weights, inline=_INLINE_WEIGHTS)
 
 
 def _require_sparse(call: Call) -> None:

@@ -46,6 +46,7 @@ class Meta(TypedDict):
     api_version: ApiVersion
     billed_units: BilledUnits
     tokens: Tokens
+    warnings: NotRequired[Annotated[list[str], Field(description="Says how many inputs were cut, where some were.")]]
 
 
 def describe_usage(measured: Measured) -> Usage:
@@ -69,8 +70,11 @@ def describe_search(measured: Measured, *, version: Version) -> Mapping[str, Any
 
 
 def _describe(measured: Measured, *, version: Version, billed: Mapping[str, int]) -> Mapping[str, Any]:
-    return {
+    meta = {
         "api_version": {"version": version.value},
         "billed_units": billed,
         "tokens": {"input_tokens": measured.tokens},
     }
+    if not measured.truncated:
+        return meta
+    return {**meta, "warnings": [f"{measured.truncated} of {measured.inputs} inputs were too long and were cut."]}

@@ -153,6 +153,15 @@ async def test_a_text_is_cut_where_the_request_says(body: dict[str, Any], ids: l
     assert response.headers["x-truncated-inputs"] == "1"
 
 
+@pytest.mark.parametrize("path", ["/v1/embed", "/v2/embed", "/cohere/v1/embed", "/cohere/v2/embed"])
+async def test_meta_warns_of_texts_that_were_cut(path: str) -> None:
+    async with app_under_test(tokenizer=word_level(max_tokens=6), max_input_tokens=6) as runtime:
+        cut = await embed(runtime, path, texts=["w0 w1 w2 w3 w4", "w0", "w1"])
+        whole = await embed(runtime, path, texts=["w0", "w1"])
+    assert cut.json()["meta"]["warnings"] == ["1 of 3 inputs were too long and were cut."]
+    assert "warnings" not in whole.json()["meta"]
+
+
 @pytest.mark.parametrize("body", [{"texts": ["w0 " * 9]}, {"texts": ["w0 w1 w2"], "max_tokens": 4}])
 async def test_none_refuses_a_text_that_is_too_long(body: dict[str, Any]) -> None:
     async with app_under_test(tokenizer=word_level(max_tokens=6), max_input_tokens=6) as runtime:

@@ -9,6 +9,7 @@ import orjson
 
 from embedding_runtime.core.measured import Measured
 from embedding_runtime.errors import InvalidRequest
+from embedding_runtime.http.body_weight import MOST_CONTAINERS, MOST_VALUES, weigh
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -47,6 +48,12 @@ class Request:
 
     def parse_json(self) -> dict[str, Any]:
         """The body as an object without its nulls: null means absent in every dialect. Raises InvalidRequest."""
+        weight = weigh(self.body)
+        if weight.is_too_much:
+            raise InvalidRequest(
+                f"The body has more than {MOST_CONTAINERS} lists and objects, or {MOST_VALUES} values. Send fewer "
+                "inputs in one request."
+            )
         try:
             document = orjson.loads(self.body)
         except orjson.JSONDecodeError as error:
@@ -55,7 +62,7 @@ class Request:
             ) from None
         if not isinstance(document, dict):
             raise InvalidRequest("The body must be a JSON object.")
-        if self.body.count(b"[") + self.body.count(b"{") > MOST_LEVELS and _is_deeper(document, levels=MOST_LEVELS):
+        if weight.containers > MOST_LEVELS and _is_deeper(document, levels=MOST_LEVELS):
             raise InvalidRequest(f"The body has lists and objects inside each other, more than {MOST_LEVELS} levels.")
         return {key: value for key, value in document.items() if value is not None}
 

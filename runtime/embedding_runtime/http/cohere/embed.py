@@ -15,6 +15,7 @@ from embedding_runtime.http.cohere.meta import Priority, add_identity, choose_na
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.space_suffix import write_suffix
+from embedding_runtime.http.text_inputs import check_number
 from embedding_runtime.http.usage import Version, describe_embedding
 from embedding_runtime.http.validation import Count, Flag, RequestForm, validate
 from embedding_runtime.http.vector_encoding import build_response, to_base64
@@ -56,6 +57,10 @@ class ContentInput(RequestForm):
     content: list[TextContent] = Field(min_length=1)
 
 
+# A type that is named twice is answered once; no request needs to name many.
+_MOST_TYPES = 16
+
+
 class EmbedV1Request(RequestForm):
     """Unknown fields are ignored. `model` may be left out: the first served name.
 
@@ -69,7 +74,7 @@ class EmbedV1Request(RequestForm):
     texts: list[str] | None = None
     images: list[Any] | None = Field(default=None, max_length=0)
     input_type: Purpose | None = None
-    embedding_types: list[EmbeddingType] | None = Field(default=None, min_length=1)
+    embedding_types: list[EmbeddingType] | None = Field(default=None, min_length=1, max_length=_MOST_TYPES)
     truncate: Truncate | None = None
     normalize: Flag | None = None
 
@@ -82,7 +87,7 @@ class EmbedV2Request(EmbedV1Request):
 
     model: str
     inputs: list[ContentInput] | None = None
-    embedding_types: list[EmbeddingType] = Field(default=[EmbeddingType.FLOAT], min_length=1)
+    embedding_types: list[EmbeddingType] = Field(default=[EmbeddingType.FLOAT], min_length=1, max_length=_MOST_TYPES)
     output_dimension: Count | None = None
     max_tokens: Count | None = None
     priority: Priority = 0
@@ -90,12 +95,15 @@ class EmbedV2Request(EmbedV1Request):
 
 async def embed_v1(call: Call) -> Response:
     call.require_task(Task.EMBEDDING)
+    check_number(call, param="texts")
     asked = validate(_refuse_images(call.document), form=EmbedV1Request)
     return await _embed(call, asked=asked, texts=asked.texts or (), version=Version.V1)
 
 
 async def embed_v2(call: Call) -> Response:
     call.require_task(Task.EMBEDDING)
+    check_number(call, param="texts")
+    check_number(call, param="inputs")
     asked = validate(_refuse_images(call.document), form=EmbedV2Request)
     if asked.texts is not None and asked.inputs is not None:
         raise InvalidRequest("inputs: they take the place of texts; send one of the two.", param="inputs")
@@ -124,7 +132,7 @@ async def _embed(
     name = choose_name(call, name=asked.model)
     serving = call.loaded.model.serving
     prompt = _choose_prompt(call, name=name, purpose=asked.input_type)
-    types = asked.embedding_types or (EmbeddingType.FLOAT,)
+    types = tuple(dict.fromkeys(asked.embedding_types or (EmbeddingType.FLOAT,)))
     outputs = {_OUTPUTS[kind] for kind in types}
     require_types(outputs, serving=serving, dimensions=dimensions, normalize=asked.normalize)
     suffix = write_suffix(

@@ -8,8 +8,11 @@ from embedding_runtime.http.cohere.meta import Priority, add_identity, choose_na
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.ranking import Document, rank_documents
+from embedding_runtime.http.text_inputs import check_number
 from embedding_runtime.http.usage import Version, describe_search
 from embedding_runtime.http.validation import Count, Flag, RequestForm, validate
+
+_MOST_FIELDS = 64  # of one document that are ranked: each is looked for in every document
 
 
 class RerankRequest(RequestForm):
@@ -34,7 +37,7 @@ class RerankV1Request(RerankRequest):
     """
 
     model: str | None = None
-    rank_fields: list[str] | None = Field(default=None, min_length=1)
+    rank_fields: list[str] | None = Field(default=None, min_length=1, max_length=_MOST_FIELDS)
     max_chunks_per_doc: Count | None = None
 
 
@@ -47,12 +50,15 @@ class RerankV2Request(RerankRequest):
 
 
 async def rerank_v1(call: Call) -> Response:
+    check_number(call, param="documents")
     asked = validate(call.document, form=RerankV1Request)
-    fields = asked.rank_fields or ("text",)
+    # A field that is named twice is ranked once: otherwise a short list would make a long text of any document.
+    fields = tuple(dict.fromkeys(asked.rank_fields or ("text",)))
     return await _rerank(call, asked=asked, name=asked.model, fields=fields, version=Version.V1)
 
 
 async def rerank_v2(call: Call) -> Response:
+    check_number(call, param="documents")
     asked = validate(call.document, form=RerankV2Request)
     most = asked.max_tokens_per_doc
     return await _rerank(call, asked=asked, name=asked.model, version=Version.V2, max_document_tokens=most)

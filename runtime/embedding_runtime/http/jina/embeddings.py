@@ -16,6 +16,7 @@ from embedding_runtime.http.jina.task import find_prompt
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.ranking import Document, read_text
 from embedding_runtime.http.space_suffix import write_suffix
+from embedding_runtime.http.text_inputs import check_number
 from embedding_runtime.http.usage import describe_usage
 from embedding_runtime.http.validation import Count, Flag, RequestForm, validate
 from embedding_runtime.http.vector_encoding import build_response, to_base64
@@ -32,7 +33,8 @@ def _read_list(value: Any) -> Any:
     return [value] if isinstance(value, str | dict) else value
 
 
-_Types = Annotated[list[EmbeddingType], Field(min_length=1)]
+# A type that is named twice is answered once; no request needs to name many.
+_Types = Annotated[list[EmbeddingType], Field(min_length=1, max_length=16)]
 _Inputs = Annotated[list[Document], Field(min_length=1)]
 
 # One, or a list of them: always read as a list.
@@ -62,7 +64,8 @@ class EmbeddingsRequest(RequestForm):
 
     @property
     def types(self) -> Sequence[EmbeddingType]:
-        return self.embedding_type or self.encoding_format or self.encoding_type or (EmbeddingType.FLOAT,)
+        named = self.embedding_type or self.encoding_format or self.encoding_type or (EmbeddingType.FLOAT,)
+        return tuple(dict.fromkeys(named))
 
 
 _OUTPUTS: Mapping[EmbeddingType, OutputType] = {
@@ -75,6 +78,7 @@ _OUTPUTS: Mapping[EmbeddingType, OutputType] = {
 
 async def create_embeddings(call: Call) -> Response:
     call.require_task(Task.EMBEDDING)
+    check_number(call, param="input")
     asked = validate(call.document, form=EmbeddingsRequest)
     texts = [_read_input(entry, index=index) for index, entry in enumerate(asked.input)]
     serving = call.loaded.model.serving

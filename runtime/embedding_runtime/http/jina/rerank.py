@@ -7,6 +7,7 @@ from pydantic import Field
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.ranking import Document, rank_documents, read_text
+from embedding_runtime.http.text_inputs import check_number
 from embedding_runtime.http.usage import Version, describe_search, describe_usage
 from embedding_runtime.http.validation import Count, Flag, RequestForm, validate
 
@@ -25,6 +26,7 @@ class RerankRequest(RequestForm):
 
 
 async def rerank(call: Call) -> Response:
+    check_number(call, param="documents")
     asked = validate(call.document, form=RerankRequest)
     name = call.choose_name(asked.model)
     ranking = await rank_documents(

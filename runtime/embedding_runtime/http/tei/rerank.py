@@ -9,6 +9,7 @@ from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.space_suffix import AnswerKind, write_suffix
 from embedding_runtime.http.tei.truncation import Direction
+from embedding_runtime.http.text_inputs import check_number
 from embedding_runtime.http.validation import Flag, RequestForm, validate
 
 
@@ -31,6 +32,7 @@ class RerankRequest(RequestForm):
 
 async def rerank_texts(call: Call) -> Response:
     call.require_task(Task.RERANKING)
+    check_number(call, param="texts")
     asked = validate(call.document, form=RerankRequest)
     resolved = call.loaded.model.resolved
     if not asked.texts:

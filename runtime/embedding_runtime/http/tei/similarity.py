@@ -6,7 +6,7 @@ from embedding_model.resolved import Task
 from embedding_runtime.core.embedding import embed
 from embedding_runtime.core.jobs import Vectors
 from embedding_runtime.core.prompts import AskedPrompt
-from embedding_runtime.errors import EmptyInput
+from embedding_runtime.errors import EmptyInput, InvalidRequest
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.space_suffix import write_suffix
@@ -37,6 +37,7 @@ class SimilarityRequest(RequestForm):
 
 async def compare_texts(call: Call) -> Response:
     call.require_task(Task.EMBEDDING)
+    _check_number(call)
     asked = validate(call.document, form=SimilarityRequest)
     texts = [asked.inputs.source_sentence, *asked.inputs.sentences]
     if len(texts) == 1:
@@ -56,6 +57,18 @@ async def compare_texts(call: Call) -> Response:
         ahead=call.is_golden_case,
     )
     return json_response(compare(found.vectors), space_suffix=suffix, measured=found.measured)
+
+
+def _check_number(call: Call) -> None:
+    """Before the sentences are read one by one. Raises InvalidRequest."""
+    inputs = call.document.get("inputs")
+    sentences = inputs.get("sentences") if isinstance(inputs, dict) else None
+    most = call.loaded.limits.inputs - 1
+    if isinstance(sentences, list) and len(sentences) > most:
+        raise InvalidRequest(
+            f"At most {most} sentences in one request, {len(sentences)} came. Send them in several requests.",
+            param="inputs",
+        )
 
 
 def compare(vectors: Vectors) -> Vectors:

@@ -16,8 +16,8 @@ from embedding_runtime.core.vocabulary import TokenizedText, Vocabulary
 from embedding_runtime.errors import InvalidRequest, UnknownToken
 
 # What one thread tokenises at a time: enough to be worth the hop, few enough to spread a large request.
-CHUNK_TEXTS = 64
-CHUNK_CHARACTERS = 65_536
+PIECE_TEXTS = 64
+PIECE_CHARACTERS = 65_536
 
 # Of one request that asks for the tokens themselves, which take some 60 bytes each as JSON; and of one that decodes.
 MOST_CHARACTERS = 524_288
@@ -168,10 +168,10 @@ class TokenizerThreads:
 
 
 def split(inputs: Sequence[Input]) -> Iterator[Sequence[Input]]:
-    """Pieces of CHUNK_TEXTS inputs or fewer, that end with the one that reaches CHUNK_CHARACTERS."""
+    """Pieces of PIECE_TEXTS inputs or fewer, that end with the one that reaches PIECE_CHARACTERS."""
     start = characters = 0
     for end, item in enumerate(inputs, start=1):
         characters += item.tokenized_characters
-        if end - start == CHUNK_TEXTS or characters >= CHUNK_CHARACTERS or end == len(inputs):
+        if end - start == PIECE_TEXTS or characters >= PIECE_CHARACTERS or end == len(inputs):
             yield inputs[start:end]
             start, characters = end, 0

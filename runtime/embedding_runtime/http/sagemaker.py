@@ -22,17 +22,6 @@ INVOCATIONS = "/invocations"
 _SECOND_VERSION = ("output_dimension", "max_tokens")
 
 
-def choose_invocation(document: Document) -> int:
-    """The number of a way: TEI's request for the model's own task unless the body is somebody else's."""
-    if "query" in document:
-        return 5 + choose_pairs(document)
-    if "input" in document:
-        return 1 + choose_embeddings(document)
-    if "texts" in document:
-        return 3 + any(field in document for field in _SECOND_VERSION)
-    return 0
-
-
 def _way(dialect: Dialect, path: str, *, names: bool = False) -> tuple[Dialect, str]:
     """A way to what a dialect does with a POST. `names`: its request has to name a model."""
     route = dialect.routes[path]["POST"]
@@ -48,19 +37,29 @@ def _name_model(handler: Handler) -> Handler:
     return answer
 
 
+# Each in the order of the numbers that the rule for its bodies gives.
+_OWN_TASK = (_way(TEI, "/"),)
+_INPUT = (_way(OPENAI, "/v1/embeddings", names=True), _way(JINA, "/v1/embeddings", names=True))
+_TEXTS = (_way(COHERE, "/v1/embed"), _way(COHERE, "/v2/embed", names=True))
+_QUERY = (_way(TEI, "/rerank"), _way(COHERE, "/v1/rerank"), _way(JINA, "/v1/rerank", names=True))
+
+_BEFORE_INPUT = len(_OWN_TASK)
+_BEFORE_TEXTS = _BEFORE_INPUT + len(_INPUT)
+_BEFORE_QUERY = _BEFORE_TEXTS + len(_TEXTS)
+
+
+def choose_invocation(document: Document) -> int:
+    """The number of a way: TEI's request for the model's own task unless the body is somebody else's."""
+    if "query" in document:
+        return _BEFORE_QUERY + choose_pairs(document)
+    if "input" in document:
+        return _BEFORE_INPUT + choose_embeddings(document)
+    if "texts" in document:
+        return _BEFORE_TEXTS + any(field in document for field in _SECOND_VERSION)
+    return 0
+
+
 SAGEMAKER_PATHS: Mapping[str, Crossing] = {
     PING: Crossing([(TEI, "/health")]),
-    INVOCATIONS: Crossing(
-        [
-            _way(TEI, "/"),
-            _way(OPENAI, "/v1/embeddings", names=True),
-            _way(JINA, "/v1/embeddings", names=True),
-            _way(COHERE, "/v1/embed"),
-            _way(COHERE, "/v2/embed", names=True),
-            _way(TEI, "/rerank"),
-            _way(COHERE, "/v1/rerank"),
-            _way(JINA, "/v1/rerank", names=True),
-        ],
-        choose=choose_invocation,
-    ),
+    INVOCATIONS: Crossing([*_OWN_TASK, *_INPUT, *_TEXTS, *_QUERY], choose=choose_invocation),
 }

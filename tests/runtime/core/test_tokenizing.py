@@ -19,8 +19,8 @@ from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.core.tokenizer import load_text_tokenizer
 from embedding_runtime.core.tokenizing import (
     CHARACTERS_PER_TOKEN,
-    CHUNK_CHARACTERS,
-    CHUNK_TEXTS,
+    PIECE_CHARACTERS,
+    PIECE_TEXTS,
     Tokenizer,
     TokenizerThreads,
     split,
@@ -103,7 +103,7 @@ async def test_a_large_request_is_tokenised_in_pieces_of_bounded_size() -> None:
     with threads_of(tokenizer, max_characters=262_144) as threads:
         assert len(await threads.encode(texts)) == 100
     assert sum(tokenizer.characters) == 1_000_000
-    assert max(tokenizer.characters) < CHUNK_CHARACTERS + 10_000
+    assert max(tokenizer.characters) < PIECE_CHARACTERS + 10_000
 
 
 class Stepwise(WordTokenizer):
@@ -153,18 +153,18 @@ async def test_a_prompt_counts_with_every_text_that_it_stands_before() -> None:
     texts = [Text("x", prompt="y" * 4096)] * 100
     with threads_of(tokenizer, max_characters=262_144) as threads:
         assert len(await threads.encode(texts)) == 100
-    assert max(tokenizer.tokenized) < CHUNK_CHARACTERS + 5000
+    assert max(tokenizer.tokenized) < PIECE_CHARACTERS + 5000
     assert estimate_tokens(texts, max_input_tokens=8192) > 100_000
 
 
-@given(lengths=st.lists(st.integers(0, 3 * CHUNK_CHARACTERS // 2), max_size=200))
+@given(lengths=st.lists(st.integers(0, 3 * PIECE_CHARACTERS // 2), max_size=200))
 def test_pieces_hold_every_text_once_and_in_order(lengths: list[int]) -> None:
     texts = [Text("x" * length) for length in lengths]
     pieces = list(split(texts))
     assert [text for piece in pieces for text in piece] == texts
     for piece in pieces:
-        assert 1 <= len(piece) <= CHUNK_TEXTS
-        assert sum(text.characters for text in piece[:-1]) < CHUNK_CHARACTERS
+        assert 1 <= len(piece) <= PIECE_TEXTS
+        assert sum(text.characters for text in piece[:-1]) < PIECE_CHARACTERS
 
 
 @pytest.mark.parametrize(

@@ -79,11 +79,7 @@ class Engine:
         for how busy a pod is says nothing about its answers. Cancelling it frees what has not been computed yet. Raises
         RequestError.
         """
-        if len(inputs) > self._max_inputs:
-            raise InvalidRequest(
-                f"At most {self._max_inputs} inputs in one request, {len(inputs)} came. Send them in several requests.",
-                param="input",
-            )
+        self._require_few(inputs)
         self._require_going_on()
         estimate = estimate_tokens(inputs, max_input_tokens=self._tokenizer.max_tokens)
         job: Job | None = None
@@ -96,12 +92,8 @@ class Engine:
                         self._require_whole(tokens)
                     lengths = [len(text.ids) for text in tokens]
                     total = sum(lengths)
-                    if most_tokens is not None and total > most_tokens:
-                        raise InvalidRequest(
-                            f"The inputs have {total} tokens together; at most {most_tokens} are answered token by "
-                            "token in one request. Send fewer or shorter ones in several requests.",
-                            param="input",
-                        )
+                    if most_tokens is not None:
+                        _require_few_tokens(total, most=most_tokens)
                     ticket.correct(total)
                     queued = self._clock()
                     job = Job.create(tokens, loop=self._loop)
@@ -139,6 +131,13 @@ class Engine:
         for job in list(self._jobs):
             job.fail(NotReady(reason, retry_after=1))
         return len(self._jobs)
+
+    def _require_few(self, inputs: Sequence[Input]) -> None:
+        if len(inputs) > self._max_inputs:
+            raise InvalidRequest(
+                f"At most {self._max_inputs} inputs in one request, {len(inputs)} came. Send them in several requests.",
+                param="input",
+            )
 
     def _require_going_on(self) -> None:
         if self._ending:
@@ -201,6 +200,15 @@ class Engine:
             failure = _describe(error)
             failure.__cause__ = error
             job.fail(failure)
+
+
+def _require_few_tokens(total: int, *, most: int) -> None:
+    if total > most:
+        raise InvalidRequest(
+            f"The inputs have {total} tokens together; at most {most} are answered token by token in one request. Send "
+            "fewer or shorter ones in several requests.",
+            param="input",
+        )
 
 
 def _describe(error: Exception) -> RequestError:

@@ -30,7 +30,7 @@ from embedding_runtime.http.messages import (
     run_while_connected,
 )
 from embedding_runtime.http.metrics import Metrics
-from embedding_runtime.http.openapi.routes import make_pages
+from embedding_runtime.http.openapi.routes import PAGE_PATH, make_pages
 from embedding_runtime.http.routing import Place, Router, Target
 from embedding_runtime.lifecycle import Lifecycle
 
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 GOLDEN_CASE = "golden_case"
 
 _KNOWN_PATHS = "; ".join(f"{task}: {' or '.join(paths)}" for task, paths in PATHS.items())
-_NO_SUCH_PATH = f"There is no such path here. {_KNOWN_PATHS}; models: GET /v1/models."
+_NO_SUCH_PATH = f"There is no such path here. {_KNOWN_PATHS}; models: GET /v1/models; all: GET {PAGE_PATH}."
 
 # After these the rest of the body is not read.
 _BODY_IS_LEFT = (BodyTimeout, BodyTooLarge, Unauthorized)

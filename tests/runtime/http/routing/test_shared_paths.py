@@ -124,6 +124,7 @@ async def test_errors_under_a_prefix_are_the_dialects_alone(path: str, keys: set
     assert set(response.json()) == keys
     assert missed.status_code == 404
     assert set(missed.json()) == keys
+    assert "GET /docs" in missed.text
 
 
 def test_every_path_that_dialects_share_says_whose_body_is_whose() -> None:

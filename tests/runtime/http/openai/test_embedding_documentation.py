@@ -17,8 +17,8 @@ from embedding_runtime.http.space_suffix import AnswerKind, write_suffix
 from embedding_runtime.http.tei.embed import EmbedRequest
 from embedding_runtime.http.tei.routes import TEI
 
-DIALECTS = Path(__file__).parents[3] / "docs" / "dialects"
-PAGE = (Path(__file__).parents[3] / "docs" / "embeddings.md").read_text()
+DIALECTS = Path(__file__).parents[4] / "docs" / "dialects"
+PAGE = (Path(__file__).parents[4] / "docs" / "embeddings.md").read_text()
 FIELDS = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
 SERVING = Serving(
     task=Task.EMBEDDING,

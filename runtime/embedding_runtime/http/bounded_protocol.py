@@ -1,10 +1,14 @@
-"""uvicorn's HTTP/1.1, with bounds on the head of a request, and deaf to offers of other protocols."""
+"""uvicorn's HTTP/1.1, with bounds on the head of a request and on how long an answer waits, and deaf to offers of other
+protocols.
+"""
 
 import asyncio
 import logging
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from embedding_runtime.http.answer_watch import SECONDS, AnswerWatch
 
 logger = logging.getLogger(__name__)
 
@@ -14,7 +18,8 @@ _OFFERS = frozenset((b"upgrade", b"http2-settings"))
 
 class BoundedProtocol(HttpToolsProtocol):
     """A head that grows or lasts too long is refused: uvicorn itself would keep all of it, and wait for ever. A
-    connection on which nothing ever comes ends like one that is idle between two requests.
+    connection on which nothing ever comes ends like one that is idle between two requests, and one whose client does
+    not take its answer is ended: see AnswerWatch.
 
     `Upgrade` is ignored, as RFC 9110 (7.8) lets a server do: Java's HttpClient offers h2c with its first request, and
     httptools would take that request's body for bytes of the other protocol.
@@ -22,19 +27,34 @@ class BoundedProtocol(HttpToolsProtocol):
 
     head_seconds: float = 60  # from the first bytes of a head to its end
     head_bytes = 64 * 1024  # beyond what one read of the socket brings
+    answer_seconds: float = SECONDS
 
     _in_head = False
     _received = 0
     _head_timer: asyncio.TimerHandle | None = None
+    _answer: AnswerWatch | None = None
     _deaf = False  # the message at hand offers an upgrade; it is parsed again without
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        self._answer = AnswerWatch(transport, loop=self.loop, seconds=self.answer_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        if self._answer is not None:
+            self._answer.stop()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._answer is not None:
+            self._answer.start()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._answer is not None:
+            self._answer.stop()
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()

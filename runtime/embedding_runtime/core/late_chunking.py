@@ -50,9 +50,12 @@ async def embed_chunks(
 def average_pieces(vectors: Vectors, *, tokens: Tokens, include_prompt: bool) -> Vectors:
     """The mean over the tokens of each piece, float32 [pieces, width], of the tokens' vectors, float32 [tokens, width].
 
-    `include_prompt` False: the prompt before the first piece does not count.
+    `include_prompt` False: the prompt before the first piece does not count. Raises InvalidRequest where that leaves
+    nothing of it.
     """
     left_out = 0 if include_prompt else tokens.prompt_length
+    if left_out >= tokens.spans[0][1]:
+        raise InvalidRequest("Input 0 holds no token for this model; leave it out.", param="input")
     return np.stack([vectors[max(start, left_out) : end].mean(axis=0) for start, end in tokens.spans])
 
 

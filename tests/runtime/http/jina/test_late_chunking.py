@@ -89,6 +89,13 @@ async def test_an_input_without_a_token_is_refused_by_its_number() -> None:
     assert (response.status_code, "Input 1 holds no token" in response.json()["detail"]) == (422, True)
 
 
+async def test_an_input_of_which_only_its_prompt_is_left_is_no_error_of_the_server() -> None:
+    tokenizer = word_level(max_tokens=16, include_prompt=False)
+    async with app_under_test(tokenizer=tokenizer, include_prompt=False) as runtime:
+        response = await chunk(runtime, ["", "w1"], task="retrieval.query")
+    assert (response.status_code, "Input 0 holds no token" in response.json()["detail"]) == (422, True)
+
+
 @pytest.mark.parametrize(
     "model",
     [

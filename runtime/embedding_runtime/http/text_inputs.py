@@ -66,16 +66,30 @@ def check_ids(call: Call, texts: Sequence[str | Encoded], *, param: str, taken: 
     if not encoded:
         return
     if not (taken and call.loaded.takes_token_ids):
-        raise InvalidRequest(
-            f"{param}: must be text, not token ids: ids made by another model's tokenizer would give wrong vectors. "
-            "In LangChain's OpenAIEmbeddings set check_embedding_ctx_length=False.",
-            param=param,
-        )
+        raise _refusal(param)
     longest = call.loaded.tokenizer.max_tokens
     for text in encoded:
         # What is longer is refused by the tokenizer.
         if len(text.ids) <= longest and not are_ids(text.ids):
             raise InvalidRequest(f"{param}: token ids must be whole numbers from 0 to {LARGEST_ID}.", param=param)
+
+
+def refuse_ids(call: Call, *, param: str) -> None:
+    """For a form that has texts alone, before it is read: its own words would not name the client's setting. Raises
+    InvalidRequest.
+    """
+    value = call.document.get(param)
+    first = value[0] if isinstance(value, list) and value else None
+    if _is_number(first) or (isinstance(first, list) and first and _is_number(first[0])):
+        raise _refusal(param)
+
+
+def _refusal(param: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"{param}: must be text, not token ids: ids made by another model's tokenizer would give wrong vectors. "
+        "In LangChain's OpenAIEmbeddings set check_embedding_ctx_length=False.",
+        param=param,
+    )
 
 
 def are_ids(values: Sequence[Any]) -> bool:

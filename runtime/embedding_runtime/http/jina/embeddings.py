@@ -16,7 +16,7 @@ from embedding_runtime.http.jina.task import find_prompt
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.ranking import Document, read_text
 from embedding_runtime.http.space_suffix import write_suffix
-from embedding_runtime.http.text_inputs import check_number
+from embedding_runtime.http.text_inputs import check_number, refuse_ids
 from embedding_runtime.http.usage import describe_usage
 from embedding_runtime.http.validation import Count, Flag, RequestForm, validate
 from embedding_runtime.http.vector_encoding import build_response, to_base64
@@ -79,6 +79,7 @@ _OUTPUTS: Mapping[EmbeddingType, OutputType] = {
 async def create_embeddings(call: Call) -> Response:
     call.require_task(Task.EMBEDDING)
     check_number(call, param="input")
+    refuse_ids(call, param="input")
     asked = validate(call.document, form=EmbeddingsRequest)
     texts = [_read_input(entry, index=index) for index, entry in enumerate(asked.input)]
     serving = call.loaded.model.serving

@@ -6,10 +6,11 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from runtime_under_test import SPACE, AppUnderTest, WordTokenizer, app_under_test
+from runtime_under_test import SPACE, AppUnderTest, WordTokenizer, app_under_test, settings
 
 from embedding_model.resolved import Prompt, Task
 from embedding_runtime.backends.fake import FakeBackend
+from embedding_runtime.settings import TokenIds
 
 
 async def embed(runtime: AppUnderTest, path: str = "/jina/v1/embeddings", **body: Any) -> httpx.Response:
@@ -142,6 +143,15 @@ async def test_a_wrong_request_is_told_what_is_wrong(body: dict[str, Any], says:
     assert set(response.json()) == {"detail"}
     assert says in response.json()["detail"]
     assert "secret" not in response.text
+
+
+@pytest.mark.parametrize("ids", [[15339, 1917], [[15339, 1917], [1]]])
+@pytest.mark.parametrize("path", ["/jina/v1/embeddings", "/v1/embeddings"])
+async def test_token_ids_are_refused_with_the_clients_setting(path: str, ids: list[Any]) -> None:
+    async with app_under_test(serve=settings(token_ids=TokenIds.ACCEPT)) as runtime:
+        response = await runtime.client.post(path, json={"model": "words", "input": ids, "task": "retrieval.query"})
+    assert response.status_code == 422
+    assert "check_embedding_ctx_length=False" in response.json()["detail"]
 
 
 async def test_an_unknown_model_and_a_pinned_space_are_errors_with_a_detail() -> None:

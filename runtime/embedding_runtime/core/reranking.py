@@ -73,6 +73,13 @@ def find_instruction(resolved: ResolvedModel) -> str | None:
     return own if resolved.serving.instruction is None else resolved.serving.instruction
 
 
+def find_other_instruction(resolved: ResolvedModel, *, asked: str | None) -> str | None:
+    """What a request asks for where that is another instruction than the one in force, an empty one among them; None:
+    its scores are those that are served.
+    """
+    return None if asked is None or asked == (find_instruction(resolved) or "") else asked
+
+
 def _check_instruction(instruction: str, *, scoring: Scoring | None) -> None:
     if scoring is None or scoring.template is None:
         raise InvalidRequest(

@@ -11,7 +11,7 @@ from typing import Any
 from embedding_model.resolved import Activation, ResolvedModel, Task
 from embedding_runtime.core.activations import sigmoid
 from embedding_runtime.core.measured import Measured
-from embedding_runtime.core.reranking import find_instruction, rerank
+from embedding_runtime.core.reranking import find_other_instruction, rerank
 from embedding_runtime.errors import InvalidRequest
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.space_suffix import AnswerKind, write_suffix
@@ -89,8 +89,8 @@ def _write_suffix(resolved: ResolvedModel, *, raw: bool, instruction: str | None
         kind = AnswerKind.RAW
     elif not raw and activation not in _SIGMOIDS:
         kind = AnswerKind.SIGMOID
-    other = instruction if instruction and instruction != find_instruction(resolved) else ""
-    return write_suffix(resolved.serving, prompt=other, kind=kind)
+    other = find_other_instruction(resolved, asked=instruction)
+    return write_suffix(resolved.serving, instruction=other, kind=kind)
 
 
 def _show(document: Document) -> dict[str, Any]:

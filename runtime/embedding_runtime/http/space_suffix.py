@@ -33,12 +33,14 @@ def write_suffix(
     dimensions: int | None = None,
     normalize: bool | None = None,
     prompt: str = "",
+    instruction: str | None = None,
     outputs: Collection[OutputType] = (),
     late: bool = False,
     kind: AnswerKind | None = None,
     dimensions_field: str = "dimensions",
 ) -> str:
     """Empty for what is served anyway. None: the request leaves it as it is served; `prompt` is the whole text.
+    `instruction` is a reranker's, where it is another than the one in force (`find_other_instruction`).
 
     `outputs`: the number types of the answer, none for float alone. `late`: late chunking. `kind`: what the answer is
     in place of what the model is served for. `dimensions_field` is what the request calls them.
@@ -49,7 +51,9 @@ def write_suffix(
     if normalize is not None and normalize is not serving.normalize:
         changes.append(f";norm={int(normalize)}")
     if not is_own_prompt(prompt, serving=serving):
-        changes.append(f";prompt={hashlib.sha256(prompt.encode()).hexdigest()[:_HEX_DIGITS]}")
+        changes.append(_write_prompt(prompt))
+    if instruction is not None:
+        changes.append(_write_prompt(instruction))
     others = sorted(set(outputs) - {OutputType.FLOAT})
     if others:
         changes.append(f";type={'+'.join(others)}")
@@ -58,6 +62,10 @@ def write_suffix(
     if kind is not None:
         changes.append(f";out={kind}")
     return "".join(changes)
+
+
+def _write_prompt(text: str) -> str:
+    return f";prompt={hashlib.sha256(text.encode()).hexdigest()[:_HEX_DIGITS]}"
 
 
 def _write_dimensions(serving: Serving, *, dimensions: int | None, field: str) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from embedding_model.resolved import Activation, Task
-from embedding_runtime.core.reranking import find_instruction, rerank
+from embedding_runtime.core.reranking import find_other_instruction, rerank
 from embedding_runtime.errors import EmptyInput
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
@@ -38,10 +38,9 @@ async def rerank_texts(call: Call) -> Response:
     if not asked.texts:
         raise EmptyInput("texts: must hold at least one text.", param="texts")
     is_raw = asked.raw_scores and resolved.serving.activation is not Activation.IDENTITY
-    other = asked.instruction != find_instruction(resolved)
     suffix = write_suffix(
         resolved.serving,
-        prompt=asked.instruction if asked.instruction and other else "",
+        instruction=find_other_instruction(resolved, asked=asked.instruction),
         kind=AnswerKind.RAW if is_raw else None,
     )
     call.check_pin(suffix)

@@ -82,6 +82,20 @@ PAIRS = {"query": "hello", "texts": ["a", "b"]}
             ";prompt=bca3db9c2afb",
             id="another instruction",
         ),
+        pytest.param(
+            reranker(TEMPLATE, instruction="find pods"),
+            "/rerank",
+            {**PAIRS, "instruction": ""},
+            ";prompt=e3b0c44298fc",
+            id="no instruction where one is served",
+        ),
+        pytest.param(
+            reranker(TEMPLATE, instruction="find pods"),
+            "/v1/rerank",
+            {"query": "a", "documents": ["b"], "instruction": ""},
+            ";prompt=e3b0c44298fc",
+            id="the same in another dialect",
+        ),
         pytest.param(classifier(), "/predict", TEXTS, "", id="probabilities"),
         pytest.param(classifier(), "/predict", {**TEXTS, "raw_scores": True}, ";out=raw", id="logits of labels"),
         pytest.param(

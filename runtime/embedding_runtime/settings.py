@@ -80,9 +80,9 @@ class ServeSettings:
     max_queue_tokens: int = 262_144
     request_timeout_seconds: float = 600  # as long as the OpenAI SDK waits; then 503 and no compute is spent
     max_inputs: int = 2048  # texts of one request, as many as OpenAI takes; beyond it 400
-    # Characters that are read of one text, at least 32 for each token that the model takes. A longer text is cut there,
-    # which changes nothing where the model takes less anyway; otherwise 400. Tokenising a character takes some hundred
-    # bytes of memory.
+    # Characters that are read of one text, at least 32 for each token that the model takes and 128 more. A longer text
+    # is cut there, which changes nothing where the model takes less anyway; otherwise 400. Tokenising a character takes
+    # some hundred bytes of memory.
     max_text_characters: int = 262_144
     max_body_bytes: int = 32 * 1024 * 1024  # beyond it 413
     # Bodies of all requests that are being received or answered. Beyond it 429; a request alone is never refused.

@@ -65,6 +65,7 @@ class WordTokenizer:
         return Tokens(
             ids=ids[: self.max_tokens],
             truncated=len(ids) > self.max_tokens,
+            left_out=max(0, len(ids) - self.max_tokens),
             wants=DENSE if isinstance(item, Pair) else item.wants,
         )
 

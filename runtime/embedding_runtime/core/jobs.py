@@ -28,14 +28,15 @@ class Tokens:
     """One input as the model sees it: ids with special tokens, already cut to the model's maximum length.
 
     `type_ids` tell the two texts of a pair apart (None: all are of type 0). `prompt_length` is the number of leading
-    tokens that belong to the prompt (0 without one). `wants` is what has to be computed. `spans`: from and to which
-    token each piece of a document stands.
+    tokens that belong to the prompt (0 without one). `left_out`, of single texts: how many tokens the cut took. `wants`
+    is what has to be computed. `spans`: from and to which token each piece of a document stands.
     """
 
     ids: Sequence[int]
     type_ids: Sequence[int] | None = None
     prompt_length: int = 0
     truncated: bool = False
+    left_out: int = field(default=0, compare=False)
     wants: frozenset[Part] = DENSE
     spans: Sequence[tuple[int, int]] = ()
 

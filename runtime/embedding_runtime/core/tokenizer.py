@@ -124,6 +124,7 @@ class TextTokenizer:
             ids=ids,
             prompt_length=self._measure(item.prompt),
             truncated=is_long,
+            left_out=len(encoding.ids) - len(ids),
             wants=item.wants,
         )
 

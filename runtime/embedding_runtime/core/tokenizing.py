@@ -23,7 +23,11 @@ PIECE_CHARACTERS = 65_536
 MOST_CHARACTERS = 524_288
 MOST_IDS = 262_144
 
-# However low the limit is set, a text is never cut to less than this for each token that the model takes.
+# Where a text is cut within a word, the tokens there are not those of the whole: of a word that WordPiece takes for
+# unknown, which may have 100 characters or more, it makes as many as 100. So many must lie behind what the model reads.
+CUT_MARGIN = 128
+
+# However low the limit is set, a text is never cut to less than this for each of these tokens.
 CHARACTERS_PER_TOKEN = 32
 
 
@@ -54,7 +58,7 @@ class TokenizerThreads:
         vocabulary_size: int | None = None,
     ) -> None:
         self._tokenizer = tokenizer
-        self._first_look = CHARACTERS_PER_TOKEN * tokenizer.max_tokens
+        self._first_look = CHARACTERS_PER_TOKEN * (tokenizer.max_tokens + CUT_MARGIN)
         self._max_characters = max(max_characters, self._first_look)
         self._side = side
         self._vocabulary_size = vocabulary_size
@@ -91,7 +95,7 @@ class TokenizerThreads:
         for index, text in enumerate(tokens):
             if not text.ids:
                 raise InvalidRequest(f"Input {index} holds no token for this model; leave it out.", param="input")
-            if inputs[index].longest > self._max_characters and not text.truncated:
+            if inputs[index].longest > self._max_characters and not _is_filled(text, item=inputs[index]):
                 raise InvalidRequest(
                     f"Input {index} has {inputs[index].longest} characters in one text. {self._max_characters} are "
                     f"read, and they do not fill the {self.max_tokens} tokens that the model takes. Send a shorter "
@@ -148,8 +152,8 @@ class TokenizerThreads:
         return tokens
 
     def _read(self, inputs: Sequence[Input]) -> list[Tokens]:
-        """Of a long text only a first look, where that has more tokens than the model takes: the whole would cost many
-        times as much and leave the same tokens. A pair is read at once: how it is cut depends on both lengths.
+        """Of a long text only a first look, where that has many more tokens than the model takes: the whole would cost
+        many times as much and leave the same tokens. A pair is read at once: how it is cut depends on both lengths.
         """
         looks = [self._first_look if isinstance(item, Text) else self._max_characters for item in inputs]
         tokens = self._tokenizer.encode(
@@ -158,13 +162,19 @@ class TokenizerThreads:
         whole = [
             index
             for index, look in enumerate(looks)
-            if look < inputs[index].longest and look < self._max_characters and not tokens[index].truncated
+            if look < min(inputs[index].longest, self._max_characters)
+            and not _is_filled(tokens[index], item=inputs[index])
         ]
         if whole:
             cuts = [inputs[index].cut(limit=self._max_characters, side=self._side) for index in whole]
             for index, text in zip(whole, self._tokenizer.encode(cuts), strict=True):
                 tokens[index] = text
         return tokens
+
+
+def _is_filled(tokens: Tokens, *, item: Input) -> bool:
+    """Whether what was read of a text that was cut before has all tokens that the model takes of the whole."""
+    return tokens.left_out >= CUT_MARGIN if isinstance(item, Text) else tokens.truncated
 
 
 def split(inputs: Sequence[Input]) -> Iterator[Sequence[Input]]:

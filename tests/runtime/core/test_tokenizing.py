@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from real_tokenizer import text_tokenizer
 from runtime_under_test import WordTokenizer, app_under_test, read, until
 
 from embedding_model.resolved import Side
@@ -19,6 +20,7 @@ from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.core.tokenizer import load_text_tokenizer
 from embedding_runtime.core.tokenizing import (
     CHARACTERS_PER_TOKEN,
+    CUT_MARGIN,
     PIECE_CHARACTERS,
     PIECE_TEXTS,
     Tokenizer,
@@ -29,6 +31,9 @@ from embedding_runtime.errors import InvalidRequest
 from embedding_runtime.loading import load_model
 from embedding_runtime.served_model import resolve_folder
 from embedding_runtime.settings import Device, ServeSettings
+
+# The least that is read of a text, for a model that takes four tokens.
+LOOK = CHARACTERS_PER_TOKEN * (4 + CUT_MARGIN)
 
 
 @contextlib.contextmanager
@@ -60,7 +65,7 @@ async def test_a_text_far_beyond_the_models_maximum_is_not_tokenised_whole() -> 
     with threads_of(tokenizer, max_characters=1000) as threads:
         [tokens] = await threads.encode([Text(text)])
     assert tokens == WordTokenizer(max_tokens=4).encode([Text(text)])[0]
-    assert max(tokenizer.characters) <= 1000
+    assert max(tokenizer.characters) <= LOOK
 
 
 async def test_of_a_book_only_as_much_is_read_as_fills_what_the_model_takes() -> None:
@@ -70,25 +75,38 @@ async def test_of_a_book_only_as_much_is_read_as_fills_what_the_model_takes() ->
         found = await threads.encode([Text(book), Text("short"), Text(sparse)])
     assert found == WordTokenizer(max_tokens=4).encode([Text(book), Text("short"), Text(sparse)])
     *looks, whole = sorted(tokenizer.characters)
-    assert sum(looks) <= 2 * CHARACTERS_PER_TOKEN * 4 + len("short")
+    assert sum(looks) <= 2 * LOOK + len("short")
     assert whole == len(sparse)
 
 
 async def test_a_long_text_of_few_tokens_is_refused_by_its_index_rather_than_cut() -> None:
-    with threads_of(WordTokenizer(max_tokens=4), max_characters=1000) as threads:
-        with pytest.raises(InvalidRequest, match=r"Input 1 has 1005 characters in one text\. 1000 are read") as refused:
-            await threads.encode([Text("fine"), Text("word" + " " * 1000 + "x")])
+    says = rf"Input 1 has {LOOK + 6} characters in one text\. {LOOK + 1} are read"
+    with threads_of(WordTokenizer(max_tokens=4), max_characters=LOOK + 1) as threads:
+        with pytest.raises(InvalidRequest, match=says) as refused:
+            await threads.encode([Text("fine"), Text("word" + " " * (LOOK + 1) + "x")])
         assert refused.value.param == "input"
-        assert len(await threads.encode([Text("word" + " " * 995 + "x")])) == 1
+        assert len(await threads.encode([Text("word" + " " * (LOOK - 4) + "x")])) == 1
 
 
 async def test_a_pair_is_measured_by_its_longer_text_and_not_by_both_together() -> None:
-    half = "word" + " " * 595 + "x"
-    with threads_of(WordTokenizer(max_tokens=8), max_characters=1000) as threads:
+    half = "word" + " " * (LOOK - 505) + "x"
+    says = rf"Input 0 has {LOOK + 5} characters in one text\. {LOOK} are read"
+    with threads_of(WordTokenizer(max_tokens=4), max_characters=LOOK) as threads:
         [tokens] = await threads.encode([Pair(half, half)])
-        with pytest.raises(InvalidRequest, match=r"Input 0 has 1005 characters in one text\. 1000 are read"):
-            await threads.encode([Pair("query", "word" + " " * 1000 + "x")])
+        with pytest.raises(InvalidRequest, match=says):
+            await threads.encode([Pair("query", "word" + " " * LOOK + "x")])
     assert (len(tokens.ids), tokens.truncated) == (4, False)
+
+
+@pytest.mark.parametrize("before", range(100, 400, 12))
+async def test_a_word_without_an_end_at_the_cut_leaves_the_tokens_of_the_whole_text(before: int) -> None:
+    """WordPiece takes a word of more than 100 characters for unknown, and a piece of it for many tokens."""
+    tokenizer = text_tokenizer(max_tokens=16)
+    unknown = "pod" + "s" * 300
+    sparse = f"{'z' * before}.{'z' * before}.{unknown}." * 40
+    with threads_of(tokenizer, max_characters=262_144) as threads:
+        found = await threads.encode([Text(sparse), Text(sparse, side=Side.LEFT)])
+    assert found == tokenizer.encode([Text(sparse), Text(sparse, side=Side.LEFT)])
 
 
 async def test_the_limit_is_never_below_what_the_model_takes() -> None:

@@ -53,6 +53,7 @@ async def test_a_volume_is_read_once_by_a_job_and_then_served_read_only(cluster:
         *("--origin", '{"claim":"models","kind":"PersistentVolumeClaim","path":"/tiny"}'),
         *("--declared", "{}", "--conversion", "Never"),
         *("--keys", "/etc/embedding/keys"),
+        *("--log-format", "json"),
         *("--folder", "/models/tiny"),
     ]
     mounts = {item["name"]: item for item in pod["containers"][0]["volumeMounts"]}

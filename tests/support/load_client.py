@@ -193,9 +193,23 @@ class LoadClient:
         return np.stack([np.frombuffer(base64.b64decode(entry["embedding"]), dtype="<f4") for entry in entries])
 
 
+def forget_peak(pid: int) -> None:
+    """From now on `peak_bytes` counts anew."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def peak_bytes(pid: int) -> int:
+    """Most resident memory of a process since `forget_peak`, in bytes."""
+    return _read_status(pid, name="VmHWM")
+
+
 def resident_bytes(pid: int) -> int:
     """Resident memory of a process."""
-    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return _read_status(pid, name="VmRSS")
+
+
+def _read_status(pid: int, *, name: str) -> int:
+    found = re.search(rf"{name}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert found is not None
     return int(found.group(1)) * 1024
 

@@ -14,9 +14,9 @@ from starlette.routing import Route
 from embedding_model import ports
 from embedding_model.refusal import Unavailable
 from embedding_model.sources.progress import Meter
+from embedding_runtime.http.auth.operator_token import TokenCheck
 from embedding_runtime.http.private import Guard, render_document
 from embedding_runtime.http.server import bind, make_server
-from embedding_runtime.http.token import TokenCheck
 
 logger = logging.getLogger(__name__)
 

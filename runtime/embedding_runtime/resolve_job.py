@@ -21,9 +21,9 @@ from embedding_model.refusal import Refusal, Unavailable
 from embedding_model.resolved import InspectionResult
 from embedding_model.sources.progress import Meter
 from embedding_runtime.fetch_process import logged
+from embedding_runtime.http.auth.operator_token import TokenCheck
 from embedding_runtime.http.private import Guard, render_document
 from embedding_runtime.http.server import bind, make_server
-from embedding_runtime.http.token import TokenCheck
 from embedding_runtime.termination import report_failure
 from embedding_runtime.waiting import done_before, in_daemon_thread
 

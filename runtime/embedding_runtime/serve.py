@@ -14,12 +14,12 @@ from embedding_model.resolved import ResolvedModel
 from embedding_runtime.gate import answer_cases, ask_app, read_case_set
 from embedding_runtime.http.app import App
 from embedding_runtime.http.auth.guard import build_guard
+from embedding_runtime.http.auth.operator_token import TokenCheck
 from embedding_runtime.http.metrics import Metrics
 from embedding_runtime.http.private import PrivatePort, judge
 from embedding_runtime.http.routing import DIALECTS, Router
 from embedding_runtime.http.server import Server, bind, make_server, whole_seconds
 from embedding_runtime.http.tei.metrics import publish_metrics
-from embedding_runtime.http.token import TokenCheck
 from embedding_runtime.lifecycle import Lifecycle, Phase
 from embedding_runtime.loading import load_model
 from embedding_runtime.opening import Load, Opened, open_model

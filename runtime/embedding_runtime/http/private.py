@@ -14,9 +14,9 @@ from embedding_model.refusal import Refusal
 from embedding_model.resolved import Document, Quantization
 from embedding_runtime.gate import answer_cases, ask_app, parse_case_set
 from embedding_runtime.http.app import App
+from embedding_runtime.http.auth.operator_token import Refused, TokenCheck
 from embedding_runtime.http.messages import ClientGone, run_while_connected
 from embedding_runtime.http.metrics import Metrics
-from embedding_runtime.http.token import Refused, TokenCheck
 from embedding_runtime.lifecycle import Lifecycle
 
 MAX_TRIAL_BYTES = 8 * 1024 * 1024  # a case set is at most a few ConfigMaps of 900 KiB

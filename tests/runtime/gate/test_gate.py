@@ -30,9 +30,9 @@ from embedding_runtime.core.inputs import Text
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.gate import answer_cases, ask_app, parse_case_set, read_case_set
 from embedding_runtime.http.app import App
+from embedding_runtime.http.auth.operator_token import TokenCheck
 from embedding_runtime.http.metrics import Metrics
 from embedding_runtime.http.private import PrivatePort, judge
-from embedding_runtime.http.token import TokenCheck
 from embedding_runtime.lifecycle import Lifecycle, Phase
 from embedding_runtime.settings import FailurePolicy
 

@@ -1,4 +1,4 @@
-"""Who may ask on the public port: keys of a mounted file, and tokens that an authority signed."""
+"""Who may ask. Public port: keys of a mounted file, tokens that an authority signed. Private port: the operator."""
 
 from typing import Protocol
 

@@ -11,7 +11,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from embedding_runtime.http.token import Refused, TokenCheck
+from embedding_runtime.http.auth.operator_token import Refused, TokenCheck
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 SUBJECT = "system:serviceaccount:embedding-system:embedding-operator"

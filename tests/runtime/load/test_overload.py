@@ -26,6 +26,12 @@ CAPACITY_SHARE, WARM_UP_SHARE = 0.15, 0.35
 # what is freed, now more and now less of it, so that two moments alone would differ by as much.
 MOST_GROWTH = 0.05
 
+# On a busy machine a load of seconds ends before the process has met every shape of batch: it shows gross leaks alone.
+MOST_GROWTH_WITHIN_SECONDS = 0.15
+
+# The warm-up is repeated until it adds less than this to the peak.
+SETTLED, MOST_WARM_UPS = 0.01, 5
+
 WORDS = "weather market river engine garden theory signal kitchen harbour winter copper violin lantern orbit".split()
 
 
@@ -86,7 +92,7 @@ async def test_a_worker_that_raises_under_load_costs_no_accepted_request(tmp_pat
     assert replaced >= 1
 
 
-async def overload(folder: Path, *, seconds: float, log: Path) -> None:
+async def overload(folder: Path, *, seconds: float, most_growth: float, log: Path) -> None:
     """The real model, in a real process, with texts of 3 to 150 words, most of them short."""
     texts = texts_of([3 + (number * 7) % 20 + (127 if number % 20 == 0 else 0) for number in range(120)])
     arguments = ["serve", "--model", str(folder), "--served-name", "minilm", "--max-queue-tokens", "4000"]
@@ -96,31 +102,35 @@ async def overload(folder: Path, *, seconds: float, log: Path) -> None:
         await client.learn_references()
         forget_peak(server.process.pid)
         capacity_tally, capacity = await client.run_closed(clients=16, seconds=CAPACITY_SHARE * seconds)
-        warm_up = await client.run_open(rate=2 * capacity, seconds=WARM_UP_SHARE * seconds)
-        settled = peak_bytes(server.process.pid)
+        warm_ups = [await client.run_open(rate=2 * capacity, seconds=WARM_UP_SHARE * seconds)]
+        before, settled = 0, peak_bytes(server.process.pid)
+        while settled > before * (1 + SETTLED) and len(warm_ups) < MOST_WARM_UPS:
+            seconds_more, seed = WARM_UP_SHARE * seconds / 4, len(warm_ups)
+            warm_ups.append(await client.run_open(rate=2 * capacity, seconds=seconds_more, seed=seed))
+            before, settled = settled, peak_bytes(server.process.pid)
         rest = 1 - CAPACITY_SHARE - WARM_UP_SHARE
-        tally = await client.run_open(rate=2 * capacity, seconds=rest * seconds, seed=1)
+        tally = await client.run_open(rate=2 * capacity, seconds=rest * seconds, seed=MOST_WARM_UPS)
         grown = resident_bytes(server.process.pid) / settled - 1
         client.close()
         learned = Tally(answered=len(texts), texts=len(texts))
-        check_books(server, learned, capacity_tally, warm_up, tally)
+        check_books(server, learned, capacity_tally, *warm_ups, tally)
 
     print(
         f"capacity {capacity:.0f} requests/s; offered {2 * capacity:.0f}; answered {tally.answered}, refused "
         f"{tally.refused}, not sent {tally.skipped}; memory {settled / 2**20:.0f} MiB, growth {grown:.1%}"
     )
-    assert capacity_tally.problems == warm_up.problems == tally.problems == []
+    assert [problem for part in (capacity_tally, *warm_ups, tally) for problem in part.problems] == []
     assert tally.refused > 0, "the load was no overload"
     assert tally.answered > 0
-    assert grown < MOST_GROWTH
+    assert grown < most_growth
 
 
 async def test_a_real_model_at_twice_its_capacity_answers_rightly_or_with_429(
     minilm_folder: Path, tmp_path: Path
 ) -> None:
-    await overload(minilm_folder, seconds=LOAD_SECONDS, log=tmp_path / "log")
+    await overload(minilm_folder, seconds=LOAD_SECONDS, most_growth=MOST_GROWTH_WITHIN_SECONDS, log=tmp_path / "log")
 
 
 @pytest.mark.soak
 async def test_a_real_model_holds_for_minutes(minilm_folder: Path, tmp_path: Path) -> None:
-    await overload(minilm_folder, seconds=SOAK_SECONDS, log=tmp_path / "log")
+    await overload(minilm_folder, seconds=SOAK_SECONDS, most_growth=MOST_GROWTH, log=tmp_path / "log")

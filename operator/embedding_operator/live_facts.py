@@ -7,7 +7,7 @@ from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import GoldensReport, JobReport, Progress
 from embedding_operator.audit.auditor import Auditor
 from embedding_operator.audit.token import KeyData
-from embedding_operator.observe.facts import Head, Key, PodRef, Resolution, ResolutionRequest
+from embedding_operator.observe.facts import AuditOrder, AuditReport, Head, Key, PodRef, Resolution, ResolutionRequest
 from embedding_operator.resolve.resolver import Resolver
 from embedding_operator.resolve.tracker import Tracker
 
@@ -42,6 +42,18 @@ class LiveFacts:
 
     def job_report(self, pod: PodRef) -> JobReport | None:
         return self.auditor.job_report(pod) if self.auditor else None
+
+    def audit(self, pod: PodRef) -> AuditReport | None:
+        return None
+
+    def request_audit(self, pod: PodRef, *, order: AuditOrder) -> None:
+        return None
+
+    def is_retired(self, pod: PodRef) -> bool:
+        return False
+
+    def request_retirement(self, pod: PodRef) -> None:
+        return None
 
     def unreachable(self, pod: PodRef) -> str | None:
         return self.auditor.unreachable(pod) if self.auditor else None

@@ -6,6 +6,7 @@ service-account token (audience TOKEN_AUDIENCE).
 
 from enum import StrEnum
 
+from embedding_model.goldens.cases import GoldenCase
 from embedding_model.refusal import RefusalDocument
 from embedding_model.resolved import Document, InspectionResult, Quantization
 
@@ -17,6 +18,8 @@ READY = "/ready"  # 200 while the pod may take traffic
 LIVE = "/live"  # 503 when a worker hangs or the device is broken
 METRICS = "/metrics"
 GOLDENS = "/goldens"  # GET: GoldensReport of the mounted set; POST JSON lines: a trial, without effect on readiness
+ANSWERS = "/answers"  # POST QuestionSheet: AnswerSheet, through the serving path, also while the pod is shut
+VERDICT = "/verdict"  # POST Verdict: 204; 409 when it speaks of another process or another case set
 RETIRE = "/retire"  # POST: from now on every response says Connection: close; 204
 RESULT = "/result"  # GET on a Job's pod: JobReport, until the Job is deleted
 PROGRESS = "/progress"  # GET on a pod that fetches: Progress
@@ -63,6 +66,8 @@ class CaseResult(Document):
 class GoldensReport(Document):
     """`boot_id` is random per process start; `case_set` names the set by its content (`goldens.CaseSet.name`).
 
+    `state` and `results` are wall one's: what the pod found of itself, built-in checks (kind "check") included.
+    `checked_at`: when (RFC 3339, UTC). `verdict` is wall two's: Pending until the operator has judged this process.
     `quantization` is absent where nothing is quantised.
     """
 
@@ -70,11 +75,37 @@ class GoldensReport(Document):
     case_set: str
     state: GateState
     results: tuple[CaseResult, ...] = ()
+    checked_at: str | None = None
+    verdict: GateState = GateState.PENDING
     space: str
     revision: str
     device: str
     dtype: str
     quantization: Quantization | None = None
+
+
+class Verdict(Document):
+    """What the operator found of a pod: of this process, with this case set. `reason` is empty when it passed, else in
+    words, without user text, which case failed.
+    """
+
+    boot_id: str
+    case_set: str
+    passed: bool
+    reason: str = ""
+
+
+class ReferenceSet(Document):
+    """Golden cases computed by the reference implementation from the files of a vector space.
+
+    `goldens` are mounted in the pods, `holdout` is known to the operator alone. `implementation` names the libraries
+    and their versions.
+    """
+
+    space: str
+    implementation: str
+    goldens: tuple[GoldenCase, ...]
+    holdout: tuple[GoldenCase, ...]
 
 
 class Progress(Document):
@@ -93,9 +124,12 @@ class JobState(StrEnum):
 
 
 class JobReport(Document):
-    """Exactly one of `result` and `refusal` once the state is Done or Refused; `progress` while files are fetched."""
+    """Exactly one of `result` (of an inspection or a conversion), `reference` and `refusal` once the state is Done or
+    Refused; `progress` while files are fetched.
+    """
 
     state: JobState
     progress: Progress | None = None
     result: InspectionResult | None = None
+    reference: ReferenceSet | None = None
     refusal: RefusalDocument | None = None

@@ -19,15 +19,18 @@ LABEL_TRAFFIC: Final = (
     f"{GROUP}/traffic"  # TRAFFIC_ON; in templates and Service selectors, never in a Deployment's selector
 )
 TRAFFIC_ON: Final = "on"
+TRAFFIC_QUARANTINED: Final = "quarantined"  # of a pod that failed while it served, until it is deleted
 
 COMPONENT_SERVER: Final = "server"  # Deployment, its pods, Service
 COMPONENT_INSPECT: Final = "inspect"  # Job that resolves and inspects a source
 COMPONENT_CONVERT: Final = "convert"  # Job that converts a pickle
+COMPONENT_REFERENCE: Final = "reference"  # Job that computes golden cases with the reference implementation
 COMPONENT_MODEL: Final = "model"  # ConfigMap of a resolved model
-COMPONENT_GOLDENS: Final = "goldens"  # ConfigMap of a case set
+COMPONENT_GOLDENS: Final = "goldens"  # ConfigMap of golden cases that pods mount; a reference's has a space
+COMPONENT_HOLDOUT: Final = "holdout"  # ConfigMap of golden cases that no pod mounts
 COMPONENT_TEMPLATE: Final = "template"  # ConfigMap of a rendered Deployment template
 COMPONENT_KEYS: Final = "keys"  # ConfigMap for the offline token check
-JOB_COMPONENTS: Final = frozenset({COMPONENT_INSPECT, COMPONENT_CONVERT})
+JOB_COMPONENTS: Final = frozenset({COMPONENT_INSPECT, COMPONENT_CONVERT, COMPONENT_REFERENCE})
 
 ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/requestedAt"  # set by the user: resolve and verify anew
 ANNOTATION_TEMPLATE: Final = f"{GROUP}/template"  # on a Deployment: name of its template ConfigMap
@@ -35,10 +38,12 @@ ANNOTATION_INPUTS: Final = f"{GROUP}/inputs"  # on a Deployment: hash of what th
 ANNOTATION_APPLIED: Final = f"{GROUP}/applied"  # on every child: hash of the manifest that we applied last
 ANNOTATION_REQUEST: Final = f"{GROUP}/request"  # on a model ConfigMap or a Job: what was asked (ResolutionRequest)
 ANNOTATION_FOLLOWED: Final = f"{GROUP}/followed"  # on a model ConfigMap: when updatePolicy Track came to its commit
+ANNOTATION_REFERENCE: Final = f"{GROUP}/reference"  # on a reference's ConfigMaps: the libraries that computed it
 
 CONTAINER_RUNTIME: Final = "runtime"
 CONTAINER_FETCH: Final = "fetch"  # init container of models that are not mounted as they are
 CONTAINER_INSPECT: Final = "inspect"  # of a Job
+CONTAINER_REFERENCE: Final = "reference"  # of a Job
 
 VOLUME_API_KEYS: Final = "api-keys"
 VOLUME_JWKS: Final = "jwks"
@@ -75,6 +80,15 @@ def model_configmap_name(model: str, *, content: bytes) -> str:
 
 def goldens_configmap_name(model: str, *, content: bytes) -> str:
     return f"{model}-goldens-{hash10(content)}"
+
+
+def holdout_configmap_name(model: str, *, content: bytes) -> str:
+    return f"{model}-holdout-{hash10(content)}"
+
+
+def pending_service_name(model: str, *, fingerprint: str) -> str:
+    """The Service of a space that is verified and not approved."""
+    return f"{model}-{space10(fingerprint)}"
 
 
 def template_configmap_name(model: str, *, content: bytes) -> str:

@@ -59,6 +59,11 @@ class Reason(_Documented):
     PROGRESSING = "Progressing", "Children are being created, or pods are starting."
     DOWNLOADING = "Downloading", "Pods fetch and verify the model's files."
     VERIFYING = "Verifying", "Pods have loaded the model and answer the golden cases."
+    COMPUTING_REFERENCE = (
+        "ComputingReference",
+        "A Job computes golden cases with the reference implementation, before new pods are made.",
+    )
+    REPLACING = "Replacing", "spec.rollout.strategy is Replace: the pods before are gone and new ones come; a gap."
     ROLLING_OUT = "RollingOut", "New pods replace old ones within the same vector space."
     MOVING_SERVICE = "MovingService", "A new vector space is verified; the Service is moving to it as a whole."
     SUSPENDED = "Suspended", "spec.suspend is true: nothing is written but status; pods that serve go on serving."
@@ -78,6 +83,15 @@ class Reason(_Documented):
         "The scheduler places a pod nowhere for another cause, such as selectors or taints, in its words.",
     )
     VOLUME_NOT_FOUND = "VolumeNotFound", "The PersistentVolumeClaim does not exist in the namespace, or is not bound."
+    SLOW_START = (
+        "SlowStart",
+        "A pod loads its model for longer than most; spec.rollout.startupTimeoutSeconds bounds it.",
+    )
+    NODE_LOST = "NodeLost", "A pod's node answers no more; Kubernetes makes another pod once it gives the node up."
+    FIELD_CONFLICT = (
+        "FieldConflict",
+        "Another manager applies a field of a child that is the operator's; the message names both. It is not fought.",
+    )
     SECRET_NOT_FOUND = (
         "SecretNotFound",
         "A pod that mounts a Secret of the spec does not start, as when the Secret or its key does not exist.",
@@ -100,6 +114,20 @@ class Reason(_Documented):
     GOLDEN_MISMATCH = (
         "GoldenMismatch",
         "An answer does not match its golden case; the message names case, measured value and threshold.",
+    )
+    REFERENCE_UNAVAILABLE = (
+        "ReferenceUnavailable",
+        "The reference implementation could not compute golden cases; the message says why. verification.reference: "
+        "Off goes on without them.",
+    )
+    AUDIT_FAILED = (
+        "AuditFailed",
+        "The operator asked a pod cases that the pod does not know, and the answers do not match; the message names "
+        "case, measured value and threshold.",
+    )
+    STARTUP_TIMEOUT = (
+        "StartupTimeout",
+        "A pod was not ready within spec.rollout.startupTimeoutSeconds; what served before still does.",
     )
     GOLDENS_CONFIG_MAP_NOT_FOUND = (
         "GoldensConfigMapNotFound",

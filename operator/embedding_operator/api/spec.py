@@ -23,6 +23,7 @@ from embedding_operator.api.pod_spec import (
     TolerationOperator,
 )
 from embedding_operator.api.reranking_spec import RerankingSpec, ScoreActivation
+from embedding_operator.api.rollout_spec import RolloutSpec
 from embedding_operator.api.rules import Pattern, Rule, with_rules
 from embedding_operator.api.runtime_spec import DtypeChoice, RuntimeSpec, ServedName, TokenIdsPolicy
 from embedding_operator.api.source_spec import (
@@ -193,6 +194,7 @@ class EmbeddingModelSpec(SpecModel):
         Field(description="A volume that keeps the model's files between pods. Unset: each pod fetches its own."),
     ] = None
     pod: Annotated[PodSpec, Field(description="Where the pods run. Placement only.")] = PodSpec()
+    rollout: Annotated[RolloutSpec, Field(description="How new pods take the place of old ones.")] = RolloutSpec()
     replicas: Annotated[
         int,
         Field(

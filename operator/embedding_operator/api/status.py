@@ -255,9 +255,11 @@ class SpaceStatus(StatusModel):
 
 
 class VerificationSource(StrEnum):
-    """USER: the cases of the spec and of its ConfigMap."""
+    """USER: the cases of the spec and of its ConfigMap. REFERENCE: those of the reference implementation."""
 
     USER = "User"
+    REFERENCE = "Reference"
+    BOTH = "Both"
 
 
 class VerificationStatus(StatusModel):

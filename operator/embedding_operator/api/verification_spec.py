@@ -108,6 +108,13 @@ class FailurePolicy(StrEnum):
     WARN = "Warn"
 
 
+class ReferencePolicy(StrEnum):
+    """AUTO: a Job computes golden cases with the reference implementation, once per vector space."""
+
+    AUTO = "Auto"
+    OFF = "Off"
+
+
 class VerificationSpec(SpecModel):
     """What a pod must answer before it may take traffic."""
 
@@ -128,6 +135,16 @@ class VerificationSpec(SpecModel):
             )
         ),
     ] = None
+    reference: Annotated[
+        ReferencePolicy,
+        Field(
+            description=(
+                "Auto: a Job computes golden cases with the reference implementation (sentence-transformers and "
+                "transformers) from the same files, once per vector space. Golden cases of your own add to them. Off: "
+                "only your own are asked."
+            )
+        ),
+    ] = ReferencePolicy.AUTO
     min_cosine_similarity: Annotated[
         str,
         Field(

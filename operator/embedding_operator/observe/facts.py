@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Protocol
 
 from embedding_model.goldens.cases import CaseSet
-from embedding_model.ports import GoldensReport, JobReport, Progress
+from embedding_model.ports import CaseResult, GateState, GoldensReport, JobReport, Progress
 from embedding_model.refusal import RefusalDocument
-from embedding_model.resolved import Declared, Inspection, Manifest, Origin
+from embedding_model.resolved import Declared, Inspection, Manifest, Origin, Serving
 from embedding_operator.api.names import hash10
 from embedding_operator.api.source_spec import ConversionPolicy
 
@@ -136,6 +136,31 @@ class PodRef:
     is_running: bool = True
 
 
+@dataclass(frozen=True)
+class AuditOrder:
+    """What a pod is asked in an audit: every case of `case_set`, which it has mounted, a random part of `holdout`,
+    which it does not know, and the built-in checks.
+    """
+
+    case_set: CaseSet
+    holdout: CaseSet
+    serving: Serving
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """The last audit of one process. `case_set` names the mounted set (`CaseSet.name`).
+
+    `results` are the operator's own, of every case asked; built-in checks have the kind "check".
+    """
+
+    boot_id: str
+    case_set: str
+    state: GateState
+    results: tuple[CaseResult, ...]
+    at: datetime
+
+
 class Facts(Protocol):
     """What the reconciler may ask. No call waits, none raises."""
 
@@ -163,6 +188,19 @@ class Facts(Protocol):
     def job_report(self, pod: PodRef) -> JobReport | None:
         """What the pod of a Job has to say; None when it has not answered yet. Progress moves as in `progress`."""
 
+    def audit(self, pod: PodRef) -> AuditReport | None:
+        """What wall two last found of this start of the pod; None until it has been asked."""
+
+    def request_audit(self, pod: PodRef, *, order: AuditOrder) -> None:
+        """Have the pod asked, judged, and told the verdict; again on an interval, as long as every reconcile requests
+        it. Another order is carried out at once."""
+
+    def is_retired(self, pod: PodRef) -> bool:
+        """Whether the pod has been told to end its connections (`request_retirement`), or cannot be told."""
+
+    def request_retirement(self, pod: PodRef) -> None:
+        """Tell the pod to say `Connection: close` on every response from now on."""
+
     def unreachable(self, pod: PodRef) -> str | None:
         """Why a running pod has not answered for half a minute, in words; None when it answers."""
 
@@ -180,11 +218,15 @@ class MemoryFacts:
     heads: dict[str, Head] = field(default_factory=dict)  # by ResolutionRequest.source
     fetches: dict[str, Progress] = field(default_factory=dict)  # by pod uid
     job_reports: dict[str, JobReport] = field(default_factory=dict)  # by pod uid
+    audits: dict[str, AuditReport] = field(default_factory=dict)  # by pod uid
+    retired_pods: set[str] = field(default_factory=set)  # by pod uid
     unreachable_pods: dict[str, str] = field(default_factory=dict)  # by pod uid
     key_data: Mapping[str, str] | None = None
     resolutions_requested: list[ResolutionRequest] = field(default_factory=list)
     heads_requested: list[ResolutionRequest] = field(default_factory=list)  # at once
     trials_requested: dict[tuple[str, str], CaseSet] = field(default_factory=dict)
+    audits_requested: dict[str, AuditOrder] = field(default_factory=dict)  # by pod uid
+    retirements_requested: set[str] = field(default_factory=set)  # by pod uid
 
     def resolution(self, key: Key, *, request: ResolutionRequest) -> Resolution:
         self.resolutions_requested.append(request)
@@ -209,6 +251,18 @@ class MemoryFacts:
 
     def job_report(self, pod: PodRef) -> JobReport | None:
         return self.job_reports.get(pod.uid)
+
+    def audit(self, pod: PodRef) -> AuditReport | None:
+        return self.audits.get(pod.uid)
+
+    def request_audit(self, pod: PodRef, *, order: AuditOrder) -> None:
+        self.audits_requested[pod.uid] = order
+
+    def is_retired(self, pod: PodRef) -> bool:
+        return pod.uid in self.retired_pods
+
+    def request_retirement(self, pod: PodRef) -> None:
+        self.retirements_requested.add(pod.uid)
 
     def unreachable(self, pod: PodRef) -> str | None:
         return self.unreachable_pods.get(pod.uid)

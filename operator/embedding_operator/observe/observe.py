@@ -122,7 +122,14 @@ def _read_pod(pod: Object, *, key: Key, facts: Facts) -> ObservedPod:
     report, trials = facts.goldens(ref), facts.trials(ref)
     progress = facts.progress(ref) if is_fetching(pod) else None
     return ObservedPod(
-        object=pod, ref=ref, report=report, trials=trials, progress=progress, silence=facts.unreachable(ref)
+        object=pod,
+        ref=ref,
+        report=report,
+        trials=trials,
+        progress=progress,
+        silence=facts.unreachable(ref),
+        audit=facts.audit(ref),
+        is_retired=facts.is_retired(ref),
     )
 
 

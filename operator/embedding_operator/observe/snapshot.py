@@ -11,7 +11,7 @@ from typing import Any
 from embedding_model.ports import GoldensReport, JobReport, Progress
 from embedding_operator.api import names
 from embedding_operator.api.spec import EmbeddingModelSpec, UpdatePolicy
-from embedding_operator.observe.facts import Head, Key, PodRef, Resolution, ResolutionRequest
+from embedding_operator.observe.facts import AuditReport, Head, Key, PodRef, Resolution, ResolutionRequest
 from embedding_operator.observe.stored_model import StoredModel
 
 Object = Mapping[str, Any]
@@ -22,7 +22,8 @@ class ObservedPod:
     """A pod, with what it answered on its private port.
 
     `trials` holds the answers to trials by the name of the case set. `progress`: of its fetch, while it runs.
-    `silence`: why it has not answered for half a minute, though it runs.
+    `silence`: why it has not answered for half a minute, though it runs. `audit`: what wall two found of it.
+    `is_retired`: it ends its clients' connections.
     """
 
     object: Object
@@ -32,6 +33,8 @@ class ObservedPod:
     job_report: JobReport | None = None
     progress: Progress | None = None
     silence: str | None = None
+    audit: AuditReport | None = None
+    is_retired: bool = False
 
     @property
     def name(self) -> str:

@@ -39,7 +39,67 @@ class SimilarityCase(Document):
     tolerance: DecimalText
 
 
-GoldenCase = Annotated[VectorCase | SimilarityCase, Discriminator("kind")]
+class RankingCase(Document):
+    """The documents in the order of their scores for `query`: `order` holds their numbers, best first.
+
+    Each score must be at least `min_gap` above the next one in that order.
+    """
+
+    kind: Literal["ranking"] = "ranking"
+    name: str
+    query: str
+    documents: tuple[str, ...]
+    order: tuple[int, ...]
+    min_gap: DecimalText
+
+
+class ScoreCase(Document):
+    """The score of `document` for `query`, after the served activation, must be within `tolerance` of `expected`."""
+
+    kind: Literal["score"] = "score"
+    name: str
+    query: str
+    document: str
+    expected: DecimalText
+    tolerance: DecimalText
+
+
+class LabelCase(Document):
+    """`label` must be the best one for `input`, and its score within `tolerance` of `expected` where that is given."""
+
+    kind: Literal["label"] = "label"
+    name: str
+    input: str
+    label: str
+    expected: DecimalText | None = None
+    tolerance: DecimalText | None = None
+
+
+class Term(Document):
+    """A token of the vocabulary, as the tokenizer writes it, and its weight."""
+
+    term: str
+    weight: DecimalText
+
+
+class SparseCase(Document):
+    """The heaviest terms of `input`, heaviest first.
+
+    They must be the heaviest ones answered, but for terms whose weights are within `tolerance` of each other, and each
+    weight within `tolerance` of the expected one.
+    """
+
+    kind: Literal["sparse"] = "sparse"
+    name: str
+    input: str
+    prompt: str | None = None
+    terms: tuple[Term, ...]
+    tolerance: DecimalText
+
+
+GoldenCase = Annotated[
+    VectorCase | SimilarityCase | RankingCase | ScoreCase | LabelCase | SparseCase, Discriminator("kind")
+]
 
 
 class CaseSet(BaseModel):

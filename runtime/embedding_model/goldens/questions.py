@@ -1,0 +1,89 @@
+"""What a golden case asks of a pod, and the form of the pod's answer, for every task.
+
+A case is asked as one question or two, none of which holds what is expected: whoever answers cannot know it. Both walls
+of the gate use this: the pod asks itself, and the operator asks the pod over the private port.
+"""
+
+from enum import StrEnum
+
+from embedding_model.goldens.cases import (
+    GoldenCase,
+    LabelCase,
+    RankingCase,
+    ScoreCase,
+    SimilarityCase,
+    SparseCase,
+)
+from embedding_model.resolved import Document
+
+
+class QuestionKind(StrEnum):
+    EMBED = "Embed"  # text, prompt -> vector
+    RERANK = "Rerank"  # text (the query), documents -> scores
+    CLASSIFY = "Classify"  # text -> labels
+    SPARSE = "Sparse"  # text, prompt -> terms
+
+
+class Question(Document):
+    """`prompt` is the name of a prompt of the model; absent: the default one applies."""
+
+    kind: QuestionKind
+    text: str
+    documents: tuple[str, ...] = ()
+    prompt: str | None = None
+
+
+class LabelScore(Document):
+    label: str
+    score: float
+
+
+class TermWeight(Document):
+    term: str
+    weight: float
+
+
+class Answer(Document):
+    """Exactly one field is set.
+
+    `vector`: base64 of little-endian float32, as served. `scores`: after the served activation, one for each document,
+    in their order. `labels`: every label, best first. `terms`: every term of a weight other than 0, heaviest first.
+    `error`: in words, without user text, why there is no answer.
+    """
+
+    vector: str | None = None
+    scores: tuple[float, ...] | None = None
+    labels: tuple[LabelScore, ...] | None = None
+    terms: tuple[TermWeight, ...] | None = None
+    error: str | None = None
+
+
+class QuestionSheet(Document):
+    """Body of POST ports.ANSWERS."""
+
+    questions: tuple[Question, ...]
+
+
+class AnswerSheet(Document):
+    """Answers in the order of the questions, of one process: `boot_id` as in ports.GoldensReport."""
+
+    boot_id: str
+    space: str
+    answers: tuple[Answer, ...]
+
+
+def list_questions(case: GoldenCase) -> tuple[Question, ...]:
+    """What has to be asked to judge the case: two questions of a similarity case, one of any other."""
+    match case:
+        case SimilarityCase():
+            return tuple(Question(kind=QuestionKind.EMBED, text=text, prompt=case.prompt) for text in (case.a, case.b))
+        case RankingCase():
+            return (Question(kind=QuestionKind.RERANK, text=case.query, documents=case.documents),)
+        case ScoreCase():
+            return (Question(kind=QuestionKind.RERANK, text=case.query, documents=(case.document,)),)
+        case LabelCase():
+            return (Question(kind=QuestionKind.CLASSIFY, text=case.input),)
+        case SparseCase():
+            return (Question(kind=QuestionKind.SPARSE, text=case.input, prompt=case.prompt),)
+        case _:
+            return (Question(kind=QuestionKind.EMBED, text=case.input, prompt=case.prompt),)

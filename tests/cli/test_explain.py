@@ -20,6 +20,7 @@ metadata: {name: tiny, namespace: search}
 spec:
   model: {huggingFace: {repo: acme/tiny}}
   replicas: 2
+  verification: {reference: "Off"}
 """
 
 
@@ -65,7 +66,7 @@ def test_the_commit_comes_from_the_hub(invoke: Invoke, model_folder: Path, tmp_p
 
 
 def test_goldens_of_a_configmap_in_the_same_file_are_used(invoke: Invoke, model_folder: Path) -> None:
-    manifest = MODEL + "  verification: {goldensConfigMapRef: {name: cases}}\n"
+    manifest = MODEL.replace('reference: "Off"', 'reference: "Off", goldensConfigMapRef: {name: cases}')
     line = '{"name": "weather", "similarity": {"a": "a", "b": "b", "expected": "0.5", "tolerance": "0.1"}}'
     cases = {
         "apiVersion": "v1",

@@ -35,7 +35,7 @@ async def _be_born(cluster: SimulatedCluster, gateway: FaultyGateway) -> None:
 
 async def _move(cluster: SimulatedCluster, gateway: FaultyGateway) -> None:
     await _be_born(cluster, gateway)
-    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}, verification={}, replicas=1))
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}, verification=verified_by(), replicas=1))
     await _live(cluster, gateway)
 
 

@@ -73,7 +73,7 @@ async def test_a_correction_needs_no_spare_device_where_nothing_has_served(clust
     cluster.create_model(hub_spec(verification=verified_by(golden("paris"))))
     await cluster.settle()
     assert cluster.ready_pods() == set()
-    cluster.edit_spec(lambda spec: spec.update(verification={}))
+    cluster.edit_spec(lambda spec: spec.update(verification=verified_by()))
     await cluster.settle()
     assert cluster.says("Ready") == ("True", "Serving")
 

@@ -100,7 +100,7 @@ async def test_a_generation_that_never_served_makes_way_at_once(cluster: Simulat
     cluster.create_model(hub_spec(verification=verified_by(golden("paris"))))
     await cluster.settle()
     failed = cluster.selected_space()
-    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}, verification={}))
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}, verification=verified_by()))
     await cluster.reconcile()
     assert cluster.selected_space() != failed
     await cluster.settle()
@@ -136,7 +136,7 @@ async def test_a_generation_that_always_failed_has_not_served_because_it_was_sca
     failed = cluster.selected_space()
     cluster.edit_spec(lambda spec: spec.update(replicas=0))
     await cluster.settle()
-    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}, verification={}, replicas=1))
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}, verification=verified_by(), replicas=1))
     await cluster.reconcile()
     assert cluster.selected_space() != failed
     await cluster.settle()

@@ -146,7 +146,7 @@ async def test_golden_vectors_of_a_model_without_vectors_are_refused(
     stalled = cluster.condition("Stalled")
     assert stalled is not None
     assert f'golden case "paris" expects a vector, but this model is {what}' in stalled["message"]
-    cluster.edit_spec(lambda spec: spec.pop("verification"))
+    cluster.edit_spec(lambda spec: spec.update(verification=verified_by()))
     await cluster.settle()
     assert cluster.says("Ready") == ("True", "Serving")
 
@@ -216,7 +216,7 @@ async def test_what_exact_pods_said_of_themselves_is_not_said_of_quantised_ones(
     cluster.create_model(hub_spec(verification=verified_by(golden())))
     await cluster.settle()
     assert cluster.status()["pods"]["dtype"] == "float32"
-    cluster.edit_spec(lambda spec: spec.update(runtime={"quantization": "Int4"}, verification={}))
+    cluster.edit_spec(lambda spec: spec.update(runtime={"quantization": "Int4"}, verification=verified_by()))
     await cluster.settle()
     assert cluster.says("Ready") == ("True", "Serving")
     assert cluster.status()["pods"] == {"runtimeImage": "runtime:1"}, "the new pods have said nothing yet"

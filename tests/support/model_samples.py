@@ -80,19 +80,24 @@ def request_token(
 
 
 def hub_spec(**parts: Any) -> dict[str, Any]:
-    """`parts` are other top-level fields of the spec."""
-    return {"model": {"huggingFace": {"repo": REPO, "revision": "main"}}, "replicas": 1, **parts}
+    """`parts` are other top-level fields of the spec. No Job computes golden cases unless they ask for it."""
+    return _spec({"huggingFace": {"repo": REPO, "revision": "main"}}, parts=parts)
 
 
 def volume_spec(**parts: Any) -> dict[str, Any]:
-    return {"model": {"persistentVolumeClaim": {"claimName": "models", "path": "/tiny"}}, "replicas": 1, **parts}
+    return _spec({"persistentVolumeClaim": {"claimName": "models", "path": "/tiny"}}, parts=parts)
 
 
 IMAGE = f"registry.example/models/tiny@sha256:{'ab' * 32}"
 
 
 def image_spec(**parts: Any) -> dict[str, Any]:
-    return {"model": {"image": {"reference": IMAGE, "path": "/tiny"}}, "replicas": 1, **parts}
+    return _spec({"image": {"reference": IMAGE, "path": "/tiny"}}, parts=parts)
+
+
+def _spec(model: Mapping[str, Any], *, parts: Mapping[str, Any]) -> dict[str, Any]:
+    verification = {"reference": "Off", **parts.get("verification", {})}
+    return {"model": model, "replicas": 1, **parts, "verification": verification}
 
 
 def answered(spec: Mapping[str, Any]) -> JobReport:
@@ -120,4 +125,4 @@ def golden(name: str = "paris", *, first: float = 1.0, dimensions: int = DIMENSI
 
 
 def verified_by(*cases: dict[str, Any], **parts: Any) -> dict[str, Any]:
-    return {"goldens": list(cases), "minCosineSimilarity": "0.999", **parts}
+    return {"goldens": list(cases), "minCosineSimilarity": "0.999", "reference": "Off", **parts}

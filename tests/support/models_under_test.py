@@ -19,13 +19,17 @@ RESOURCES = {"requests": {"cpu": "100m", "memory": "600Mi"}, "limits": {"memory"
 
 
 def embedding_model(name: str, *, namespace: str, repo: str = MINILM_REPO, **spec: Any) -> Mapping[str, Any]:
-    """A manifest with small resources; `spec` entries replace the defaults at the top level."""
+    """A manifest with small resources; `spec` entries replace the defaults at the top level.
+
+    No Job computes golden cases, unless `verification` asks for it: few tests are about it, and it takes a minute.
+    """
     source: Mapping[str, Any] = {"model": {"huggingFace": {"repo": repo}}}
+    verification = {"reference": "Off", **spec.pop("verification", {})}
     return {
         "apiVersion": "embedding-operator.dev/v1alpha1",
         "kind": "EmbeddingModel",
         "metadata": {"name": name, "namespace": namespace},
-        "spec": {**source, "resources": RESOURCES, **spec},
+        "spec": {**source, "resources": RESOURCES, "verification": verification, **spec},
     }
 
 

@@ -201,5 +201,5 @@ def embedding_model(name: str, *, repo: str, namespace: str = "default", **spec:
         "apiVersion": "embedding-operator.dev/v1alpha1",
         "kind": "EmbeddingModel",
         "metadata": {"name": name, "namespace": namespace},
-        "spec": {"model": {"huggingFace": {"repo": repo}}, **spec},
+        "spec": {"model": {"huggingFace": {"repo": repo}}, "verification": {"reference": "Off"}, **spec},
     }

@@ -6,7 +6,8 @@ All arithmetic is float64 on the float32 values that came. A vector case passes 
 - the norms differ by at most NORM_TOLERANCE of the golden's. The cosine cannot see a missing normalisation; clients
   that compare by dot product can.
 
-A similarity case passes when the cosine of its two vectors is within the case's tolerance of the expected value.
+A similarity case passes when the cosine of its two vectors is within the case's tolerance of the expected value. Scores
+and labels: `compare_scores`; terms of a sparse vector: `compare_terms`.
 
 No message holds a text or a vector of the user's: golden cases may be confidential, messages end up in events.
 """
@@ -14,16 +15,52 @@ No message holds a text or a vector of the user's: golden cases may be confident
 import base64
 import math
 from array import array
-from collections.abc import Callable, Iterable
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from sys import byteorder
 
-from embedding_model.goldens.cases import SimilarityCase, VectorCase
+from embedding_model.goldens.cases import GoldenCase, LabelCase, RankingCase, ScoreCase, SimilarityCase, VectorCase
+from embedding_model.goldens.compare_scores import compare_label, compare_ranking, compare_score
+from embedding_model.goldens.compare_terms import compare_terms
+from embedding_model.goldens.questions import Answer, list_questions
+from embedding_model.goldens.results import ROUNDING, fail, format_measured, format_value
 from embedding_model.ports import CaseResult
 
 NORM_TOLERANCE = 1e-2  # bfloat16 keeps norms within 0.4 %; a missing normalisation is off by far more than 1 %
-ROUNDING = 1e-9  # equal vectors may come out one float64 step below 1: the arithmetic must not fail them
-_SIX_DIGITS = Decimal("0.000001")
+
+
+def judge_case(case: GoldenCase, answers: Sequence[Answer]) -> CaseResult:
+    """Judge the answers to `questions.list_questions(case)`, in their order. Raises nothing: they come from a pod.
+
+    An answer that is an error, that is missing, or that answers something else than was asked fails its case.
+    """
+    asked = len(list_questions(case))
+    if len(answers) != asked:
+        return fail(case, f"{len(answers)} answers came to {asked} questions")
+    error = next((answer.error for answer in answers if answer.error is not None), None)
+    if error is not None:
+        return fail(case, error)
+    match case:
+        case SimilarityCase():
+            return _judge_pair(case, answers=answers)
+        case RankingCase() | ScoreCase():
+            scores = answers[0].scores
+            if scores is None:
+                return fail(case, "the answer holds no scores")
+            return (
+                compare_ranking(case, scores=scores)
+                if isinstance(case, RankingCase)
+                else compare_score(case, scores=scores)
+            )
+        case LabelCase():
+            labels = answers[0].labels
+            return fail(case, "the answer holds no labels") if labels is None else compare_label(case, labels=labels)
+        case VectorCase():
+            vector = _read_vector(answers[0])
+            return fail(case, vector) if isinstance(vector, str) else compare_vector(case, vector=vector)
+        case _:
+            terms = answers[0].terms
+            return fail(case, "the answer holds no terms") if terms is None else compare_terms(case, terms=terms)
 
 
 def decode_vector(text: str) -> list[float]:
@@ -57,18 +94,18 @@ def compare_vector(case: VectorCase, *, vector: Iterable[float]) -> CaseResult:
     try:
         golden = decode_vector(case.vector)
     except ValueError as error:
-        return _fail(case, f"the golden vector is {error}")
+        return fail(case, f"the golden vector is {error}")
     answered = [float(value) for value in vector]
     if len(answered) != len(golden):
-        return _fail(case, f"the golden vector has {len(golden)} dimensions, the answered one {len(answered)}")
+        return fail(case, f"the golden vector has {len(golden)} dimensions, the answered one {len(answered)}")
     defect = _find_defect(golden, whose="golden") or _find_defect(answered, whose="answered")
     if defect is not None:
-        return _fail(case, defect)
+        return fail(case, defect)
     cosine, golden_norm, norm = _cosine(golden, answered), math.hypot(*golden), math.hypot(*answered)
     threshold = Decimal(case.min_cosine_similarity)
     alike = cosine >= float(threshold) - ROUNDING
     as_long = abs(norm - golden_norm) <= NORM_TOLERANCE * golden_norm
-    measured = _format(cosine, says=lambda shown: shown >= threshold, verdict=alike)
+    measured = format_measured(cosine, says=lambda shown: shown >= threshold, verdict=alike)
     if not alike:
         detail = f"cosine similarity {measured} is below {case.min_cosine_similarity}"
     elif not as_long:
@@ -95,10 +132,10 @@ def compare_similarity(case: SimilarityCase, *, a: Iterable[float], b: Iterable[
     """
     first, second = [float(value) for value in a], [float(value) for value in b]
     if len(first) != len(second):
-        return _fail(case, f"the two answered vectors have {len(first)} and {len(second)} dimensions")
+        return fail(case, f"the two answered vectors have {len(first)} and {len(second)} dimensions")
     defect = _find_defect(first, whose="answered") or _find_defect(second, whose="answered")
     if defect is not None:
-        return _fail(case, defect)
+        return fail(case, defect)
     cosine = _cosine(first, second)
     tolerance = Decimal(case.tolerance)
     distance = abs(cosine - float(Decimal(case.expected)))
@@ -107,16 +144,27 @@ def compare_similarity(case: SimilarityCase, *, a: Iterable[float], b: Iterable[
         name=case.name,
         kind=case.kind,
         passed=passed,
-        measured=_format(distance, says=lambda shown: shown <= tolerance, verdict=passed),
+        measured=format_measured(distance, says=lambda shown: shown <= tolerance, verdict=passed),
         threshold=case.tolerance,
-        detail=f"similarity {_quantize(cosine, rounding=ROUND_HALF_EVEN)}, "
-        f"expected {case.expected} within {case.tolerance}",
+        detail=f"similarity {format_value(cosine)}, expected {case.expected} within {case.tolerance}",
     )
 
 
-def _fail(case: VectorCase | SimilarityCase, detail: str) -> CaseResult:
-    threshold = case.min_cosine_similarity if isinstance(case, VectorCase) else case.tolerance
-    return CaseResult(name=case.name, kind=case.kind, passed=False, threshold=threshold, detail=detail)
+def _judge_pair(case: SimilarityCase, *, answers: Sequence[Answer]) -> CaseResult:
+    a, b = (_read_vector(answer) for answer in answers)
+    if isinstance(a, str):
+        return fail(case, a)
+    return fail(case, b) if isinstance(b, str) else compare_similarity(case, a=a, b=b)
+
+
+def _read_vector(answer: Answer) -> list[float] | str:
+    """The vector, or in words why there is none."""
+    if answer.vector is None:
+        return "the answer holds no vector"
+    try:
+        return decode_vector(answer.vector)
+    except ValueError as error:
+        return f"the answered vector is {error}"
 
 
 def _find_defect(values: list[float], *, whose: str) -> str | None:
@@ -134,16 +182,3 @@ def _cosine(a: list[float], b: list[float]) -> float:
     # Scaled to norm one first, so that no product of large values overflows.
     a_norm, b_norm = math.hypot(*a), math.hypot(*b)
     return math.fsum((x / a_norm) * (y / b_norm) for x, y in zip(a, b, strict=True))
-
-
-def _format(value: float, *, says: Callable[[Decimal], bool], verdict: bool) -> str:
-    """Six digits that do not contradict the verdict: a report must not read "0.999000 is below 0.999"."""
-    for rounding in (ROUND_HALF_EVEN, ROUND_FLOOR, ROUND_CEILING):
-        shown = _quantize(value, rounding=rounding)
-        if says(shown) == verdict:
-            return str(shown)
-    return str(_quantize(value, rounding=ROUND_HALF_EVEN))
-
-
-def _quantize(value: float, *, rounding: str) -> Decimal:
-    return Decimal(value).quantize(_SIX_DIGITS, rounding=rounding) + 0  # + 0 turns -0.000000 into 0.000000

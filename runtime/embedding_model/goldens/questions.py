@@ -4,7 +4,11 @@ A case is asked as one question or two, none of which holds what is expected: wh
 of the gate use this: the pod asks itself, and the operator asks the pod over the private port.
 """
 
+import math
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BeforeValidator
 
 from embedding_model.goldens.cases import (
     GoldenCase,
@@ -24,6 +28,15 @@ class QuestionKind(StrEnum):
     SPARSE = "Sparse"  # text, prompt -> terms
 
 
+def _read_null(value: object) -> object:
+    return math.nan if value is None else value
+
+
+# JSON has no NaN and no infinity: both are written as null, and read as NaN. A broken model's answer must arrive, and
+# fail, instead of being taken for one that could not be read.
+Number = Annotated[float, BeforeValidator(_read_null)]
+
+
 class Question(Document):
     """`prompt` is the name of a prompt of the model; absent: the default one applies."""
 
@@ -35,12 +48,12 @@ class Question(Document):
 
 class LabelScore(Document):
     label: str
-    score: float
+    score: Number
 
 
 class TermWeight(Document):
     term: str
-    weight: float
+    weight: Number
 
 
 class Answer(Document):
@@ -52,7 +65,7 @@ class Answer(Document):
     """
 
     vector: str | None = None
-    scores: tuple[float, ...] | None = None
+    scores: tuple[Number, ...] | None = None
     labels: tuple[LabelScore, ...] | None = None
     terms: tuple[TermWeight, ...] | None = None
     error: str | None = None

@@ -22,7 +22,7 @@ MODELS: Mapping[str, set[str]] = {
     "/configmaps": CHILD,
     "batch/jobs": CHILD,
     "policy/poddisruptionbudgets": CHILD,
-    "/pods": {"list", "watch"},
+    "/pods": {"list", "watch", "patch", "delete"},  # a pod that fails its audits is labelled, then deleted
     "/persistentvolumeclaims": {"get"},
     "discovery.k8s.io/endpointslices": {"list", "watch"},
     "events.k8s.io/events": {"create"},

@@ -153,6 +153,26 @@ async def test_deletion_of_another_uid_leaves_the_namesake_alone(gateway: Gatewa
     assert await gateway.get(CONFIG_MAP, namespace="default", name=name) is None
 
 
+async def test_a_label_is_set_on_what_somebody_else_made_and_nothing_else_changes(gateway: Gateway, name: str) -> None:
+    created = await gateway.create(configmap(name, data={"theirs": "1"}))
+    where = {"namespace": "default", "name": name, "uid": created["metadata"]["uid"]}
+    after = await gateway.label(CONFIG_MAP, **where, labels={"traffic": "quarantined"})
+    assert after is not None
+    assert after["metadata"]["labels"] == {LABEL: name, "traffic": "quarantined"}
+    assert after["data"] == {"theirs": "1"}
+    again = await gateway.label(CONFIG_MAP, **where, labels={"traffic": "quarantined"})
+    assert again is not None
+    assert again["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
+
+
+async def test_a_namesake_of_what_was_to_be_labelled_is_left_alone(gateway: Gateway, name: str) -> None:
+    where = {"namespace": "default", "name": name, "uid": str(uuid.uuid4())}
+    assert await gateway.label(CONFIG_MAP, **where, labels={"traffic": "quarantined"}) is None
+    await gateway.create(configmap(name, data={}))
+    assert await gateway.label(CONFIG_MAP, **where, labels={"traffic": "quarantined"}) is None
+    assert (await get_existing(gateway, CONFIG_MAP, name=name))["metadata"]["labels"] == {LABEL: name}
+
+
 async def test_the_main_endpoint_ignores_status_and_the_status_endpoint_ignores_the_spec(
     gateway: Gateway, name: str
 ) -> None:

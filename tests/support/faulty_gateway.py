@@ -100,6 +100,17 @@ class FaultyGateway:
     async def replace(self, manifest: Object) -> Object:
         return await self._write("replace", manifest, lambda: self._inner.replace(manifest))
 
+    async def label(
+        self, kind: Kind, *, namespace: str, name: str, uid: str, labels: Mapping[str, str]
+    ) -> Object | None:
+        return await self._run(
+            "label",
+            kind.kind,
+            namespace,
+            name,
+            lambda: self._inner.label(kind, namespace=namespace, name=name, uid=uid, labels=labels),
+        )
+
     async def delete(self, kind: Kind, *, namespace: str, name: str, uid: str | None = None) -> None:
         await self._run(
             "delete",

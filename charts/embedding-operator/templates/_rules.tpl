@@ -21,7 +21,7 @@ wildcard, and no write on an EmbeddingModel but its status. tests/chart holds th
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch]
+  verbs: [list, watch, patch, delete]
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [get]

@@ -34,6 +34,7 @@ CALL_TIMEOUT_SECONDS: Final = 10.0
 PAGE_SIZE: Final = 500
 
 APPLY: Final = "application/apply-patch+yaml"  # JSON is YAML
+MERGE: Final = "application/merge-patch+json"
 JSON: Final = "application/json"
 
 
@@ -105,6 +106,20 @@ class KubernetesGateway:
         kind, path = _target(manifest)
         query = with_query(path, fieldManager=FIELD_MANAGER)
         return await self._call("replace", kind.kind, "PUT", query, body=manifest)
+
+    async def label(
+        self, kind: Kind, *, namespace: str, name: str, uid: str, labels: Mapping[str, str]
+    ) -> Object | None:
+        # A merge, not an apply: what we applied before would have to be stated again, or be taken away.
+        path = resource_path(kind, namespace=namespace, name=name)
+        body = {"metadata": {"uid": uid, "labels": labels}}
+        query = with_query(path, fieldManager=FIELD_MANAGER)
+        try:
+            return await self._found("label", kind.kind, "PATCH", query, body=body, content_type=MERGE)
+        except (Conflict, Invalid) as error:
+            if _names_uid(error):
+                return None
+            raise
 
     async def delete(self, kind: Kind, *, namespace: str, name: str, uid: str | None = None) -> None:
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}

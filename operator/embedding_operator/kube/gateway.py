@@ -103,6 +103,12 @@ class Gateway(Protocol):
     async def replace(self, manifest: Object) -> Object:
         """Plain update under metadata.resourceVersion (Leases); Conflict when it moved."""
 
+    async def label(
+        self, kind: Kind, *, namespace: str, name: str, uid: str, labels: Mapping[str, str]
+    ) -> Object | None:
+        """Set these labels on an object that somebody else made (a pod), and nothing else of it; None when it is gone,
+        or another one of that name is there now."""
+
     async def delete(self, kind: Kind, *, namespace: str, name: str, uid: str | None = None) -> None:
         """Background deletion with a uid precondition; gone already is success."""
 

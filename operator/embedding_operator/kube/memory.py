@@ -29,7 +29,7 @@ from embedding_operator.kube.gateway import (
 from embedding_operator.kube.ownership import Path, merge, owned_paths, remove
 from embedding_operator.kube.paths import kind_of
 
-WRITES: Final = frozenset({"apply", "create", "replace", "delete", "apply_status"})
+WRITES: Final = frozenset({"apply", "create", "replace", "label", "delete", "apply_status"})
 _WITHOUT_STATUS: Final = frozenset(kind.kind for kind in (CONFIG_MAP, LEASE, ENDPOINT_SLICE, EVENT))
 _SERVER_SIDE: Final = ("uid", "resourceVersion", "generation", "creationTimestamp")
 _IMMUTABLE: Final[Mapping[str, tuple[Path, ...]]] = {
@@ -105,6 +105,18 @@ class MemoryGateway:
         wanted = _copy(dict(_without_status(kind, manifest)))
         if "status" in live:
             wanted["status"] = live["status"]
+        return self._store(key, wanted)
+
+    async def label(
+        self, kind: Kind, *, namespace: str, name: str, uid: str, labels: Mapping[str, str]
+    ) -> Object | None:
+        self._record("label", kind, namespace, name, labels)
+        key = (kind.kind, namespace, name)
+        live = self._objects.get(key)
+        if live is None or live["metadata"]["uid"] != uid:
+            return None
+        wanted = _copy(live)
+        wanted["metadata"].setdefault("labels", {}).update(labels)
         return self._store(key, wanted)
 
     async def delete(self, kind: Kind, *, namespace: str, name: str, uid: str | None = None) -> None:

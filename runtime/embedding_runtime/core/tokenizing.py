@@ -69,6 +69,10 @@ class TokenizerThreads:
     def max_tokens(self) -> int:
         return self._tokenizer.max_tokens
 
+    def name_ids(self, ids: Sequence[int]) -> list[str]:
+        """See Vocabulary.name_ids."""
+        return self._tokenizer.vocabulary.name_ids(ids)
+
     async def encode(self, inputs: Sequence[Input]) -> list[Tokens]:
         """Tokens of each input. A request has no more pieces before the threads than there are threads, so that another
         one, however short, waits for few of them and not for all.

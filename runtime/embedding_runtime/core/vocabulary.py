@@ -55,6 +55,12 @@ class Vocabulary:
         )
         return written
 
+    def name_ids(self, ids: Sequence[int]) -> list[str]:
+        """Each token as the tokenizer writes it; `[id]` for an id that is none of its own, of weights that have more
+        rows than the tokenizer has tokens.
+        """
+        return [self._backend.id_to_token(id_) or f"[{id_}]" for id_ in ids]
+
     def find_unknown(self, ids: Sequence[int]) -> int | None:
         """The first id that is none of this tokenizer's."""
         return next((id_ for id_ in ids if id_ < 0 or self._backend.id_to_token(id_) is None), None)

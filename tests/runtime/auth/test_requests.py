@@ -8,6 +8,7 @@ import httpx
 import pytest
 from runtime_under_test import AppUnderTest, app_under_test, settings
 
+from embedding_model.goldens.questions import Question, QuestionKind
 from embedding_runtime.gate import ask_app
 from embedding_runtime.http.routing import Router
 
@@ -98,8 +99,8 @@ async def test_the_key_is_asked_for_before_the_body_is_read(guarded: AppUnderTes
 
 
 async def test_golden_cases_of_the_gate_need_no_key(guarded: AppUnderTest) -> None:
-    answer = await ask_app(guarded.app)("a golden text", None)
-    assert isinstance(answer, list)
+    answer = await ask_app(guarded.app)(Question(kind=QuestionKind.EMBED, text="a golden text"))
+    assert answer.error is None
 
 
 async def test_a_path_that_is_not_there_is_not_found_with_and_without_a_key(guarded: AppUnderTest) -> None:

@@ -10,6 +10,7 @@ import orjson
 import pytest
 from runtime_under_test import REVISION, SPACE, app_under_test, settings, until
 
+from embedding_model.goldens.questions import Question, QuestionKind
 from embedding_model.resolved import Task
 from embedding_runtime.backends.fake import FakeBackend
 from embedding_runtime.gate import ask_app
@@ -187,7 +188,8 @@ async def test_a_golden_case_is_answered_while_bodies_fill_the_budget() -> None:
         with runtime.app._bodies.hold() as others:
             others.add(10)
             assert (await runtime.embed(input="hello")).status_code == 429
-            assert isinstance(await ask_app(runtime.app)("hello", None), list)
+            answer = await ask_app(runtime.app)(Question(kind=QuestionKind.EMBED, text="hello"))
+    assert answer.error is None
 
 
 async def test_every_response_names_space_and_revision_errors_too() -> None:

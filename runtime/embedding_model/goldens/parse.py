@@ -2,15 +2,19 @@
 
 A golden case is written inline in `spec.verification.goldens` or as one line of `goldens.jsonl`, in the same form:
 
-    {"name", "input", "prompt"?, "vector"}                                     a vector case
-    {"name", "similarity": {"a", "b", "expected", "tolerance"}, "prompt"?}     a similarity case
+    {"name", "input", "prompt"?, "vector"}                                            Embedding
+    {"name", "similarity": {"a", "b", "expected", "tolerance"}, "prompt"?}            Embedding
+    {"name", "ranking": {"query", "documents", "order", "minGap"}}                    Reranking
+    {"name", "score": {"query", "document", "expected", "tolerance"}}                 Reranking
+    {"name", "label": {"input", "label", "expected"?, "tolerance"?}}                  Classification
+    {"name", "sparse": {"input", "terms": [{"term", "weight"}], "tolerance"}, "prompt"?}  Sparse
 
-Normalised, each case carries its own threshold, and its vector has as many values as the model serves dimensions.
-Both kinds speak of vectors: a model of another task than Embedding answers none, and is refused such cases.
-Everything that is wrong is Refusal(INVALID_GOLDEN), naming the case and what to write instead, never its text.
+Normalised, each case carries its own threshold, its vector has as many values as the model serves dimensions, its order
+names every document once, and its terms are sorted, heaviest first. A case whose answer the model's task does not give
+is refused. Everything that is wrong is Refusal(INVALID_GOLDEN), naming the case and what to write instead, never its
+text.
 """
 
-import math
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal as Number
 from typing import Any, NoReturn
@@ -18,21 +22,25 @@ from typing import Any, NoReturn
 import orjson
 from pydantic import ValidationError
 
-from embedding_model.goldens.cases import CaseSet, GoldenCase, SimilarityCase, VectorCase
-from embedding_model.goldens.compare import decode_vector
-from embedding_model.goldens.written import Similarity, WrittenCase
+from embedding_model.goldens.cases import (
+    CaseSet,
+    GoldenCase,
+    LabelCase,
+    RankingCase,
+    ScoreCase,
+    SimilarityCase,
+    SparseCase,
+    Term,
+    VectorCase,
+)
+from embedding_model.goldens.mistakes import find_misfit, find_mistake
+from embedding_model.goldens.written import Label, Ranking, Score, Similarity, Sparse, WrittenCase
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Task
 
 INLINE_FIELD = "verification.goldens"
 FILE_FIELD = "verification.goldensConfigMapRef"
 DEFAULT_MIN_COSINE_SIMILARITY = "0.999"  # the spec's default, for files that no spec goes with
-
-_ANSWERS: Mapping[Task, str] = {
-    Task.RERANKING: "a reranker, which answers scores",
-    Task.CLASSIFICATION: "a classifier, which answers labels with their scores",
-    Task.SPARSE: "a sparse model, which answers weights of tokens",
-}
 
 
 def parse_case(
@@ -42,51 +50,26 @@ def parse_case(
     min_cosine_similarity: str,
     dimensions: int | None,
     prompt_names: Collection[str] | None,
+    labels: Collection[str] | None = None,
     field: str = INLINE_FIELD,
 ) -> GoldenCase:
     """One written case, normalised.
 
-    `task` is the model's, `dimensions` what it serves, `prompt_names` the prompts in force; None where there is no
-    model yet: such a case fails when it is asked. `field` is the spec field that a refusal names. Raises
-    Refusal(INVALID_GOLDEN).
+    `task` is the model's, `dimensions` what it serves, `prompt_names` the prompts in force, `labels` a classifier's
+    labels; None where there is no model yet: such a case fails when it is asked. `field` is the spec field that a
+    refusal names. Raises Refusal(INVALID_GOLDEN).
     """
-    label = _label(raw)
+    name = _quote_name(raw)
     try:
         written = WrittenCase.model_validate(raw)
     except ValidationError as error:
-        _refuse(label, _summarise(error), field=field)
-    answers = _ANSWERS.get(task) if task is not None else None
-    if answers is not None:
-        kind = "similarity" if written.similarity is not None else "vector"
-        _refuse(label, f"expects a {kind}, but this model is {answers}: take the case out", field=field)
-    if written.prompt is not None and prompt_names is not None and written.prompt not in prompt_names:
-        known = ", ".join(f'"{name}"' for name in prompt_names)
-        _refuse(
-            label,
-            f'names the prompt "{written.prompt}", but '
-            + (f"the model's prompts are {known}" if known else "the model has no prompts"),
-            field=field,
-        )
-    if written.similarity is not None:
-        _check_similarity(written.similarity, label=label, field=field)
-        return SimilarityCase(
-            name=written.name,
-            prompt=written.prompt,
-            a=written.similarity.a,
-            b=written.similarity.b,
-            expected=written.similarity.expected,
-            tolerance=written.similarity.tolerance,
-        )
-    if written.input is None or written.vector is None:
-        raise AssertionError("the model of a written case has exactly one form")
-    _check_vector(written.vector, dimensions=dimensions, label=label, field=field)
-    return VectorCase(
-        name=written.name,
-        prompt=written.prompt,
-        input=written.input,
-        vector=written.vector,
-        min_cosine_similarity=min_cosine_similarity,
+        _refuse(name, _summarise(error), field=field)
+    problem = find_misfit(written, task=task, prompt_names=prompt_names) or find_mistake(
+        written, dimensions=dimensions, labels=labels
     )
+    if problem is not None:
+        _refuse(name, problem, field=field)
+    return _normalise(written, min_cosine_similarity=min_cosine_similarity)
 
 
 def parse_cases(
@@ -96,6 +79,7 @@ def parse_cases(
     min_cosine_similarity: str,
     dimensions: int | None,
     prompt_names: Collection[str] | None,
+    labels: Collection[str] | None = None,
     field: str = INLINE_FIELD,
 ) -> tuple[GoldenCase, ...]:
     """Every case of the spec's list, in its order. Raises Refusal(INVALID_GOLDEN), also for a repeated name."""
@@ -106,6 +90,7 @@ def parse_cases(
             min_cosine_similarity=min_cosine_similarity,
             dimensions=dimensions,
             prompt_names=prompt_names,
+            labels=labels,
             field=field,
         )
         for raw in raws
@@ -121,6 +106,7 @@ def parse_jsonl(
     min_cosine_similarity: str,
     dimensions: int | None,
     prompt_names: Collection[str] | None,
+    labels: Collection[str] | None = None,
 ) -> tuple[GoldenCase, ...]:
     """Every case of a `goldens.jsonl`: UTF-8, one JSON object a line, blank lines allowed.
 
@@ -132,6 +118,7 @@ def parse_jsonl(
         min_cosine_similarity=min_cosine_similarity,
         dimensions=dimensions,
         prompt_names=prompt_names,
+        labels=labels,
         field=FILE_FIELD,
     )
 
@@ -174,29 +161,35 @@ def _read_lines(data: bytes) -> Iterable[Mapping[str, Any]]:
         yield value
 
 
-def _check_vector(text: str, *, dimensions: int | None, label: str, field: str) -> None:
-    try:
-        values = decode_vector(text)
-    except ValueError as error:
-        _refuse(
-            label,
-            f"has a malformed vector: {error}; write the base64 of {dimensions or 'the'} little-endian float32 values",
-            field=field,
-        )
-    if dimensions is not None and len(values) != dimensions:
-        _refuse(label, f"has a vector of {len(values)} values, but the model serves {dimensions}", field=field)
-    bad = sum(not math.isfinite(value) for value in values)
-    if bad:
-        _refuse(label, f"has a vector with {bad} values that are NaN or infinite", field=field)
-    if not any(values):
-        _refuse(label, "has a vector of zeros only, which is similar to nothing", field=field)
-
-
-def _check_similarity(similarity: Similarity, *, label: str, field: str) -> None:
-    if not -1 <= Number(similarity.expected) <= 1:
-        _refuse(label, f"expects a similarity of {similarity.expected}; a cosine lies between -1 and 1", field=field)
-    if not 0 < Number(similarity.tolerance) < 1:
-        _refuse(label, f"has a tolerance of {similarity.tolerance}; write more than 0 and less than 1", field=field)
+def _normalise(written: WrittenCase, *, min_cosine_similarity: str) -> GoldenCase:
+    name, prompt = written.name, written.prompt
+    match written.similarity or written.ranking or written.score or written.label or written.sparse:
+        case Similarity(a=a, b=b, expected=expected, tolerance=tolerance):
+            return SimilarityCase(name=name, prompt=prompt, a=a, b=b, expected=expected, tolerance=tolerance)
+        case Ranking(query=query, documents=documents, order=order, min_gap=min_gap):
+            return RankingCase(name=name, query=query, documents=tuple(documents), order=tuple(order), min_gap=min_gap)
+        case Score(query=query, document=document, expected=expected, tolerance=tolerance):
+            return ScoreCase(name=name, query=query, document=document, expected=expected, tolerance=tolerance)
+        case Label(input=text, label=label, expected=score, tolerance=distance):
+            return LabelCase(name=name, input=text, label=label, expected=score, tolerance=distance)
+        case Sparse(input=text, terms=terms, tolerance=tolerance):
+            heaviest_first = sorted(terms, key=lambda item: Number(item.weight), reverse=True)
+            return SparseCase(
+                name=name,
+                prompt=prompt,
+                input=text,
+                terms=tuple(Term(term=item.term, weight=item.weight) for item in heaviest_first),
+                tolerance=tolerance,
+            )
+    if written.input is None or written.vector is None:
+        raise AssertionError("the model of a written case has exactly one form")
+    return VectorCase(
+        name=name,
+        prompt=prompt,
+        input=written.input,
+        vector=written.vector,
+        min_cosine_similarity=min_cosine_similarity,
+    )
 
 
 def _check_names(cases: tuple[GoldenCase, ...], *, field: str) -> None:
@@ -207,7 +200,7 @@ def _check_names(cases: tuple[GoldenCase, ...], *, field: str) -> None:
         seen.add(case.name)
 
 
-def _label(raw: Mapping[str, Any]) -> str:
+def _quote_name(raw: Mapping[str, Any]) -> str:
     name = raw.get("name")
     return f'"{name[:63]}"' if isinstance(name, str) and name.isprintable() and name else "without a name"
 

@@ -15,17 +15,19 @@ from embedding_model.goldens.compare import encode_vector
 from embedding_model.goldens.parse import parse_case, parse_cases, parse_jsonl
 from embedding_model.goldens.written import build_schema
 from embedding_model.refusal import Refusal
-from embedding_model.resolved import Task
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 PAGE = (DOCS / "goldens.md").read_text()
 SETTINGS: dict[str, Any] = {
-    "task": Task.EMBEDDING,
+    "task": None,
     "min_cosine_similarity": "0.999",
     "dimensions": 4,
     "prompt_names": ("query",),
 }
 VECTOR = encode_vector([0.5, -0.5, 0.5, 0.5])
+RANKING = {"query": "q", "documents": ["a", "b"], "order": [1, 0], "minGap": "0.1"}
+SCORE = {"query": "q", "document": "d", "expected": "-1.5", "tolerance": "0.1"}
+SPARSE = {"input": "x", "terms": [{"term": "a", "weight": "1.5"}], "tolerance": "0.1"}
 SIMILARITY = {"a": "a", "b": "b", "expected": "0.5", "tolerance": "0.1"}
 
 
@@ -83,6 +85,26 @@ def test_the_recipe_of_the_page_makes_cases_that_pass(
         {"name": "a", "similarity": {**SIMILARITY, "expected": "5e-1"}},
         {"name": "a", "similarity": {**SIMILARITY, "extra": "x"}},
         {"name": "a", "similarity": {"a": "a"}},
+        {"name": "a", "ranking": RANKING},
+        {"name": "a", "ranking": {**RANKING, "order": [0, 0]}},
+        {"name": "a", "ranking": {**RANKING, "order": [0, -1]}},
+        {"name": "a", "ranking": {**RANKING, "order": ["0", "1"]}},
+        {"name": "a", "ranking": {**RANKING, "documents": ["a"], "order": [0]}},
+        {"name": "a", "ranking": {**RANKING, "min_gap": "0.1"}},
+        {"name": "a", "ranking": RANKING, "prompt": "query"},
+        {"name": "a", "ranking": RANKING, "score": SCORE},
+        {"name": "a", "score": SCORE},
+        {"name": "a", "score": {**SCORE, "expected": "1000"}},
+        {"name": "a", "score": SCORE, "prompt": "query"},
+        {"name": "a", "label": {"input": "x", "label": "joy"}},
+        {"name": "a", "label": {"input": "x", "label": "joy", "expected": "0.9", "tolerance": "0.1"}},
+        {"name": "a", "label": {"input": "x", "label": "joy", "expected": "0.9"}},
+        {"name": "a", "label": {"input": "x", "label": "joy", "tolerance": "0.9"}},
+        {"name": "a", "label": {"input": "x", "label": "joy"}, "prompt": "query"},
+        {"name": "a", "sparse": SPARSE},
+        {"name": "a", "sparse": SPARSE, "prompt": "query"},
+        {"name": "a", "sparse": {**SPARSE, "terms": []}},
+        {"name": "a", "sparse": {**SPARSE, "terms": [{"term": "a"}]}},
     ],
 )
 def test_the_schema_and_the_parser_agree(raw: dict[str, Any]) -> None:

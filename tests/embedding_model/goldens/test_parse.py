@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from json_values import json_values
 from pydantic import ValidationError
 
-from embedding_model.goldens.cases import CaseSet, SimilarityCase, VectorCase
+from embedding_model.goldens.cases import (
+    CaseSet,
+    LabelCase,
+    RankingCase,
+    ScoreCase,
+    SimilarityCase,
+    SparseCase,
+    Term,
+    VectorCase,
+)
 from embedding_model.goldens.compare import encode_vector
 from embedding_model.goldens.parse import merge_cases, parse_case, parse_cases, parse_golden_file, parse_jsonl
 from embedding_model.refusal import Reason, Refusal
@@ -34,6 +43,29 @@ def similarity_form(**changes: Any) -> dict[str, Any]:
     return {"name": "weather", "similarity": {"a": "SECRET", "b": "B", "expected": "0.6", "tolerance": "0.1"} | changes}
 
 
+def ranking_form(**changes: Any) -> dict[str, Any]:
+    ranking = {"query": "SECRET", "documents": ["SECRET", "B", "C"], "order": [2, 0, 1], "minGap": "0.1"} | changes
+    return {"name": "order", "ranking": ranking}
+
+
+def score_form(**changes: Any) -> dict[str, Any]:
+    score = {"query": "SECRET", "document": "SECRET", "expected": "-11.5", "tolerance": "0.1"} | changes
+    return {"name": "relevant", "score": score}
+
+
+def label_form(**changes: Any) -> dict[str, Any]:
+    return {"name": "happy", "label": {"input": "SECRET", "label": "joy", **changes}}
+
+
+def sparse_form(**changes: Any) -> dict[str, Any]:
+    terms = [{"term": "SECRET", "weight": "0.5"}, {"term": "##s", "weight": "1.25"}]
+    return {"name": "terms", "sparse": {"input": "SECRET", "terms": terms, "tolerance": "0.02", **changes}}
+
+
+def term(weight: str, *, term: str = "SECRET") -> dict[str, str]:
+    return {"term": term, "weight": weight}
+
+
 def test_a_vector_case_gets_the_threshold_of_the_spec() -> None:
     assert parse_case(vector_form(prompt="query"), **SETTINGS) == VectorCase(
         name="paris", input="SECRET", prompt="query", vector=VECTOR, min_cosine_similarity="0.999"
@@ -44,6 +76,48 @@ def test_a_similarity_case_keeps_its_own_tolerance() -> None:
     assert parse_case(similarity_form(), **SETTINGS) == SimilarityCase(
         name="weather", a="SECRET", b="B", expected="0.6", tolerance="0.1"
     )
+
+
+def test_the_other_kinds_keep_what_is_written() -> None:
+    anything = SETTINGS | {"task": None}
+    assert parse_case(ranking_form(), **anything) == RankingCase(
+        name="order", query="SECRET", documents=("SECRET", "B", "C"), order=(2, 0, 1), min_gap="0.1"
+    )
+    assert parse_case(score_form(), **anything) == ScoreCase(
+        name="relevant", query="SECRET", document="SECRET", expected="-11.5", tolerance="0.1"
+    )
+    assert parse_case(label_form(), **anything) == LabelCase(name="happy", input="SECRET", label="joy")
+    assert parse_case(label_form(expected="0.9", tolerance="0.1"), **anything) == LabelCase(
+        name="happy", input="SECRET", label="joy", expected="0.9", tolerance="0.1"
+    )
+
+
+def test_terms_are_sorted_heaviest_first() -> None:
+    assert parse_case(sparse_form() | {"prompt": "query"}, **(SETTINGS | {"task": Task.SPARSE})) == SparseCase(
+        name="terms",
+        prompt="query",
+        input="SECRET",
+        terms=(Term(term="##s", weight="1.25"), Term(term="SECRET", weight="0.5")),
+        tolerance="0.02",
+    )
+
+
+def test_a_label_is_one_of_the_models() -> None:
+    settings = SETTINGS | {"task": Task.CLASSIFICATION}
+    assert parse_case(label_form(), labels=("anger", "joy"), **settings).name == "happy"
+    with pytest.raises(Refusal) as refusal:
+        parse_case(label_form(label="SECRET"), labels=("anger", "joy"), **settings)
+    assert refusal.value.message == (
+        'golden case "happy" expects a label that the model does not have: its labels are "anger", "joy"'
+    )
+    with pytest.raises(Refusal, match=r'"LABEL_7" and 992 more$'):
+        parse_case(label_form(), labels=[f"LABEL_{index}" for index in range(1000)], **settings)
+
+
+def test_a_file_is_checked_against_the_labels_too() -> None:
+    data = json.dumps(label_form()).encode()
+    with pytest.raises(Refusal, match="a label that the model does not have"):
+        parse_jsonl(data, labels=("anger",), **(SETTINGS | {"task": Task.CLASSIFICATION}))
 
 
 def test_absent_and_null_are_the_same() -> None:
@@ -69,11 +143,14 @@ def test_absent_and_null_are_the_same() -> None:
         (vector_form(name="x" * 64), "name: String should match pattern"),
         (vector_form(name="two words"), "name: String should match pattern"),
         (vector_form(extra=1), "extra: Extra inputs are not permitted"),
-        ({"name": "paris", "input": "SECRET"}, "either input and vector, or similarity"),
-        ({"name": "paris", "vector": VECTOR}, "either input and vector, or similarity"),
-        ({"name": "paris"}, "either input and vector, or similarity"),
-        (vector_form() | similarity_form(), "either input and vector, or similarity"),
-        (similarity_form() | {"input": "SECRET"}, "either input and vector, or similarity"),
+        ({"name": "paris", "input": "SECRET"}, "write input with vector, or exactly one of similarity, ranking, score"),
+        ({"name": "paris", "vector": VECTOR}, "write input with vector, or exactly one of similarity, ranking, score"),
+        ({"name": "paris"}, "write input with vector, or exactly one of similarity, ranking, score"),
+        (vector_form() | similarity_form(), "write input with vector, or exactly one of similarity, ranking, score"),
+        (
+            similarity_form() | {"input": "SECRET"},
+            "write input with vector, or exactly one of similarity, ranking, score",
+        ),
         (similarity_form(expected=0.6), "similarity.expected: Input should be a valid string"),
         (similarity_form(expected="1.1"), "expects a similarity of 1.1"),
         (similarity_form(expected="-1.000001"), "expects a similarity of -1.000001"),
@@ -83,11 +160,36 @@ def test_absent_and_null_are_the_same() -> None:
         (similarity_form(tolerance="-0.1"), "a tolerance of -0.1"),
         (similarity_form(tolerance="1"), "a tolerance of 1"),
         (similarity_form(a=""), "similarity.a: String should have at least 1 character"),
+        (ranking_form(order=[0, 1]), "an order that does not fit its 3 documents: write each number from 0 to 2 once"),
+        (ranking_form(order=[0, 1, 1]), "an order that does not fit its 3 documents"),
+        (ranking_form(order=[1, 2, 3]), "an order that does not fit its 3 documents"),
+        (ranking_form(order=[0, 1, -1]), "ranking.order.2: Input should be greater than or equal to 0"),
+        (ranking_form(order=[0, 1, True]), "ranking.order.2: Input should be a valid integer"),
+        (ranking_form(documents=["SECRET"], order=[0]), "ranking.documents: List should have at least 2 items"),
+        (ranking_form(documents=["x"] * 33), "ranking.documents: List should have at most 32 items"),
+        (ranking_form(documents=["SECRET", ""]), "ranking.documents.1: String should have at least 1 character"),
+        (ranking_form(minGap="0"), "a minGap of 0; write more than 0"),
+        (ranking_form(minGap="-0.1"), "a minGap of -0.1; write more than 0"),
+        (ranking_form(min_gap="0.1"), "ranking.min_gap: Extra inputs are not permitted"),
+        (ranking_form() | {"prompt": "query"}, "a prompt goes with vector, similarity and sparse alone: leave it out"),
+        (score_form(tolerance="0"), "a tolerance of 0; write more than 0"),
+        (score_form(expected=0.5), "score.expected: Input should be a valid string"),
+        (score_form(document=""), "score.document: String should have at least 1 character"),
+        (label_form(expected="0.5"), "label: write expected and tolerance, or neither"),
+        (label_form(tolerance="0.5"), "label: write expected and tolerance, or neither"),
+        (label_form(expected="0.5", tolerance="0.0"), "a tolerance of 0.0; write more than 0"),
+        (sparse_form(terms=[]), "sparse.terms: List should have at least 1 item"),
+        (sparse_form(terms=[term("0")]), "1 terms with a weight that is not above 0: leave them out"),
+        (sparse_form(terms=[term("1"), term("-1", term="b")]), "1 terms with a weight that is not above 0"),
+        (sparse_form(terms=[term("1"), term("2")]), "a term twice: write each term once"),
+        (sparse_form(terms=[term("1", term="")]), "sparse.terms.0.term: String should have at least 1 character"),
+        (sparse_form(tolerance="1"), "a tolerance of 1; write more than 0 and less than 1"),
+        (ranking_form() | score_form(), "write input with vector, or exactly one of similarity, ranking, score"),
     ],
 )
 def test_a_case_that_is_wrong_is_refused_with_what_is_wrong(raw: dict[str, Any], says: str) -> None:
     with pytest.raises(Refusal) as caught:
-        parse_case(raw, **SETTINGS)
+        parse_case(raw, **(SETTINGS | {"task": None}))
     assert caught.value.reason is Reason.INVALID_GOLDEN
     assert caught.value.field == "verification.goldens"
     assert says in caught.value.message
@@ -151,7 +253,9 @@ def test_a_broken_line_is_named_by_its_number(line: bytes, says: str) -> None:
 # Busy machines generate slowly; speed is not what these tests judge.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-keys = st.sampled_from(["name", "input", "vector", "prompt", "similarity", "other"])
+keys = st.sampled_from(
+    ["name", "input", "vector", "prompt", "similarity", "ranking", "score", "label", "sparse", "other"]
+)
 
 
 @unhurried
@@ -192,27 +296,51 @@ def test_a_normalised_case_with_a_threshold_that_is_no_number_is_refused(thresho
         parse_golden_file(line.replace(b'"0.9"', json.dumps(threshold).encode()))
 
 
-@pytest.mark.parametrize("raw", [vector_form(), similarity_form()], ids=["vector", "similarity"])
-@pytest.mark.parametrize(
-    ("task", "answer"),
-    [
-        (Task.RERANKING, "a reranker, which answers scores"),
-        (Task.CLASSIFICATION, "a classifier, which answers labels with their scores"),
-        (Task.SPARSE, "a sparse model, which answers weights of tokens"),
-    ],
-)
-def test_a_case_about_vectors_is_refused_by_a_model_that_answers_none(
-    raw: dict[str, Any], task: Task, answer: str
-) -> None:
+FORMS = {
+    "vector": (vector_form(), "a vector"),
+    "similarity": (similarity_form(), "a similarity"),
+    "ranking": (ranking_form(), "a ranking"),
+    "score": (score_form(), "a score"),
+    "label": (label_form(), "a label"),
+    "sparse": (sparse_form(), "a sparse vector"),
+}
+ANSWERS = {
+    Task.EMBEDDING: "an embedding model, which answers vectors: write input and vector, or similarity",
+    Task.RERANKING: "a reranker, which answers scores: write ranking or score",
+    Task.CLASSIFICATION: "a classifier, which answers labels with their scores: write label",
+    Task.SPARSE: "a sparse model, which answers weights of tokens: write sparse",
+}
+TAKEN = {"vector": Task.EMBEDDING, "similarity": Task.EMBEDDING, "ranking": Task.RERANKING, "score": Task.RERANKING}
+TAKEN |= {"label": Task.CLASSIFICATION, "sparse": Task.SPARSE}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("task", Task)
+def test_a_case_is_for_the_one_task_that_answers_it(form: str, task: Task) -> None:
+    raw, expects = FORMS[form]
+    if TAKEN[form] is task:
+        assert parse_case(raw, **(SETTINGS | {"task": task})).kind == form
+        return
     with pytest.raises(Refusal) as refusal:
         parse_cases([raw], **(SETTINGS | {"task": task, "dimensions": None}))
-    kind = "similarity" if "similarity" in raw else "vector"
     assert (refusal.value.reason, refusal.value.field) == (Reason.INVALID_GOLDEN, "verification.goldens")
     assert refusal.value.message == (
-        f'golden case "{raw["name"]}" expects a {kind}, but this model is {answer}: take the case out'
+        f'golden case "{raw["name"]}" expects {expects}, but this model is {ANSWERS[task]}, or take the case out'
     )
 
 
-def test_without_a_model_a_case_of_either_kind_is_read() -> None:
-    cases = parse_cases([vector_form(), similarity_form()], **(SETTINGS | {"task": None}))
-    assert [case.kind for case in cases] == ["vector", "similarity"]
+def test_without_a_model_a_case_of_every_kind_is_read() -> None:
+    raws = [raw for raw, _ in FORMS.values()]
+    cases = parse_cases(raws, **(SETTINGS | {"task": None}))
+    assert [case.kind for case in cases] == list(FORMS)
+    assert parse_golden_file(CaseSet(cases=cases).to_jsonl()).cases == cases
+
+
+def test_a_name_of_computed_cases_is_refused() -> None:
+    with pytest.raises(Refusal) as refusal:
+        parse_case(vector_form(name="reference.short"), **SETTINGS)
+    assert refusal.value.message == (
+        'golden case "reference.short" has a name that begins with "reference.", as those of computed cases do: write '
+        "another name"
+    )
+    assert parse_case(vector_form(name="reference"), **SETTINGS).name == "reference"

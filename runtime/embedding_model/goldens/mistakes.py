@@ -1,0 +1,142 @@
+"""What can be wrong with a golden case as it is written, beyond its shape: in words, without the user's text.
+
+Each function answers what stands behind the case's name in a message, or None where nothing is wrong.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from decimal import Decimal as Number
+from typing import Final
+
+from embedding_model.goldens.compare import decode_vector
+from embedding_model.goldens.written import Label, Ranking, Similarity, Sparse, WrittenCase
+from embedding_model.resolved import Task
+
+REFERENCE_PREFIX: Final = "reference."  # begins the names of cases that the reference implementation computed
+_NAMED_LABELS: Final = 8  # a message with every label of a classifier of thousands helps nobody
+
+
+@dataclass(frozen=True)
+class _Kinds:
+    """The forms of cases that a task can answer, and how to say so."""
+
+    forms: frozenset[str]
+    answers: str
+    instead: str
+
+
+_KINDS: Final[Mapping[Task, _Kinds]] = {
+    Task.EMBEDDING: _Kinds(
+        forms=frozenset({"vector", "similarity"}),
+        answers="an embedding model, which answers vectors",
+        instead="write input and vector, or similarity",
+    ),
+    Task.RERANKING: _Kinds(
+        forms=frozenset({"ranking", "score"}),
+        answers="a reranker, which answers scores",
+        instead="write ranking or score",
+    ),
+    Task.CLASSIFICATION: _Kinds(
+        forms=frozenset({"label"}),
+        answers="a classifier, which answers labels with their scores",
+        instead="write label",
+    ),
+    Task.SPARSE: _Kinds(
+        forms=frozenset({"sparse"}),
+        answers="a sparse model, which answers weights of tokens",
+        instead="write sparse",
+    ),
+}
+
+
+def find_misfit(written: WrittenCase, *, task: Task | None, prompt_names: Collection[str] | None) -> str | None:
+    """What this model cannot be asked."""
+    if written.name.startswith(REFERENCE_PREFIX):
+        return f'has a name that begins with "{REFERENCE_PREFIX}", as those of computed cases do: write another name'
+    kinds = _KINDS[task] if task is not None else None
+    if kinds is not None and written.form not in kinds.forms:
+        expected = "sparse vector" if written.sparse is not None else written.form
+        return f"expects a {expected}, but this model is {kinds.answers}: {kinds.instead}, or take the case out"
+    if written.prompt is None or prompt_names is None or written.prompt in prompt_names:
+        return None
+    known = ", ".join(f'"{name}"' for name in prompt_names)
+    return f'names the prompt "{written.prompt}", but ' + (
+        f"the model's prompts are {known}" if known else "the model has no prompts"
+    )
+
+
+def find_mistake(written: WrittenCase, *, dimensions: int | None, labels: Collection[str] | None) -> str | None:
+    """What is wrong with the expected answer."""
+    if written.vector is not None:
+        return _check_vector(written.vector, dimensions=dimensions)
+    if written.similarity is not None:
+        return _check_similarity(written.similarity)
+    if written.ranking is not None:
+        return _check_ranking(written.ranking)
+    if written.score is not None:
+        return _check_tolerance(written.score.tolerance)
+    if written.label is not None:
+        return _check_label(written.label, labels=labels)
+    if written.sparse is not None:
+        return _check_sparse(written.sparse)
+    raise AssertionError("the model of a written case has exactly one form")
+
+
+def _check_vector(text: str, *, dimensions: int | None) -> str | None:
+    try:
+        values = decode_vector(text)
+    except ValueError as error:
+        return (
+            f"has a malformed vector: {error}; write the base64 of {dimensions or 'the'} little-endian float32 values"
+        )
+    if dimensions is not None and len(values) != dimensions:
+        return f"has a vector of {len(values)} values, but the model serves {dimensions}"
+    bad = sum(not math.isfinite(value) for value in values)
+    if bad:
+        return f"has a vector with {bad} values that are NaN or infinite"
+    return None if any(values) else "has a vector of zeros only, which is similar to nothing"
+
+
+def _check_similarity(similarity: Similarity) -> str | None:
+    if not -1 <= Number(similarity.expected) <= 1:
+        return f"expects a similarity of {similarity.expected}; a cosine lies between -1 and 1"
+    return _check_share(similarity.tolerance)
+
+
+def _check_ranking(ranking: Ranking) -> str | None:
+    count = len(ranking.documents)
+    if sorted(ranking.order) != list(range(count)):
+        return (
+            f"has an order that does not fit its {count} documents: write each number from 0 to {count - 1} once, the "
+            "best document's first"
+        )
+    if Number(ranking.min_gap) <= 0:
+        return f"has a minGap of {ranking.min_gap}; write more than 0: equal scores are no order"
+    return None
+
+
+def _check_label(label: Label, *, labels: Collection[str] | None) -> str | None:
+    if labels is not None and label.label not in labels:
+        # Not quoted: what is no label of the model is the user's text.
+        known = ", ".join(f'"{name}"' for name in list(labels)[:_NAMED_LABELS])
+        more = f" and {len(labels) - _NAMED_LABELS} more" if len(labels) > _NAMED_LABELS else ""
+        return f"expects a label that the model does not have: its labels are {known}{more}"
+    return _check_tolerance(label.tolerance) if label.tolerance is not None else None
+
+
+def _check_sparse(sparse: Sparse) -> str | None:
+    light = sum(Number(item.weight) <= 0 for item in sparse.terms)
+    if light:
+        return f"has {light} terms with a weight that is not above 0: leave them out"
+    if len({item.term for item in sparse.terms}) != len(sparse.terms):
+        return "has a term twice: write each term once"
+    return _check_share(sparse.tolerance)
+
+
+def _check_share(tolerance: str) -> str | None:
+    return None if 0 < Number(tolerance) < 1 else f"has a tolerance of {tolerance}; write more than 0 and less than 1"
+
+
+def _check_tolerance(tolerance: str) -> str | None:
+    return None if Number(tolerance) > 0 else f"has a tolerance of {tolerance}; write more than 0"

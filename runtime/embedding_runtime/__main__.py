@@ -4,7 +4,7 @@ import importlib
 
 import click
 
-COMMANDS = ("serve", "fetch", "prune", "verify", "inspect", "resolve", "convert")
+COMMANDS = ("serve", "fetch", "prune", "verify", "goldens", "inspect", "resolve", "convert")
 
 
 class Commands(click.Group):
@@ -24,7 +24,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="embedding-operator")
 def main() -> None:
-    """Serve embedding models; fetch, verify, inspect and convert them."""
+    """Serve embedding models; fetch, verify, inspect and convert them, and make golden cases of them."""
 
 
 if __name__ == "__main__":

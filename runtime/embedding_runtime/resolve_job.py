@@ -1,4 +1,4 @@
-"""The process of a Job that resolves a model: serves its result until it is deleted.
+"""The process of a Job that resolves a model or computes its reference: serves its result until it is deleted.
 
 The result stays readable for as long as the pod runs, so that an operator that restarts can read it again; a refusal
 is a result too, never an exit.
@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from embedding_model import ports
-from embedding_model.ports import JobReport, JobState
+from embedding_model.ports import JobReport, JobState, ReferenceSet
 from embedding_model.refusal import Refusal, Unavailable
 from embedding_model.resolved import InspectionResult
 from embedding_model.sources.progress import Meter
@@ -32,11 +32,12 @@ logger = logging.getLogger(__name__)
 KEEP_ALIVE_SECONDS = 75
 SHUTDOWN_SECONDS = 5
 
-Resolve = Callable[[Meter], InspectionResult]
+Result = InspectionResult | ReferenceSet
+Work = Callable[[Meter], Result]
 
 
-async def serve_result(resolve: Resolve, *, keys: Path | None, host: str, port: int) -> int:
-    """Resolve, and serve the report until SIGTERM; the exit status, 1 when something was unavailable that may heal.
+async def serve_result(work: Work, *, keys: Path | None, host: str, port: int) -> int:
+    """Do the work, and serve the report until SIGTERM; the exit status, 1 when something was unavailable that may heal.
 
     SIGTERM does not wait for the work: hashing a large volume may outlast any grace period. Raises OSError when the
     port cannot be had.
@@ -52,19 +53,19 @@ async def serve_result(resolve: Resolve, *, keys: Path | None, host: str, port: 
         _make_app(holder, keys=keys), keep_alive_seconds=KEEP_ALIVE_SECONDS, shutdown_seconds=SHUTDOWN_SECONDS
     )
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    resolving = asyncio.create_task(_report(resolve, meter=holder.meter))
+    working = asyncio.create_task(_report(work, meter=holder.meter))
     try:
         with logged(holder.meter):
-            is_done = await done_before(stop, task=resolving)
+            is_done = await done_before(stop, task=working)
         if is_done:
-            holder.report = resolving.result()
-            logger.info("resolution: %s", holder.report.state)
+            holder.report = working.result()
+            logger.info("result: %s", holder.report.state)
             await stop.wait()
         return 0
     except Unavailable as error:  # what could not be read just now: a new pod tries again
         return report_failure(error)
     finally:
-        resolving.cancel()
+        working.cancel()
         server.should_exit = True
         await serving
 
@@ -81,11 +82,14 @@ class _Holder:
         return JobReport(state=JobState.RUNNING, progress=progress if progress.files else None)
 
 
-async def _report(resolve: Resolve, *, meter: Meter) -> JobReport:
+async def _report(work: Work, *, meter: Meter) -> JobReport:
     try:
-        return JobReport(state=JobState.DONE, result=await in_daemon_thread(lambda: resolve(meter), name="resolve"))
+        found = await in_daemon_thread(lambda: work(meter), name="work")
     except Refusal as refusal:
         return JobReport(state=JobState.REFUSED, refusal=refusal.document())
+    if isinstance(found, ReferenceSet):
+        return JobReport(state=JobState.DONE, reference=found)
+    return JobReport(state=JobState.DONE, result=found)
 
 
 def _make_app(holder: _Holder, *, keys: Path | None) -> Starlette:

@@ -1,0 +1,19 @@
+"""How the libraries are to run: without a network, and with as many threads as the pod has CPUs."""
+
+import os
+
+from embedding_runtime.cpu import count_cpus
+
+
+def prepare_environment() -> None:
+    """Must be called before torch, transformers and sentence_transformers are imported: they look once.
+
+    Unlike a server, which gives each worker a core, one process computes one text at a time on all of them.
+    """
+    threads = str(count_cpus())
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = threads
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"):
+        os.environ[variable] = "1"
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -1,0 +1,161 @@
+"""A steady load through random changes of the spec: every vector belongs to the space that its header names."""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from judged_clients import Answer, References, Traffic, Vector, asking
+from live_cluster import LiveCluster
+from models_under_test import RESOURCES, embedding_model, texts_of_many_lengths, vector_golden
+
+GOLDEN_TEXT = "What is the capital of France?"
+SEED = 7
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the model shall be. Every field is one thing that a change may change."""
+
+    revision: str
+    pooling: str = "Mean"
+    dimensions: int = 384
+    replicas: int = 1
+    cpu: str = "100m"
+    dtype: str = "Float32"
+    has_golden: bool = False
+    strategy: str = "Surge"
+
+    def draw(self, generator: random.Random, *, revisions: Sequence[str]) -> "Wish":
+        """The same but for one field."""
+        choices: Mapping[str, Sequence[Any]] = {
+            "revision": revisions,
+            "pooling": ("Mean", "Cls", "Max"),
+            "dimensions": (384, 256, 128),
+            "replicas": (1, 2),
+            "cpu": ("100m", "120m"),
+            "dtype": ("Float32", "BFloat16"),
+            "has_golden": (False, True),
+            "strategy": ("Surge", "Replace"),
+        }
+        name = generator.choice(sorted(choices))
+        value = generator.choice([choice for choice in choices[name] if choice != getattr(self, name)])
+        return Wish(**{**self.__dict__, name: value})
+
+    def explain(self, before: "Wish") -> str:
+        changed = [name for name, value in self.__dict__.items() if value != getattr(before, name)]
+        return ", ".join(f"{name} {getattr(self, name)}" for name in changed)
+
+    def vectors(self, folder: Path, *, texts: Sequence[str]) -> Sequence[Vector]:
+        """What sentence-transformers' network answers, pooled and cut as wished."""
+        pooled = [POOLINGS[self.pooling](tokens)[: self.dimensions] for tokens in token_vectors(folder, tuple(texts))]
+        return [np.asarray(vector / np.linalg.norm(vector), dtype=np.float32) for vector in pooled]
+
+    def spec(self, *, repo: str, folder: Path) -> Mapping[str, Any]:
+        golden = vector_golden("paris", text=GOLDEN_TEXT, vector=self.vectors(folder, texts=[GOLDEN_TEXT])[0])
+        return {
+            "model": {"huggingFace": {"repo": repo, "revision": self.revision}},
+            "embedding": {"pooling": self.pooling, "dimensions": self.dimensions},
+            "runtime": {"dtype": self.dtype},
+            "replicas": self.replicas,
+            "resources": {**RESOURCES, "requests": {**RESOURCES["requests"], "cpu": self.cpu}},
+            "verification": {"reference": "Auto", "goldens": [golden] if self.has_golden else []},
+            "rollout": {"strategy": self.strategy},
+        }
+
+
+POOLINGS: Mapping[str, Callable[[Vector], Vector]] = {
+    "Mean": lambda tokens: tokens.mean(axis=0),
+    "Cls": lambda tokens: tokens[0],
+    "Max": lambda tokens: tokens.max(axis=0),
+}
+
+
+@cache
+def token_vectors(folder: Path, texts: tuple[str, ...]) -> Sequence[Vector]:
+    """float32 [tokens, 384] of each text."""
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(folder), device="cpu")
+    found = model.encode(list(texts), output_value="token_embeddings", show_progress_bar=False)
+    return [np.asarray(tokens.cpu().numpy(), dtype=np.float32) for tokens in found]
+
+
+@dataclass
+class Course:
+    """What was changed and when. A window lasts from the change until the model was Ready again."""
+
+    windows: list[tuple[str, float, float, bool]] = field(default_factory=list)  # the last: whether a gap is declared
+    known: dict[str, Sequence[Vector]] = field(default_factory=dict)
+
+    def is_in_gap(self, answer: Answer) -> bool:
+        return any(has_gap and start <= answer.came and answer.asked <= end for _, start, end, has_gap in self.windows)
+
+    def report(self, traffic: Traffic) -> str:
+        """How long both spaces were answered at once, of every move."""
+        lines = []
+        for what, start, end, _ in self.windows:
+            within = [each for each in traffic.answers if not each.failure and start <= each.came <= end + 30]
+            spaces = list(dict.fromkeys(each.space for each in within))
+            overlap = ""
+            if len(spaces) > 1:
+                last = max(each.came for each in within if each.space == spaces[0])
+                first = min(each.came for each in within if each.space == spaces[-1])
+                overlap = f", overlap {max(0.0, last - first):.2f} s"
+            lines.append(f"{what}: {end - start:.0f} s{overlap}")
+        return "\n".join(lines)
+
+
+@pytest.mark.parametrize("changes", [5, pytest.param(20, marks=pytest.mark.soak)])
+def test_a_steady_load_through_random_changes_never_gets_a_vector_of_another_space_than_its_header_names(
+    live_cluster: LiveCluster,
+    namespace: str,
+    push: Callable[..., str],
+    minilm_folder: Path,
+    sre_folder: Path,
+    wait_ready: Callable[..., Mapping[str, Any]],
+    changes: int,
+) -> None:
+    repo = f"acme/{uuid4().hex}"
+    folders = {push(folder, repo): folder for folder in (sre_folder, minilm_folder)}
+    texts = texts_of_many_lengths(60, longest=60)
+    generator, course = random.Random(SEED), Course()
+
+    def bring_about(wish: Wish) -> str:
+        folder = folders[wish.revision]
+        live_cluster.apply(embedding_model("minilm", namespace=namespace, **wish.spec(repo=repo, folder=folder)))
+        space = str(wait_ready(seconds=900)["status"]["space"]["fingerprint"])
+        course.known[space] = wish.vectors(folder, texts=texts)
+        return space
+
+    wish = Wish(revision=list(folders)[-1])
+    first = bring_about(wish)
+    host = live_cluster.service_address("minilm", namespace=namespace)
+    with (
+        asking(host, model="minilm", texts=texts, clients=6) as traffic,
+        asking(host, model="minilm", texts=texts, clients=2, pinned=first) as pinned,
+    ):
+        live_cluster.wait_for("traffic flows", lambda: traffic.answered > 20, seconds=60)
+        for _ in range(changes):
+            before, wish = wish, wish.draw(generator, revisions=list(folders))
+            start = time.monotonic()
+            bring_about(wish)
+            has_gap = "Replace" in (before.strategy, wish.strategy)
+            course.windows.append((wish.explain(before), start, time.monotonic(), has_gap))
+            now = traffic.answered
+            live_cluster.wait_for("traffic flows on", lambda now=now: traffic.answered > now + 20, seconds=60)  # type: ignore[misc]
+    print(course.report(traffic))
+    right = References(texts=texts, vectors=course.known)
+    assert [(answer.space, why) for answer, why in traffic.find_wrong(right)] == []
+    assert [answer.failure for answer in traffic.failed if not course.is_in_gap(answer)] == []
+
+    assert pinned.find_wrong(right) == []
+    assert set(pinned.spaces()) == {first}
+    refused = [answer.failure for answer in pinned.failed if not course.is_in_gap(answer)]
+    assert [failure for failure in refused if not failure.startswith("412 x-should-retry=false")] == []

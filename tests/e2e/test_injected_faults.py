@@ -1,0 +1,155 @@
+"""Faults that no hash can see, in the serving process itself, under the load of clients who judge every vector.
+
+Four of them run always, all in the long run. Each is there when its pod starts, and arises while it serves; the control
+shows that each does harm where nobody verifies.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from judged_clients import References, asking
+from live_cluster import LiveCluster, condition, is_true
+from models_under_test import MINILM_REPO, embedding_model, reference_vectors, texts_of_many_lengths
+
+ALL = (
+    "wrong-weights",
+    "wrong-pooling",
+    "no-norm",
+    "no-prompt",
+    "coarse-dtype",
+    "other-revision",
+    "other-tokenizer",
+    "swapped-dimension",
+    "scaled",
+    "one-nan",
+    "own-goldens-only",
+)
+AT_START, WHILE_SERVING = ("wrong-pooling", "own-goldens-only"), ("scaled", "one-nan")
+
+# What an audit interval may come to on a busy machine before the test gives up on it.
+PATIENCE = 5
+
+PROMPT = {"prompts": [{"name": "question", "text": "question: "}], "defaultPrompt": "question"}
+
+
+def some(always: tuple[str, ...]) -> list[Any]:
+    return [pytest.param(what, marks=() if what in always else pytest.mark.soak) for what in ALL]
+
+
+@pytest.fixture(scope="module")
+def references(minilm_folder: Path) -> References:
+    """Of texts that are in no golden set, without a space yet; prompted as the models below are."""
+    texts = texts_of_many_lengths(60, longest=60)
+    prompted = [PROMPT["prompts"][0]["text"] + text for text in texts]  # type: ignore[index]
+    return References(texts=texts, vectors={"": list(reference_vectors(minilm_folder, texts=prompted))})
+
+
+def faulty(name: str, *, namespace: str, profile: str, **spec: Any) -> Mapping[str, Any]:
+    """`name` chooses the fault, in a pod of the profile `faulty`."""
+    runtime = {"profile": profile, "servedNames": [{"name": MINILM_REPO, "prompt": "question"}]}
+    verified = {"verification": {"reference": "Auto"}}
+    return embedding_model(name, namespace=namespace, runtime=runtime, embedding=PROMPT, **{**verified, **spec})
+
+
+def learn_space(references: References, *, model: Mapping[str, Any]) -> References:
+    space = str(model["status"]["space"]["fingerprint"])
+    return References(texts=references.texts, vectors={space: references.vectors[""]})
+
+
+@pytest.mark.parametrize("what", some(AT_START))
+def test_a_fault_that_is_there_at_the_start_reaches_no_client_through_a_rollout(
+    live_cluster: LiveCluster,
+    namespace: str,
+    wait_ready: Callable[..., Mapping[str, Any]],
+    references: References,
+    what: str,
+) -> None:
+    name = f"fault-start-{what}"
+    live_cluster.apply(faulty(name, namespace=namespace, profile="cpu"))
+    right = learn_space(references, model=wait_ready(name, seconds=600))
+    host = live_cluster.service_address(name, namespace=namespace)
+    with asking(host, model=name, texts=right.texts) as traffic:
+        live_cluster.wait_for("traffic flows", lambda: traffic.answered > 20, seconds=60)
+        live_cluster.apply(faulty(name, namespace=namespace, profile="faulty"))
+        live_cluster.wait_for("it is found", lambda: is_stalled(live_cluster, name, namespace=namespace), seconds=600)
+        now = traffic.answered
+        live_cluster.wait_for("and the earlier pods serve on", lambda: traffic.answered > now + 20, seconds=60)
+    assert traffic.find_wrong(right) == []
+    assert traffic.failed == []
+
+
+@pytest.mark.parametrize("what", some(WHILE_SERVING))
+def test_a_fault_that_arises_while_serving_reaches_clients_for_one_audit_interval_at_most(
+    live_cluster: LiveCluster,
+    namespace: str,
+    wait_ready: Callable[..., Mapping[str, Any]],
+    references: References,
+    audit_seconds: float,
+    what: str,
+) -> None:
+    name = f"fault-serving-{what}"
+    live_cluster.apply(faulty(name, namespace=namespace, profile="faulty", replicas=2))
+    right = learn_space(references, model=wait_ready(name, seconds=600))
+    host = live_cluster.service_address(name, namespace=namespace)
+    with asking(host, model=name, texts=right.texts) as traffic:
+        live_cluster.wait_for("traffic flows", lambda: traffic.answered > 20, seconds=60)
+        pods = server_pods(live_cluster, namespace=namespace)
+        victim = sorted(pods)[0]
+        injected = time.monotonic()
+        live_cluster.kubectl("exec", victim, "-n", namespace, "-c", "runtime", "--", "touch", "/tmp/fault")
+        live_cluster.wait_for(
+            "the pod is taken away",
+            lambda: pods[victim] not in server_pods(live_cluster, namespace=namespace).values(),
+            seconds=PATIENCE * (audit_seconds + 60),
+        )
+        removed = time.monotonic()
+        wait_ready(name, seconds=300)
+        live_cluster.wait_for("its replacement serves too", lambda: traffic.answered > 200, seconds=60)
+    wrong = [answer for answer, _ in traffic.find_wrong(right)]
+    last = max((answer.asked - injected for answer in wrong), default=0.0)
+    print(
+        f"{what} while serving: {traffic.answered} answered, {len(traffic.failed)} failed, {len(wrong)} wrong, "
+        f"the last asked {last:.1f} s after the fault"
+    )
+    assert [answer for answer in wrong if answer.asked > removed] == []
+    assert last < PATIENCE * audit_seconds
+    if what == "one-nan":
+        assert wrong == [], "an error, never a vector"
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("what", ALL)
+def test_without_verdicts_each_of_them_does_harm(
+    live_cluster: LiveCluster,
+    namespace: str,
+    wait_ready: Callable[..., Mapping[str, Any]],
+    references: References,
+    what: str,
+) -> None:
+    name = f"fault-start-{what}"
+    unverified = {"reference": "Off", "failurePolicy": "Warn"}
+    live_cluster.apply(faulty(name, namespace=namespace, profile="faulty", verification=unverified))
+    right = learn_space(references, model=wait_ready(name, seconds=600))
+    host = live_cluster.service_address(name, namespace=namespace)
+    with asking(host, model=name, texts=right.texts) as traffic:
+        live_cluster.wait_for("answers", lambda: len(traffic.answers) > 100, seconds=120)
+    if what == "one-nan":
+        assert traffic.answered == 0, "every request is an error"
+    else:
+        assert len(traffic.find_wrong(right)) > 0
+
+
+def is_stalled(cluster: LiveCluster, name: str, *, namespace: str) -> bool:
+    model = cluster.must_get("embeddingmodel", name, namespace=namespace)
+    found = condition(model, "Stalled")
+    verified = is_true(model, "Verified")
+    return found is not None and found["status"] == "True" and not verified
+
+
+def server_pods(cluster: LiveCluster, *, namespace: str) -> Mapping[str, str]:
+    """Uid by name."""
+    pods = cluster.list("pods", namespace=namespace, labels="embedding-operator.dev/component=server")
+    return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in pods}

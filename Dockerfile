@@ -1,8 +1,9 @@
-# Images of embedding-operator: targets `operator` and `runtime`. Docker and buildah build it alike:
+# Images of embedding-operator: targets `operator`, `runtime` and `reference`. Docker and buildah build it alike:
 #
 #   docker build --target operator -t operator .
 #   docker build --target runtime -t runtime .                                                  (torch for CUDA)
 #   docker build --target runtime --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu -t runtime-cpu .
+#   docker build --target reference -t reference .                                      (built like runtime, see below)
 #
 # Dependencies are one layer that changes only with requirements/*.txt; our code is a thin one on top.
 ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
@@ -113,6 +114,39 @@ ARG VERSION=0.1.0
 ARG REVISION=
 LABEL org.opencontainers.image.title="embedding-runtime" \
       org.opencontainers.image.description="Serves one embedding model, verified against golden vectors" \
+      org.opencontainers.image.source="https://embedding-operator.dev" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+
+
+# What computes golden cases: the runtime's layers and one more, with sentence-transformers and what it needs beyond
+# them. Torch and transformers are the very same, so that a difference between the two images' numbers is never theirs.
+FROM runtime-dependencies AS reference-dependencies
+ARG UV_NO_CACHE=true
+ARG UV_SYSTEM_CERTS=true
+COPY requirements/reference.txt /opt/requirements/
+RUN python3 -m venv /opt/uv \
+    && /opt/uv/bin/python -m pip install --quiet --no-cache-dir --require-hashes -r /opt/requirements/uv.txt \
+    && export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy PYC_INVALIDATION_MODE=UNCHECKED_HASH \
+    && awk 'FNR == NR {if (/^[^ ]/) {split($0, part, "=="); known[part[1]] = 1}; next} \
+            /^[^ ]/ {split($0, part, "=="); kept = !(part[1] in known)} kept' \
+         /opt/requirements/runtime.txt /opt/requirements/reference.txt >/tmp/additions.txt \
+    && /opt/uv/bin/uv pip install --quiet --python /opt/venv/bin/python --no-deps --require-hashes --compile-bytecode \
+         -r /tmp/additions.txt \
+    && rm -rf /opt/uv /tmp/additions.txt
+
+
+FROM reference-dependencies AS reference
+COPY --from=runtime-code /opt/app /opt/app
+USER 65532:65532
+EXPOSE 8081
+ENTRYPOINT ["/opt/venv/bin/python", "-m", "embedding_runtime"]
+CMD ["goldens"]
+ARG VERSION=0.1.0
+ARG REVISION=
+LABEL org.opencontainers.image.title="embedding-reference" \
+      org.opencontainers.image.description="Computes golden cases with sentence-transformers and transformers" \
       org.opencontainers.image.source="https://embedding-operator.dev" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from localcluster import binaries, layout
 from localcluster.errors import ClusterError
+from localcluster.images import TARGETS
 from localcluster.modes import Mode, chosen_mode
 
 _DESCRIPTION = """\
@@ -64,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     tool = commands.add_parser("tool", help="print the path of a client tool, installing it when it is missing")
     tool.add_argument("name", choices=binaries.CLIENT_TOOLS)
     build = commands.add_parser("build", help="build and push images; prints their references, by digest")
-    build.add_argument("target", nargs="?", choices=["operator", "runtime", "all"], default="all")
+    build.add_argument("target", nargs="?", choices=[*TARGETS, "all"], default="all")
     load = commands.add_parser("load", help="make an image of this machine's Docker or buildah known to the cluster")
     load.add_argument("image", help="its name, or the path of an archive")
     push = commands.add_parser("push-image", help="push a model's folder as an image of data; prints it by digest")
@@ -89,7 +90,7 @@ def _run(options: argparse.Namespace, *, mode: Mode) -> int:
         case "tool":
             print(binaries.ensure_client_tool(options.name))
         case "build":
-            targets = ["operator", "runtime"] if options.target == "all" else [options.target]
+            targets = list(TARGETS) if options.target == "all" else [options.target]
             for reference in mode.build(targets).values():
                 print(reference)
         case "load":

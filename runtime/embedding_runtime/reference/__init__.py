@@ -1,5 +1,5 @@
-"""Golden cases of a reference implementation: sentence-transformers and transformers, with none of our own serving path.
+"""Golden cases of a reference implementation: sentence-transformers and transformers, without our own serving path.
 
-What is shown by them is that our serving path equals the libraries', so nothing of it may be in here: an import contract
-keeps architectures/, backends/ and core/ out.
+They show that our serving path gives the libraries' numbers, so nothing of it may be in here: an import contract keeps
+architectures/, backends/ and core/ out.
 """

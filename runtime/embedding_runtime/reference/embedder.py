@@ -21,8 +21,8 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Poolin
 from embedding_model import resolved as served
 from embedding_model.resolved import Inspection, ResolvedModel
 from embedding_runtime.reference.checked_modules import has_modules, load_saved, load_transformer
-from embedding_runtime.reference.libraries import loading, quiet
 from embedding_runtime.reference.lengths import apply_lengths
+from embedding_runtime.reference.libraries import loading, quiet
 from embedding_runtime.reference.texts import AskedText
 
 Vectors = npt.NDArray[np.float32]
@@ -50,7 +50,7 @@ class Embedder:
             self._model = _load(folder, resolved=resolved, device=str(device))
 
     def embed(self, texts: Sequence[AskedText]) -> Vectors:
-        """The vectors as they are to be served, float32 [texts, dimensions]; each text alone, so that none is padded."""
+        """The vectors as they are to be served, float32 [texts, dimensions]; each text alone, so none is padded."""
         with quiet():
             return np.stack([self._embed(text) for text in texts])
 

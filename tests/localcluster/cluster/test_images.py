@@ -17,13 +17,14 @@ pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).resolve().parents[3]
 PYTHON = "/opt/venv/bin/python"
+COMMANDS = {"operator": "embedding-operator", "runtime": "embedding-runtime", "reference": "embedding-runtime"}
 OPERATOR_BYTES_OVER_BASE = 130_000_000
 
 
 @pytest.fixture
 def built(cluster_status: Mapping[str, Any]) -> Mapping[str, str]:
     references: Mapping[str, str] = cluster_status["images"]
-    assert set(references) == {"operator", "runtime"}, "build the images first: hack/cluster build"
+    assert set(references) == set(images.TARGETS), "build the images first: hack/cluster build"
     return references
 
 
@@ -49,17 +50,43 @@ def test_the_runtime_image_holds_torch_and_not_the_operator(
     assert run_to_end(built["runtime"], command=[PYTHON, "-c", code]).strip() == "None"
 
 
-@pytest.mark.parametrize("target", ["operator", "runtime"])
+def test_the_reference_image_is_the_runtime_image_and_sentence_transformers(
+    built: Mapping[str, str], run_to_end: Callable[..., str]
+) -> None:
+    code = (
+        "from importlib.metadata import distributions as d; import json;"
+        "print(json.dumps({i.metadata['Name'].lower(): i.version for i in d()}))"
+    )
+    runtime, reference = (
+        json.loads(run_to_end(built[target], command=[PYTHON, "-c", code])) for target in ("runtime", "reference")
+    )
+    assert runtime.items() < reference.items(), "the same versions of everything, and more"
+    assert "sentence-transformers" not in runtime
+    assert "sentence-transformers" in reference
+
+
+def test_the_reference_image_shares_the_layers_of_the_runtime_image() -> None:
+    layers = {
+        target: json.loads(buildah.buildah("inspect", "--type", "image", images.local_name(target)))["OCIv1"]["rootfs"][
+            "diff_ids"
+        ]
+        for target in ("runtime", "reference")
+    }
+    dependencies = layers["runtime"][:-1]  # without our code
+    assert layers["reference"][: len(dependencies)] == dependencies
+
+
+@pytest.mark.parametrize("target", images.TARGETS)
 def test_an_image_starts_its_program_without_a_shell_on_a_read_only_root(
     built: Mapping[str, str], run_to_end: Callable[..., str], target: str
 ) -> None:
     by_entry_point = run_to_end(built[target], args=["--help"])
-    by_name = run_to_end(built[target], command=[f"embedding-{target}", "--help"])
+    by_name = run_to_end(built[target], command=[COMMANDS[target], "--help"])
     assert "Usage" in by_entry_point
     assert "Usage" in by_name
 
 
-@pytest.mark.parametrize("target", ["operator", "runtime"])
+@pytest.mark.parametrize("target", images.TARGETS)
 def test_an_image_runs_as_nobody_in_particular_and_says_what_it_is(target: str) -> None:
     configuration = json.loads(buildah.buildah("inspect", "--type", "image", images.local_name(target)))["OCIv1"][
         "config"
@@ -71,7 +98,7 @@ def test_an_image_runs_as_nobody_in_particular_and_says_what_it_is(target: str) 
     assert labels["org.opencontainers.image.version"] == images.product_version()
 
 
-@pytest.mark.parametrize("target", ["operator", "runtime"])
+@pytest.mark.parametrize("target", images.TARGETS)
 def test_byte_code_is_there_for_every_module_of_ours(
     built: Mapping[str, str], run_to_end: Callable[..., str], target: str
 ) -> None:

@@ -24,6 +24,10 @@ RETIRE = "/retire"  # POST: from now on every response says Connection: close; 2
 RESULT = "/result"  # GET on a Job's pod: JobReport, until the Job is deleted
 PROGRESS = "/progress"  # GET on a pod that fetches: Progress
 
+# Of one body of ANSWERS: what a pod answers in seconds, and an answer that both sides have memory for.
+MAX_QUESTIONS = 1024
+MAX_QUESTION_BYTES = 8 * 1024 * 1024
+
 TOKEN_AUDIENCE = "embedding-runtime"  # noqa: S105 - the name of an audience
 
 # Keys of the ConfigMap <name>-keys, mounted as a folder and re-read when they change.

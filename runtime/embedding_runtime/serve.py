@@ -11,12 +11,13 @@ from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import GateState
 from embedding_model.refusal import Refusal, Unavailable
 from embedding_model.resolved import ResolvedModel
-from embedding_runtime.gate import answer_cases, ask_app, read_case_set
+from embedding_runtime.gate.case_sets import read_case_set
+from embedding_runtime.gate.self_check import SelfCheck
 from embedding_runtime.http.app import App
 from embedding_runtime.http.auth.guard import build_guard
 from embedding_runtime.http.auth.operator_token import TokenCheck
 from embedding_runtime.http.metrics import Metrics
-from embedding_runtime.http.private import PrivatePort, judge
+from embedding_runtime.http.private import PrivatePort
 from embedding_runtime.http.routing import DIALECTS, Router
 from embedding_runtime.http.server import Server, bind, make_server, whole_seconds
 from embedding_runtime.http.tei.metrics import publish_metrics
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 # Of the time to finish accepted requests, what is kept for telling those that cannot be computed in it to go elsewhere;
 # at most a quarter of it. Their connections would be closed without a word otherwise.
 LAST_ANSWERS_SECONDS = 2.0
+
+_VERDICTS = {GateState.PASSED: 1, GateState.FAILED: -1, GateState.PENDING: 0}
 
 
 async def serve(settings: ServeSettings, *, load: Load = load_model) -> int:
@@ -53,8 +56,9 @@ class Process:
 
     def __init__(self, settings: ServeSettings, *, cases: CaseSet) -> None:
         self._settings = settings
-        self._cases = cases
-        self._lifecycle = Lifecycle(failure_policy=settings.failure_policy)
+        self._lifecycle = Lifecycle(
+            failure_policy=settings.failure_policy, audit_grace_seconds=settings.audit_grace_seconds
+        )
         self._metrics = Metrics()
         self._app = App(
             lifecycle=self._lifecycle,
@@ -63,6 +67,13 @@ class Process:
             max_buffered_bytes=settings.max_buffered_bytes,
             auth=build_guard(settings, name_model=self._name_model),
             router=Router(publish_metrics(DIALECTS, metrics=self._metrics) if settings.public_metrics else DIALECTS),
+        )
+        self._self_check = SelfCheck(
+            self._app,
+            cases=cases.cases,
+            lifecycle=self._lifecycle,
+            metrics=self._metrics,
+            seconds=settings.check_seconds,
         )
         self._opened: Opened | None = None
         private = PrivatePort(
@@ -76,6 +87,11 @@ class Process:
         self._public = self._make_server(self._app)
         self._private = self._make_server(private.asgi)
         self._metrics.observe("embedding_ready", help_text="1: the pod may take traffic.", value=self._is_ready)
+        self._metrics.observe(
+            "embedding_verdict",
+            help_text="What the operator found of the pod's answers: 1 passed, -1 failed, 0 nothing yet.",
+            value=lambda: _VERDICTS[self._lifecycle.verdict],
+        )
 
     def identify(self, resolved: ResolvedModel) -> None:
         """Name space and revision on every response, also while the model is being loaded."""
@@ -105,7 +121,7 @@ class Process:
         opening = asyncio.create_task(self._open(load))
         try:
             if await done_before(stop, task=opening):
-                await stop.wait()
+                await self._check_until(stop)
                 await self._drain(hurry)
             return 0
         except (Refusal, Unavailable) as error:
@@ -121,23 +137,21 @@ class Process:
                 self._opened.close()
 
     async def _open(self, load: Load) -> None:
-        """Load, warm up, ask the golden cases, and open."""
+        """Load, warm up, check itself, and open."""
         opened = self._opened = await open_model(self._settings, load=load, telemetry=self._metrics)
         self._describe(opened)
         self._app.loaded = opened.loaded
         self._lifecycle.phase = Phase.LOADED
-        await self._ask_goldens()
+        await self._self_check.run()
 
-    async def _ask_goldens(self) -> None:
-        lifecycle = self._lifecycle
-        lifecycle.results = await answer_cases(self._cases.cases, ask=ask_app(self._app))
-        lifecycle.gate = judge(lifecycle.results)
-        self._metrics.golden_results(lifecycle.results)
-        if lifecycle.gate is GateState.PASSED:
-            logger.info("ready: %d golden cases passed", len(lifecycle.results))
-        else:
-            word = "serving unverified" if lifecycle.unverified else "not serving"
-            logger.error("%s: %s", word, lifecycle.explain() if not lifecycle.unverified else "golden cases failed")
+    async def _check_until(self, stop: asyncio.Event) -> None:
+        checking = asyncio.create_task(self._self_check.repeat())
+        try:
+            await done_before(stop, task=checking)
+            await stop.wait()
+        finally:
+            checking.cancel()  # what is under way of a check costs no more compute
+            await asyncio.gather(checking, return_exceptions=True)
 
     async def _drain(self, hurry: asyncio.Event) -> None:
         """Out of the Service at once, but accept for a while, for load balancers learn late; the rest is in `run`."""

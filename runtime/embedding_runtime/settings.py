@@ -55,10 +55,16 @@ class ServeSettings:
     # says it itself.
     task: Task | None = None
     pooling: Pooling | None = None
-    goldens: Path | None = None  # golden cases, JSON lines
+    goldens: Path | None = None  # golden cases: a file of JSON lines, or a folder of such files
     keys: Path | None = None  # folder with issuer, jwks.json and subject; without it the guarded routes refuse all
     served_names: tuple[str, ...] = ()  # NAME or NAME=PROMPT; none: the repository's or folder's name
     failure_policy: FailurePolicy = FailurePolicy.BLOCK
+    # How long an operator that audits must have been silent before the pod opens without its verdict. 0: no verdict is
+    # waited for, as nobody gives one to a server that was started by hand.
+    audit_grace_seconds: float = 0
+    # How often golden cases and built-in checks run again while serving; 0: never. However often, they take no more
+    # than 1 % of the time.
+    check_seconds: float = 60
     token_ids: TokenIds = TokenIds.REFUSE
 
     # Who may use the public port. Neither file: everybody. Both are read again when they change.

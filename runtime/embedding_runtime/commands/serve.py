@@ -55,7 +55,11 @@ def _setting(name: str, **attributes: Any) -> Callable[[F], F]:
     type=ValueOf(Pooling),
     help="How the vectors of a folder's model are pooled: overrules the files. Only without --resolved.",
 )
-@_setting("--goldens", type=FILE, help="Golden cases (JSON lines) that must pass before traffic is taken.")
+@_setting(
+    "--goldens",
+    type=click.Path(path_type=Path),
+    help="Golden cases that must pass before traffic is taken: a file of JSON lines, or a folder of *.jsonl.",
+)
 @_setting(
     "--keys",
     type=click.Path(path_type=Path),
@@ -68,7 +72,18 @@ def _setting(name: str, **attributes: Any) -> Callable[[F], F]:
     metavar="NAME[=PROMPT]",
     help="A model name that requests may use, and the prompt it applies. Repeatable.",
 )
-@_setting("--failure-policy", type=ValueOf(FailurePolicy), help="What a failed golden case does.")
+@_setting("--failure-policy", type=ValueOf(FailurePolicy), help="What a failed golden case or audit does.")
+@_setting(
+    "--audit-grace-seconds",
+    type=SECONDS,
+    help="How long an operator that audits must have been silent before the pod opens without its verdict. "
+    "0: no verdict is waited for.",
+)
+@_setting(
+    "--check-seconds",
+    type=SECONDS,
+    help="How often golden cases and built-in checks run again while serving, in 1 % of the time at most. 0: never.",
+)
 @_setting(
     "--token-ids",
     type=ValueOf(TokenIds),

@@ -130,11 +130,10 @@ class App:
         route = exchange.find_route()
         if self._auth is not None and not (route.open or exchange.is_golden_case):
             self._auth.check(Request(exchange.scope).header(b"authorization"))
-        if self.loaded is None or not (self._lifecycle.answering or exchange.is_golden_case):
-            raise NotReady(f"Not ready: {self._lifecycle.explain()}.", retry_after=2)
+        loaded = self._require_open(exchange)
         prompt = exchange.prompt
         if exchange.scope["method"] != "POST":
-            return await route.handler(Call(Request(exchange.scope), loaded=self.loaded, prompt=prompt))
+            return await route.handler(Call(Request(exchange.scope), loaded=loaded, prompt=prompt))
         with self._bodies.hold(always=exchange.is_golden_case) as held:
             body = await read_body(
                 exchange.scope, receive=receive, limit=self._max_body_bytes, held=held, patience=self._body_patience
@@ -143,8 +142,16 @@ class App:
             document = request.parse_json()
             route = exchange.choose_route(document)
             strict = exchange.target.strict
-            call = Call(request, loaded=self.loaded, document=document, prompt=prompt, strict=strict)
-            return await run_while_connected(route.handler(call), receive=receive)
+            call = Call(request, loaded=loaded, document=document, prompt=prompt, strict=strict)
+            response = await run_while_connected(route.handler(call), receive=receive)
+        self._require_open(exchange)  # what was computed while the pod was found to be wrong is not given out
+        return response
+
+    def _require_open(self, exchange: "_Exchange") -> Loaded:
+        """Raises NotReady for a client's request while the gate is shut."""
+        if self.loaded is None or not (self._lifecycle.answering or exchange.is_golden_case):
+            raise NotReady(f"Not ready: {self._lifecycle.explain()}.", retry_after=2)
+        return self.loaded
 
     def _render(self, error: RequestError, *, target: Target) -> Response:
         return render(error, bodies=self.router.error_bodies(target), statuses=target.dialect.statuses)

@@ -90,6 +90,18 @@ class Metrics:
         self._golden = Gauge(
             "embedding_golden_case_passed", "1: the golden case passed.", ["case", "kind"], registry=registry
         )
+        self._checks = Counter(
+            "embedding_self_checks", "Runs of golden cases and built-in checks.", ["result"], registry=registry
+        )
+        self._check_seconds = Histogram(
+            "embedding_self_check_duration_seconds",
+            "One run of golden cases and built-in checks.",
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._check_passed = Gauge(
+            "embedding_self_check_passed", "1: the last run of golden cases and checks passed.", registry=registry
+        )
         self._info = Gauge(
             "embedding_model_info",
             "What is served; always 1.",
@@ -149,9 +161,13 @@ class Metrics:
             self._memory.labels("gpu", "peak").set(memory.device_peak)
             self._memory.labels("gpu", "loaded").set(memory.device_resident)
 
-    def golden_results(self, results: Iterable[CaseResult]) -> None:
+    def self_check_done(self, results: Iterable[CaseResult], *, passed: bool, seconds: float) -> None:
+        """One run of golden cases and built-in checks."""
         for result in results:
             self._golden.labels(result.name, result.kind).set(result.passed)
+        self._checks.labels("passed" if passed else "failed").inc()
+        self._check_seconds.observe(seconds)
+        self._check_passed.set(passed)
 
     def request_done(
         self,

@@ -1,7 +1,10 @@
-"""The private port: probes and metrics for everybody, golden cases and retirement for the operator."""
+"""The private port: probes and metrics for everybody, golden cases, audits and retirement for the operator."""
 
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
+from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -9,19 +12,35 @@ from starlette.routing import Route
 
 from embedding_model import ports
 from embedding_model.goldens.cases import CaseSet
-from embedding_model.ports import CaseResult, GateState, GoldensReport
+from embedding_model.goldens.questions import AnswerSheet, QuestionSheet
+from embedding_model.ports import CaseResult, GateState, GoldensReport, Verdict
 from embedding_model.refusal import Refusal
 from embedding_model.resolved import Document, Quantization
-from embedding_runtime.gate import answer_cases, ask_app, parse_case_set
+from embedding_runtime.clock import name_now
+from embedding_runtime.gate import answer_cases, answer_questions, ask_app, parse_case_set
 from embedding_runtime.http.app import App
 from embedding_runtime.http.auth.operator_token import Refused, TokenCheck
+from embedding_runtime.http.dialect import Loaded
 from embedding_runtime.http.messages import ClientGone, run_while_connected
 from embedding_runtime.http.metrics import Metrics
-from embedding_runtime.lifecycle import Lifecycle
+from embedding_runtime.lifecycle import Lifecycle, judge
+
+logger = logging.getLogger(__name__)
 
 MAX_TRIAL_BYTES = 8 * 1024 * 1024  # a case set is at most a few ConfigMaps of 900 KiB
+MAX_VERDICT_BYTES = 64 * 1024
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+Sent = TypeVar("Sent", bound=Document)
+T = TypeVar("T")
+
+
+class _Unusable(Exception):
+    """A body, or a moment, that the route cannot answer; `response` says why."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.response = _error(status, message)
 
 
 class PrivatePort:
@@ -51,6 +70,8 @@ class PrivatePort:
                 Route(ports.METRICS, self._scrape),
                 Route(ports.GOLDENS, guard(self._show_goldens), methods=["GET"]),
                 Route(ports.GOLDENS, guard(self._try_goldens), methods=["POST"]),
+                Route(ports.ANSWERS, guard(self._answer), methods=["POST"]),
+                Route(ports.VERDICT, guard(self._take_verdict), methods=["POST"]),
                 Route(ports.RETIRE, guard(self._retire), methods=["POST"]),
             ]
         )
@@ -70,36 +91,69 @@ class PrivatePort:
         return Response(self._metrics.render(), headers={"content-type": self._metrics.content_type})
 
     async def _show_goldens(self, request: Request) -> Response:
-        return self._report(self._cases, state=self._lifecycle.gate, results=self._lifecycle.results)
+        lifecycle = self._lifecycle
+        return self._report(self._cases, state=lifecycle.gate, results=lifecycle.results, at=lifecycle.checked_at)
 
     async def _try_goldens(self, request: Request) -> Response:
         """Another set, answered without effect on readiness: 200 with its report, whether it passes or not.
 
         Its cases go before the requests that wait, so an operator that gives up must not leave them behind.
         """
-        data = bytearray()
-        async for chunk in request.stream():
-            data += chunk
-            if len(data) > MAX_TRIAL_BYTES:
-                return _error(413, f"A case set may have {MAX_TRIAL_BYTES} bytes.")
         try:
-            cases = parse_case_set(bytes(data))
+            data = await _read_body(request, limit=MAX_TRIAL_BYTES, what="A case set")
+            cases = parse_case_set(data)
+            self._require_loaded()
+            results = await _work_for(request, answer_cases(cases.cases, ask=ask_app(self._app)))
         except Refusal as refusal:
             return JSONResponse({"error": refusal.document().model_dump(mode="json")}, status_code=400)
-        if self._app.loaded is None:
-            return _error(503, self._lifecycle.explain())
+        except _Unusable as unusable:
+            return unusable.response
+        return self._report(cases, state=judge(results), results=results, at=name_now())
+
+    async def _answer(self, request: Request) -> Response:
+        """Questions of the operator's audit, answered as a client's would be, also while the pod is shut."""
         try:
-            asking = answer_cases(cases.cases, ask=ask_app(self._app))
-            results = await run_while_connected(asking, receive=request.receive)
-        except ClientGone:
-            return _error(503, "The trial was given up.")  # nobody reads it
-        return self._report(cases, state=judge(results), results=results)
+            data = await _read_body(request, limit=ports.MAX_QUESTION_BYTES, what="A sheet of questions")
+            questions = _parse(QuestionSheet, data).questions
+            if len(questions) > ports.MAX_QUESTIONS:
+                raise _Unusable(413, f"A sheet may have {ports.MAX_QUESTIONS} questions, {len(questions)} came.")
+            loaded = self._require_loaded()
+            self._lifecycle.record_contact()
+            answers = await _work_for(request, answer_questions(questions, ask=ask_app(self._app)))
+        except _Unusable as unusable:
+            return unusable.response
+        self._lifecycle.record_contact()
+        return render_document(AnswerSheet(boot_id=self._lifecycle.boot_id, space=loaded.model.space, answers=answers))
+
+    async def _take_verdict(self, request: Request) -> Response:
+        lifecycle = self._lifecycle
+        try:
+            verdict = _parse(Verdict, await _read_body(request, limit=MAX_VERDICT_BYTES, what="A verdict"))
+            self._require_loaded()
+            if verdict.boot_id != lifecycle.boot_id:
+                raise _Unusable(409, f"The verdict is of the process {verdict.boot_id}; this is {lifecycle.boot_id}.")
+            if verdict.case_set != self._cases.name:
+                raise _Unusable(409, f"The verdict is of the case set {verdict.case_set}; mounted: {self._cases.name}.")
+        except _Unusable as unusable:
+            return unusable.response
+        before = lifecycle.verdict
+        lifecycle.record_verdict(passed=verdict.passed, reason=verdict.reason)
+        if lifecycle.verdict is not before:
+            level = logging.INFO if verdict.passed else logging.ERROR
+            logger.log(level, "the operator's verdict: %s", "passed" if verdict.passed else verdict.reason)
+        return Response(status_code=204)
 
     async def _retire(self, request: Request) -> Response:
         self._lifecycle.retired = True
         return Response(status_code=204)
 
-    def _report(self, cases: CaseSet, *, state: GateState, results: tuple[CaseResult, ...]) -> Response:
+    def _require_loaded(self) -> Loaded:
+        """Raises _Unusable while the model is being loaded."""
+        if self._app.loaded is None:
+            raise _Unusable(503, self._lifecycle.explain())
+        return self._app.loaded
+
+    def _report(self, cases: CaseSet, *, state: GateState, results: tuple[CaseResult, ...], at: str | None) -> Response:
         loaded = self._app.loaded
         if loaded is None:
             return _error(503, self._lifecycle.explain())
@@ -110,6 +164,8 @@ class PrivatePort:
                 case_set=cases.name,
                 state=state,
                 results=results,
+                checked_at=at,
+                verdict=self._lifecycle.verdict,
                 space=loaded.model.space,
                 revision=loaded.model.revision,
                 device=loaded.device,
@@ -136,8 +192,32 @@ class Guard:
         return guarded
 
 
-def judge(results: tuple[CaseResult, ...]) -> GateState:
-    return GateState.PASSED if all(result.passed for result in results) else GateState.FAILED
+async def _read_body(request: Request, *, limit: int, what: str) -> bytes:
+    """Raises _Unusable for more than `limit` bytes."""
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > limit:
+            raise _Unusable(413, f"{what} may have {limit} bytes.")
+    return bytes(data)
+
+
+def _parse(form: type[Sent], data: bytes) -> Sent:
+    """Raises _Unusable that says where, without what was sent."""
+    try:
+        return form.from_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "its beginning"
+        raise _Unusable(400, f"The {form.__name__} is malformed at {where}: {first['msg']}.") from None
+
+
+async def _work_for(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns, as long as somebody waits for it. Raises _Unusable."""
+    try:
+        return await run_while_connected(work, receive=request.receive)
+    except ClientGone:
+        raise _Unusable(503, "The questions were given up.") from None  # nobody reads it
 
 
 def render_document(document: Document) -> Response:

@@ -32,8 +32,8 @@ from embedding_runtime.gate import answer_cases, ask_app, parse_case_set, read_c
 from embedding_runtime.http.app import App
 from embedding_runtime.http.auth.operator_token import TokenCheck
 from embedding_runtime.http.metrics import Metrics
-from embedding_runtime.http.private import PrivatePort, judge
-from embedding_runtime.lifecycle import Lifecycle, Phase
+from embedding_runtime.http.private import PrivatePort
+from embedding_runtime.lifecycle import Lifecycle, Phase, judge
 from embedding_runtime.settings import FailurePolicy
 
 

@@ -1,0 +1,93 @@
+"""Wall one as a whole: golden cases and built-in checks, at the start and again while serving."""
+
+import logging
+import random
+from collections.abc import Callable, Sequence
+
+from embedding_model.goldens.cases import GoldenCase
+from embedding_model.ports import CaseResult, GateState
+from embedding_runtime.clock import Clock, SystemClock, name_now
+from embedding_runtime.gate.answer_checks import check_answers
+from embedding_runtime.gate.answering import answer_cases
+from embedding_runtime.gate.asking import ask_app
+from embedding_runtime.gate.check_results import describe_check
+from embedding_runtime.gate.token_checks import check_tokens
+from embedding_runtime.http.app import App
+from embedding_runtime.http.metrics import Metrics
+from embedding_runtime.lifecycle import Lifecycle
+
+logger = logging.getLogger(__name__)
+
+# A run is followed by at least so many times its duration without one: wall one takes 1 % of the time at most.
+REST = 100
+# Pods that started together do not check together for ever.
+JITTER = 0.2
+
+
+class SelfCheck:
+    """`seconds`: from one run to the next, up to 20 % less by chance, more where a run takes long."""
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        cases: Sequence[GoldenCase],
+        lifecycle: Lifecycle,
+        metrics: Metrics,
+        seconds: float,
+        clock: Clock | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._app = app
+        self._cases = cases
+        self._lifecycle = lifecycle
+        self._metrics = metrics
+        self._seconds = seconds
+        self._clock = clock or SystemClock()
+        self._jitter = jitter
+        self._took = 0.0
+
+    async def run(self) -> None:
+        """Once, and what follows for the pod. The model must be loaded."""
+        started = self._clock.monotonic()
+        self._record(await self._check(), started=started)
+
+    async def repeat(self) -> None:
+        """Again and again, behind a first run; returns only where that is turned off."""
+        while self._seconds > 0:
+            await self._clock.sleep(max(self._seconds * (1 - JITTER * self._jitter()), REST * self._took))
+            started = self._clock.monotonic()
+            try:
+                results = await self._check()
+            except Exception as error:
+                # Nothing is known of the pod then, and nothing is served unchecked.
+                logger.exception("the pod could not check itself")
+                detail = f"the pod could not check itself ({type(error).__name__}); its log has the details"
+                results = (describe_check("run", passed=False, detail=detail),)
+            self._record(results, started=started)
+
+    async def _check(self) -> tuple[CaseResult, ...]:
+        """Golden cases first, in their order."""
+        loaded = self._app.loaded
+        assert loaded is not None
+        cases = await answer_cases(self._cases, ask=ask_app(self._app))
+        return (*cases, *await check_answers(self._app), *await check_tokens(loaded))
+
+    def _record(self, results: tuple[CaseResult, ...], *, started: float) -> None:
+        lifecycle, before = self._lifecycle, self._lifecycle.gate
+        self._took = self._clock.monotonic() - started
+        lifecycle.record_check(results, at=name_now())
+        passed = lifecycle.gate is GateState.PASSED
+        self._metrics.self_check_done(results, passed=passed, seconds=self._took)
+        if lifecycle.gate is before:
+            return
+        if passed:
+            logger.info(
+                "%s: %d golden cases and %d built-in checks passed",
+                "ready" if lifecycle.ready else lifecycle.explain(),
+                len(self._cases),
+                len(results) - len(self._cases),
+            )
+        else:
+            word = "serving unverified" if lifecycle.unverified else "not serving"
+            logger.error("%s: %s", word, lifecycle.explain_failure())

@@ -56,6 +56,35 @@ def similarity(**fields: Any) -> Mapping[str, Any]:
     return golden(similarity={"a": "one", "b": "two", "expected": "0.5", "tolerance": "0.005", **fields})
 
 
+def ranking(**fields: Any) -> Mapping[str, Any]:
+    return golden(
+        ranking={"query": "q", "documents": ["one", "two", "three"], "order": [2, 0, 1], "minGap": "0.05", **fields}
+    )
+
+
+def score(**fields: Any) -> Mapping[str, Any]:
+    return golden(score={"query": "q", "document": "one", "expected": "-11.3", "tolerance": "0.05", **fields})
+
+
+def label(**fields: Any) -> Mapping[str, Any]:
+    return golden(label={"input": "text", "label": "joy", **fields})
+
+
+def sparse(**fields: Any) -> Mapping[str, Any]:
+    return golden(sparse={"input": "text", "terms": [{"term": "##s", "weight": "1.5"}], "tolerance": "0.02", **fields})
+
+
+def _case(written: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The one golden case of a spec, without its name."""
+    (case,) = written["verification"]["goldens"]
+    return {key: value for key, value in case.items() if key != "name"}
+
+
+ONE_FORM = "a golden case has input and vector, or exactly one of similarity, ranking, score, label and sparse"
+EACH_ONCE = "write in order the number of each document once, counted from 0"
+SCORE = 'write a decimal string between "-1000" and "1000"'
+POSITIVE = 'write a decimal string above "0", for example "0.01"'
+OF_THE_TASK = "golden cases go with the task: vector or similarity with Embedding"
 ONE_WAY = "set apiKeysSecretRef, jwt, or both; leave auth out to let everybody ask"
 CLAIM = "write the value exactly as the tokens have it"
 ORG_NAME = "write the repository as ORG/NAME"
@@ -172,14 +201,14 @@ REFUSED = {
         spec(runtime={"servedNames": [{"name": "a=b"}]}), "write a model name of letters, digits"
     ),
     "a profile that is an image": Refused(spec(runtime={"profile": "registry/image:1"}), CONFIGURED),
-    "a golden of neither kind": Refused(golden(), "a golden case has either input and vector, or similarity"),
-    "a golden of both kinds": Refused(
+    "a golden of no kind": Refused(golden(), ONE_FORM),
+    "a golden of two kinds": Refused(
         golden(
             input="text",
             vector=VECTOR,
             similarity={"a": "one", "b": "two", "expected": "0.5", "tolerance": "0.1"},
         ),
-        "a golden case has either input and vector, or similarity",
+        ONE_FORM,
     ),
     "a vector without its input": Refused(golden(vector=VECTOR), "a golden case with a vector needs the input"),
     "malformed base64": Refused(
@@ -219,6 +248,44 @@ REFUSED = {
     "a similarity as a number": Refused(similarity(expected=0.5), "must be of type string"),
     "a tolerance of one and more": Refused(similarity(tolerance="1.0"), 'above "0" and below "1"'),
     "no tolerance at all": Refused(similarity(tolerance="0.000"), 'write a tolerance above "0"', python=False),
+    "a golden with a name of computed ones": Refused(
+        spec(verification={"goldens": [{"name": "reference.short", "input": "text", "vector": VECTOR}]}),
+        "names that begin with reference. are those of computed cases: write another name",
+        python=False,
+    ),
+    "an order of too few": Refused(ranking(order=[2, 0]), EACH_ONCE, python=False),
+    "an order that names one twice": Refused(ranking(order=[2, 0, 0]), EACH_ONCE, python=False),
+    "an order counted from one": Refused(ranking(order=[3, 1, 2]), EACH_ONCE, python=False),
+    "an order below zero": Refused(ranking(order=[1, 0, -1]), "greater than or equal to 0"),
+    "one document in order": Refused(ranking(documents=["one"], order=[0]), "at least 2 items"),
+    "a gap of nothing": Refused(ranking(minGap="0.00"), POSITIVE, python=False),
+    "a gap in percent": Refused(ranking(minGap="5%"), 'write a decimal string below "1000"'),
+    "a ranking with a prompt": Refused(
+        golden(prompt="query", **_case(ranking())),
+        "a prompt goes with vector, similarity and sparse: leave it out",
+        python=False,
+    ),
+    "a score as a number": Refused(score(expected=0.5), "must be of type string"),
+    "a score with an exponent": Refused(score(expected="1e-3"), SCORE),
+    "a score that is exact": Refused(score(tolerance="0"), POSITIVE, python=False),
+    "a score without its document": Refused(
+        golden(score={"query": "q", "expected": "0.5", "tolerance": "0.1"}), "score.document: Required value"
+    ),
+    "a label's score without a tolerance": Refused(
+        label(expected="0.5"), "a label's score needs expected and tolerance: write both, or neither"
+    ),
+    "a label without a name": Refused(label(label=""), "at least 1 chars long"),
+    "no terms": Refused(sparse(terms=[]), "at least 1 items"),
+    "a term twice": Refused(
+        sparse(terms=[{"term": "a", "weight": "1"}, {"term": "a", "weight": "2"}]), "Duplicate value", python=False
+    ),
+    "a term without weight": Refused(sparse(terms=[{"term": "a", "weight": "0"}]), POSITIVE, python=False),
+    "a vector for a reranker": Refused(
+        {**golden(input="text", vector=VECTOR), "task": "Reranking"}, OF_THE_TASK, python=False
+    ),
+    "a ranking for an embedder": Refused({**ranking(), "task": "Embedding"}, OF_THE_TASK, python=False),
+    "a sparse vector for a classifier": Refused({**sparse(), "task": "Classification"}, OF_THE_TASK, python=False),
+    "a label for a sparse model": Refused({**label(), "task": "Sparse"}, OF_THE_TASK, python=False),
     "a threshold in percent": Refused(
         spec(verification={"minCosineSimilarity": "99.9%"}), 'write a decimal string from "0" to "1"'
     ),
@@ -328,6 +395,29 @@ ACCEPTED = {
             "failurePolicy": "Warn",
         }
     ),
+    "goldens of a reranker": spec(
+        task="Reranking",
+        verification={
+            "goldens": [
+                {"name": "order", **_case(ranking(documents=["x"] * 32, order=list(range(31, -1, -1))))},
+                {"name": "score", **_case(score(tolerance="999.999999999"))},
+            ]
+        },
+    ),
+    "goldens of a classifier": spec(
+        task="Classification",
+        verification={
+            "goldens": [
+                {"name": "label", **_case(label())},
+                {"name": "score", **_case(label(expected="-0.5", tolerance="0.02"))},
+            ]
+        },
+    ),
+    "a golden of a sparse model": {
+        **sparse(terms=[{"term": f"##{index}", "weight": "0.5"} for index in range(64)]),
+        "task": "Sparse",
+    },
+    "a golden of a sparse model, with a prompt": golden(prompt="query", **_case(sparse())),
     "a vector of one dimension": golden(input="text", vector=base64.b64encode(struct.pack("<f", 1.0)).decode()),
     "a vector of as many dimensions as there may be": golden(
         input="text", vector=base64.b64encode(b"\x00\x00\x80\x3f" * 8192).decode()

@@ -15,6 +15,7 @@ from embedding_operator.api.auth_spec import AuthSpec, JwtSpec
 from embedding_operator.api.cache_spec import CacheSpec, CacheVerification
 from embedding_operator.api.embedding_spec import EmbeddingSpec, Normalization, PoolingMode, PromptSpec, Truncation
 from embedding_operator.api.fields import ClaimReference, ConfigMapReference, SecretReference, SpecModel
+from embedding_operator.api.golden_spec import VECTOR_BYTES, GoldenSpec, SimilaritySpec
 from embedding_operator.api.pod_spec import (
     PodSpec,
     ResourcesSpec,
@@ -34,13 +35,7 @@ from embedding_operator.api.source_spec import (
     UpdatePolicy,
     VolumeSource,
 )
-from embedding_operator.api.verification_spec import (
-    VECTOR_BYTES,
-    FailurePolicy,
-    GoldenSpec,
-    SimilaritySpec,
-    VerificationSpec,
-)
+from embedding_operator.api.verification_spec import FailurePolicy, VerificationSpec
 
 __all__ = [
     "AuthSpec",
@@ -96,6 +91,12 @@ class TaskChoice(StrEnum):
 _PROMPTS = "!has(self.embedding) || !has(self.embedding.prompts)"
 # The API server fills in defaults before it judges: what is at its default counts as not asked for.
 _EMBEDS = "!has(self.task) || self.task in ['Auto', 'Embedding']"
+_GOLDENS = "!has(self.verification) || !has(self.verification.goldens)"
+_ANSWERED = (
+    "self.task == 'Embedding' ? has(g.vector) || has(g.similarity) : "
+    "self.task == 'Reranking' ? has(g.ranking) || has(g.score) : "
+    "self.task == 'Classification' ? has(g.label) : has(g.sparse)"
+)
 _RERANKS = "!has(self.task) || self.task in ['Auto', 'Reranking']"
 
 
@@ -109,16 +110,20 @@ class EmbeddingModelSpec(SpecModel):
             "the prompt of a served name must be one of embedding.prompts: add it there, or remove it here",
         ),
         Rule(
-            f"{_PROMPTS} || !has(self.verification) || !has(self.verification.goldens) || "
+            f"{_PROMPTS} || {_GOLDENS} || "
             "self.verification.goldens.all(g, !has(g.prompt) || self.embedding.prompts.exists(p, p.name == g.prompt))",
             "the prompt of a golden case must be one of embedding.prompts: add it there, or remove it from the case",
         ),
         Rule(
-            "!has(self.embedding) || !has(self.embedding.dimensions) || "
-            "!has(self.verification) || !has(self.verification.goldens) || "
+            f"!has(self.embedding) || !has(self.embedding.dimensions) || {_GOLDENS} || "
             "self.verification.goldens.all(g, !has(g.vector) || "
             f"{VECTOR_BYTES.format('g.vector')} == self.embedding.dimensions * 4)",
             "a golden vector must hold embedding.dimensions float32 values: cut the vector, or change dimensions",
+        ),
+        Rule(
+            f"!has(self.task) || self.task == 'Auto' || {_GOLDENS} || self.verification.goldens.all(g, {_ANSWERED})",
+            "golden cases go with the task: vector or similarity with Embedding, ranking or score with Reranking, "
+            "label with Classification, sparse with Sparse",
         ),
         Rule(
             f"{_RERANKS} || !has(self.reranking) || (!has(self.reranking.instruction) && "

@@ -2,14 +2,30 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
 
 from embedding_model.goldens.cases import CaseSet
-from embedding_model.ports import GoldensReport, JobReport, Progress
+from embedding_model.ports import GateState, GoldensReport, JobReport, Progress
 from embedding_operator.audit.auditor import Auditor
+from embedding_operator.audit.quarantine_log import QuarantineLog
 from embedding_operator.audit.token import KeyData
-from embedding_operator.observe.facts import AuditOrder, AuditReport, Head, Key, PodRef, Resolution, ResolutionRequest
+from embedding_operator.observe.facts import (
+    AuditOrder,
+    AuditReport,
+    Head,
+    Key,
+    PodRef,
+    QuarantineRecord,
+    Resolution,
+    ResolutionRequest,
+)
 from embedding_operator.resolve.resolver import Resolver
 from embedding_operator.resolve.tracker import Tracker
+
+
+# Without a token for the pods no verdict will ever come, and wall one alone decides.
+_NEVER_AUDITED: Final = AuditReport("", "", GateState.PENDING, results=(), at=datetime.min.replace(tzinfo=UTC))
 
 
 @dataclass(frozen=True)
@@ -20,6 +36,7 @@ class LiveFacts:
     tracker: Tracker
     auditor: Auditor | None
     key_data: KeyData
+    quarantine_log: QuarantineLog
 
     def resolution(self, key: Key, *, request: ResolutionRequest) -> Resolution:
         return self.resolver.resolution(key, request=request)
@@ -44,10 +61,17 @@ class LiveFacts:
         return self.auditor.job_report(pod) if self.auditor else None
 
     def audit(self, pod: PodRef) -> AuditReport | None:
-        return None
+        return self.auditor.audit(pod) if self.auditor else _NEVER_AUDITED
 
     def request_audit(self, pod: PodRef, *, order: AuditOrder) -> None:
-        return None
+        if self.auditor:
+            self.auditor.request_audit(pod, order=order)
+
+    def quarantine(self, key: Key) -> QuarantineRecord | None:
+        return self.quarantine_log.read(key)
+
+    def record_quarantine(self, key: Key, *, at: datetime) -> None:
+        self.quarantine_log.record(key, at=at)
 
     def is_retired(self, pod: PodRef) -> bool:
         return False

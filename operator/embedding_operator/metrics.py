@@ -42,6 +42,18 @@ class Metrics:
             ["result"],
             registry=self.registry,
         )
+        self._audits = Histogram(
+            f"{PREFIX}_audit_seconds",
+            "Time of one audit of a pod, by result (Passed, Failed, Unreachable, Unsupported).",
+            ["result"],
+            registry=self.registry,
+            buckets=(0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
+        )
+        self._quarantined = Counter(
+            f"{PREFIX}_quarantined_pods",
+            "Pods deleted because their answers were wrong while they served.",
+            registry=self.registry,
+        )
         self._leader = Gauge(f"{PREFIX}_leader", "1 while this replica holds the Lease.", registry=self.registry)
         self._waiting = Gauge(f"{PREFIX}_queue_waiting", "Keys that wait for a worker.", registry=self.registry)
         self._delayed = Gauge(f"{PREFIX}_queue_delayed", "Keys that come back later.", registry=self.registry)
@@ -60,6 +72,12 @@ class Metrics:
 
     def record_poll(self, result: str) -> None:
         self._polls.labels(result=result).inc()
+
+    def record_audit(self, result: str, seconds: float) -> None:
+        self._audits.labels(result=result).observe(seconds)
+
+    def record_quarantine(self) -> None:
+        self._quarantined.inc()
 
     def record_queue(self, state: QueueState) -> None:
         self._waiting.set(state.waiting)

@@ -19,6 +19,7 @@ from embedding_model.sources.polling import Polled
 from embedding_operator import handlers
 from embedding_operator.audit.auditor import Auditor
 from embedding_operator.audit.client import PodClient
+from embedding_operator.audit.quarantine_log import QuarantineLog
 from embedding_operator.audit.token import KeyData
 from embedding_operator.health import BEAT_SECONDS, Health, HealthServer
 from embedding_operator.informer import Informer, list_keys, resync
@@ -184,10 +185,18 @@ def _assemble(
     client, auditor = None, None
     if settings.pod_token_file is not None:
         client = PodClient(token_file=settings.pod_token_file)
-        auditor = Auditor(client, on_change=queue.add, refresh_seconds=settings.audit_seconds)
+        auditor = Auditor(
+            client, on_change=queue.add, audit_seconds=settings.audit_seconds, on_audit=metrics.record_audit
+        )
     new_keys = asyncio.Event()
     key_data = KeyData(gateway, token_file=settings.pod_token_file, on_change=new_keys.set)
-    facts = LiveFacts(resolver=resolver, tracker=tracker, auditor=auditor, key_data=key_data)
+    facts = LiveFacts(
+        resolver=resolver,
+        tracker=tracker,
+        auditor=auditor,
+        key_data=key_data,
+        quarantine_log=QuarantineLog(on_quarantine=metrics.record_quarantine),
+    )
     watch = partial(handlers.watch, watches(on_key=lambda key: loop.call_soon_threadsafe(queue.add, key)))
     informer = Informer(gateway, watch=watch)
     leader = _Leader(

@@ -91,6 +91,10 @@ class ProxyFile(_FileModel):
     no_proxy: str = ""
 
 
+class AuditFile(_FileModel):
+    seconds: float = Field(default=60.0, ge=5)
+
+
 class SettingsFile(_FileModel):
     hub: HubFile = HubFile()
     registries: dict[_Registry, RegistryFile] = Field(default_factory=dict)
@@ -103,6 +107,7 @@ class SettingsFile(_FileModel):
     watch_namespaces: list[_Name] = Field(default_factory=list)
     workers: int = Field(default=8, ge=1, le=64)
     resync_seconds: float = Field(default=600.0, ge=10)
+    audit: AuditFile = AuditFile()
 
     @model_validator(mode="after")
     def _check_default_profile(self) -> Self:

@@ -12,7 +12,8 @@ import pytest
 from manual_clock import ManualClock, settle
 
 from embedding_model.goldens.cases import CaseSet, SimilarityCase
-from embedding_model.ports import GateState, GoldensReport, JobReport, JobState, Progress
+from embedding_model.goldens.questions import AnswerSheet, QuestionSheet
+from embedding_model.ports import GateState, GoldensReport, JobReport, JobState, Progress, Verdict
 from embedding_operator.audit.auditor import (
     FAILED_TRIAL_SECONDS,
     PARALLEL,
@@ -60,6 +61,12 @@ class Pods:
     async def progress(self, ip: str) -> Progress:
         return self._answer(self.fetches, ip, question=f"progress {ip}")
 
+    async def answers(self, ip: str, *, sheet: QuestionSheet) -> AnswerSheet:
+        raise PodUnreachable("no answer")
+
+    async def deliver(self, ip: str, *, verdict: Verdict) -> None:
+        raise PodUnreachable("no answer")
+
     def _answer(self, answers: Mapping[str, Answer], ip: str, *, question: str) -> Answer:
         self.asked[question] += 1
         if ip not in answers:
@@ -79,7 +86,7 @@ def pods() -> Pods:
 
 @asynccontextmanager
 async def auditor_of(pods: Pods, *, clock: ManualClock, told: list[Key]) -> AsyncIterator[Auditor]:
-    auditor = Auditor(pods, on_change=told.append, refresh_seconds=15.0, clock=clock, jitter=lambda: 0.0)
+    auditor = Auditor(pods, on_change=told.append, audit_seconds=60.0, clock=clock, jitter=lambda: 0.0)
     try:
         yield auditor
     finally:
@@ -352,7 +359,7 @@ async def test_progress_is_shown_every_ten_seconds_at_most_however_many_pods_fet
     auditor = Auditor(
         pods,
         on_change=lambda key: told.append(clock.monotonic()),
-        refresh_seconds=15.0,
+        audit_seconds=60.0,
         clock=clock,
         jitter=lambda: 0.0,
     )

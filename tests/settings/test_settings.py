@@ -35,6 +35,7 @@ upgradePolicy: Rolling
 watchNamespaces: [search, chat]
 workers: 4
 resyncSeconds: 300
+audit: {seconds: 30}
 """
 
 
@@ -62,7 +63,7 @@ def test_every_key_of_the_file_reaches_the_settings(tmp_path: Path) -> None:
     assert settings.image_pull_secrets == ("registry",)
     assert settings.upgrade_policy is UpgradePolicy.ROLLING
     assert settings.watch_namespaces == ("search", "chat")
-    assert (settings.workers, settings.resync_seconds) == (4, 300)
+    assert (settings.workers, settings.resync_seconds, settings.audit_seconds) == (4, 300, 30)
     cuda = settings.profiles["cuda"]
     assert (cuda.image, cuda.image_pull_policy, cuda.device) == ("registry.example/runtime:1-cuda", "Always", "cuda")
     assert (cuda.node_selector, cuda.runtime_class) == ({"gpu": "true"}, "nvidia")

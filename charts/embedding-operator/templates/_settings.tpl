@@ -7,6 +7,7 @@ upgradePolicy: {{ .Values.runtime.upgradePolicy }}
 watchNamespaces: {{ .Values.watchNamespaces | toJson }}
 workers: {{ .Values.workers }}
 resyncSeconds: {{ .Values.resyncSeconds }}
+audit: {{ .Values.audit | toJson }}
 imagePullSecrets: {{ .Values.runtime.imagePullSecrets | toJson }}
 {{- if not (hasKey .Values.profiles .Values.runtime.defaultProfile) }}
 {{- fail (printf "runtime.defaultProfile: expected one of profiles (%s), found %s" (keys .Values.profiles | sortAlpha | join ", ") .Values.runtime.defaultProfile) }}

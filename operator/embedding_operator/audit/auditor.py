@@ -10,102 +10,79 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Final, Protocol
+from datetime import UTC, datetime
+from typing import Final
 from weakref import WeakValueDictionary
 
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import GateState, GoldensReport, JobReport, JobState, Progress
-from embedding_operator.audit.client import PodUnreachable
+from embedding_operator.audit.audit import Audit, audit_pod
+from embedding_operator.audit.client import PodUnreachable, RouteUnknown, VerdictRefused
+from embedding_operator.audit.peers import find_peer, find_suspects, list_colleagues
+from embedding_operator.audit.pod_record import Failure, PodQuestions, PodRecord, Topic, is_same_order, without_times
 from embedding_operator.audit.progress_board import HOLD_SECONDS, ProgressBoard
+from embedding_operator.audit.sheets import draw_holdout
 from embedding_operator.clock import Clock, MonotonicClock, backoff
-from embedding_operator.observe.facts import Key, PodRef
+from embedding_operator.observe.facts import AuditOrder, AuditReport, Key, PodRef
 
 logger = logging.getLogger(__name__)
 
 # A pod that starts is asked every second, so that its verdict is in the status within two.
 PENDING_SECONDS: Final = 1.0
+# Of a judged pod: how soon it is seen that one has closed itself.
+REFRESH_SECONDS: Final = 15.0
 MAX_UNREACHABLE_SECONDS: Final = 15.0
 # A pod that cannot be asked for so long is reported: before, it may be starting, or the network may be slow.
 SILENT_SECONDS: Final = 30.0
 # A trial that failed is asked again this often: what failed it may have passed.
 FAILED_TRIAL_SECONDS: Final = 300.0
+# A pod spends at most one part in so many on answering audits, however long that takes it.
+AUDIT_SHARE: Final = 100
 # Questions of one kind under way at the same time, over all pods, and over those of one namespace: pods that answer
 # slowly, or not at all, hold up no other tenant, and a trial, which may take minutes, no other kind.
 PARALLEL: Final = 16
 PARALLEL_IN_NAMESPACE: Final = 4
+# More for audits: of 2000 pods every minute there are 33 a second, and each waits for its pod nearly all the time.
+PARALLEL_AUDITS: Final = 64
+PARALLEL_AUDITS_IN_NAMESPACE: Final = 16
 
 Ask = Callable[[], Awaitable[float | None]]
 
 
-class _Question(StrEnum):
-    GOLDENS = "goldens"
-    TRIAL = "trial"
-    RESULT = "result"
-    PROGRESS = "progress"
-
-
-class PodQuestions(Protocol):
-    """The pod client, or one of a test. Every call raises PodUnreachable."""
-
-    async def goldens(self, ip: str) -> GoldensReport: ...
-    async def trial(self, ip: str, *, case_set: CaseSet) -> GoldensReport: ...
-    async def job_report(self, ip: str) -> JobReport: ...
-    async def progress(self, ip: str) -> Progress: ...
-
-
-@dataclass
-class _Failure:
-    """A question that got no answer: since when, why the last time, and whether the model was told."""
-
-    since: float
-    words: str
-    is_told: bool = False
-
-
-@dataclass
-class _Pod:
-    """One start of one pod's container. `tasks` are the questions that are being pursued.
-
-    `trial` answers the one case set that was asked for last, `wanted`; `trial_round` is the reconcile that did.
-    `progress_round` is the last reconcile that asked how far its fetch is.
-    """
-
-    ref: PodRef
-    report: GoldensReport | None = None
-    wanted: str | None = None
-    trial: GoldensReport | None = None
-    trial_round: int = 0
-    progress_round: int = 0
-    job_report: JobReport | None = None
-    tasks: dict[_Question, asyncio.Task[None]] = field(default_factory=dict)
-    failures: dict[_Question, _Failure] = field(default_factory=dict)
-    round: int = 0
-
-
 class Auditor:
-    """See the module's docstring. `on_change` gets the key of a model whose pod's answer changed. One event loop."""
+    """See the module's docstring. One event loop.
+
+    `on_change` gets the key of a model whose pod's answer changed, `on_audit` the result and the seconds of each audit.
+    `rng` draws from holdout sets: by default one that no pod can foresee.
+    """
 
     def __init__(
         self,
         client: PodQuestions,
         *,
         on_change: Callable[[Key], None],
-        refresh_seconds: float,
+        audit_seconds: float,
+        refresh_seconds: float = REFRESH_SECONDS,
         clock: Clock | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
         jitter: Callable[[], float] = random.random,
+        rng: random.Random | None = None,
+        on_audit: Callable[[str, float], None] = lambda result, seconds: None,
     ) -> None:
         self._client = client
         self._on_change = on_change
+        self._on_audit = on_audit
+        self._audit_seconds = audit_seconds
         self._refresh_seconds = refresh_seconds
         self._clock = clock or MonotonicClock()
+        self._now = now
         self._jitter = jitter
-        self._pods: dict[tuple[str, int], _Pod] = {}
+        self._rng = rng or random.SystemRandom()
+        self._pods: dict[tuple[str, int], PodRecord] = {}
         self._rounds: dict[Key, int] = {}
         self._board = ProgressBoard(clock=self._clock)
-        self._slots = {question: asyncio.Semaphore(PARALLEL) for question in _Question}
-        self._slots_of: WeakValueDictionary[tuple[str, _Question], asyncio.Semaphore] = WeakValueDictionary()
+        self._slots = {topic: asyncio.Semaphore(_limits(topic)[0]) for topic in Topic}
+        self._slots_of: WeakValueDictionary[tuple[str, Topic], asyncio.Semaphore] = WeakValueDictionary()
 
     @contextmanager
     def round_of(self, key: Key) -> Iterator[None]:
@@ -117,10 +94,14 @@ class Auditor:
             if pod.ref.key == key:
                 if pod.round == self._rounds[key]:
                     mentioned = True
-                    if pod.trial_round != pod.round:
-                        self._drop_question(pod, _Question.TRIAL)
-                    if pod.progress_round != pod.round:
-                        self._drop_question(pod, _Question.PROGRESS)
+                    rounds = {
+                        Topic.TRIAL: pod.trial_round,
+                        Topic.PROGRESS: pod.progress_round,
+                        Topic.AUDIT: pod.audit_round,
+                    }
+                    for topic, last in rounds.items():
+                        if last != pod.round:
+                            self._drop(pod, topic)
                 else:
                     self._forget(place)
         if not mentioned:
@@ -129,7 +110,7 @@ class Auditor:
 
     def goldens(self, pod: PodRef) -> GoldensReport | None:
         known = self._known(pod)
-        self._pursue(known, _Question.GOLDENS, lambda: self._ask_goldens(known))
+        self._pursue(known, Topic.GOLDENS, lambda: self._ask_goldens(known))
         return known.report
 
     def trials(self, pod: PodRef) -> Mapping[str, GoldensReport]:
@@ -141,15 +122,29 @@ class Auditor:
         known = self._known(pod)
         known.trial_round = known.round
         if known.wanted != case_set.name:
-            self._drop_question(known, _Question.TRIAL)
+            self._drop(known, Topic.TRIAL)
             known.wanted, known.trial = case_set.name, None
         if known.trial is None or known.trial.state is GateState.FAILED:
-            self._pursue(known, _Question.TRIAL, lambda: self._ask_trial(known, case_set))
+            self._pursue(known, Topic.TRIAL, lambda: self._ask_trial(known, case_set))
+
+    def audit(self, pod: PodRef) -> AuditReport | None:
+        return self._known(pod).audit_report
+
+    def request_audit(self, pod: PodRef, *, order: AuditOrder) -> None:
+        """Audit again and again, as long as every reconcile requests it; at once when the order is another one."""
+        known = self._known(pod)
+        known.audit_round = known.round
+        if not is_same_order(known.order, order):
+            self._drop(known, Topic.AUDIT)
+        known.order = order
+        is_too_old = known.audit_report is not None and known.audit_report.state is GateState.PENDING
+        if not is_too_old:
+            self._pursue(known, Topic.AUDIT, lambda: self._audit(known))
 
     def job_report(self, pod: PodRef) -> JobReport | None:
         known = self._known(pod)
         if known.job_report is None or known.job_report.state is JobState.RUNNING:
-            self._pursue(known, _Question.RESULT, lambda: self._ask_job(known))
+            self._pursue(known, Topic.RESULT, lambda: self._ask_job(known))
         if known.job_report is None or known.job_report.progress is None:
             return known.job_report
         return known.job_report.model_copy(update={"progress": self._board.read(pod.key, pod.uid)})
@@ -158,7 +153,7 @@ class Auditor:
         """How far its fetch is, as long as every reconcile asks."""
         known = self._known(pod)
         known.progress_round = known.round
-        self._pursue(known, _Question.PROGRESS, lambda: self._ask_progress(known))
+        self._pursue(known, Topic.PROGRESS, lambda: self._ask_progress(known))
         return self._board.read(pod.key, pod.uid)
 
     def unreachable(self, pod: PodRef) -> str | None:
@@ -170,12 +165,12 @@ class Auditor:
             self._forget(place)
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _known(self, ref: PodRef) -> _Pod:
+    def _known(self, ref: PodRef) -> PodRecord:
         """Our record of this start of the pod; a pod may get its address later than its name."""
         place = (ref.uid, ref.starts)
         pod = self._pods.get(place)
         if pod is None:
-            pod = self._pods[place] = _Pod(ref=ref)
+            pod = self._pods[place] = PodRecord(ref=ref)
         if ref.is_running and not pod.ref.is_running:
             pod.failures.clear()  # it could not answer before
         pod.ref = ref
@@ -188,58 +183,57 @@ class Auditor:
         for task in pod.tasks.values():
             task.cancel()
 
-    def _pursue(self, pod: _Pod, question: _Question, ask: Ask) -> None:
+    def _pursue(self, pod: PodRecord, topic: Topic, ask: Ask) -> None:
         """Start pursuing a question once the pod has an address; does nothing when it is pursued already."""
-        if pod.ref.ip and question not in pod.tasks:
+        if pod.ref.ip and topic not in pod.tasks:
             loop = asyncio.get_running_loop()
-            pod.tasks[question] = loop.create_task(
-                self._repeat(pod, question, ask), name=f"{question} of {pod.ref.name}"
-            )
+            pod.tasks[topic] = loop.create_task(self._repeat(pod, topic, ask), name=f"{topic} of {pod.ref.name}")
 
-    def _drop_question(self, pod: _Pod, question: _Question) -> None:
-        pod.failures.pop(question, None)
-        if task := pod.tasks.pop(question, None):
+    def _drop(self, pod: PodRecord, topic: Topic) -> None:
+        pod.failures.pop(topic, None)
+        if task := pod.tasks.pop(topic, None):
             task.cancel()
 
-    async def _repeat(self, pod: _Pod, question: _Question, ask: Ask) -> None:
+    async def _repeat(self, pod: PodRecord, topic: Topic, ask: Ask) -> None:
         """Ask until the question is settled (None), waiting as long as the answer says; unreachable pods back off."""
         attempts = 0
         while True:
+            lane = Topic.FIRST_AUDIT if topic is Topic.AUDIT and pod.audit_report is None else topic
             try:
-                async with self._slots_in(pod.ref.key.namespace, question), self._slots[question]:
+                async with self._slots_in(pod.ref.key.namespace, lane), self._slots[lane]:
                     seconds = await ask()
                 attempts = 0
-                self._note_answer(pod, question)
+                self._note_answer(pod, topic)
                 if seconds is None:
-                    pod.tasks.pop(question, None)
+                    pod.tasks.pop(topic, None)
                     return
             except PodUnreachable as error:
                 attempts += 1
                 seconds = backoff(attempts, first=PENDING_SECONDS, limit=MAX_UNREACHABLE_SECONDS, jitter=self._jitter)
-                self._note_failure(pod, question, words=str(error))
+                self._note_failure(pod, topic, words=str(error))
             except Exception as error:
                 attempts += 1
                 seconds = MAX_UNREACHABLE_SECONDS
                 logger.error("%s: unexpected error while asking pod %s", pod.ref.key, pod.ref.name, exc_info=error)
             await self._clock.sleep(seconds)
 
-    def _slots_in(self, namespace: str, question: _Question) -> asyncio.Semaphore:
+    def _slots_in(self, namespace: str, topic: Topic) -> asyncio.Semaphore:
         """Kept as long as somebody waits for it or holds it."""
-        place = (namespace, question)
+        place = (namespace, topic)
         slots = self._slots_of.get(place)
         if slots is None:
-            slots = self._slots_of[place] = asyncio.Semaphore(PARALLEL_IN_NAMESPACE)
+            slots = self._slots_of[place] = asyncio.Semaphore(_limits(topic)[1])
         return slots
 
-    def _note_answer(self, pod: _Pod, question: _Question) -> None:
-        failure = pod.failures.pop(question, None)
+    def _note_answer(self, pod: PodRecord, topic: Topic) -> None:
+        failure = pod.failures.pop(topic, None)
         if failure is not None and failure.is_told:
             self._on_change(pod.ref.key)
 
-    def _note_failure(self, pod: _Pod, question: _Question, *, words: str) -> None:
+    def _note_failure(self, pod: PodRecord, topic: Topic, *, words: str) -> None:
         """Tell the model once, when a running pod has been silent for long."""
         now = self._clock.monotonic()
-        failure = pod.failures.setdefault(question, _Failure(since=now, words=words))
+        failure = pod.failures.setdefault(topic, Failure(since=now, words=words))
         failure.words = words
         if not pod.ref.is_running or failure.is_told or now - failure.since < SILENT_SECONDS:
             logger.debug("%s: pod %s: %s", pod.ref.key, pod.ref.name, words)
@@ -248,25 +242,82 @@ class Auditor:
         logger.warning("%s: pod %s cannot be asked: %s", pod.ref.key, pod.ref.name, words)
         self._on_change(pod.ref.key)
 
-    async def _ask_goldens(self, pod: _Pod) -> float | None:
+    async def _ask_goldens(self, pod: PodRecord) -> float | None:
         report = await self._client.goldens(pod.ref.ip)
-        if report != pod.report:
+        if pod.report is None or without_times(report) != without_times(pod.report):
             pod.report = report
             if pod.trial is not None and pod.trial.boot_id != report.boot_id:
                 pod.trial = None  # it is of a process that is gone
             self._on_change(pod.ref.key)
         return PENDING_SECONDS if report.state is GateState.PENDING else self._refresh_seconds
 
-    async def _ask_trial(self, pod: _Pod, case_set: CaseSet) -> float | None:
+    async def _ask_trial(self, pod: PodRecord, case_set: CaseSet) -> float | None:
         report = await self._client.trial(pod.ref.ip, case_set=case_set)
         if report.state is GateState.PENDING:
             return PENDING_SECONDS
-        if report != pod.trial:
+        if pod.trial is None or without_times(report) != without_times(pod.trial):
             pod.trial = report
             self._on_change(pod.ref.key)
         return FAILED_TRIAL_SECONDS if report.state is GateState.FAILED else None
 
-    async def _ask_job(self, pod: _Pod) -> float | None:
+    async def _audit(self, pod: PodRecord) -> float | None:
+        """One audit, its verdict delivered. An answer without delivery counts only against the pod: it may serve."""
+        started = self._clock.monotonic()
+        order = pod.order
+        assert order is not None
+        try:
+            audit = await self._examine(pod, order)
+            failed = audit.report.state is GateState.FAILED
+            try:
+                await self._client.deliver(pod.ref.ip, verdict=audit.verdict)
+            except VerdictRefused:
+                raise
+            except PodUnreachable:
+                if failed:
+                    self._note_audit(pod, audit, report=audit.report)
+                raise
+        except RouteUnknown:
+            self._on_audit("Unsupported", self._clock.monotonic() - started)
+            report = AuditReport("", order.case_set.name, GateState.PENDING, results=(), at=self._now())
+            self._note_audit(pod, None, report=report)
+            return None
+        except PodUnreachable:
+            self._on_audit("Unreachable", self._clock.monotonic() - started)
+            raise
+        self._on_audit(str(audit.report.state), self._clock.monotonic() - started)
+        self._note_audit(pod, audit, report=audit.report)
+        return max(self._audit_seconds * (1.0 - 0.2 * self._jitter()), AUDIT_SHARE * audit.seconds)
+
+    async def _examine(self, pod: PodRecord, order: AuditOrder) -> Audit:
+        colleagues = list_colleagues(self._pods.values(), pod=pod)
+        if colleagues and pod.report is None:
+            await self._ask_goldens(pod)  # it says on what hardware the pod computes
+        return await audit_pod(
+            lambda sheet: self._client.answers(pod.ref.ip, sheet=sheet),
+            order=order,
+            drawn=draw_holdout(order.holdout, suspects=find_suspects([pod, *colleagues]), rng=self._rng),
+            peer=find_peer(colleagues, pod=pod),
+            monotonic=self._clock.monotonic,
+            now=self._now,
+        )
+
+    def _note_audit(self, pod: PodRecord, audit: Audit | None, *, report: AuditReport) -> None:
+        before, failed_before = pod.audit_report, pod.failed_cases
+        pod.audit, pod.audit_report = audit, report
+        if before is not None and _what_counts(before) == _what_counts(report):
+            return
+        self._on_change(pod.ref.key)
+        if pod.failed_cases - failed_before:
+            # Is it the pod or the case? Those who passed are asked the same, now.
+            for other in list_colleagues(self._pods.values(), pod=pod):
+                if Topic.AUDIT in other.tasks and not other.failed_cases:
+                    self._restart_audit(other)
+
+    def _restart_audit(self, pod: PodRecord) -> None:
+        self._drop(pod, Topic.AUDIT)
+        self._pursue(pod, Topic.AUDIT, lambda: self._audit(pod))
+
+    async def _ask_job(self, pod: PodRecord) -> float | None:
         report = await self._client.job_report(pod.ref.ip)
         before, pod.job_report = pod.job_report, report
         is_shown = report.progress is not None and self._board.post(pod.ref.key, pod.ref.uid, progress=report.progress)
@@ -274,11 +325,23 @@ class Auditor:
             self._on_change(pod.ref.key)
         return PENDING_SECONDS if report.state is JobState.RUNNING else None
 
-    async def _ask_progress(self, pod: _Pod) -> float | None:
+    async def _ask_progress(self, pod: PodRecord) -> float | None:
         progress = await self._client.progress(pod.ref.ip)
         if self._board.post(pod.ref.key, pod.ref.uid, progress=progress):
             self._on_change(pod.ref.key)
         return HOLD_SECONDS
+
+
+def _limits(topic: Topic) -> tuple[int, int]:
+    """Slots of all, and of one namespace."""
+    if topic in (Topic.AUDIT, Topic.FIRST_AUDIT):
+        return PARALLEL_AUDITS, PARALLEL_AUDITS_IN_NAMESPACE
+    return PARALLEL, PARALLEL_IN_NAMESPACE
+
+
+def _what_counts(report: AuditReport) -> object:
+    failed = [result.name for result in report.results if not result.passed]
+    return report.boot_id, report.case_set, report.state, failed
 
 
 def _without_progress(report: JobReport) -> JobReport:

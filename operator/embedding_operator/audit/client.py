@@ -1,5 +1,7 @@
 """Questions to one pod's private port."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -7,23 +9,45 @@ import httpx
 from pydantic import ValidationError
 
 from embedding_model.goldens.cases import CaseSet
-from embedding_model.ports import GOLDENS, PRIVATE_PORT, PROGRESS, RESULT, GoldensReport, JobReport, Progress
+from embedding_model.goldens.questions import AnswerSheet, QuestionSheet
+from embedding_model.ports import (
+    ANSWERS,
+    GOLDENS,
+    PRIVATE_PORT,
+    PROGRESS,
+    RESULT,
+    VERDICT,
+    GoldensReport,
+    JobReport,
+    Progress,
+    Verdict,
+)
 from embedding_model.resolved import Document
 from embedding_operator.audit.token import TokenUnavailable, read_token
 
 # A report on the largest case set (900 KiB), or a manifest of some thousand files. More is not one of our pods, and
 # many at a time must fit into the operator's memory.
 MAX_ANSWER_BYTES: Final = 2 * 1024 * 1024
+MAX_SHEET_BYTES: Final = 8 * 1024 * 1024
 CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 10.0
 # A trial runs every case through the model; a large set on a busy CPU pod takes a while.
 TRIAL_SECONDS: Final = 120.0
+SHEET_SECONDS: Final = 60.0
 
 _Report = TypeVar("_Report", bound=Document)
 
 
 class PodUnreachable(Exception):
     """No usable answer. Says nothing about the pod's vectors, and is never a failed audit."""
+
+
+class RouteUnknown(PodUnreachable):
+    """The server answers, and does not know the route: it is of an older version."""
+
+
+class VerdictRefused(PodUnreachable):
+    """The verdict speaks of another process, or of other cases than the pod has mounted."""
 
 
 class PodClient:
@@ -53,6 +77,29 @@ class PodClient:
             raise PodUnreachable(f"the pod answered for case set {report.case_set}, asked was {case_set.name}")
         return report
 
+    async def answers(self, ip: str, *, sheet: QuestionSheet) -> AnswerSheet:
+        """The answers to these questions, through the serving path. Raises PodUnreachable, RouteUnknown."""
+        return await self._ask(
+            AnswerSheet,
+            "POST",
+            ip,
+            path=ANSWERS,
+            content=sheet.to_json(),
+            media_type="application/json",
+            seconds=SHEET_SECONDS,
+            limit=MAX_SHEET_BYTES,
+        )
+
+    async def deliver(self, ip: str, *, verdict: Verdict) -> None:
+        """Tell the pod what was found of it. Raises PodUnreachable, RouteUnknown, VerdictRefused."""
+        async with self._request(
+            "POST", ip, path=VERDICT, content=verdict.to_json(), media_type="application/json"
+        ) as response:
+            if response.status_code == httpx.codes.CONFLICT:
+                raise VerdictRefused("the pod refused the verdict: it runs another process, or has other cases mounted")
+            if not response.is_success:
+                raise _describe(response, method="POST", path=VERDICT)
+
     async def job_report(self, ip: str) -> JobReport:
         """What a Job's pod found. Raises PodUnreachable."""
         return await self._ask(JobReport, "GET", ip, path=RESULT)
@@ -69,13 +116,36 @@ class PodClient:
         *,
         path: str,
         content: bytes | None = None,
+        media_type: str = "application/jsonl",
         seconds: float = READ_SECONDS,
+        limit: int = MAX_ANSWER_BYTES,
     ) -> _Report:
+        async with self._request(
+            method, ip, path=path, content=content, media_type=media_type, seconds=seconds
+        ) as response:
+            if response.status_code != httpx.codes.OK:
+                raise _describe(response, method=method, path=path)
+            try:
+                return report.from_json(await _read(response, limit=limit))
+            except ValidationError as error:
+                raise PodUnreachable(f"the answer to {method} {path} is no {report.__name__}") from error
+
+    @asynccontextmanager
+    async def _request(
+        self,
+        method: str,
+        ip: str,
+        *,
+        path: str,
+        content: bytes | None,
+        media_type: str,
+        seconds: float = READ_SECONDS,
+    ) -> AsyncIterator[httpx.Response]:
         host = f"[{ip}]" if ":" in ip else ip
         try:
             headers = {"Authorization": f"Bearer {read_token(self._token_file)}"}
             if content is not None:
-                headers["Content-Type"] = "application/jsonl"
+                headers["Content-Type"] = media_type
             async with self._client.stream(
                 method,
                 f"http://{host}:{self._port}{path}",
@@ -83,21 +153,23 @@ class PodClient:
                 content=content,
                 timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS),
             ) as response:
-                if response.status_code != httpx.codes.OK:
-                    raise PodUnreachable(f"the pod answered {response.status_code} to {method} {path}")
-                return report.from_json(await _read(response))
+                yield response
         except TokenUnavailable as error:
             raise PodUnreachable(str(error)) from error
         except httpx.HTTPError as error:
             raise PodUnreachable(f"no answer to {method} {path} ({type(error).__name__})") from error
-        except ValidationError as error:
-            raise PodUnreachable(f"the answer to {method} {path} is no {report.__name__}") from error
 
 
-async def _read(response: httpx.Response) -> bytes:
+def _describe(response: httpx.Response, *, method: str, path: str) -> PodUnreachable:
+    words = f"the pod answered {response.status_code} to {method} {path}"
+    is_unknown = response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED)
+    return RouteUnknown(words) if is_unknown else PodUnreachable(words)
+
+
+async def _read(response: httpx.Response, *, limit: int) -> bytes:
     data = bytearray()
     async for chunk in response.aiter_bytes():
         data += chunk
-        if len(data) > MAX_ANSWER_BYTES:
-            raise PodUnreachable(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
+        if len(data) > limit:
+            raise PodUnreachable(f"the answer is longer than {limit} bytes")
     return bytes(data)

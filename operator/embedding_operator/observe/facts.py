@@ -10,7 +10,7 @@ puts `key` back on the work queue when the answer changes. "Could not reach" is 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import CaseResult, GateState, GoldensReport, JobReport, Progress
@@ -139,19 +139,24 @@ class PodRef:
 @dataclass(frozen=True)
 class AuditOrder:
     """What a pod is asked in an audit: every case of `case_set`, which it has mounted, a random part of `holdout`,
-    which it does not know, and the built-in checks.
+    which it does not know, and the built-in checks of what is served. It has to serve `space`.
+
+    `objection`: why the verdict must be a bad one, whatever the pod answers; empty when there is no such cause.
     """
 
     case_set: CaseSet
     holdout: CaseSet
     serving: Serving
+    space: str
+    objection: str = ""
 
 
 @dataclass(frozen=True)
 class AuditReport:
     """The last audit of one process. `case_set` names the mounted set (`CaseSet.name`).
 
-    `results` are the operator's own, of every case asked; built-in checks have the kind "check".
+    `results` are the operator's own, of every case asked; built-in checks have the kind "check". `state` is Pending of
+    a server that is too old to be asked: wall one alone decides, and there are no results.
     """
 
     boot_id: str
@@ -159,6 +164,24 @@ class AuditReport:
     state: GateState
     results: tuple[CaseResult, ...]
     at: datetime
+
+
+# A deletion that is longer ago says nothing about the present.
+QUARANTINE_MEMORY_SECONDS: Final = 2 * 3600.0
+
+
+@dataclass(frozen=True)
+class QuarantineRecord:
+    """Pods of a model that were deleted because they failed their audits: how many in a row, the last one `at`."""
+
+    at: datetime
+    count: int
+
+
+def count_quarantine(before: QuarantineRecord | None, *, at: datetime) -> QuarantineRecord:
+    """The record after one more deletion; one that is long past does not count any more."""
+    is_recent = before is not None and (at - before.at).total_seconds() < QUARANTINE_MEMORY_SECONDS
+    return QuarantineRecord(at=at, count=before.count + 1 if before is not None and is_recent else 1)
 
 
 class Facts(Protocol):
@@ -195,6 +218,12 @@ class Facts(Protocol):
         """Have the pod asked, judged, and told the verdict; again on an interval, as long as every reconcile requests
         it. Another order is carried out at once."""
 
+    def quarantine(self, key: Key) -> QuarantineRecord | None:
+        """The pods of this model that were deleted because they failed; None when none was, or when it was long ago."""
+
+    def record_quarantine(self, key: Key, *, at: datetime) -> None:
+        """One is being deleted now."""
+
     def is_retired(self, pod: PodRef) -> bool:
         """Whether the pod has been told to end its connections (`request_retirement`), or cannot be told."""
 
@@ -219,6 +248,7 @@ class MemoryFacts:
     fetches: dict[str, Progress] = field(default_factory=dict)  # by pod uid
     job_reports: dict[str, JobReport] = field(default_factory=dict)  # by pod uid
     audits: dict[str, AuditReport] = field(default_factory=dict)  # by pod uid
+    quarantines: dict[Key, QuarantineRecord] = field(default_factory=dict)
     retired_pods: set[str] = field(default_factory=set)  # by pod uid
     unreachable_pods: dict[str, str] = field(default_factory=dict)  # by pod uid
     key_data: Mapping[str, str] | None = None
@@ -257,6 +287,12 @@ class MemoryFacts:
 
     def request_audit(self, pod: PodRef, *, order: AuditOrder) -> None:
         self.audits_requested[pod.uid] = order
+
+    def quarantine(self, key: Key) -> QuarantineRecord | None:
+        return self.quarantines.get(key)
+
+    def record_quarantine(self, key: Key, *, at: datetime) -> None:
+        self.quarantines[key] = count_quarantine(self.quarantines.get(key), at=at)
 
     def is_retired(self, pod: PodRef) -> bool:
         return pod.uid in self.retired_pods

@@ -80,6 +80,7 @@ async def observe(gateway: Gateway, key: Key, *, facts: Facts, hubs: Hubs, now: 
         claim_exists=await _look_for_claim(gateway, key=key, claim=_source_claim(spec)),
         cache_exists=await _look_for_claim(gateway, key=key, claim=_cache_claim(spec)),
         keys=facts.keys(),
+        quarantine=facts.quarantine(key),
     )
 
 

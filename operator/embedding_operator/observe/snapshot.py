@@ -11,7 +11,15 @@ from typing import Any
 from embedding_model.ports import GoldensReport, JobReport, Progress
 from embedding_operator.api import names
 from embedding_operator.api.spec import EmbeddingModelSpec, UpdatePolicy
-from embedding_operator.observe.facts import AuditReport, Head, Key, PodRef, Resolution, ResolutionRequest
+from embedding_operator.observe.facts import (
+    AuditReport,
+    Head,
+    Key,
+    PodRef,
+    QuarantineRecord,
+    Resolution,
+    ResolutionRequest,
+)
 from embedding_operator.observe.stored_model import StoredModel
 
 Object = Mapping[str, Any]
@@ -97,6 +105,7 @@ class Snapshot:
     `is_private`: the operator itself cannot ask the hub, for want of a token or of a way to it.
     `head`: where the branch stands, under updatePolicy Track. When that is another commit than the stored one,
     `candidate` is the request for it, and `resolution` the resolver's answer to that.
+    `quarantine`: pods that were deleted lately because they failed their audits.
     `cache_exists` and `claim_exists` are None when no such claim is asked for.
     """
 
@@ -121,6 +130,7 @@ class Snapshot:
     claim_exists: bool | None = None
     cache_exists: bool | None = None
     keys: Mapping[str, str] | None = None
+    quarantine: QuarantineRecord | None = None
 
     @property
     def uid(self) -> str:

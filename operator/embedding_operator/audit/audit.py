@@ -1,0 +1,152 @@
+"""One audit of one pod: ask, judge, say.
+
+The pod answers the cases that it has mounted, a random part of the holdout set, which it does not have, and the texts
+of the built-in checks; the judgement is the operator's own. What the pod says about itself plays no part in it.
+
+Raises PodUnreachable, in one of its forms, whenever there is nothing to judge: that is never a failed audit.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from embedding_model.goldens.cases import GoldenCase
+from embedding_model.goldens.compare import judge_case
+from embedding_model.goldens.questions import Answer, AnswerSheet, Question, QuestionSheet, list_questions
+from embedding_model.ports import CaseResult, GateState, Verdict
+from embedding_operator.audit.checks import Checks, Peer, judge_checks, judge_space, list_checks
+from embedding_operator.audit.client import PodUnreachable
+from embedding_operator.audit.sheets import split_sheets
+from embedding_operator.observe.facts import AuditOrder, AuditReport
+
+REASON_LENGTH: Final = 500  # characters of a verdict's reason
+
+
+class AskSheet(Protocol):
+    """A pod's answers to a sheet; PodClient.answers. Raises PodUnreachable."""
+
+    async def __call__(self, sheet: QuestionSheet) -> AnswerSheet: ...
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What came of it. `fixed` are the answers to the checks' fixed texts, for other pods to be compared with;
+    `seconds` is how long the pod took to answer.
+    """
+
+    report: AuditReport
+    verdict: Verdict
+    fixed: tuple[Answer, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Answers:
+    boot_id: str
+    space: str
+    lone: Answer
+    by_question: Mapping[Question, Answer]
+    seconds: float
+
+
+async def audit_pod(
+    ask: AskSheet,
+    *,
+    order: AuditOrder,
+    drawn: Sequence[GoldenCase],
+    peer: Peer | None,
+    monotonic: Callable[[], float],
+    now: Callable[[], datetime],
+) -> Audit:
+    """Ask the order's cases, `drawn` of its holdout set, and the checks; the verdict is not delivered yet.
+
+    Raises PodUnreachable: no answer, or the process changed meanwhile.
+    """
+    cases, checks = (*order.case_set.cases, *drawn), list_checks(order.serving)
+    questions = [*checks.together, *(question for case in cases for question in list_questions(case))]
+    answers = await _ask(ask, order=order, checks=checks, questions=questions, monotonic=monotonic)
+    fixed = tuple(answers.by_question[question] for question in checks.fixed)
+    results = [
+        judge_space(answers.space, wanted=order.space),
+        *judge_checks(
+            checks,
+            serving=order.serving,
+            lone=answers.lone,
+            together=[answers.by_question[question] for question in checks.together],
+            peer=peer,
+        ),
+    ]
+    for case in cases:
+        # A large set takes a while to judge, and the event loop is everybody's.
+        await asyncio.sleep(0)
+        results.append(judge_case(case, [answers.by_question[question] for question in list_questions(case)]))
+    failed = [result for result in results if not result.passed]
+    report = AuditReport(
+        boot_id=answers.boot_id,
+        case_set=order.case_set.name,
+        state=GateState.FAILED if failed else GateState.PASSED,
+        results=tuple(_shorten(result) for result in results),
+        at=now(),
+    )
+    return Audit(report=report, verdict=_decide(report, order=order), fixed=fixed, seconds=answers.seconds)
+
+
+def list_failed(report: AuditReport | None) -> frozenset[str]:
+    """Names of the cases that failed."""
+    return frozenset(result.name for result in report.results if not result.passed) if report else frozenset()
+
+
+def _decide(report: AuditReport, *, order: AuditOrder) -> Verdict:
+    failed = next((result for result in report.results if not result.passed), None)
+    reason = order.objection if failed is None else f"{failed.name}: {failed.detail}"
+    return Verdict(boot_id=report.boot_id, case_set=report.case_set, passed=not reason, reason=reason[:REASON_LENGTH])
+
+
+def _shorten(result: CaseResult) -> CaseResult:
+    """Words are of use only where something failed, and thousands of pods have some dozen results each."""
+    return result.model_copy(update={"detail": ""}) if result.passed else result
+
+
+async def _ask(
+    ask: AskSheet,
+    *,
+    order: AuditOrder,
+    checks: Checks,
+    questions: Sequence[Question],
+    monotonic: Callable[[], float],
+) -> _Answers:
+    started = monotonic()
+    first = await ask(QuestionSheet(questions=(checks.lone,)))
+    _require(first, count=1)
+    sheets = list(split_sheets(list(dict.fromkeys(questions)), serving=order.serving))
+    answers = dict(await _ask_sheets(ask, sheets, first=first))
+    # An answer may be missing for a cause that passes, such as a worker that was just replaced: asked once more.
+    missing = [question for question, answer in answers.items() if answer.error is not None]
+    answers.update(await _ask_sheets(ask, list(split_sheets(missing, serving=order.serving)), first=first))
+    return _Answers(
+        boot_id=first.boot_id,
+        space=first.space,
+        lone=first.answers[0],
+        by_question=answers,
+        seconds=monotonic() - started,
+    )
+
+
+async def _ask_sheets(
+    ask: AskSheet, sheets: Sequence[QuestionSheet], *, first: AnswerSheet
+) -> Sequence[tuple[Question, Answer]]:
+    pairs: list[tuple[Question, Answer]] = []
+    for sheet in sheets:
+        answered = await ask(sheet)
+        _require(answered, count=len(sheet.questions))
+        if (answered.boot_id, answered.space) != (first.boot_id, first.space):
+            raise PodUnreachable("the server started anew while it was asked")
+        pairs += zip(sheet.questions, answered.answers, strict=True)
+    return pairs
+
+
+def _require(sheet: AnswerSheet, *, count: int) -> None:
+    if len(sheet.answers) != count:
+        raise PodUnreachable(f"{len(sheet.answers)} answers came to {count} questions")

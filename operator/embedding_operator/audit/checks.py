@@ -1,0 +1,216 @@
+"""Built-in checks of wall two: fixed texts, whose answers must have the properties that the model promises.
+
+They need no golden case. What is compared is compared with the pod's own answers, or with those of another pod:
+
+check.answers     every question gets an answer of its kind; numbers are finite
+check.dimensions  a vector has the served dimensions
+check.norm        of a model that normalises, a vector has norm 1 (within 1 %, as in golden cases)
+check.batch       a text has the same answer alone and among others
+check.truncation  two texts that differ beyond the maximum length have the same answer; only of models that read at most
+                  LONGEST_TOKENS, since it costs as much as all other questions together
+check.replicas    another pod of the same model, space, device and dtype that passed its audit answers the same
+
+"The same": a cosine of at least MIN_COSINE for vectors and terms, a distance of at most SCORE_TOLERANCE for scores and
+labels, relative to the largest where that is above 1 (scores may be logits). Half precision is well within both.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from embedding_model.goldens.compare import NORM_TOLERANCE, decode_vector
+from embedding_model.goldens.questions import Answer, Question, QuestionKind
+from embedding_model.ports import CaseResult
+from embedding_model.resolved import Serving, Side, Task
+
+KIND: Final = "check"
+MIN_COSINE: Final = 0.999
+SCORE_TOLERANCE: Final = 0.02
+LONGEST_TOKENS: Final = 512
+
+TEXTS: Final = (
+    "Where is the nearest railway station?",
+    "水",
+    "Der schnelle braune Fuchs springt über den faulen Hund, und niemand weiß, warum er das jeden Morgen wieder tut.",
+    "A library lends books. Readers bring them back within four weeks, or ask for another four; what others wait for "
+    "has to come back in time. Who keeps a book for longer pays a small fee for every day, and borrows nothing until "
+    "the book is there again. Newspapers and maps stay in the reading room, which is open until ten in the evening.",
+)
+_ENDINGS: Final = ("The end is here.", "Something quite different comes last, and is longer.")
+
+# An answer as numbers by name: dimensions, documents, labels or terms.
+_Values = Mapping[int | str, float]
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What is asked: `lone` by itself, `fixed` and `truncated` among all other questions of the audit."""
+
+    lone: Question
+    fixed: tuple[Question, ...]
+    truncated: tuple[Question, ...]
+
+    @property
+    def together(self) -> tuple[Question, ...]:
+        return (*self.fixed, *self.truncated)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another pod, and what it answered to `Checks.fixed`."""
+
+    name: str
+    answers: Sequence[Answer]
+
+
+def list_checks(serving: Serving) -> Checks:
+    if serving.task is Task.RERANKING:
+        query, *documents = TEXTS
+        ranked = Question(kind=QuestionKind.RERANK, text=query, documents=tuple(documents))
+        return Checks(ranked.model_copy(update={"documents": ranked.documents[:1]}), (ranked,), ())
+    kind = _KINDS[serving.task]
+    fixed = tuple(Question(kind=kind, text=text) for text in TEXTS)
+    return Checks(fixed[0], fixed, tuple(_list_truncated(serving, kind=kind)))
+
+
+def judge_checks(
+    checks: Checks, *, serving: Serving, lone: Answer, together: Sequence[Answer], peer: Peer | None = None
+) -> tuple[CaseResult, ...]:
+    """`together` answers `checks.together`. One result for each check that could be made."""
+    fixed, truncated = together[: len(checks.fixed)], together[len(checks.fixed) :]
+    read = [_read(answer, question=question) for answer, question in zip(fixed, checks.fixed, strict=True)]
+    alone = _read(lone, question=checks.lone)
+    defect = next((item for item in (alone, *read) if isinstance(item, str)), None)
+    results = [_result("answers", passed=defect is None, detail=defect or "every question has an answer of its kind")]
+    if defect is not None or isinstance(alone, str):
+        return tuple(results)
+    values = [item for item in read if not isinstance(item, str)]
+    if serving.task is Task.EMBEDDING:
+        results += _judge_vectors(values, serving=serving)
+    among = {name: value for name, value in values[0].items() if serving.task is not Task.RERANKING or name == 0}
+    results.append(_compare("batch", alone, among, task=serving.task, what="one text alone and among others"))
+    results += _judge_truncation(checks, answers=truncated, task=serving.task)
+    if peer is not None:
+        results.append(_judge_peer(checks, values=values, peer=peer, task=serving.task))
+    return tuple(results)
+
+
+def judge_space(answered: str, *, wanted: str) -> CaseResult:
+    """Whether the pod computes in the vector space that its labels name."""
+    passed = answered == wanted
+    detail = f"it serves the vector space {answered}" + ("" if passed else f", and {wanted} was expected")
+    return _result("space", passed=passed, detail=detail)
+
+
+_KINDS: Final[Mapping[Task, QuestionKind]] = {
+    Task.EMBEDDING: QuestionKind.EMBED,
+    Task.CLASSIFICATION: QuestionKind.CLASSIFY,
+    Task.SPARSE: QuestionKind.SPARSE,
+}
+
+
+def _list_truncated(serving: Serving, *, kind: QuestionKind) -> Iterator[Question]:
+    """Two texts of at least one token for each of more words than the model reads, with different ends."""
+    if serving.max_input_tokens > LONGEST_TOKENS:
+        return
+    words = " ".join((TEXTS[3].split() * LONGEST_TOKENS)[: serving.max_input_tokens + 8])
+    for ending in _ENDINGS:
+        parts = (ending, words) if serving.truncation_side is Side.LEFT else (words, ending)
+        yield Question(kind=kind, text=" ".join(parts))
+
+
+def _read(answer: Answer, *, question: Question) -> _Values | str:
+    """The numbers of an answer, or in words why there are none."""
+    if answer.error is not None:
+        return answer.error
+    values: dict[int | str, float] | None = None
+    match question.kind:
+        case QuestionKind.EMBED if answer.vector is not None:
+            try:
+                values = dict(enumerate(decode_vector(answer.vector)))
+            except ValueError as error:
+                return f"the answered vector is {error}"
+        case QuestionKind.RERANK if answer.scores is not None:
+            values = dict(enumerate(answer.scores))
+            if len(values) != len(question.documents):
+                return f"{len(values)} scores came for {len(question.documents)} documents"
+        case QuestionKind.CLASSIFY if answer.labels is not None:
+            values = {item.label: item.score for item in answer.labels}
+        case QuestionKind.SPARSE if answer.terms is not None:
+            values = {item.term: item.weight for item in answer.terms}
+    if values is None:
+        return f"the answer is none to a question of the kind {question.kind}"
+    bad = sum(not math.isfinite(value) for value in values.values())
+    return f"{bad} of the {len(values)} answered numbers are NaN or infinite" if bad else values
+
+
+def _judge_vectors(vectors: Sequence[_Values], *, serving: Serving) -> Iterator[CaseResult]:
+    if serving.dimensions is not None:
+        wrong = next((len(vector) for vector in vectors if len(vector) != serving.dimensions), None)
+        came = serving.dimensions if wrong is None else wrong
+        detail = f"{came} dimensions, {serving.dimensions} expected"
+        yield _result("dimensions", passed=wrong is None, detail=detail)
+    if serving.normalize:
+        error = max(abs(math.hypot(*vector.values()) - 1) for vector in vectors)
+        yield _result(
+            "norm",
+            passed=error <= NORM_TOLERANCE,
+            detail=f"the norm is {error:.6f} from 1, at most {NORM_TOLERANCE} expected",
+            measured=error,
+            threshold=NORM_TOLERANCE,
+        )
+
+
+def _judge_truncation(checks: Checks, *, answers: Sequence[Answer], task: Task) -> Iterator[CaseResult]:
+    if not checks.truncated or all(answer.error is not None for answer in answers):
+        return  # a server that refuses what is too long, where it is asked as here, cuts nothing
+    a, b = (_read(answer, question=question) for answer, question in zip(answers, checks.truncated, strict=True))
+    if isinstance(a, str) or isinstance(b, str):
+        yield _result("truncation", passed=False, detail=a if isinstance(a, str) else str(b))
+        return
+    yield _compare("truncation", a, b, task=task, what="two texts that differ only beyond the maximum length")
+
+
+def _judge_peer(checks: Checks, *, values: Sequence[_Values], peer: Peer, task: Task) -> CaseResult:
+    """The worst of the fixed texts."""
+    what = f"pod {peer.name} and this one"
+    results = []
+    for mine, answer, question in zip(values, peer.answers, checks.fixed, strict=True):
+        theirs = _read(answer, question=question)
+        if not isinstance(theirs, str):  # a peer is one whose audit passed
+            results.append(_compare("replicas", mine, theirs, task=task, what=what))
+    return min(results, key=lambda result: result.passed)
+
+
+def _compare(check: str, a: _Values, b: _Values, *, task: Task, what: str) -> CaseResult:
+    if task in (Task.RERANKING, Task.CLASSIFICATION):
+        scale = max(1.0, *(abs(value) for value in (*a.values(), *b.values())))
+        distance = max((abs(a.get(name, 0.0) - b.get(name, 0.0)) for name in {*a, *b}), default=0.0) / scale
+        passed = distance <= SCORE_TOLERANCE and a.keys() == b.keys()
+        detail = f"{what}: scores are {distance:.6f} apart, at most {SCORE_TOLERANCE} expected"
+        return _result(check, passed=passed, detail=detail, measured=distance, threshold=SCORE_TOLERANCE)
+    cosine = _cosine(a, b)
+    detail = f"{what}: cosine similarity {cosine:.6f}, at least {MIN_COSINE} expected"
+    return _result(check, passed=cosine >= MIN_COSINE, detail=detail, measured=cosine, threshold=MIN_COSINE)
+
+
+def _cosine(a: _Values, b: _Values) -> float:
+    """Of two that are zero, or have no term, 1."""
+    a_norm, b_norm = math.hypot(*a.values()), math.hypot(*b.values())
+    if not a_norm or not b_norm:
+        return float(a_norm == b_norm)
+    return math.fsum((value / a_norm) * (b.get(name, 0.0) / b_norm) for name, value in a.items())
+
+
+def _result(
+    check: str, *, passed: bool, detail: str, measured: float | None = None, threshold: float | None = None
+) -> CaseResult:
+    return CaseResult(
+        name=f"check.{check}",
+        kind=KIND,
+        passed=passed,
+        measured=None if measured is None else f"{measured:.6f}",
+        threshold=None if threshold is None else str(threshold),
+        detail=detail,
+    )

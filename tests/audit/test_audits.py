@@ -1,0 +1,424 @@
+"""Wall two: the operator asks every pod, judges for itself, and says what it found."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+import pytest
+from audited_pods import SERVING, SPACE, AuditedPod, AuditedPods, answer_rightly, cases, embed
+from manual_clock import ManualClock, settle
+
+from embedding_model.goldens.cases import CaseSet
+from embedding_model.goldens.compare import encode_vector
+from embedding_model.goldens.questions import Answer, Question
+from embedding_model.ports import GateState
+from embedding_operator.audit.auditor import AUDIT_SHARE, PARALLEL_AUDITS_IN_NAMESPACE, SILENT_SECONDS, Auditor
+from embedding_operator.audit.checks import TEXTS
+from embedding_operator.audit.sheets import HOLDOUT_CASES
+from embedding_operator.observe.facts import AuditOrder, AuditReport, Key, PodRef
+
+KEY = Key("search", "a")
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+GOLDENS = cases("reference.one", "mine")
+HOLDOUT = cases(*(f"held.{number}" for number in range(20)))
+ORDER = AuditOrder(case_set=GOLDENS, holdout=HOLDOUT, serving=SERVING, space=SPACE)
+
+
+def pod(ip: str = "10.0.0.1", *, starts: int = 0, key: Key = KEY) -> PodRef:
+    return PodRef(key=key, name=f"pod-{ip}", uid=f"uid-{ip}", ip=ip, starts=starts)
+
+
+def serving_pod(**fields: Any) -> AuditedPod:
+    return AuditedPod(**{"mounted": GOLDENS, **fields})
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def told() -> list[Key]:
+    return []
+
+
+@asynccontextmanager
+async def auditor_of(
+    pods: AuditedPods, *, clock: ManualClock, told: list[Key], seen: list[str] | None = None
+) -> AsyncIterator[Auditor]:
+    auditor = Auditor(
+        pods,
+        on_change=told.append,
+        audit_seconds=60.0,
+        clock=clock,
+        now=lambda: NOW,
+        jitter=lambda: 0.0,
+        rng=Random(7),
+        on_audit=lambda result, seconds: (seen if seen is not None else []).append(result),
+    )
+    try:
+        yield auditor
+    finally:
+        await auditor.close()
+
+
+def failed_cases(report: AuditReport | None) -> list[str]:
+    assert report is not None
+    return [result.name for result in report.results if not result.passed]
+
+
+def wrong_for(*texts: str) -> Callable[[Question], Answer]:
+    def answer(question: Question) -> Answer:
+        if any(text in question.text for text in texts):
+            return Answer(vector=encode_vector(embed("something else")))
+        return answer_rightly(question)
+
+    return answer
+
+
+async def test_a_pod_that_answers_everything_rightly_is_told_so_with_its_boot_id_and_case_set(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    one = serving_pod()
+    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
+        auditor.request_audit(pod(), order=ORDER)
+        assert auditor.audit(pod()) is None
+        await settle()
+        report = auditor.audit(pod())
+    assert report is not None
+    assert (report.state, report.boot_id, report.case_set, report.at) == (
+        GateState.PASSED,
+        "boot-1",
+        GOLDENS.name,
+        NOW,
+    )
+    [verdict] = one.verdicts
+    assert (verdict.boot_id, verdict.case_set, verdict.passed, verdict.reason) == ("boot-1", GOLDENS.name, True, "")
+    assert told == [KEY]
+
+
+async def test_every_mounted_case_a_random_part_of_the_holdout_and_the_checks_are_asked(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    one = serving_pod()
+    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
+        auditor.request_audit(pod(), order=ORDER)
+        await settle()
+        first = set(one.asked)
+        one.asked.clear()
+        await clock.advance(60)
+        second = set(one.asked)
+    mounted = {f"the text of {name}" for name in ("reference.one", "mine")}
+    for asked in (first, second):
+        assert mounted | set(TEXTS) <= asked
+        assert len(asked) == len(mounted) + len(TEXTS) + HOLDOUT_CASES
+    assert first != second, "a pod must not know which cases come"
+
+
+async def test_a_pod_that_answers_only_its_own_cases_rightly_fails_by_the_holdout(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    one = serving_pod(answer=wrong_for("held."))
+    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
+        auditor.request_audit(pod(), order=ORDER)
+        await settle()
+        report = auditor.audit(pod())
+        names = failed_cases(report)
+    assert len(names) == HOLDOUT_CASES
+    assert all(name.startswith("held.") for name in names)
+    [verdict] = one.verdicts
+    assert not verdict.passed
+    assert verdict.reason.startswith(f"{names[0]}: cosine similarity ")
+    assert "the text of" not in verdict.reason
+
+
+async def test_a_case_that_failed_is_asked_until_it_passes_whatever_chance_draws(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    one = serving_pod(answer=wrong_for("held."))
+    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
+        auditor.request_audit(pod(), order=ORDER)
+        await settle()
+        [bad, *_] = failed_cases(auditor.audit(pod()))
+        one.answer = wrong_for(f"the text of {bad}")
+        for _ in range(10):
+            await clock.advance(60)
+            assert bad in failed_cases(auditor.audit(pod()))
+        one.answer = answer_rightly
+        await clock.advance(60)
+        report = auditor.audit(pod())
+    assert report is not None
+    assert report.state is GateState.PASSED
+
+
+async def test_pods_that_passed_are_asked_at_once_what_another_one_failed(clock: ManualClock, told: list[Key]) -> None:
+    good, bad = serving_pod(), serving_pod()
+    async with auditor_of(AuditedPods(**{"10.0.0.1": good, "10.0.0.2": bad}), clock=clock, told=told) as auditor:
+        for ip in ("10.0.0.1", "10.0.0.2"):
+            auditor.request_audit(pod(ip), order=ORDER)
+        await clock.advance(30)
+        bad.answer = wrong_for("held.")
+        auditor.request_audit(pod("10.0.0.2"), order=AuditOrder(GOLDENS, cases("held.x"), SERVING, SPACE))
+        good.asked.clear()
+        auditor.request_audit(pod("10.0.0.1"), order=AuditOrder(GOLDENS, cases("held.x"), SERVING, SPACE))
+        await settle()
+        assert failed_cases(auditor.audit(pod("10.0.0.2"))) == ["held.x"]
+        report = auditor.audit(pod("10.0.0.1"))
+    assert report is not None
+    assert any(result.name == "held.x" and result.passed for result in report.results)
+    assert good.asked.count("the text of held.x") == 2, "once by its own order, once because the other one failed"
+
+
+async def test_a_server_without_the_route_is_left_to_wall_one_and_asked_no_more(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    pods, seen = AuditedPods(**{"10.0.0.1": serving_pod(is_old=True)}), []  # type: ignore[var-annotated]
+    async with auditor_of(pods, clock=clock, told=told, seen=seen) as auditor:
+        auditor.request_audit(pod(), order=ORDER)
+        await settle()
+        report = auditor.audit(pod())
+        auditor.request_audit(pod(), order=ORDER)
+        await clock.advance(600)
+        assert pods.calls["answers 10.0.0.1"] == 1
+        assert auditor.unreachable(pod()) is None
+    assert report is not None
+    assert (report.state, report.results) == (GateState.PENDING, ())
+    assert (seen, told) == (["Unsupported"], [KEY])
+
+
+async def test_not_reaching_a_pod_is_never_a_failed_audit_and_keeps_the_last_one(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    pods, seen = AuditedPods(**{"10.0.0.1": serving_pod()}), []  # type: ignore[var-annotated]
+    async with auditor_of(pods, clock=clock, told=told, seen=seen) as auditor:
+        auditor.request_audit(pod(), order=ORDER)
+        await settle()
+        gone = pods.by_ip.pop("10.0.0.1")
+        await clock.advance(60 + SILENT_SECONDS + 15)
+        report = auditor.audit(pod())
+        assert report is not None
+        assert report.state is GateState.PASSED
+        assert auditor.unreachable(pod()) == "no answer"
+        pods.by_ip["10.0.0.1"] = gone
+        await clock.advance(15)
+        assert auditor.unreachable(pod()) is None
+    assert set(seen) == {"Passed", "Unreachable"}
+
+
+async def test_a_pod_that_is_overloaded_is_asked_again(clock: ManualClock, told: list[Key]) -> None:
+    one = serving_pod(refuses=3)
+    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
+        auditor.request_audit(pod(), order=ORDER)
+        await settle()
+        assert auditor.audit(pod()) is None
+        await clock.advance(7)
+        report = auditor.audit(pod())
+    assert report is not None
+    assert report.state is GateState.PASSED
+
+
+async def test_one_answer_that_is_missing_once_fails_nothing_and_one_that_stays_missing_fails(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    missing = iter([True])
+
+    def answer(question: Question) -> Answer:
+        is_mine = question.text == "the text of mine"
+        return (
+            Answer(error="answered with status 500") if is_mine and next(missing, False) else answer_rightly(question)
+        )
+
+    one = serving_pod(answer=answer)
+    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
+        auditor.request_audit(pod(), order=ORDER)
+        await settle()
+        assert failed_cases(auditor.audit(pod())) == []
+        one.answer = lambda question: Answer(error="NaN") if "mine" in question.text else answer_rightly(question)
+        await clock.advance(60)
+        assert failed_cases(auditor.audit(pod())) == ["mine"]
+
+
+async def test_a_pod_that_started_anew_between_answers_and_verdict_is_asked_again(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    one = serving_pod(answer=wrong_for("mine"))
+    pods = AuditedPods(**{"10.0.0.1": one})
+    deliver = pods.deliver
+
+    async def restart_first(ip: str, **verdict: Any) -> None:
+        if one.boot_id == "boot-1":
+            one.boot_id, one.answer = "boot-2", answer_rightly
+        await deliver(ip, **verdict)
+
+    pods.deliver = restart_first  # type: ignore[method-assign, assignment]
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        auditor.request_audit(pod(), order=ORDER)
+        await settle()
+        assert auditor.audit(pod()) is None, "what a process that is gone answered says nothing of this one"
+        await clock.advance(1)
+        report = auditor.audit(pod())
+    assert report is not None
+    assert (report.state, report.boot_id) == (GateState.PASSED, "boot-2")
+    assert [verdict.boot_id for verdict in one.verdicts] == ["boot-2"]
+
+
+async def test_sheets_of_two_processes_are_no_audit(clock: ManualClock, told: list[Key]) -> None:
+    one = serving_pod()
+
+    def restart() -> None:
+        one.boot_id = "boot-1" if one.sheets == 1 else "boot-2"
+
+    one.on_sheet = restart
+    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
+        auditor.request_audit(pod(), order=ORDER)
+        await settle()
+        assert auditor.audit(pod()) is None
+        assert one.verdicts == []
+
+
+async def test_wrong_answers_count_also_when_the_verdict_does_not_get_through(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    one = serving_pod(answer=wrong_for("mine"))
+    pods = AuditedPods(**{"10.0.0.1": one})
+    one.on_sheet = lambda: pods.by_ip.pop("10.0.0.1") and None if one.sheets == 2 else None
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        auditor.request_audit(pod(), order=ORDER)
+        await settle()
+        assert failed_cases(auditor.audit(pod())) == ["mine"]
+        assert one.verdicts == []
+        one.on_sheet = lambda: None
+        pods.by_ip["10.0.0.1"] = one
+        await clock.advance(2)
+        assert [verdict.passed for verdict in one.verdicts] == [False]
+
+
+async def test_audits_repeat_on_the_interval_and_tell_nobody_when_nothing_changes(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    one = serving_pod()
+    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
+        auditor.request_audit(pod(), order=ORDER)
+        await clock.advance(600)
+    assert len(one.verdicts) == 11
+    assert told == [KEY]
+
+
+async def test_an_audit_takes_at_most_one_per_cent_of_a_pods_time(clock: ManualClock, told: list[Key]) -> None:
+    one = serving_pod()
+    pods = AuditedPods(**{"10.0.0.1": one})
+    answers = pods.answers
+
+    async def answer_slowly(ip: str, **sheet: Any) -> Any:
+        await clock.sleep(2.0)
+        return await answers(ip, **sheet)
+
+    pods.answers = answer_slowly  # type: ignore[method-assign]
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        auditor.request_audit(pod(), order=ORDER)
+        await clock.advance(2.0 * 2 + AUDIT_SHARE * 4.0 - 1)
+        assert len(one.verdicts) == 1
+        await clock.advance(1 + 4.0)
+        assert len(one.verdicts) == 2
+
+
+async def test_another_order_is_carried_out_at_once(clock: ManualClock, told: list[Key]) -> None:
+    one = serving_pod()
+    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
+        auditor.request_audit(pod(), order=ORDER)
+        await settle()
+        auditor.request_audit(
+            pod(), order=AuditOrder(GOLDENS, HOLDOUT, SERVING, SPACE, objection="no reference could be computed")
+        )
+        await settle()
+        report = auditor.audit(pod())
+    assert [verdict.passed for verdict in one.verdicts] == [True, False]
+    assert one.verdicts[1].reason == "no reference could be computed"
+    assert report is not None
+    assert report.state is GateState.PASSED, "nothing is wrong with what it answers"
+
+
+async def test_audits_end_when_reconciles_request_them_no_more(clock: ManualClock, told: list[Key]) -> None:
+    one = serving_pod()
+    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
+        with auditor.round_of(KEY):
+            auditor.request_audit(pod(), order=ORDER)
+        await settle()
+        with auditor.round_of(KEY):
+            auditor.audit(pod())
+        await clock.advance(600)
+        assert len(one.verdicts) == 1
+
+
+async def test_another_start_of_the_container_is_another_process(clock: ManualClock, told: list[Key]) -> None:
+    one = serving_pod()
+    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
+        auditor.request_audit(pod(), order=ORDER)
+        await settle()
+        assert auditor.audit(pod(starts=1)) is None
+
+
+async def test_the_first_audits_of_new_pods_do_not_queue_behind_those_of_pods_that_hang(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    pods = AuditedPods()
+    hanging: set[str] = set()
+    answers = pods.answers
+
+    async def hang(ip: str, **sheet: Any) -> Any:
+        if ip in hanging:
+            await clock.sleep(10_000)
+        return await answers(ip, **sheet)
+
+    pods.answers = hang  # type: ignore[method-assign]
+    ips = [f"10.1.0.{number}" for number in range(2 * PARALLEL_AUDITS_IN_NAMESPACE)]
+    pods.by_ip |= {ip: serving_pod() for ip in [*ips, "10.0.0.1"]}
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        for ip in ips:
+            auditor.request_audit(pod(ip), order=ORDER)
+        for _ in range(10):
+            await settle()
+        assert all(len(pods.by_ip[ip].verdicts) == 1 for ip in ips)
+        hanging.update(ips)
+        await clock.advance(60)
+        auditor.request_audit(pod(), order=ORDER)
+        await settle()
+        assert auditor.audit(pod()) is not None
+
+
+async def test_a_pod_that_serves_another_space_fails(clock: ManualClock, told: list[Key]) -> None:
+    one = serving_pod(space=f"sp1-{'b' * 32}")
+    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
+        auditor.request_audit(pod(), order=ORDER)
+        await settle()
+        assert failed_cases(auditor.audit(pod())) == ["check.space"]
+
+
+def drift(question: Question) -> Answer:
+    values = embed(question.text)
+    return Answer(vector=encode_vector([values[1], values[0], *values[2:]]))
+
+
+async def test_replicas_are_compared_with_one_that_passed_on_the_same_hardware(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    order = AuditOrder(case_set=CaseSet(cases=()), holdout=CaseSet(cases=()), serving=SERVING, space=SPACE)
+    good, bad, other = AuditedPod(), AuditedPod(answer=drift), AuditedPod(answer=drift, dtype="bfloat16")
+    pods = AuditedPods(**{"10.0.0.1": good, "10.0.0.2": bad, "10.0.0.3": other})
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        auditor.goldens(pod("10.0.0.1"))
+        auditor.request_audit(pod("10.0.0.1"), order=order)
+        await settle()
+        for ip in ("10.0.0.2", "10.0.0.3"):
+            auditor.request_audit(pod(ip), order=order)
+        await settle()
+        assert failed_cases(auditor.audit(pod("10.0.0.1"))) == []
+        assert failed_cases(auditor.audit(pod("10.0.0.2"))) == ["check.replicas"]
+        assert failed_cases(auditor.audit(pod("10.0.0.3"))) == []
+        report = auditor.audit(pod("10.0.0.2"))
+    assert report is not None
+    [result] = [result for result in report.results if not result.passed]
+    assert "pod-10.0.0.1" in result.detail
+    assert result.threshold == "0.999"

@@ -1,0 +1,112 @@
+"""Pods that compute: seeded vectors for texts, over what a pod's private port answers, with faults on command."""
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from embedding_model.goldens.cases import CaseSet, VectorCase
+from embedding_model.goldens.compare import encode_vector
+from embedding_model.goldens.questions import Answer, AnswerSheet, Question, QuestionSheet
+from embedding_model.ports import GateState, GoldensReport, JobReport, JobState, Progress, Verdict
+from embedding_model.resolved import Serving, Task
+from embedding_operator.audit.client import PodUnreachable, RouteUnknown, VerdictRefused
+
+DIMENSIONS = 8
+SPACE = f"sp1-{'a' * 32}"
+SERVING = Serving(task=Task.EMBEDDING, normalize=True, dimensions=DIMENSIONS, max_input_tokens=100_000, lowercase=False)
+
+
+def embed(text: str) -> list[float]:
+    """A unit vector that only this text has."""
+    rng = Random(hashlib.sha256(text.encode()).digest())  # noqa: S311 - no secret
+    values = [rng.gauss(0, 1) for _ in range(DIMENSIONS)]
+    norm = math.hypot(*values)
+    return [value / norm for value in values]
+
+
+def answer_rightly(question: Question) -> Answer:
+    return Answer(vector=encode_vector(embed(question.text)))
+
+
+def case(name: str) -> VectorCase:
+    text = f"the text of {name}"
+    return VectorCase(name=name, input=text, vector=encode_vector(embed(text)), min_cosine_similarity="0.999")
+
+
+def cases(*names: str) -> CaseSet:
+    return CaseSet(cases=tuple(case(name) for name in names))
+
+
+@dataclass
+class AuditedPod:
+    """One process. `answer` computes; `asked` are the texts that it was asked, `verdicts` what it was told."""
+
+    answer: Callable[[Question], Answer] = answer_rightly
+    boot_id: str = "boot-1"
+    space: str = SPACE
+    device: str = "cpu"
+    dtype: str = "float32"
+    mounted: CaseSet = field(default_factory=lambda: CaseSet(cases=()))
+    is_old: bool = False
+    refuses: int = 0  # answers to refuse with 503 before the first
+    on_sheet: Callable[[], None] = lambda: None
+    asked: list[str] = field(default_factory=list)
+    sheets: int = 0
+    verdicts: list[Verdict] = field(default_factory=list)
+
+
+class AuditedPods:
+    """PodQuestions over pods by address; an address without a pod cannot be reached."""
+
+    def __init__(self, **pods: AuditedPod) -> None:
+        self.by_ip: dict[str, AuditedPod] = dict(pods)
+        self.calls: Counter[str] = Counter()
+
+    async def goldens(self, ip: str) -> GoldensReport:
+        pod = self._find(ip, "goldens")
+        return GoldensReport(
+            boot_id=pod.boot_id,
+            case_set=pod.mounted.name,
+            state=GateState.PASSED,
+            space=pod.space,
+            revision="r",
+            device=pod.device,
+            dtype=pod.dtype,
+        )
+
+    async def trial(self, ip: str, *, case_set: CaseSet) -> GoldensReport:
+        raise PodUnreachable("no trials here")
+
+    async def job_report(self, ip: str) -> JobReport:
+        return JobReport(state=JobState.RUNNING)
+
+    async def progress(self, ip: str) -> Progress:
+        raise PodUnreachable("nothing is fetched")
+
+    async def answers(self, ip: str, *, sheet: QuestionSheet) -> AnswerSheet:
+        pod = self._find(ip, "answers")
+        if pod.is_old:
+            raise RouteUnknown("404")
+        if pod.refuses:
+            pod.refuses -= 1
+            raise PodUnreachable("503")
+        pod.sheets += 1
+        pod.on_sheet()
+        pod.asked += [question.text for question in sheet.questions]
+        answers = tuple(pod.answer(question) for question in sheet.questions)
+        return AnswerSheet(boot_id=pod.boot_id, space=pod.space, answers=answers)
+
+    async def deliver(self, ip: str, *, verdict: Verdict) -> None:
+        pod = self._find(ip, "verdict")
+        if (verdict.boot_id, verdict.case_set) != (pod.boot_id, pod.mounted.name):
+            raise VerdictRefused("409")
+        pod.verdicts.append(verdict)
+
+    def _find(self, ip: str, question: str) -> AuditedPod:
+        self.calls[f"{question} {ip}"] += 1
+        if ip not in self.by_ip:
+            raise PodUnreachable("no answer")
+        return self.by_ip[ip]

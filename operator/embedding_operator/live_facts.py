@@ -23,7 +23,6 @@ from embedding_operator.observe.facts import (
 from embedding_operator.resolve.resolver import Resolver
 from embedding_operator.resolve.tracker import Tracker
 
-
 # Without a token for the pods no verdict will ever come, and wall one alone decides.
 _NEVER_AUDITED: Final = AuditReport("", "", GateState.PENDING, results=(), at=datetime.min.replace(tzinfo=UTC))
 

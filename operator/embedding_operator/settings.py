@@ -95,7 +95,7 @@ class Settings:
     health_port        /healthz and /readyz
     metrics_port       Prometheus metrics; 0 turns them off
     shutdown_seconds   after SIGTERM, running reconciles get this long before they are cancelled
-    audit_seconds      how often every pod is audited (up to 20 % sooner), and more rarely where that would take more than
+    audit_seconds      how often every pod is audited (up to 20 % sooner); more rarely where that would take more than
                        one per cent of the pod's time
     """
 

@@ -324,6 +324,24 @@ async def test_an_audit_takes_at_most_one_per_cent_of_a_pods_time(clock: ManualC
         assert len(one.verdicts) == 2
 
 
+async def test_a_pod_that_closed_itself_and_passes_again_has_its_verdict_before_it_opens_alone(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    one = serving_pod()
+    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
+        auditor.goldens(pod())
+        auditor.request_audit(pod(), order=ORDER)
+        await clock.advance(30)
+        before = len(one.verdicts)
+        one.holds_verdict = False  # as behind a failure of its own
+        one.wall_one = GateState.FAILED
+        await clock.advance(15)
+        assert len(one.verdicts) == before, "it is shut, and its failure is its own"
+        one.wall_one = GateState.PASSED
+        await clock.advance(4)
+        assert len(one.verdicts) == before + 1
+
+
 async def test_another_order_is_carried_out_at_once(clock: ManualClock, told: list[Key]) -> None:
     one = serving_pod()
     async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:

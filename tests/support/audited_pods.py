@@ -21,7 +21,7 @@ SERVING = Serving(task=Task.EMBEDDING, normalize=True, dimensions=DIMENSIONS, ma
 
 def embed(text: str) -> list[float]:
     """A unit vector that only this text has."""
-    rng = Random(hashlib.sha256(text.encode()).digest())  # noqa: S311 - no secret
+    rng = Random(hashlib.sha256(text.encode()).digest())
     values = [rng.gauss(0, 1) for _ in range(DIMENSIONS)]
     norm = math.hypot(*values)
     return [value / norm for value in values]
@@ -50,6 +50,8 @@ class AuditedPod:
     device: str = "cpu"
     dtype: str = "float32"
     mounted: CaseSet = field(default_factory=lambda: CaseSet(cases=()))
+    wall_one: GateState = GateState.PASSED
+    holds_verdict: bool = True
     is_old: bool = False
     refuses: int = 0  # answers to refuse with 503 before the first
     on_sheet: Callable[[], None] = lambda: None
@@ -70,7 +72,8 @@ class AuditedPods:
         return GoldensReport(
             boot_id=pod.boot_id,
             case_set=pod.mounted.name,
-            state=GateState.PASSED,
+            state=pod.wall_one,
+            verdict=_judge(pod.verdicts) if pod.holds_verdict else GateState.PENDING,
             space=pod.space,
             revision="r",
             device=pod.device,
@@ -104,9 +107,16 @@ class AuditedPods:
         if (verdict.boot_id, verdict.case_set) != (pod.boot_id, pod.mounted.name):
             raise VerdictRefused("409")
         pod.verdicts.append(verdict)
+        pod.holds_verdict = True
 
     def _find(self, ip: str, question: str) -> AuditedPod:
         self.calls[f"{question} {ip}"] += 1
         if ip not in self.by_ip:
             raise PodUnreachable("no answer")
         return self.by_ip[ip]
+
+
+def _judge(verdicts: list[Verdict]) -> GateState:
+    if not verdicts:
+        return GateState.PENDING
+    return GateState.PASSED if verdicts[-1].passed else GateState.FAILED

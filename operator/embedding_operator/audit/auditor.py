@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 PENDING_SECONDS: Final = 1.0
 # Of a judged pod: how soon it is seen that one has closed itself.
 REFRESH_SECONDS: Final = 15.0
+# Of one that failed by itself: when it passes again, it opens alone 10 s later unless it is audited.
+CLOSED_SECONDS: Final = 4.0
 MAX_UNREACHABLE_SECONDS: Final = 15.0
 # A pod that cannot be asked for so long is reported: before, it may be starting, or the network may be slow.
 SILENT_SECONDS: Final = 30.0
@@ -244,12 +246,19 @@ class Auditor:
 
     async def _ask_goldens(self, pod: PodRecord) -> float | None:
         report = await self._client.goldens(pod.ref.ip)
-        if pod.report is None or without_times(report) != without_times(pod.report):
-            pod.report = report
-            if pod.trial is not None and pod.trial.boot_id != report.boot_id:
-                pod.trial = None  # it is of a process that is gone
-            self._on_change(pod.ref.key)
-        return PENDING_SECONDS if report.state is GateState.PENDING else self._refresh_seconds
+        self._note_report(pod, report)
+        if _has_lost_verdict(report, audit=pod.audit) and Topic.AUDIT in pod.tasks:
+            self._restart_audit(pod)  # it failed by itself and passes again, or never got it: it opens alone soon
+        waits = {GateState.PENDING: PENDING_SECONDS, GateState.FAILED: CLOSED_SECONDS}
+        return waits.get(report.state, self._refresh_seconds)
+
+    def _note_report(self, pod: PodRecord, report: GoldensReport) -> None:
+        if pod.report is not None and without_times(report) == without_times(pod.report):
+            return
+        pod.report = report
+        if pod.trial is not None and pod.trial.boot_id != report.boot_id:
+            pod.trial = None  # it is of a process that is gone
+        self._on_change(pod.ref.key)
 
     async def _ask_trial(self, pod: PodRecord, case_set: CaseSet) -> float | None:
         report = await self._client.trial(pod.ref.ip, case_set=case_set)
@@ -291,7 +300,8 @@ class Auditor:
     async def _examine(self, pod: PodRecord, order: AuditOrder) -> Audit:
         colleagues = list_colleagues(self._pods.values(), pod=pod)
         if colleagues and pod.report is None:
-            await self._ask_goldens(pod)  # it says on what hardware the pod computes
+            # It says on what hardware the pod computes.
+            self._note_report(pod, await self._client.goldens(pod.ref.ip))
         return await audit_pod(
             lambda sheet: self._client.answers(pod.ref.ip, sheet=sheet),
             order=order,
@@ -337,6 +347,15 @@ def _limits(topic: Topic) -> tuple[int, int]:
     if topic in (Topic.AUDIT, Topic.FIRST_AUDIT):
         return PARALLEL_AUDITS, PARALLEL_AUDITS_IN_NAMESPACE
     return PARALLEL, PARALLEL_IN_NAMESPACE
+
+
+def _has_lost_verdict(report: GoldensReport, *, audit: Audit | None) -> bool:
+    return (
+        audit is not None
+        and audit.report.boot_id == report.boot_id
+        and report.state is GateState.PASSED
+        and report.verdict is GateState.PENDING
+    )
 
 
 def _what_counts(report: AuditReport) -> object:

@@ -20,7 +20,7 @@ JWT = {"jwksConfigMapRef": {"name": "login"}, "audiences": ["search", "shop"], "
 
 def render(**spec: Any) -> dict[str, Any]:
     rendering = Rendering(
-        model="tiny", resolved=resolved_model(), model_config_map="tiny-model-a", goldens_config_map=None, inputs="c"
+        model="tiny", resolved=resolved_model(), model_config_map="tiny-model-a", goldens_config_maps=(), inputs="c"
     )
     body = deployment_body(rendering, spec=parse_spec(hub_spec(**spec)), settings=settings())
     owner = Owner(namespace="search", name="tiny", uid="3f1c")

@@ -45,7 +45,7 @@ def _generation(*, origin: Origin | None = None, goldens: bool = True) -> Render
         model="tiny",
         resolved=document,
         model_config_map="tiny-model-aaaaaaaaaa",
-        goldens_config_map="tiny-goldens-bbbbbbbbbb" if goldens else None,
+        goldens_config_maps=["tiny-goldens-bbbbbbbbbb"] if goldens else (),
         inputs="cccccccccc",
     )
 
@@ -111,7 +111,7 @@ def test_the_runtime_is_told_what_to_serve() -> None:
         *("--resolved", "/etc/embedding/model/model.json"),
         *("--keys", "/etc/embedding/keys"),
         *("--device", "cpu"),
-        *("--goldens", "/etc/embedding/goldens/goldens.jsonl"),
+        *("--goldens", "/etc/embedding/goldens"),
         *("--failure-policy", "Block"),
         *("--served-name", "acme/tiny"),
         *("--served-name", "tiny"),

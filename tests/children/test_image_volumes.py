@@ -35,7 +35,7 @@ def pod_specs() -> Sequence[Mapping[str, Any]]:
     serving, _ = apply_overrides(inspection(), overrides=Overrides())
     resolved = ResolvedModel(origin=origin, manifest=manifest(), inspection=inspection(), serving=serving, space=SPACE)
     rendering = Rendering(
-        model="tiny", resolved=resolved, model_config_map="tiny-model", goldens_config_map=None, inputs="cccccccccc"
+        model="tiny", resolved=resolved, model_config_map="tiny-model", goldens_config_maps=(), inputs="cccccccccc"
     )
     mounting = replace(settings(), image_volumes=True)
     job = resolve_job(

@@ -100,7 +100,7 @@ def pod_of(case: Case) -> dict[str, Any]:
         model="tiny",
         resolved=document_of(case),
         model_config_map="tiny-model-aaaaaaaaaa",
-        goldens_config_map=None,
+        goldens_config_maps=(),
         inputs="cccccccccc",
     )
     body = deployment_body(

@@ -257,9 +257,11 @@ class SimulatedCluster:
     def _read_mounted(self, pod: Mapping[str, Any]) -> CaseSet | None:
         for volume in pod["spec"]["volumes"]:
             if volume["name"] == "goldens":
-                config_map = self.find(CONFIG_MAP, volume["configMap"]["name"])
-                assert config_map is not None, "a pod mounts a ConfigMap that is gone"
-                return CaseSet.from_jsonl(config_map["data"]["goldens.jsonl"].encode())
+                sources = [source["configMap"]["name"] for source in volume["projected"]["sources"]]
+                found = [self.find(CONFIG_MAP, name) for name in sources]
+                assert all(found), "a pod mounts a ConfigMap that is gone"
+                parts = [item["data"]["goldens.jsonl"] for item in found if item]
+                return CaseSet.from_jsonl("".join(parts).encode())
         return None
 
     def _answer(self, pod: Mapping[str, Any], *, case_set: CaseSet) -> GoldensReport:

@@ -50,6 +50,7 @@ VOLUME_JWKS: Final = "jwks"
 VOLUME_TOKEN: Final = "token"  # noqa: S105 - a volume
 VOLUME_CACHE: Final = "cache"
 VOLUME_WORK: Final = "work"
+VOLUME_GOLDENS: Final = "goldens"
 API_KEYS_KEY: Final = "embedding-api-keys"  # the key of a Secret
 JWKS_KEY: Final = "jwks.json"  # the key of a ConfigMap
 TOKEN_KEY: Final = "HF_TOKEN"  # noqa: S105 - the key of a Secret
@@ -89,6 +90,10 @@ def holdout_configmap_name(model: str, *, content: bytes) -> str:
 def pending_service_name(model: str, *, fingerprint: str) -> str:
     """The Service of a space that is verified and not approved."""
     return f"{model}-{space10(fingerprint)}"
+
+
+def service_url(service: str, *, namespace: str) -> str:
+    return f"http://{service}.{namespace}.svc:{SERVICE_PORT}"
 
 
 def template_configmap_name(model: str, *, content: bytes) -> str:

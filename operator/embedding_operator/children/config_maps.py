@@ -1,6 +1,6 @@
 """ConfigMaps: resolved model, case set and rendered template (immutable, named by content), and the keys (mutable)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -10,6 +10,7 @@ from embedding_model.goldens.cases import CaseSet
 from embedding_model.resolved import ResolvedModel
 from embedding_operator.api import names
 from embedding_operator.children.metadata import Owner, build_child
+from embedding_operator.observe.stored_reference import Reference, is_computed
 
 TEMPLATE_FILE = "deployment.json"
 
@@ -31,14 +32,38 @@ def model_config_map(owner: Owner, *, resolved: ResolvedModel, request: str, fol
     )
 
 
-def goldens_config_map(owner: Owner, *, case_set: CaseSet) -> dict[str, Any]:
+def goldens_config_map(owner: Owner, *, case_set: CaseSet, reference: Reference | None) -> dict[str, Any]:
+    """A part of the case set: golden cases of the user's own, or those of `reference`."""
+    is_own = reference is None or not is_computed(case_set.cases[0])
+    return _cases_config_map(
+        owner,
+        case_set=case_set,
+        component=names.COMPONENT_GOLDENS,
+        name=names.goldens_configmap_name,
+        reference=None if is_own else reference,
+    )
+
+
+def holdout_config_map(owner: Owner, *, reference: Reference) -> dict[str, Any]:
+    return _cases_config_map(
+        owner,
+        case_set=reference.holdout,
+        component=names.COMPONENT_HOLDOUT,
+        name=names.holdout_configmap_name,
+        reference=reference,
+    )
+
+
+def _cases_config_map(
+    owner: Owner, *, case_set: CaseSet, component: str, name: Callable[..., str], reference: Reference | None
+) -> dict[str, Any]:
     content = case_set.to_jsonl()
     return _immutable(
         owner,
-        name=names.goldens_configmap_name(owner.name, content=content),
-        component=names.COMPONENT_GOLDENS,
-        space=None,
-        annotations={},
+        name=name(owner.name, content=content),
+        component=component,
+        space=reference.space if reference else None,
+        annotations={names.ANNOTATION_REFERENCE: reference.implementation} if reference else {},
         data={ports.GOLDENS_FILE: content.decode()},
     )
 

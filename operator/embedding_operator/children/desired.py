@@ -27,6 +27,7 @@ from embedding_operator.children.pod_template import Rendering
 from embedding_operator.children.profile import RenderSettings, Unrenderable
 from embedding_operator.children.resolve_job import resolve_job
 from embedding_operator.children.service import service
+from embedding_operator.judge.case_set import name_parts, split_case_set
 from embedding_operator.judge.generations import Generation, list_config_maps, mounted_config_map
 from embedding_operator.judge.judgement import Judgement
 from embedding_operator.judge.pod_trouble import find_trouble
@@ -86,8 +87,9 @@ def _store_documents(owner: Owner, *, snapshot: Snapshot, judgement: Judgement) 
         yield model_config_map(
             owner, resolved=judgement.model.resolved, request=model.request or "", followed=model.followed
         )
-    if judgement.case_set is not None and judgement.gate is not None and judgement.gate.adopted:
-        yield goldens_config_map(owner, case_set=judgement.case_set)
+    if judgement.cases and judgement.case_set and judgement.gate and judgement.gate.adopted:
+        for part in split_case_set(judgement.case_set):
+            yield goldens_config_map(owner, case_set=part, reference=judgement.cases.reference)
 
 
 def read_templates(snapshot: Snapshot) -> Sequence[Template]:
@@ -147,12 +149,11 @@ class _Target:
     ) -> Desired:
         inputs = self.judgement.inputs or ""
         known = {item["metadata"]["name"] for item in [*stored, *self.snapshot.children.config_maps]}
-        mounted = {item["metadata"]["labels"][names.LABEL_COMPONENT]: item["metadata"]["name"] for item in stored}
         rendering = Rendering(
             model=self.owner.name,
             resolved=resolved,
-            model_config_map=mounted[names.COMPONENT_MODEL],
-            goldens_config_map=mounted.get(names.COMPONENT_GOLDENS),
+            model_config_map=_name_first(stored, component=names.COMPONENT_MODEL),
+            goldens_config_maps=self._name_goldens(),
             inputs=inputs,
         )
         template = _choose_template(self.templates, target=target, inputs=inputs, known=known, model=self.owner.name)
@@ -177,6 +178,10 @@ class _Target:
         )
         return Desired(manifests=[config_map, wanted], update_available=is_newer and not takes_newer)
 
+    def _name_goldens(self) -> Sequence[str]:
+        case_set = self.judgement.case_set
+        return name_parts(case_set, model=self.owner.name) if case_set else ()
+
     def _render(
         self, rendering: Rendering, *, spec: EmbeddingModelSpec, template: Template | None
     ) -> Mapping[str, Any]:
@@ -187,6 +192,11 @@ class _Target:
             if template is None:
                 raise
             return template.body
+
+
+def _name_first(stored: Sequence[Manifest], *, component: str) -> str:
+    found = (item["metadata"] for item in stored if item["metadata"]["labels"][names.LABEL_COMPONENT] == component)
+    return str(next(found)["name"])
 
 
 def _is_broken(generation: Generation) -> bool:

@@ -1,7 +1,9 @@
 """Volumes of our pods, and where containers see them."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
+from embedding_model import ports
 from embedding_model.resolved import Origin, SourceKind
 from embedding_operator.api import names
 
@@ -48,6 +50,15 @@ def empty_volume(name: str, *, limit: str) -> dict[str, Any]:
 
 def keys_volume(model: str) -> dict[str, Any]:
     return {"name": "keys", "configMap": {"name": names.keys_configmap_name(model), "optional": True}}
+
+
+def goldens_volume(config_maps: Sequence[str]) -> dict[str, Any]:
+    """Golden cases as files 0.jsonl, 1.jsonl, ...: read one after the other they are the case set."""
+    sources = [
+        {"configMap": {"name": name, "items": [{"key": ports.GOLDENS_FILE, "path": f"{number}.jsonl"}]}}
+        for number, name in enumerate(config_maps)
+    ]
+    return {"name": names.VOLUME_GOLDENS, "projected": {"sources": sources}}
 
 
 def temporary_volume() -> dict[str, Any]:

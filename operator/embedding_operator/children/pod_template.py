@@ -22,6 +22,7 @@ from embedding_operator.children.mounts import (
     cache_volume,
     empty_volume,
     folder_below,
+    goldens_volume,
     keys_volume,
     mount,
     mounted_volume,
@@ -48,12 +49,13 @@ GRACE_SECONDS: Final = 60  # the drain, and the longest accepted request after i
 
 @dataclass(frozen=True)
 class Rendering:
-    """What one rendering needs: the resolved model, and the names of the ConfigMaps that its pods mount."""
+    """What one rendering needs: the resolved model, and the names of the ConfigMaps that its pods mount, those of the
+    golden cases in the cases' order."""
 
     model: str
     resolved: ResolvedModel
     model_config_map: str
-    goldens_config_map: str | None
+    goldens_config_maps: Sequence[str]
     inputs: str
 
 
@@ -163,8 +165,8 @@ def _runtime_container(
         temporary_mount(),
         *render_auth(spec.auth).mounts,
     ]
-    if rendering.goldens_config_map:
-        mounts.append(mount("goldens", path=GOLDENS_MOUNT))
+    if rendering.goldens_config_maps:
+        mounts.append(mount(names.VOLUME_GOLDENS, path=GOLDENS_MOUNT))
     return {
         "name": names.CONTAINER_RUNTIME,
         "image": profile.image,
@@ -199,8 +201,8 @@ def _serve_arguments(rendering: Rendering, *, spec: EmbeddingModelSpec, profile:
     arguments += ["--keys", KEYS_MOUNT, "--device", profile.device]
     if spec.runtime.dtype is not DtypeChoice.AUTO:  # its own default, and what pods run that are older than the field
         arguments += ["--dtype", spec.runtime.dtype.lower()]
-    if rendering.goldens_config_map:
-        arguments += ["--goldens", f"{GOLDENS_MOUNT}/{ports.GOLDENS_FILE}"]
+    if rendering.goldens_config_maps:
+        arguments += ["--goldens", GOLDENS_MOUNT]
     arguments += ["--failure-policy", FailurePolicy(spec.verification.failure_policy).value]
     for name in served_names(rendering, spec=spec):
         arguments += ["--served-name", name]
@@ -278,8 +280,8 @@ def _volumes(rendering: Rendering, *, layout: Layout) -> list[dict[str, Any]]:
         keys_volume(rendering.model),
         temporary_volume(),
     ]
-    if rendering.goldens_config_map:
-        volumes.append({"name": "goldens", "configMap": {"name": rendering.goldens_config_map}})
+    if rendering.goldens_config_maps:
+        volumes.append(goldens_volume(rendering.goldens_config_maps))
     return volumes
 
 

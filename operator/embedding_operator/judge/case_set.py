@@ -1,18 +1,21 @@
-"""Which golden cases does the spec ask for? Inline ones and those of the user's ConfigMap, as one set."""
+"""Which golden cases do pods answer? Those of the reference, then those of the spec and of the user's ConfigMap."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from embedding_model.goldens.cases import CaseSet
+from embedding_model.goldens.cases import CaseSet, GoldenCase
 from embedding_model.goldens.parse import merge_cases, parse_cases, parse_jsonl
 from embedding_model.ports import GOLDENS_FILE
 from embedding_model.refusal import Reason as RefusalReason
 from embedding_model.refusal import Refusal
 from embedding_model.resolved import Serving
+from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
 from embedding_operator.api.spec import EmbeddingModelSpec
 from embedding_operator.judge.verdict import RECHECK_SECONDS, Verdict, stalled
 from embedding_operator.observe.snapshot import UserGoldens
+from embedding_operator.observe.stored_reference import NAME_PREFIX, Reference, is_computed
 
 # The API server caps a ConfigMap's data at 1 MiB; the rest is room for metadata.
 MAX_DATA_BYTES: Final = 900 * 1024
@@ -20,29 +23,43 @@ MAX_DATA_BYTES: Final = 900 * 1024
 
 @dataclass(frozen=True)
 class CaseSetJudgement:
-    """`problem` is set when the cases cannot be used; `case_set` is None then, and when there are none."""
+    """`problem` is set when the cases cannot be used; `case_set` is None then, and when there are none.
+
+    `reference`: whose goldens the set begins with.
+    """
 
     case_set: CaseSet | None = None
     problem: Verdict | None = None
+    reference: Reference | None = None
 
 
-def judge_case_set(spec: EmbeddingModelSpec, *, serving: Serving, user_goldens: UserGoldens | None) -> CaseSetJudgement:
+def judge_case_set(
+    spec: EmbeddingModelSpec, *, serving: Serving, user_goldens: UserGoldens | None, reference: Reference | None = None
+) -> CaseSetJudgement:
+    """`reference`: of the space served, where there is one."""
     if user_goldens is not None and user_goldens.text is None:
         return CaseSetJudgement(problem=_describe_missing(user_goldens))
     try:
-        cases = _parse(spec, serving=serving, user_goldens=user_goldens)
+        own = _check(_parse(spec, serving=serving, user_goldens=user_goldens))
     except Refusal as refusal:
         return CaseSetJudgement(
             problem=stalled(refusal.reason, refusal.message, recheck_seconds=_recheck(user_goldens))
         )
-    size = len(cases.to_jsonl())
-    if size > MAX_DATA_BYTES:
-        message = (
-            f"the golden cases take {size // 1024} KiB, at most {MAX_DATA_BYTES // 1024} KiB fit into a ConfigMap: "
-            "leave out some cases"
-        )
-        return CaseSetJudgement(problem=stalled(RefusalReason.INVALID_GOLDEN, message))
-    return CaseSetJudgement(case_set=cases if cases.cases else None)
+    whole = CaseSet(cases=(*(reference.goldens.cases if reference else ()), *own.cases))
+    return CaseSetJudgement(case_set=whole if whole.cases else None, reference=reference)
+
+
+def split_case_set(case_set: CaseSet) -> Sequence[CaseSet]:
+    """The set as it is stored, one ConfigMap for each part: the reference's cases, then the user's, in as many parts
+    as they need."""
+    computed = [case for case in case_set.cases if is_computed(case)]
+    own = [case for case in case_set.cases if not is_computed(case)]
+    return [*([CaseSet(cases=tuple(computed))] if computed else []), *_split(own)]
+
+
+def name_parts(case_set: CaseSet, *, model: str) -> Sequence[str]:
+    """Names of the ConfigMaps that hold the set, in the order of `split_case_set`."""
+    return [names.goldens_configmap_name(model, content=part.to_jsonl()) for part in split_case_set(case_set)]
 
 
 def _parse(spec: EmbeddingModelSpec, *, serving: Serving, user_goldens: UserGoldens | None) -> CaseSet:
@@ -62,6 +79,42 @@ def _parse(spec: EmbeddingModelSpec, *, serving: Serving, user_goldens: UserGold
         prompt_names=prompts,
     )
     return merge_cases(inline, more)
+
+
+def _check(own: CaseSet) -> CaseSet:
+    """The user's cases as they are. Raises Refusal(INVALID_GOLDEN)."""
+    for case in own.cases:
+        if is_computed(case):
+            message = (
+                f'golden case "{case.name}" has a name that begins with "{NAME_PREFIX}", as those of the reference '
+                "implementation do: give it another name"
+            )
+            raise Refusal(RefusalReason.INVALID_GOLDEN, message)
+        if _measure(case) > MAX_DATA_BYTES:
+            message = (
+                f'golden case "{case.name}" takes {_measure(case) // 1024} KiB, and at most {MAX_DATA_BYTES // 1024} '
+                "KiB fit into a ConfigMap: shorten its texts"
+            )
+            raise Refusal(RefusalReason.INVALID_GOLDEN, message)
+    return own
+
+
+def _split(cases: Iterable[GoldenCase]) -> Iterator[CaseSet]:
+    part: list[GoldenCase] = []
+    size = 0
+    for case in cases:
+        if part and size + _measure(case) > MAX_DATA_BYTES:
+            yield CaseSet(cases=tuple(part))
+            part, size = [], 0
+        part.append(case)
+        size += _measure(case)
+    if part:
+        yield CaseSet(cases=tuple(part))
+
+
+def _measure(case: GoldenCase) -> int:
+    """Bytes of its line."""
+    return len(case.to_json()) + 1
 
 
 def _describe_missing(user_goldens: UserGoldens) -> Verdict:

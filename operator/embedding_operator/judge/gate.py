@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import CaseResult, GateState, GoldensReport
-from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
 from embedding_operator.api.spec import FailurePolicy
 from embedding_operator.api.status import Condition
+from embedding_operator.judge.case_set import name_parts
 from embedding_operator.judge.generations import Generation, is_ready, is_started
 from embedding_operator.judge.silence import describe_silence
 from embedding_operator.judge.verdict import State, Verdict, good, stalled, waiting
@@ -56,8 +56,7 @@ def judge_gate(
     if case_set is None:
         message = "there are no golden cases: outputs are not compared with anything"
         return Gate(verdict=good(Reason.NO_GOLDENS, message), blocks=False)
-    wanted = names.goldens_configmap_name(model, content=case_set.to_jsonl())
-    if target.deployment is None or target.goldens_config_map == wanted:
+    if target.deployment is None or list(target.goldens_config_maps) == name_parts(case_set, model=model):
         return _judge_pods(target, case_set=case_set, inputs=inputs, policy=policy, replicas=replicas)
     if policy is FailurePolicy.WARN:
         return Gate(verdict=_verifying("pods are replaced by ones with the changed golden cases"), blocks=False)

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from embedding_operator.api import names
+from embedding_operator.api.rollout_spec import RolloutStrategy
 from embedding_operator.api.status import EmbeddingModelStatus
 from embedding_operator.observe.snapshot import Object, ObservedPod, Snapshot
+
+ALL_UNAVAILABLE: Final = "100%"  # a Deployment's maxUnavailable while none of its pods has served
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,12 @@ class Generation:
         return int(self.deployment["spec"].get("replicas", 1)) if self.deployment else 0
 
     @property
+    def strategy(self) -> RolloutStrategy:
+        """What the live Deployment was last applied with."""
+        rolling = self._rolling_update
+        return RolloutStrategy.REPLACE if rolling.get("maxSurge") == 0 else RolloutStrategy.SURGE
+
+    @property
     def status(self) -> Mapping[str, Any]:
         status: Mapping[str, Any] = (self.deployment or {}).get("status") or {}
         return status
@@ -53,8 +62,9 @@ class Generation:
         return int(self.status.get("observedGeneration", 0)) >= int(self.deployment["metadata"].get("generation", 0))
 
     @property
-    def goldens_config_map(self) -> str | None:
-        return mounted_config_map(pod_spec(self.deployment), volume="goldens") if self.deployment else None
+    def goldens_config_maps(self) -> Sequence[str]:
+        """Names of the ConfigMaps whose golden cases its template mounts, in the order of the cases."""
+        return list_mounted(pod_spec(self.deployment), volume=names.VOLUME_GOLDENS) if self.deployment else ()
 
     @property
     def ready_pods(self) -> Sequence[ObservedPod]:
@@ -97,8 +107,12 @@ class Generation:
             return True
         if self.deployment is None or replicas == 0:
             return False
-        rolling = (self.deployment["spec"].get("strategy") or {}).get("rollingUpdate") or {}
-        return bool(rolling.get("maxUnavailable") == 0)
+        return self._rolling_update.get("maxUnavailable") not in (None, ALL_UNAVAILABLE)
+
+    @property
+    def _rolling_update(self) -> Mapping[str, Any]:
+        strategy: Mapping[str, Any] = (self.deployment or {"spec": {}})["spec"].get("strategy") or {}
+        return strategy.get("rollingUpdate") or {}
 
     def _annotation(self, name: str) -> str | None:
         return (self.deployment["metadata"].get("annotations") or {}).get(name) if self.deployment else None
@@ -153,15 +167,24 @@ def pod_spec(deployment: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def list_config_maps(spec: Mapping[str, Any]) -> frozenset[str]:
     """Names of the ConfigMaps that a pod of this spec mounts."""
-    return frozenset(item["configMap"]["name"] for item in spec.get("volumes") or () if item.get("configMap"))
+    return frozenset(name for item in spec.get("volumes") or () for name in _config_maps_of(item))
+
+
+def list_mounted(spec: Mapping[str, Any], *, volume: str) -> Sequence[str]:
+    """Names of the ConfigMaps behind a pod's volume, in the order in which it projects them."""
+    return tuple(
+        name for item in spec.get("volumes") or () if item.get("name") == volume for name in _config_maps_of(item)
+    )
 
 
 def mounted_config_map(spec: Mapping[str, Any], *, volume: str) -> str | None:
-    """Name of the ConfigMap behind a pod's volume."""
-    for item in spec.get("volumes") or ():
-        if item.get("name") == volume:
-            return (item.get("configMap") or {}).get("name")
-    return None
+    """Name of the only ConfigMap behind a pod's volume."""
+    return next(iter(list_mounted(spec, volume=volume)), None)
+
+
+def _config_maps_of(volume: Mapping[str, Any]) -> Sequence[str]:
+    sources = [volume, *((volume.get("projected") or {}).get("sources") or ())]
+    return [source["configMap"]["name"] for source in sources if source.get("configMap")]
 
 
 def _space(item: Object) -> str:

@@ -8,7 +8,9 @@ from embedding_operator.judge.generations import list_config_maps, pod_spec
 from embedding_operator.judge.judgement import Judgement
 from embedding_operator.observe.snapshot import Object, Snapshot
 
-_CONTENT_NAMED: Final = frozenset({names.COMPONENT_MODEL, names.COMPONENT_GOLDENS, names.COMPONENT_TEMPLATE})
+_CONTENT_NAMED: Final = frozenset(
+    {names.COMPONENT_MODEL, names.COMPONENT_GOLDENS, names.COMPONENT_HOLDOUT, names.COMPONENT_TEMPLATE}
+)
 
 
 def find_unnamed(snapshot: Snapshot, *, judgement: Judgement, wanted: set[tuple[str, str]]) -> Sequence[Object]:

@@ -90,7 +90,11 @@ def test_a_serving_pod_understands_its_arguments(
     manifest = converted_manifest() if is_converted else resolved().manifest
     model = resolved_model().model_copy(update={"origin": origin, "manifest": manifest})
     generation = Rendering(
-        model="tiny", resolved=model, model_config_map="tiny-model-a", goldens_config_map="tiny-goldens-b", inputs="c"
+        model="tiny",
+        resolved=model,
+        model_config_map="tiny-model-a",
+        goldens_config_maps=["tiny-goldens-b"],
+        inputs="c",
     )
     body = deployment_body(
         generation,

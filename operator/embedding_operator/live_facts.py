@@ -9,6 +9,7 @@ from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import GateState, GoldensReport, JobReport, Progress
 from embedding_operator.audit.auditor import Auditor
 from embedding_operator.audit.quarantine_log import QuarantineLog
+from embedding_operator.audit.retirement import Retirement
 from embedding_operator.audit.token import KeyData
 from embedding_operator.observe.facts import (
     AuditOrder,
@@ -36,6 +37,7 @@ class LiveFacts:
     auditor: Auditor | None
     key_data: KeyData
     quarantine_log: QuarantineLog
+    retirement: Retirement | None
 
     def resolution(self, key: Key, *, request: ResolutionRequest) -> Resolution:
         return self.resolver.resolution(key, request=request)
@@ -73,10 +75,11 @@ class LiveFacts:
         self.quarantine_log.record(key, at=at)
 
     def is_retired(self, pod: PodRef) -> bool:
-        return False
+        return self.retirement.is_retired(pod) if self.retirement else True
 
     def request_retirement(self, pod: PodRef) -> None:
-        return None
+        if self.retirement:
+            self.retirement.request(pod)
 
     def unreachable(self, pod: PodRef) -> str | None:
         return self.auditor.unreachable(pod) if self.auditor else None

@@ -20,6 +20,7 @@ from embedding_operator import handlers
 from embedding_operator.audit.auditor import Auditor
 from embedding_operator.audit.client import PodClient
 from embedding_operator.audit.quarantine_log import QuarantineLog
+from embedding_operator.audit.retirement import Retirement
 from embedding_operator.audit.token import KeyData
 from embedding_operator.health import BEAT_SECONDS, Health, HealthServer
 from embedding_operator.informer import Informer, list_keys, resync
@@ -58,6 +59,7 @@ class _Leader:
     resolver: Resolver
     tracker: Tracker
     auditor: Auditor | None
+    retirement: Retirement | None
     client: PodClient | None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     working: asyncio.Task[None] = field(init=False)
@@ -172,7 +174,8 @@ def _assemble(
 
     async def work(key: Key) -> Outcome:
         auditing = leader.auditor.round_of(key) if leader.auditor else nullcontext()
-        with leader.resolver.round_of(key), leader.tracker.round_of(key), auditing:
+        retiring = leader.retirement.round_of(key) if leader.retirement else nullcontext()
+        with leader.resolver.round_of(key), leader.tracker.round_of(key), auditing, retiring:
             return await reconcile(key, gateway, facts)
 
     queue: WorkQueue[Key] = WorkQueue(
@@ -182,9 +185,10 @@ def _assemble(
     resolver = Resolver(ask, on_change=queue.add, on_result=metrics.record_resolution)
     poll = ThreadedAsk(partial(poll_branch, settings=settings), threads=POLLING_THREADS)
     tracker = Tracker(poll, on_change=queue.add, poll_seconds=settings.poll_seconds, on_result=metrics.record_poll)
-    client, auditor = None, None
+    client, auditor, retirement = None, None, None
     if settings.pod_token_file is not None:
         client = PodClient(token_file=settings.pod_token_file)
+        retirement = Retirement(client, on_change=queue.add)
         auditor = Auditor(
             client, on_change=queue.add, audit_seconds=settings.audit_seconds, on_audit=metrics.record_audit
         )
@@ -196,6 +200,7 @@ def _assemble(
         auditor=auditor,
         key_data=key_data,
         quarantine_log=QuarantineLog(on_quarantine=metrics.record_quarantine),
+        retirement=retirement,
     )
     watch = partial(handlers.watch, watches(on_key=lambda key: loop.call_soon_threadsafe(queue.add, key)))
     informer = Informer(gateway, watch=watch)
@@ -207,6 +212,7 @@ def _assemble(
         resolver=resolver,
         tracker=tracker,
         auditor=auditor,
+        retirement=retirement,
         client=client,
     )
     leader.working = leader.start("workqueue", queue.run())
@@ -244,6 +250,8 @@ async def _stop(leader: _Leader, *, holding: asyncio.Task[None], settings: Setti
     leader.poll.close()
     if leader.auditor is not None:
         await leader.auditor.close()
+    if leader.retirement is not None:
+        await leader.retirement.close()
     if leader.client is not None:
         await leader.client.close()
 

@@ -1,32 +1,178 @@
 """spec.space: the only vector space that a Service may serve."""
 
-from model_samples import COMMIT, OTHER_COMMIT, hub_spec, request_token, resolved
-from simulated_cluster import SimulatedCluster
+from typing import Any
+
+import pytest
+from model_samples import COMMIT, OTHER_COMMIT, golden, hub_spec, request_token, resolved, verified_by
+from simulated_cluster import KEY, SimulatedCluster
 
 from embedding_model.resolved import Declared, Task
-from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, SERVICE
+from embedding_operator.api import names
+from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, POD_DISRUPTION_BUDGET, SERVICE
 from embedding_operator.reconcile.outcome import Done, Stalled
 
 WRONG = "sp1-" + "f" * 32
 
 
-async def test_a_first_generation_of_another_space_is_not_served(cluster: SimulatedCluster) -> None:
+def _services(cluster: SimulatedCluster) -> dict[str, str]:
+    """The space that each Service selects, by the Service's name."""
+    return {item["metadata"]["name"]: item["spec"]["selector"][names.LABEL_SPACE] for item in cluster.all(SERVICE)}
+
+
+def _own_service(space: str) -> str:
+    return names.pending_service_name(KEY.name, fingerprint=space)
+
+
+def _message(cluster: SimulatedCluster, kind: str = "Stalled") -> str:
+    condition = cluster.condition(kind)
+    assert condition is not None
+    return str(condition["message"])
+
+
+async def _serve(cluster: SimulatedCluster, **parts: Any) -> str:
+    """A model that serves one space, which spec.space approves."""
+    cluster.create_model(hub_spec(**parts))
+    await cluster.settle()
+    space = cluster.selected_space()
+    cluster.edit_spec(lambda spec: spec.update(space=space))
+    await cluster.settle()
+    return space
+
+
+async def _ask_other_space(cluster: SimulatedCluster, *, dimensions: int = 4) -> str:
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": dimensions}))
+    assert await cluster.settle() == Stalled("SpaceChangeNotApproved")
+    return str(cluster.status()["space"]["pending"])
+
+
+async def test_a_first_generation_of_another_space_has_only_a_service_of_its_own(cluster: SimulatedCluster) -> None:
     cluster.create_model(hub_spec(space=WRONG))
     assert await cluster.settle() == Stalled("SpaceChangeNotApproved")
-    assert cluster.all(DEPLOYMENT) == []
-    assert cluster.all(SERVICE) == []
-    assert cluster.says("Ready") == ("False", "SpaceChangeNotApproved")
-    assert cluster.says("Resolved") == ("True", "Resolved")
-    assert cluster.says("Verified") == ("Unknown", "SpaceChangeNotApproved")
     found = cluster.status()["space"]
+    assert _services(cluster) == {_own_service(found["pending"]): found["pending"]}
+    assert cluster.says("Ready") == ("False", "SpaceChangeNotApproved")
+    assert cluster.says("Available") == ("False", "NotAvailable")
+    assert cluster.says("Resolved") == ("True", "Resolved")
     assert "fingerprint" not in found
-    message = cluster.condition("Stalled")["message"]  # type: ignore[index]
-    assert WRONG in message
-    assert found["pending"] in message
+    assert "url" not in cluster.status()
+    assert WRONG in _message(cluster)
+    assert found["pending"] in _message(cluster)
+    pods = cluster.ready_pods()
     cluster.edit_spec(lambda spec: spec.update(space=found["pending"]))
     assert await cluster.settle() == Done()
-    assert cluster.selected_space() == found["pending"]
+    assert _services(cluster) == {KEY.name: found["pending"]}
+    assert cluster.ready_pods() == pods
     assert "pending" not in cluster.status()["space"]
+
+
+async def test_what_waits_for_approval_comes_up_verified_behind_its_own_service(cluster: SimulatedCluster) -> None:
+    before = await _serve(cluster, replicas=2)
+    pods, budgets = cluster.ready_pods(), cluster.all(POD_DISRUPTION_BUDGET)
+    pending = await _ask_other_space(cluster)
+    assert _services(cluster) == {KEY.name: before, _own_service(pending): pending}
+    assert cluster.replicas() == {before: 2, pending: 2}
+    assert len(cluster.ready_pods() - pods) == 2
+    assert cluster.all(POD_DISRUPTION_BUDGET) == budgets
+    assert f"http://{_own_service(pending)}.{KEY.namespace}.svc:80" in _message(cluster)
+    assert "every pod is ready" in _message(cluster)
+    assert cluster.status()["url"] == f"http://{KEY.name}.{KEY.namespace}.svc:80"
+
+
+async def test_what_waits_for_approval_passes_a_gate_as_any(cluster: SimulatedCluster) -> None:
+    before = await _serve(cluster)
+    pods = cluster.ready_pods()
+    cluster.wrong.add("cut")
+    verification = verified_by(golden("cut", dimensions=4), reference="Off")
+    cluster.edit_spec(lambda spec: spec.update(verification=verification))
+    pending = await _ask_other_space(cluster)
+    assert cluster.ready_pods() == pods
+    assert cluster.says("Verified") == ("False", "GoldenMismatch")
+    assert 'golden case "cut" failed' in _message(cluster)
+    cluster.edit_spec(lambda spec: spec.update(space=pending))
+    assert await cluster.settle() == Stalled("GoldenMismatch")
+    assert cluster.selected_space() == before, "approval is no way around the gate"
+    assert cluster.ready_pods() == pods
+
+
+async def test_approving_moves_to_the_pods_that_are_there_and_deletes_their_own_service(
+    cluster: SimulatedCluster,
+) -> None:
+    before = await _serve(cluster, replicas=2)
+    pending = await _ask_other_space(cluster)
+    coming = {pod["metadata"]["uid"] for pod in cluster.pods() if pending in str(pod["metadata"]["labels"])}
+    cluster.edit_spec(lambda spec: spec.update(space=pending))
+    for _ in range(8):
+        await cluster.reconcile()
+        services = _services(cluster)
+        assert services[KEY.name] == pending or _own_service(pending) in services, "both Services were gone"
+        cluster.step()
+    assert await cluster.settle() == Done()
+    assert _services(cluster) == {KEY.name: pending}
+    assert cluster.replicas() == {before: 0, pending: 2}
+    assert {pod["metadata"]["uid"] for pod in cluster.pods()} == coming
+
+
+async def test_taking_the_change_back_takes_the_pods_and_the_service_away(cluster: SimulatedCluster) -> None:
+    before = await _serve(cluster)
+    pods = cluster.ready_pods()
+    pending = await _ask_other_space(cluster)
+    cluster.edit_spec(lambda spec: spec.pop("embedding"))
+    assert await cluster.settle() == Done()
+    assert _services(cluster) == {KEY.name: before}
+    assert cluster.replicas() == {before: 1, pending: 0}
+    assert cluster.ready_pods() == pods
+
+
+async def test_of_two_changes_only_the_last_waits_for_approval(cluster: SimulatedCluster) -> None:
+    before = await _serve(cluster)
+    first = await _ask_other_space(cluster, dimensions=4)
+    second = await _ask_other_space(cluster, dimensions=5)
+    assert _services(cluster) == {KEY.name: before, _own_service(second): second}
+    assert cluster.replicas() == {before: 1, first: 0, second: 1}
+
+
+async def test_a_change_within_a_space_that_waits_is_rolled_out_there_alone(cluster: SimulatedCluster) -> None:
+    before = await _serve(cluster)
+    pods = cluster.ready_pods()
+    pending = await _ask_other_space(cluster)
+    cluster.edit_spec(lambda spec: spec.update(resources={"limits": {"memory": "3Gi"}}))
+    await cluster.settle()
+    limits = {
+        item["metadata"]["labels"][names.LABEL_SPACE]: item["spec"]["template"]["spec"]["containers"][0]["resources"][
+            "limits"
+        ]["memory"]
+        for item in cluster.all(DEPLOYMENT)
+    }
+    assert limits[pending] == "3Gi" != limits[before]
+    assert pods <= cluster.ready_pods()
+
+
+@pytest.mark.parametrize("deleted", ["model's own", "pending"])
+async def test_a_service_deleted_by_hand_while_a_space_waits_comes_back_as_it_was(
+    cluster: SimulatedCluster, deleted: str
+) -> None:
+    await _serve(cluster)
+    pending = await _ask_other_space(cluster)
+    before = _services(cluster)
+    name = KEY.name if deleted == "model's own" else _own_service(pending)
+    cluster.gateway.remove(SERVICE, namespace=KEY.namespace, name=name)
+    await cluster.settle()
+    assert _services(cluster) == before
+
+
+async def test_a_space_that_is_not_approved_never_gets_the_models_service_be_it_the_only_one_with_pods(
+    cluster: SimulatedCluster,
+) -> None:
+    before = await _serve(cluster)
+    pending = await _ask_other_space(cluster)
+    cluster.trouble = lambda pod: None if pending in str(pod["metadata"]["labels"]) else {"phase": "Pending"}
+    cluster.step()
+    cluster.gateway.remove(SERVICE, namespace=KEY.namespace, name=KEY.name)
+    await cluster.settle()
+    assert _services(cluster).get(KEY.name) in (None, before)
+    cluster.trouble = lambda pod: None
+    await cluster.settle()
+    assert _services(cluster) == {KEY.name: before, _own_service(pending): pending}
 
 
 async def test_a_change_of_another_space_waits_for_the_users_word(cluster: SimulatedCluster) -> None:
@@ -39,13 +185,14 @@ async def test_a_change_of_another_space_waits_for_the_users_word(cluster: Simul
     cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}))
     assert await cluster.settle() == Stalled("SpaceChangeNotApproved")
     assert cluster.selected_space() == before
-    assert cluster.ready_pods() == pods
+    assert pods < cluster.ready_pods()
     assert cluster.says("Available") == ("True", "PreviousGenerationServing")
     assert cluster.status()["model"]["dimensions"] == 8, "what serves is described"
     pending = cluster.status()["space"]["pending"]
     cluster.edit_spec(lambda spec: spec.update(replicas=3))
     await cluster.settle()
-    assert len(cluster.ready_pods()) == 3, "what serves is scaled all the same"
+    assert cluster.replicas() == {before: 3, pending: 3}
+    assert len(cluster.ready_pods()) == 6, "what serves is scaled all the same"
     cluster.edit_spec(lambda spec: spec.update(space=pending))
     assert await cluster.settle() == Done()
     assert cluster.selected_space() == pending

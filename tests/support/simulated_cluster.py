@@ -162,7 +162,7 @@ class SimulatedCluster:
         """Everything that there is, as text: equal pictures, equal worlds."""
         kinds = (EMBEDDING_MODEL, DEPLOYMENT, SERVICE, CONFIG_MAP, POD, JOB, ENDPOINT_SLICE)
         objects = [item for kind in kinds for item in self.all(kind)]
-        facts = [sorted(self.facts.reports), sorted(map(str, self.facts.trial_reports))]
+        facts = [sorted(self.facts.reports), sorted(map(str, self.facts.trial_reports)), sorted(self.facts.retired_pods)]
         return json.dumps([objects, facts, sorted(map(str, self.facts.trials_requested))], sort_keys=True)
 
     def step(self) -> None:
@@ -176,6 +176,7 @@ class SimulatedCluster:
         for deployment in self.all(DEPLOYMENT):
             self._count(deployment)
         self._answer_trials()
+        self.facts.retired_pods |= self.facts.retirements_requested
         self._list_endpoints()
 
     # Controllers.

@@ -16,6 +16,7 @@ from embedding_model.ports import (
     PRIVATE_PORT,
     PROGRESS,
     RESULT,
+    RETIRE,
     VERDICT,
     GoldensReport,
     JobReport,
@@ -99,6 +100,12 @@ class PodClient:
                 raise VerdictRefused("the pod refused the verdict: it runs another process, or has other cases mounted")
             if not response.is_success:
                 raise _describe(response, method="POST", path=VERDICT)
+
+    async def retire(self, ip: str) -> None:
+        """Have the pod end its clients' connections. Raises PodUnreachable, RouteUnknown."""
+        async with self._request("POST", ip, path=RETIRE, content=None, media_type="") as response:
+            if not response.is_success:
+                raise _describe(response, method="POST", path=RETIRE)
 
     async def job_report(self, ip: str) -> JobReport:
         """What a Job's pod found. Raises PodUnreachable."""

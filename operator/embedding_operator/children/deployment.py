@@ -24,20 +24,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from embedding_operator.api import names
+from embedding_operator.api.rollout_spec import RolloutStrategy
 from embedding_operator.api.spec import EmbeddingModelSpec
 from embedding_operator.children.metadata import Owner, build_child
-from embedding_operator.children.pod_template import STARTUP_TIMEOUT_SECONDS, Rendering, pod_template
+from embedding_operator.children.pod_template import Rendering, pod_template
 from embedding_operator.children.profile import RenderSettings
 from embedding_operator.children.service import server_selector
+from embedding_operator.judge.generations import ALL_UNAVAILABLE
 
 DOWNLOAD_TIMEOUT_SECONDS: Final = 3600  # before startup: pulling the image and the model
 SURGING: Final[Mapping[str, Any]] = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
-# Under SURGING the Deployment controller never takes an unready pod away for a new one, not even one that can never
-# become ready: where that pod holds the only device, a correction would wait for ever.
-REPLACING: Final[Mapping[str, Any]] = {
-    "type": "RollingUpdate",
-    "rollingUpdate": {"maxSurge": 1, "maxUnavailable": "100%"},
-}
 REVISION_HISTORY: Final = 2  # old ReplicaSets say what ran before; rolling back is the spec's business
 
 
@@ -46,7 +42,7 @@ def deployment_body(rendering: Rendering, *, spec: EmbeddingModelSpec, settings:
     return {
         "selector": {"matchLabels": server_selector(rendering.model, space=rendering.resolved.space)},
         "strategy": SURGING,
-        "progressDeadlineSeconds": DOWNLOAD_TIMEOUT_SECONDS + STARTUP_TIMEOUT_SECONDS,
+        "progressDeadlineSeconds": DOWNLOAD_TIMEOUT_SECONDS + spec.rollout.startup_timeout_seconds,
         "revisionHistoryLimit": REVISION_HISTORY,
         "template": pod_template(rendering, spec=spec, settings=settings),
     }
@@ -61,10 +57,11 @@ def deployment(
     inputs: str,
     template: str,
     protects_pods: bool,
+    strategy: RolloutStrategy = RolloutStrategy.SURGE,
 ) -> dict[str, Any]:
     """`body` from a rendering or from the ConfigMap `template`; `inputs` is the hash that it was rendered from.
 
-    `protects_pods`: old pods stay until new ones are ready. Like replicas, this is no part of what is stored.
+    `protects_pods`: there are pods that serve. Like replicas and `strategy`, this is no part of what is stored.
     """
     return build_child(
         owner,
@@ -74,5 +71,17 @@ def deployment(
         component=names.COMPONENT_SERVER,
         space=space,
         annotations={names.ANNOTATION_INPUTS: inputs, names.ANNOTATION_TEMPLATE: template},
-        spec={**body, "replicas": replicas, "strategy": SURGING if protects_pods else REPLACING},
+        spec={**body, "replicas": replicas, "strategy": rolling_update(strategy, protects_pods=protects_pods)},
     )
+
+
+def rolling_update(strategy: RolloutStrategy, *, protects_pods: bool) -> Mapping[str, Any]:
+    """How the Deployment controller goes from old pods to new ones within a generation.
+
+    Surge adds a pod, and takes an old one away once the new one is ready. Replace takes one away first. Where nothing
+    serves, every old pod may go at once: the controller never takes an unready pod away for a new one otherwise, not
+    even one that can never become ready, and where that pod holds the only device a correction would wait for ever.
+    """
+    surge = 0 if strategy is RolloutStrategy.REPLACE else 1
+    unavailable: int | str = 1 - surge if protects_pods else ALL_UNAVAILABLE
+    return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}

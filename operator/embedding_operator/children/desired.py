@@ -26,7 +26,7 @@ from embedding_operator.children.metadata import Owner
 from embedding_operator.children.pod_template import Rendering
 from embedding_operator.children.profile import RenderSettings, Unrenderable
 from embedding_operator.children.resolve_job import resolve_job
-from embedding_operator.children.service import service
+from embedding_operator.children.service import own_service, service
 from embedding_operator.judge.case_set import name_parts, split_case_set
 from embedding_operator.judge.generations import Generation, list_config_maps, mounted_config_map
 from embedding_operator.judge.judgement import Judgement
@@ -64,24 +64,44 @@ def desire(snapshot: Snapshot, *, judgement: Judgement, settings: RenderSettings
     """`rolls_upgrades`: a newer rendering is rolled out by itself (the chart's upgradePolicy Rolling)."""
     owner = Owner(namespace=snapshot.key.namespace, name=snapshot.key.name, uid=snapshot.uid)
     templates = read_templates(snapshot)
-    stored = list(_store_documents(owner, snapshot=snapshot, judgement=judgement))
+    keys = [keys_config_map(owner, data=snapshot.keys)] if snapshot.keys else []
+    parts = [
+        _desire_part(owner, snapshot, part, settings=settings, templates=templates, rolls_upgrades=rolls_upgrades)
+        for part in judgement.all
+    ]
+    main, problem = parts[0], next((part.problem for part in parts if part.problem), None)
+    others = _restore_others(
+        owner, snapshot=snapshot, judgement=judgement, templates=templates, is_stuck=problem is not None
+    )
+    traffic = _direct_traffic(owner, snapshot=snapshot, judgement=judgement)
+    manifests = [*keys, *(manifest for part in parts for manifest in part.manifests), *others, *traffic]
+    distinct = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in manifests}
+    return replace(main, manifests=sorted(distinct.values(), key=_apply_order), problem=problem)
+
+
+def _desire_part(
+    owner: Owner,
+    snapshot: Snapshot,
+    judgement: Judgement,
+    *,
+    settings: RenderSettings,
+    templates: Sequence[Template],
+    rolls_upgrades: bool,
+) -> Desired:
+    """One generation that is asked for, with what its pods mount."""
+    stored = list(_store_documents(owner, judgement=judgement))
     try:
         target = _Target(snapshot, judgement, settings, owner, templates, rolls_upgrades).build(stored)
     except Unrenderable as error:
         problem = stalled(error.reason, error.message, recheck_seconds=RECHECK_SECONDS)
-        held = _hold_target(owner, judgement=judgement, templates=templates, replicas=_scale_held(snapshot, judgement))
+        replicas = _scale_held(snapshot, judgement)
+        held = _hold_target(owner, snapshot, judgement=judgement, templates=templates, replicas=replicas)
         target = Desired(manifests=held, problem=problem)
-    replicas = snapshot.spec.replicas if snapshot.spec else 1
-    others = _restore_others(owner, judgement=judgement, templates=templates, replicas_asked=replicas)
-    traffic = _direct_traffic(owner, snapshot=snapshot, judgement=judgement)
-    manifests = [*stored, *target.manifests, *others, *traffic]
-    return replace(target, manifests=sorted(manifests, key=_apply_order))
+    return replace(target, manifests=[*stored, *target.manifests])
 
 
-def _store_documents(owner: Owner, *, snapshot: Snapshot, judgement: Judgement) -> Iterator[Manifest]:
+def _store_documents(owner: Owner, *, judgement: Judgement) -> Iterator[Manifest]:
     """What pods mount: kept whatever else goes wrong, since the resolved model must not be resolved anew."""
-    if snapshot.keys:
-        yield keys_config_map(owner, data=snapshot.keys)
     if judgement.model.resolved is not None:
         model = judgement.model
         yield model_config_map(
@@ -139,7 +159,10 @@ class _Target:
         if resolved is None or target is None or spec is None:
             return Desired(manifests=jobs)
         if judgement.gate is None or not judgement.gate.adopted:
-            held = _hold_target(self.owner, judgement=judgement, templates=self.templates, replicas=spec.replicas)
+            replicas = judgement.traffic.target_replicas
+            held = _hold_target(
+                self.owner, self.snapshot, judgement=judgement, templates=self.templates, replicas=replicas
+            )
             return Desired(manifests=[*jobs, *held])
         deployed = self._deploy(stored, spec=spec, resolved=resolved, target=target)
         return replace(deployed, manifests=[*jobs, *deployed.manifests])
@@ -171,10 +194,11 @@ class _Target:
             self.owner,
             body=body,
             space=target.space,
-            replicas=spec.replicas,
+            replicas=self.judgement.traffic.target_replicas,
             inputs=inputs,
             template=name,
             protects_pods=target.protects_pods(replicas=spec.replicas),
+            strategy=spec.rollout.strategy,
         )
         return Desired(manifests=[config_map, wanted], update_available=is_newer and not takes_newer)
 
@@ -221,12 +245,12 @@ def _choose_template(
 
 
 def _hold_target(
-    owner: Owner, *, judgement: Judgement, templates: Sequence[Template], replicas: int
+    owner: Owner, snapshot: Snapshot, *, judgement: Judgement, templates: Sequence[Template], replicas: int
 ) -> Sequence[Manifest]:
     """The target as it is but for its pods' number: its template may not change now."""
-    if judgement.target is None:
+    if judgement.target is None or judgement.collision is not None:
         return []
-    return _restore(owner, generation=judgement.target, templates=templates, replicas=replicas)
+    return _restore(owner, snapshot, generation=judgement.target, templates=templates, replicas=replicas)
 
 
 def _scale_held(snapshot: Snapshot, judgement: Judgement) -> int:
@@ -238,21 +262,25 @@ def _scale_held(snapshot: Snapshot, judgement: Judgement) -> int:
 
 
 def _restore_others(
-    owner: Owner, *, judgement: Judgement, templates: Sequence[Template], replicas_asked: int
+    owner: Owner, *, snapshot: Snapshot, judgement: Judgement, templates: Sequence[Template], is_stuck: bool
 ) -> Iterator[Manifest]:
+    """`is_stuck`: what is asked for cannot be rendered: under Replace, what serves need not make way for it."""
+    replicas_asked = snapshot.spec.replicas if snapshot.spec else 1
+    selected = judgement.traffic.selected
     for space, replicas in judgement.traffic.replicas.items():
         if space not in judgement.traffic.expired:
+            stays = is_stuck and judgement.traffic.leaves_gap and space == selected
+            count = replicas_asked if stays else replicas
             generation = judgement.generations[space]
-            yield from _restore(owner, generation=generation, templates=templates, replicas=replicas)
-    selected = judgement.traffic.selected
+            yield from _restore(owner, snapshot, generation=generation, templates=templates, replicas=count)
     if judgement.target is None and selected is not None and selected not in judgement.traffic.replicas:
         # The Deployment that serves was deleted by hand, and nobody can say yet what should replace it.
         lost = Generation(space=selected, deployment=None)
-        yield from _restore(owner, generation=lost, templates=templates, replicas=replicas_asked)
+        yield from _restore(owner, snapshot, generation=lost, templates=templates, replicas=replicas_asked)
 
 
 def _restore(
-    owner: Owner, *, generation: Generation, templates: Sequence[Template], replicas: int
+    owner: Owner, snapshot: Snapshot, *, generation: Generation, templates: Sequence[Template], replicas: int
 ) -> Sequence[Manifest]:
     """A generation's Deployment, word for word from its template; with the template lost, from the live object."""
     live = generation.deployment
@@ -277,11 +305,13 @@ def _restore(
             inputs=inputs,
             template=name,
             protects_pods=generation.protects_pods(replicas=replicas),
+            strategy=snapshot.spec.rollout.strategy if snapshot.spec else generation.strategy,
         ),
     ]
 
 
 def _direct_traffic(owner: Owner, *, snapshot: Snapshot, judgement: Judgement) -> Iterator[Manifest]:
+    yield from (own_service(owner, space=space) for space in judgement.traffic.own_services)
     selected = judgement.traffic.selected
     if selected is None:
         return

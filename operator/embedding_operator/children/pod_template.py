@@ -37,7 +37,6 @@ from embedding_operator.children.security import container_security, pod_securit
 # A container that dies without leaving a refusal is still heard: the end of its log becomes its message.
 LAST_WORDS: Final = "FallbackToLogsOnError"
 
-STARTUP_TIMEOUT_SECONDS: Final = 1800  # load and warm-up of the largest models from slow disks
 STARTUP_PERIOD_SECONDS: Final = 2
 READY_PERIOD_SECONDS: Final = 1
 READY_FAILURES: Final = 3  # a pod that closes itself leaves within three seconds; one slow answer closes nobody
@@ -176,7 +175,9 @@ def _runtime_container(
         "env": environment(),
         "ports": container_ports(),
         "startupProbe": _probe(
-            ports.STARTUP, period=STARTUP_PERIOD_SECONDS, failures=STARTUP_TIMEOUT_SECONDS // STARTUP_PERIOD_SECONDS
+            ports.STARTUP,
+            period=STARTUP_PERIOD_SECONDS,
+            failures=spec.rollout.startup_timeout_seconds // STARTUP_PERIOD_SECONDS,
         ),
         "readinessProbe": _probe(ports.READY, period=READY_PERIOD_SECONDS, failures=READY_FAILURES),
         "livenessProbe": _probe(ports.LIVE, period=LIVE_PERIOD_SECONDS, failures=LIVE_FAILURES),

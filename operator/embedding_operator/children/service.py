@@ -1,4 +1,4 @@
-"""The Service: one name and address for the model, selecting exactly one generation."""
+"""Services: one name and address for the model, selecting exactly one generation; one for a space not approved."""
 
 from typing import Any
 
@@ -7,13 +7,23 @@ from embedding_operator.children.metadata import Owner, build_child
 
 
 def service(owner: Owner, *, space: str) -> dict[str, Any]:
-    """Selects ready server pods of the vector space `space` (whole fingerprint) only."""
+    """The model's Service: selects ready server pods of the vector space `space` (whole fingerprint) only."""
+    return _build(owner, name=owner.name, space=space)
+
+
+def own_service(owner: Owner, *, space: str) -> dict[str, Any]:
+    """The Service of a space that is verified and not approved: by its label it is known from the model's."""
+    return _build(owner, name=names.pending_service_name(owner.name, fingerprint=space), space=space, label=space)
+
+
+def _build(owner: Owner, *, name: str, space: str, label: str | None = None) -> dict[str, Any]:
     return build_child(
         owner,
         api_version="v1",
         kind="Service",
-        name=owner.name,
+        name=name,
         component=names.COMPONENT_SERVER,
+        space=label,
         spec={
             "type": "ClusterIP",
             "selector": server_selector(owner.name, space=space) | {names.LABEL_TRAFFIC: names.TRAFFIC_ON},
@@ -35,4 +45,4 @@ def server_selector(model: str, *, space: str) -> dict[str, str]:
 
 
 def service_url(owner: Owner) -> str:
-    return f"http://{owner.name}.{owner.namespace}.svc:{names.SERVICE_PORT}"
+    return names.service_url(owner.name, namespace=owner.namespace)

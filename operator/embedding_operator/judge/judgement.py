@@ -1,19 +1,24 @@
 """All verdicts on one snapshot, in the order in which they depend on each other."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from embedding_model.goldens.cases import CaseSet
+from embedding_model.resolved import ResolvedModel
 from embedding_operator.api.reasons import ConditionType
+from embedding_operator.api.spec import EmbeddingModelSpec
 from embedding_operator.api.status import Condition, EmbeddingModelStatus
+from embedding_operator.judge.approval import describe_pending, find_offered
 from embedding_operator.judge.case_set import CaseSetJudgement, judge_case_set
+from embedding_operator.judge.collisions import find_collision
 from embedding_operator.judge.gate import Gate, judge_gate, repeat_mismatch
 from embedding_operator.judge.generations import Generation, read_generations
 from embedding_operator.judge.inputs import hash_inputs
 from embedding_operator.judge.model import ModelJudgement
 from embedding_operator.judge.rollout import judge_rollout
 from embedding_operator.judge.tracking import judge_model
-from embedding_operator.judge.traffic import Traffic, judge_traffic
+from embedding_operator.judge.traffic import Traffic, is_slot_free, judge_traffic, read_selected_space
 from embedding_operator.judge.verdict import RECHECK_SECONDS, State, Verdict
 from embedding_operator.observe.snapshot import Snapshot
 
@@ -24,6 +29,8 @@ class Judgement:
     not approved.
 
     `inputs`, `gate` and `rollout` speak of the target. `case_set` is None without cases, and without a known model.
+    `pending` is the same of the space that waits for approval: its `model`, its `target` and so on are those of a
+    generation that the model's Service does not select.
     """
 
     model: ModelJudgement
@@ -32,8 +39,10 @@ class Judgement:
     cases: CaseSetJudgement | None = None
     target: Generation | None = None
     inputs: str | None = None
+    collision: Verdict | None = None
     gate: Gate | None = None
     rollout: Verdict | None = None
+    pending: "Judgement | None" = None
 
     @property
     def case_set(self) -> CaseSet | None:
@@ -44,27 +53,82 @@ class Judgement:
         """The generation that the Service selects."""
         return self.generations.get(self.traffic.selected) if self.traffic.selected else None
 
+    @property
+    def asked(self) -> "Judgement":
+        """What speaks of the generation that the spec asks for, be it approved or not."""
+        return self.pending if self.pending is not None and self.target is None else self
+
+    @property
+    def all(self) -> Sequence["Judgement"]:
+        """This one, and that of the pending space: whatever is done for a target is done for both."""
+        return [self] if self.pending is None else [self, self.pending]
+
+
+Direct = Callable[[str, bool, bool], Traffic]
+"""Directs the traffic, given the target's space, whether it is ready, and whether its pods can be made."""
+
 
 def judge(snapshot: Snapshot) -> Judgement:
     model = judge_model(snapshot)
-    generations = read_generations(snapshot)
-    spec, resolved = snapshot.spec, model.resolved
-    if spec is None or resolved is None or model.held is not None:
-        replicas = spec.replicas if spec else 0
-        traffic = judge_traffic(
+    generations, spec = read_generations(snapshot), snapshot.spec
+    offered = find_offered(model, selected=read_selected_space(snapshot))
+    waiting_space = offered.resolved.space if offered and offered.resolved else None
+    direct = partial(
+        judge_traffic,
+        snapshot,
+        generations=generations,
+        replicas=spec.replicas if spec else 0,
+        pending=waiting_space,
+        is_settled=model.is_settled,
+        scales_selected=model.held is not None,
+    )
+    if spec is None or model.resolved is None or model.held is not None:
+        traffic = direct(target=None, is_target_ready=False)
+        judged = Judgement(model=model, generations=generations, traffic=traffic)
+    else:
+        judged = _judge_target(
             snapshot,
+            spec,
+            model=model,
+            resolved=model.resolved,
             generations=generations,
-            target=None,
-            is_target_ready=False,
-            replicas=replicas,
-            scales_selected=model.held is not None,
+            direct=lambda target, is_ready, can_be_made: direct(
+                target=target, is_target_ready=is_ready, can_be_made=can_be_made
+            ),
+            has_slot=is_slot_free(snapshot, target=model.resolved.space, pending=waiting_space),
         )
-        return Judgement(model=model, generations=generations, traffic=traffic)
+    if spec is None or offered is None or offered.resolved is None:
+        return judged
+    beside = Traffic(selected=judged.traffic.selected, target_replicas=spec.replicas)
+    pending = _judge_target(
+        snapshot,
+        spec,
+        model=offered,
+        resolved=offered.resolved,
+        generations=generations,
+        direct=lambda *_: beside,
+        has_slot=True,
+    )
+    return describe_pending(replace(judged, pending=pending), key=snapshot.key)
+
+
+def _judge_target(
+    snapshot: Snapshot,
+    spec: EmbeddingModelSpec,
+    *,
+    model: ModelJudgement,
+    resolved: ResolvedModel,
+    generations: Mapping[str, Generation],
+    direct: Direct,
+    has_slot: bool,
+) -> Judgement:
+    """`has_slot`: whether pods of this generation, or a Job that needs what they need, may be made now."""
     target = generations.get(resolved.space) or Generation(space=resolved.space, deployment=None)
+    collision = find_collision(snapshot, space=resolved.space)
     cases = judge_case_set(spec, serving=resolved.serving, user_goldens=snapshot.user_goldens)
     inputs = hash_inputs(spec, resolved=resolved, case_set=cases.case_set)
     gate = None
-    if cases.problem is None:
+    if cases.problem is None and collision is None:
         gate = judge_gate(
             target,
             model=snapshot.key.name,
@@ -77,18 +141,23 @@ def judge(snapshot: Snapshot) -> Judgement:
             gate = repeat_mismatch(gate, target=target, before=_find_verified(snapshot))
         elif gate.verdict.state is State.STALLED:
             gate = replace(gate, verdict=replace(gate.verdict, recheck_seconds=RECHECK_SECONDS))
-    rollout = judge_rollout(target, inputs=inputs, replicas=spec.replicas, now=snapshot.now)
-    is_ready = rollout.is_good and gate is not None and not (gate.blocks and not gate.verdict.is_good)
-    traffic = judge_traffic(
-        snapshot, generations=generations, target=resolved.space, is_target_ready=is_ready, replicas=spec.replicas
+    rollout = judge_rollout(
+        target,
+        inputs=inputs,
+        replicas=spec.replicas,
+        policy=spec.rollout,
+        weights=resolved.inspection.weights,
+        now=snapshot.now,
     )
+    is_ready = rollout.is_good and gate is not None and not (gate.blocks and not gate.verdict.is_good)
     return Judgement(
         model=model,
         generations=generations,
-        traffic=traffic,
+        traffic=direct(resolved.space, is_ready, gate is not None),
         cases=cases,
         target=target,
         inputs=inputs,
+        collision=collision,
         gate=gate,
         rollout=rollout,
     )

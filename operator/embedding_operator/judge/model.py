@@ -43,7 +43,8 @@ class ModelJudgement:
 
     `held`: `resolved` gives a vector space that spec.space does not approve, so that nothing moves to it.
     `news`: the branch moved to a commit that is not followed; `resolved` is the one before, and stays.
-    `pending`: the fingerprint that either of them is about.
+    `offered`: what that commit gives, where spec.space may approve it. `pending`: the fingerprint of either.
+    `is_settled`: whether it is known, as far as the source was asked, what waits for approval.
     `is_answered`: what the user asks (requestedAt) is found out, wherever a tracked branch stands now included.
     """
 
@@ -55,7 +56,9 @@ class ModelJudgement:
     job: JobWish | None = None
     held: Verdict | None = None
     news: Verdict | None = None
+    offered: "ModelJudgement | None" = None
     pending: str | None = None
+    is_settled: bool = True
     is_answered: bool = True
 
 

@@ -17,3 +17,9 @@ def describe_progress(found: Iterable[Progress | None]) -> str:
     size, unit = next((size, unit) for size, unit in _UNITS if item.bytes >= size)
     done, total = (f"{amount / size:.1f}" if size > 1 else str(amount) for amount in (item.bytes_done, item.bytes))
     return f"; fetched {done} of {total} {unit}, {item.files_done} of {item.files} files"
+
+
+def describe_duration(seconds: float) -> str:
+    """Whole seconds up to two minutes, then whole minutes where they are whole."""
+    whole = round(seconds)
+    return f"{whole // 60} minutes" if whole >= 120 and whole % 60 == 0 else f"{whole} s"

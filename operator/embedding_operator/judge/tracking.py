@@ -2,9 +2,10 @@
 
 what the branch's new commit gives          what happens
 the space asked for, or spec.space if set   it becomes the stored model; its pods come through the gate
-another space                               Stalled SpaceChangeNotApproved, naming both; nothing moves
+another space                               Stalled SpaceChangeNotApproved, naming both; nothing moves. With
+                                            spec.space set it comes up behind a Service of its own
 a refusal                                   Stalled with its reason; nothing moves
-not known yet                               nothing; what the status said of it stands
+not known yet                               nothing; what the status said of it, and what runs of it, stands
 """
 
 from dataclasses import replace
@@ -74,7 +75,9 @@ def _judge_candidate(
     if judged.held is not None:
         return judged
     news = _name_spaces(before, offered=offered.resolved, head=head, approved=spec.space)
-    return replace(judged, news=news, pending=offered.resolved.space)
+    # Stored without a request: it answers nothing that was asked for until it is approved.
+    beside = replace(offered, request=None) if spec.space else None
+    return replace(judged, news=news, offered=beside, pending=offered.resolved.space)
 
 
 def _name_spaces(before: ResolvedModel, *, offered: ResolvedModel, head: Head, approved: str | None) -> Verdict:
@@ -102,6 +105,7 @@ def _repeat_news(snapshot: Snapshot, *, judged: ModelJudgement) -> ModelJudgemen
     status = EmbeddingModelStatus.from_dict(snapshot.status)
     condition = status.condition(ConditionType.STALLED)
     is_same = status.observed_generation == snapshot.generation and judged.held is None
+    judged = replace(judged, is_settled=False)
     if not is_same or condition is None or judged.resolved is None:
         return judged
     if not condition.message.startswith(f"{_name_branch(judged.resolved)} "):

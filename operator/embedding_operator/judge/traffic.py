@@ -1,6 +1,16 @@
-"""Which generation does the Service select, how many pods do the others keep, and which of them go?
+"""Which generation does the Service select, how many pods does each one keep, and which of them go?
 
-A Service moves as a whole: to pods that are all ready, and the old pods go only once no EndpointSlice lists them.
+A Service moves as a whole, each step read off the cluster anew, so that whoever restarts goes on where it stopped:
+
+    step                                                             seen by
+    1  the new generation has as many pods as are asked for          its Deployment, its pods, the gate
+    2  the Service selects it                                        the Service's selector
+    3  no EndpointSlice lists a pod of the generation before         EndpointSlices
+    4  those pods have been told to end their clients' connections   the operator's facts
+    5  the generation before is scaled to 0, and kept                its Deployment
+
+Under `strategy: Replace` step 5 comes first: see `is_slot_free`. A space that spec.space does not approve never comes
+to step 2: it has a Service of its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,9 +19,10 @@ from typing import Any, Final
 
 from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
-from embedding_operator.judge.generations import Generation
+from embedding_operator.api.rollout_spec import RolloutStrategy
+from embedding_operator.judge.generations import Generation, is_started
 from embedding_operator.judge.verdict import Verdict, waiting
-from embedding_operator.observe.snapshot import Snapshot
+from embedding_operator.observe.snapshot import ObservedPod, Snapshot
 
 KEPT_RETIRED: Final = 2  # the way back: a retired generation costs no pod, only names
 
@@ -20,13 +31,19 @@ KEPT_RETIRED: Final = 2  # the way back: a retired generation costs no pod, only
 class Traffic:
     """`selected`: the space that the Service is to select; None while there is nothing to select.
 
-    `replicas`: what each generation but the target is to have. `expired`: retired generations to delete.
-    `verdict` is set while a move is under way.
+    `replicas`: what each generation is to have that is neither the target nor pending. `target_replicas`: what the
+    target is to have. `retiring`: pods to be told to end their connections. `expired`: retired generations to delete.
+    `own_services`: spaces that have a Service of their own, beside the model's.
+    `leaves_gap`: the pods that serve go before new ones come (Replace). `verdict` is set while a move is under way.
     """
 
     selected: str | None
     replicas: Mapping[str, int] = field(default_factory=dict)
+    target_replicas: int = 0
+    retiring: Sequence[ObservedPod] = ()
     expired: Sequence[str] = ()
+    own_services: Sequence[str] = ()
+    leaves_gap: bool = False
     verdict: Verdict | None = None
 
 
@@ -37,32 +54,59 @@ def judge_traffic(
     target: str | None,
     is_target_ready: bool,
     replicas: int,
+    pending: str | None = None,
+    is_settled: bool = True,
+    can_be_made: bool = True,
     scales_selected: bool = False,
 ) -> Traffic:
-    """`target` is the space that the spec asks for, None while that is not known: then everything stays.
+    """`target` is the space that the spec asks for and that may be served, `pending` one that is not approved. With
+    neither known, everything stays.
 
+    `is_settled`: whether `pending` is all that waits for approval, as far as the source was asked.
+    `can_be_made`: nothing stands in the way of the target's pods that is known before they are there.
     `scales_selected`: but for the number of pods of what serves, because it may be long until something else does.
     """
-    live = read_selected_space(snapshot)
-    selected = _select(live, generations=generations, target=target, is_target_ready=is_target_ready)
+    live, is_known = read_selected_space(snapshot), target is not None or pending is not None
+    selected = _select(
+        snapshot,
+        live=live,
+        generations={space: item for space, item in generations.items() if space != pending},
+        target=target,
+        is_target_ready=is_target_ready,
+        replicas=replicas,
+    )
+    goes_first = _goes_first(snapshot, live=live, selected=selected, generations=generations, target=target)
+    leaves_gap = goes_first and can_be_made
+    own_services = _find_own_services(snapshot, live=live, target=target, pending=pending, keeps=not is_settled)
     listed = _list_pods(snapshot)
-    others = {space: item for space, item in generations.items() if space != target and item.deployment is not None}
-    wanted = {
-        space: _count_replicas(
-            item,
-            is_selected=space == selected,
-            is_known=target is not None or (scales_selected and space == selected),
-            listed=listed,
-            replicas=replicas,
-        )
-        for space, item in others.items()
+    others = {
+        space: item
+        for space, item in generations.items()
+        if space not in (target, pending) and item.deployment is not None
     }
+    wanted, retiring = {}, []
+    for space, item in others.items():
+        if not (is_known or (scales_selected and space == selected)) or (space in own_services and space != selected):
+            wanted[space] = item.replicas
+        elif space == selected:
+            wanted[space] = 0 if leaves_gap else replicas
+        else:
+            staying = _find_staying(item, listed=listed)
+            has_moved = selected == live or space != live
+            retiring += [pod for pod in staying if has_moved and not _is_listed(item, listed=listed)]
+            wanted[space] = item.replicas if staying else 0
     return Traffic(
         selected=selected,
         replicas=wanted,
-        expired=_expire(others, wanted=wanted, selected=selected) if target is not None else (),
+        target_replicas=_count_target(
+            snapshot, generations=generations, target=target, pending=pending, replicas=replicas
+        ),
+        retiring=retiring,
+        expired=_expire(others, wanted=wanted, selected=selected) if is_known else (),
+        own_services=own_services,
+        leaves_gap=leaves_gap,
         verdict=_describe_move(
-            live, selected=selected, target=target, is_target_ready=is_target_ready, others=others, wanted=wanted
+            live, selected=selected, target=target, is_target_ready=is_target_ready, wanted=wanted, retiring=retiring
         ),
     )
 
@@ -76,33 +120,132 @@ def read_selected_space(snapshot: Snapshot) -> str | None:
     return None
 
 
+def is_slot_free(snapshot: Snapshot, *, target: str | None, pending: str | None = None) -> bool:
+    """Whether pods of `target`, or a Job that needs what they need, may be made now.
+
+    Under Replace only once no server pod of another space is left, the ending ones included: they hold their device
+    until they are gone. What waits for approval (`pending`) has devices of its own.
+    """
+    if not _replaces(snapshot):
+        return True
+    pods = [pod for pod in snapshot.pods if not pod.has_ended]
+    labels = [pod.object["metadata"].get("labels") or {} for pod in pods]
+    serving = {
+        item.get(names.LABEL_SPACE) for item in labels if item.get(names.LABEL_COMPONENT) == names.COMPONENT_SERVER
+    }
+    return not serving - {target, pending}
+
+
+def _replaces(snapshot: Snapshot) -> bool:
+    return snapshot.spec is not None and snapshot.spec.rollout.strategy is RolloutStrategy.REPLACE
+
+
 def _select(
-    live: str | None, *, generations: Mapping[str, Generation], target: str | None, is_target_ready: bool
+    snapshot: Snapshot,
+    *,
+    live: str | None,
+    generations: Mapping[str, Generation],
+    target: str | None,
+    is_target_ready: bool,
+    replicas: int,
 ) -> str | None:
     current = generations.get(live) if live else None
     if current is None or current.deployment is None:
         # No Service yet, or one that selects nothing: whoever serves best, else what is asked for.
-        serving = [item for item in generations.values() if item.ready_pods and item.deployment is not None]
-        best = max(serving, key=lambda item: (item.space == target, len(item.ready_pods), item.space), default=None)
+        best = _find_best(snapshot, generations=generations, target=target)
         if is_target_ready or best is None:
-            return target or live
+            return target or live or _find_former(snapshot, generations=generations)
         return best.space
-    if target is None or target == live or is_target_ready:
-        return target or live
+    if target is None or target == live:
+        return live
+    if is_target_ready and replicas > 0:
+        return target
     # A generation that never served has no traffic to protect, and may hold the device that the next one needs.
+    # Without pods nobody has verified the target: the Service stays, for the time when there are pods again.
     return live if current.has_served else target
 
 
-def _count_replicas(
-    item: Generation, *, is_selected: bool, is_known: bool, listed: frozenset[str], replicas: int
+def _find_best(snapshot: Snapshot, *, generations: Mapping[str, Generation], target: str | None) -> Generation | None:
+    """With spec.space set, nothing but that and what served before; a space that waits for approval never."""
+    approved = snapshot.spec.space if snapshot.spec else None
+    serving = [
+        item
+        for item in generations.values()
+        if item.ready_pods
+        and item.deployment is not None
+        and (approved is None or item.was_served or item.space == approved)
+    ]
+    return max(
+        serving,
+        key=lambda item: (item.space == target, item.was_served, len(item.ready_pods), item.space),
+        default=None,
+    )
+
+
+def _find_former(snapshot: Snapshot, *, generations: Mapping[str, Generation]) -> str | None:
+    """What served before its Service got lost, or is approved, though none of its pods is ready now."""
+    approved = snapshot.spec.space if snapshot.spec else None
+    known = [item for item in generations.values() if item.deployment is not None]
+    return next((item.space for item in known if item.was_served or item.space == approved), None)
+
+
+def _goes_first(
+    snapshot: Snapshot,
+    *,
+    live: str | None,
+    selected: str | None,
+    generations: Mapping[str, Generation],
+    target: str | None,
+) -> bool:
+    """Whether Replace takes away what serves: not where the new pods run already, as those that were approved do."""
+    if not _replaces(snapshot) or target is None or live is None or not (selected == live != target):
+        return False
+    serving, coming = generations.get(live), generations.get(target)
+    is_gone = serving is not None and serving.replicas == 0
+    return is_gone or coming is None or not any(is_started(pod) for pod in coming.pods)
+
+
+def _count_target(
+    snapshot: Snapshot,
+    *,
+    generations: Mapping[str, Generation],
+    target: str | None,
+    pending: str | None,
+    replicas: int,
 ) -> int:
-    if not is_known:
-        return item.replicas
-    if is_selected:
-        return replicas
-    if any(pod.ref.name in listed for pod in item.pods):
-        return item.replicas
-    return 0
+    """As asked for, once there is room for it; what has pods already keeps its room."""
+    if target is None:
+        return 0
+    known = generations.get(target)
+    has_room = is_slot_free(snapshot, target=target, pending=pending) or (known is not None and known.replicas > 0)
+    return replicas if has_room else 0
+
+
+def _find_own_services(
+    snapshot: Snapshot, *, live: str | None, target: str | None, pending: str | None, keeps: bool
+) -> Sequence[str]:
+    """The pending space's; the target's as long as the model's Service has not moved to it; while it is not known what
+    waits for approval, those that there are."""
+    there = {
+        str(item["metadata"]["labels"][names.LABEL_SPACE])
+        for item in snapshot.children.services
+        if names.LABEL_SPACE in (item["metadata"].get("labels") or {})
+    }
+    if keeps or (target is None and pending is None):
+        return sorted(there | ({pending} if pending else set()))
+    wanted = {pending} if pending else set()
+    if target in there and live != target:
+        wanted.add(target)
+    return sorted(space for space in wanted if space)
+
+
+def _find_staying(item: Generation, *, listed: frozenset[str]) -> Sequence[ObservedPod]:
+    """Pods that clients may still be connected to."""
+    return [pod for pod in item.pods if pod.name in listed or (pod in item.ready_pods and not pod.is_retired)]
+
+
+def _is_listed(item: Generation, *, listed: frozenset[str]) -> bool:
+    return any(pod.name in listed for pod in item.pods)
 
 
 def _list_pods(snapshot: Snapshot) -> frozenset[str]:
@@ -126,13 +269,17 @@ def _describe_move(
     selected: str | None,
     target: str | None,
     is_target_ready: bool,
-    others: Mapping[str, Generation],
     wanted: Mapping[str, int],
+    retiring: Sequence[ObservedPod],
 ) -> Verdict | None:
     if target is None or selected != target or not is_target_ready:
         return None
     if live is not None and live != target:
         return waiting(Reason.MOVING_SERVICE, "the new vector space is ready: the Service is moving to it")
-    if any(wanted[space] for space in others):
+    if retiring:
+        return waiting(
+            Reason.MOVING_SERVICE, "the Service has moved; pods of the space before are told to end their connections"
+        )
+    if any(wanted.values()):
         return waiting(Reason.MOVING_SERVICE, "the Service has moved; endpoints still list pods of the space before")
     return None

@@ -81,6 +81,11 @@ def _plan_deletions(snapshot: Snapshot, *, judgement: Judgement, wanted: set[Ide
     job = judgement.model.job
     kept = wanted | {("Job", (job.kept if job else None) or "")}
     doomed += [(job, "it has done its work or had its time") for job in _unwanted(snapshot.children.jobs, kept)]
+    doomed += [
+        (service, "what it was for is approved and moved to, or taken back")
+        for service in _unwanted(snapshot.children.services, wanted)
+        if names.LABEL_SPACE in (service["metadata"].get("labels") or {})
+    ]
     if judgement.model.resolved is not None:
         budgets = _unwanted(snapshot.children.disruption_budgets, wanted)
         doomed += [(budget, "one replica needs no budget") for budget in budgets]

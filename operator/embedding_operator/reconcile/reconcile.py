@@ -58,6 +58,8 @@ async def reconcile(
     )
     planned = make_plan(snapshot, judgement=judgement, manifests=wanted.manifests)
     _ask_trials(judgement, facts=facts)
+    for pod in judgement.traffic.retiring:
+        facts.request_retirement(pod.ref)
     written = await carry_out(gateway, planned, snapshot=snapshot)
     findings = Findings(
         judgement=judgement,
@@ -76,9 +78,10 @@ async def reconcile(
 
 
 def _ask_trials(judgement: Judgement, *, facts: Facts) -> None:
-    if judgement.gate is not None and judgement.case_set is not None:
-        for pod in judgement.gate.trial:
-            facts.request_trial(pod.ref, case_set=judgement.case_set)
+    for part in judgement.all:
+        if part.gate is not None and part.case_set is not None:
+            for pod in part.gate.trial:
+                facts.request_trial(pod.ref, case_set=part.case_set)
 
 
 async def _write_status(

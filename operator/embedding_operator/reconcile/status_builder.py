@@ -172,8 +172,9 @@ def _describe_space(snapshot: Snapshot, *, judgement: Judgement, before: Embeddi
 def _describe_verification(
     judgement: Judgement, *, conditions: Sequence[Condition], before: EmbeddingModelStatus, now: datetime
 ) -> VerificationStatus | None:
-    case_set, gate = judgement.case_set, judgement.gate
-    if judgement.target is None or gate is None:
+    asked = judgement.asked
+    case_set, gate = asked.case_set, asked.gate
+    if asked.target is None or gate is None:
         return before.verification
     if case_set is None:
         return None

@@ -6,7 +6,7 @@ Stalled      present while the verdict is stalled
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -17,6 +17,10 @@ from embedding_operator.judge.traffic import read_selected_space
 from embedding_operator.judge.verdict import State, Verdict, waiting
 from embedding_operator.observe.snapshot import Snapshot
 
+# What a rollout goes through when nothing is wrong with it.
+_STEPS: Final = frozenset(
+    {Reason.PROGRESSING, Reason.ROLLING_OUT, Reason.DOWNLOADING, Reason.VERIFYING, Reason.COMPUTING_REFERENCE}
+)
 MAX_WORDS: Final = 4096  # characters of a message; it may quote what a model's files say
 
 
@@ -60,6 +64,7 @@ def _read_refusal(findings: Findings) -> Verdict | None:
 FINDINGS: Final[Sequence[Callable[[Findings], Verdict | None]]] = (
     _read_refusal,
     lambda findings: findings.judgement.cases.problem if findings.judgement.cases else None,
+    lambda findings: findings.judgement.collision,
     lambda findings: findings.problem,
     lambda findings: findings.judgement.model.verdict,
     lambda findings: findings.judgement.model.held,
@@ -80,8 +85,24 @@ def find_cause(findings: Findings) -> Verdict | None:
     for read in FINDINGS:
         verdict = read(findings)
         if verdict is not None and not verdict.is_good:
-            return verdict
+            return _add_gap(verdict, findings=findings)
     return None
+
+
+def _add_gap(verdict: Verdict, *, findings: Findings) -> Verdict:
+    """Under Replace what served goes before anything new comes: whatever holds that up, nothing serves meanwhile."""
+    traffic = findings.judgement.traffic
+    if not traffic.leaves_gap or findings.problem is not None:
+        return verdict
+    gap = f"spec.rollout.strategy is Replace: the pods of space {traffic.selected} go first, and nothing serves until "
+    if verdict.state is State.STALLED:
+        back = (
+            f"{gap}this is cured. To go back, write into the spec what was there before: that generation is kept, and "
+            "comes up through the gate"
+        )
+        return replace(verdict, message=f"{verdict.message}. {back}")
+    reason = Reason.REPLACING if verdict.reason in _STEPS else verdict.reason
+    return replace(verdict, reason=reason, message=f"{gap}new ones are verified; {verdict.message}")
 
 
 def summarise(findings: Findings, *, snapshot: Snapshot) -> Sequence[Condition]:
@@ -90,7 +111,7 @@ def summarise(findings: Findings, *, snapshot: Snapshot) -> Sequence[Condition]:
     stamp = _Stamp(EmbeddingModelStatus.from_dict(snapshot.status), snapshot.generation, snapshot.now)
     conditions = [
         stamp(ConditionType.READY, *_judge_ready(findings, cause=cause)),
-        stamp(ConditionType.AVAILABLE, *_judge_available(findings, snapshot=snapshot)),
+        stamp(ConditionType.AVAILABLE, *_judge_available(findings, cause=cause, snapshot=snapshot)),
         stamp(ConditionType.VERIFIED, *_judge_verified(findings, before=stamp.before)),
         stamp(ConditionType.RESOLVED, *_judge_resolved(_read_resolved(findings))),
     ]
@@ -148,7 +169,7 @@ def _judge_ready(findings: Findings, *, cause: Verdict | None) -> Said:
     return ConditionStatus.TRUE, Reason.SERVING, message
 
 
-def _judge_available(findings: Findings, *, snapshot: Snapshot) -> Said:
+def _judge_available(findings: Findings, *, cause: Verdict | None, snapshot: Snapshot) -> Said:
     judgement = findings.judgement
     selected = read_selected_space(snapshot)
     serving = judgement.generations.get(selected) if selected else None
@@ -156,6 +177,8 @@ def _judge_available(findings: Findings, *, snapshot: Snapshot) -> Said:
     if serving is None or ready == 0:
         if findings.replicas == 0:
             return ConditionStatus.FALSE, Reason.SCALED_TO_ZERO, "spec.replicas is 0"
+        if cause is not None and (cause.reason == Reason.REPLACING or judgement.traffic.leaves_gap):
+            return ConditionStatus.FALSE, Reason.REPLACING, f"no pod takes requests: {cause.message}"
         return ConditionStatus.FALSE, Reason.NOT_AVAILABLE, "no pod takes requests"
     target = judgement.target
     of_target = target is not None and serving.space == target.space
@@ -167,12 +190,14 @@ def _judge_available(findings: Findings, *, snapshot: Snapshot) -> Said:
 
 
 def _judge_verified(findings: Findings, *, before: EmbeddingModelStatus) -> Said:
-    judgement = findings.judgement
+    judgement = findings.judgement.asked
     if judgement.cases is not None and judgement.cases.problem is not None:
         problem = judgement.cases.problem
         return ConditionStatus.FALSE, problem.reason, problem.message
     if judgement.model.held is not None:
         return ConditionStatus.UNKNOWN, judgement.model.held.reason, "what is asked for is not approved, and not served"
+    if judgement.collision is not None:
+        return ConditionStatus.UNKNOWN, judgement.collision.reason, "there is no pod to verify: its name is taken"
     if judgement.gate is None:
         verdict = judgement.model.verdict
         return ConditionStatus.UNKNOWN, verdict.reason, "the model is not resolved: there is nothing to verify"

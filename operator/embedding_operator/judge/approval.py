@@ -1,0 +1,54 @@
+"""A vector space that spec.space does not approve: verified behind a Service of its own, and nothing moves to it."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from embedding_operator.api import names
+from embedding_operator.judge.model import ModelJudgement
+from embedding_operator.judge.verdict import State, Verdict
+from embedding_operator.observe.facts import Key
+
+if TYPE_CHECKING:
+    from embedding_operator.judge.judgement import Judgement
+
+
+def find_offered(model: ModelJudgement, *, selected: str | None) -> ModelJudgement | None:
+    """What gives a space that waits for approval: the spec itself, or the commit that a tracked branch moved to.
+
+    None where the Service selects that space already: it serves on, and there is nothing to bring up beside it.
+    """
+    offered = replace(model, held=None, job=None) if model.held is not None else model.offered
+    if offered is None or offered.resolved is None or offered.resolved.space == selected:
+        return None
+    return offered
+
+
+def describe_pending(judged: "Judgement", *, key: Key) -> "Judgement":
+    """`judged`, with words about the pending generation where it says that something waits for approval."""
+    pending = judged.pending
+    if pending is None or pending.target is None:
+        return judged
+    service = names.pending_service_name(key.name, fingerprint=pending.target.space)
+    url = names.service_url(service, namespace=key.namespace)
+    words = f"For re-indexing, {pending.target.space} is served by a Service of its own, {url}: {_describe(pending)}"
+    model = judged.model
+    model = replace(model, held=_extend(model.held, words=words), news=_extend(model.news, words=words))
+    return replace(judged, model=model)
+
+
+def _extend(verdict: Verdict | None, *, words: str) -> Verdict | None:
+    return None if verdict is None else replace(verdict, message=f"{verdict.message}. {words}")
+
+
+def _describe(pending: "Judgement") -> str:
+    """How far its pods are: the first of what keeps them, or that they are ready."""
+    gate, cases = pending.gate, pending.cases
+    verdicts = [
+        pending.collision,
+        cases.problem if cases else None,
+        gate.verdict if gate and gate.blocks and gate.verdict.state is State.STALLED else None,
+        pending.rollout,
+        gate.verdict if gate and gate.blocks else None,
+    ]
+    found = next((item for item in verdicts if item is not None and not item.is_good), None)
+    return found.message if found else "verified, and every pod is ready"

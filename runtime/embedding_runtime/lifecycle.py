@@ -126,8 +126,8 @@ class Lifecycle:
     def explain_failure(self) -> str:
         """What has failed, without the texts of golden cases; empty where nothing has."""
         sorts = (
-            ("built-in checks", [result for result in self.results if result.kind == BUILT_IN]),
             ("golden cases", [result for result in self.results if result.kind != BUILT_IN]),
+            ("built-in checks", [result for result in self.results if result.kind == BUILT_IN]),
         )
         told = [words for sort, results in sorts if (words := _count_failed(results, sort=sort))]
         if self.verdict is GateState.FAILED:

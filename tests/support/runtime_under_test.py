@@ -162,7 +162,7 @@ class AppUnderTest:
 
     def __init__(self, *, serve: ServeSettings, metrics: Metrics) -> None:
         self.metrics = metrics
-        self.lifecycle = Lifecycle(failure_policy=serve.failure_policy)
+        self.lifecycle = Lifecycle(failure_policy=serve.failure_policy, audit_grace_seconds=serve.audit_grace_seconds)
         self.app = App(
             lifecycle=self.lifecycle,
             metrics=metrics,

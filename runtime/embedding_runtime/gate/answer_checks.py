@@ -40,7 +40,7 @@ FULL_PRECISION = "float32"
 # Batches of other shapes add up in another order: some 1e-6 in float32; with the 8 or 11 bits of half precision every
 # layer rounds otherwise.
 MIN_COSINE, MIN_COSINE_HALF = 0.9999, 0.999
-SCORE_TOLERANCE, SCORE_TOLERANCE_HALF = 1e-3, 5e-2  # of a score above 1: of its size
+SCORE_TOLERANCE, SCORE_TOLERANCE_HALF = 1e-3, 0.1  # of a score above 1: of its size
 NORM_TOLERANCE = 1e-2  # as for golden vectors
 NEGLIGIBLE = 1e-6  # values that differ by no more are alike: a cosine of vectors that are nearly zero says nothing
 

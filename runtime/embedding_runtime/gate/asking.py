@@ -76,7 +76,7 @@ async def post_questions(server: Server, *, questions: Sequence[Question]) -> Se
     form = _FORMS[questions[0].kind]
     response = await server.client.post(form.path, json=form.write(questions, server.model))
     if response.status_code != 200:
-        error = f"answered with status {response.status_code}: {_read_message(response)}"
+        error = f"answered with status {response.status_code}: {read_message(response)}"
         return [Answer(error=error)] * len(questions)
     answers = form.read(response.json(), questions, server)
     if len(answers) != len(questions):
@@ -144,7 +144,7 @@ _FORMS: Mapping[QuestionKind, _Form] = {
 }
 
 
-def _read_message(response: httpx.Response) -> str:
+def read_message(response: httpx.Response) -> str:
     """Of an error in the form of OpenAI's dialect or of TEI's."""
     try:
         error = response.json()["error"]

@@ -1,96 +1,40 @@
 """Golden cases decide whether a pod takes traffic."""
 
 import asyncio
-import base64
 import json
-import threading
-from collections.abc import MutableMapping, Sequence
+from collections.abc import MutableMapping
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
+from private_under_test import RIGHT, WRONG, Held, PrivateUnderTest, similarity_case, vector_case
 from runtime_under_test import (
-    DIMENSIONS,
     REVISION,
     SPACE,
     AppUnderTest,
-    WordTokenizer,
     app_under_test,
     settings,
     until,
 )
 
 from embedding_model import ports
-from embedding_model.goldens.cases import CaseSet, GoldenCase, SimilarityCase, VectorCase
+from embedding_model.goldens.cases import CaseSet, GoldenCase, SimilarityCase
 from embedding_model.ports import GateState, GoldensReport
 from embedding_model.refusal import Reason, Refusal
-from embedding_runtime.backends.fake import FakeBackend, vector_of
-from embedding_runtime.core.inputs import Text
-from embedding_runtime.core.jobs import Tokens
+from embedding_runtime.backends.fake import FakeBackend
 from embedding_runtime.gate import answer_cases, ask_app, parse_case_set, read_case_set
 from embedding_runtime.http.app import App
 from embedding_runtime.http.auth.operator_token import TokenCheck
 from embedding_runtime.http.metrics import Metrics
-from embedding_runtime.http.private import PrivatePort
-from embedding_runtime.lifecycle import Lifecycle, Phase, judge
+from embedding_runtime.lifecycle import Lifecycle, Phase
 from embedding_runtime.settings import FailurePolicy
-
-
-def vector_case(name: str, *, text: str, right: bool = True, prompt: str | None = None) -> VectorCase:
-    prefix = f"{prompt}: " if prompt else ""
-    [tokens] = WordTokenizer().encode([Text(prefix + text)])
-    vector = vector_of(tokens.ids, dimensions=DIMENSIONS) * (1 if right else -1)
-    vector = (vector / np.linalg.norm(vector)).astype("<f4")
-    return VectorCase(
-        name=name,
-        input=text,
-        prompt=prompt,
-        vector=base64.b64encode(vector.tobytes()).decode(),
-        min_cosine_similarity="0.999",
-    )
-
-
-def similarity_case(name: str, *, expected: str) -> SimilarityCase:
-    return SimilarityCase(name=name, a="one text", b="one text", expected=expected, tolerance="0.001")
-
-
-RIGHT = vector_case("right", text="hello world")
-WRONG = vector_case("wrong", text="secret text", right=False)
-
-
-class NobodyChecked(TokenCheck):
-    """Lets everybody in: the token has tests of its own."""
-
-    def __init__(self) -> None:
-        super().__init__(None)
-
-    def check(self, authorization: str | None) -> None:
-        pass
-
-
-class PrivateUnderTest:
-    def __init__(self, runtime: AppUnderTest, *, cases: Sequence[GoldenCase], token_check: TokenCheck | None = None):
-        self.trouble = ""
-        self.port = PrivatePort(
-            app=runtime.app,
-            lifecycle=runtime.lifecycle,
-            metrics=runtime.metrics,
-            token_check=token_check or NobodyChecked(),
-            cases=CaseSet(cases=tuple(cases)),
-            trouble=lambda: self.trouble,
-        )
-        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.port.asgi), base_url="http://private")
-
-    async def status(self, path: str) -> int:
-        return (await self.client.get(path)).status_code
 
 
 async def pass_gate(runtime: AppUnderTest, *cases: GoldenCase) -> None:
     """What the process does after loading."""
     runtime.lifecycle.gate = GateState.PENDING
-    runtime.lifecycle.results = await answer_cases(cases, ask=ask_app(runtime.app))
-    runtime.lifecycle.gate = judge(runtime.lifecycle.results)
+    results = await answer_cases(cases, ask=ask_app(runtime.app))
+    runtime.lifecycle.record_check(results, at="2031-04-05T06:07:08Z")
 
 
 async def test_right_vectors_open_the_pod() -> None:
@@ -200,7 +144,8 @@ async def test_the_report_names_the_set_the_boot_and_each_case() -> None:
 
     assert report.case_set == CaseSet(cases=(RIGHT, WRONG)).name
     assert report.boot_id == runtime.lifecycle.boot_id
-    assert report.state is GateState.FAILED
+    assert (report.state, report.verdict) == (GateState.FAILED, GateState.PENDING)
+    assert report.checked_at == "2031-04-05T06:07:08Z"
     assert [(result.name, result.passed) for result in report.results] == [("right", True), ("wrong", False)]
     assert report.results[1].threshold == "0.999"
 
@@ -216,17 +161,6 @@ async def test_a_trial_answers_another_set_without_effect_on_readiness() -> None
 
     assert (report.case_set, report.state) == (trial.name, GateState.FAILED)
     assert (mounted.case_set, mounted.state) == (CaseSet(cases=(RIGHT,)).name, GateState.PASSED)
-
-
-class Held:
-    """A backend's `before` that holds every batch until it is let go."""
-
-    def __init__(self) -> None:
-        self.shut, self.go = threading.Event(), threading.Event()
-
-    def __call__(self, batch: Sequence[Tokens]) -> None:
-        if self.shut.is_set():
-            assert self.go.wait(30), "the test never let the worker go"
 
 
 async def test_a_trial_on_a_pod_with_a_full_queue_is_answered_first_and_rightly() -> None:
@@ -342,11 +276,13 @@ async def test_probes_and_metrics_are_open_and_everything_else_needs_the_token()
         guarded = [
             (await private.client.get(ports.GOLDENS)).status_code,
             (await private.client.post(ports.GOLDENS, content=b"")).status_code,
+            (await private.client.post(ports.ANSWERS, content=b"")).status_code,
+            (await private.client.post(ports.VERDICT, content=b"")).status_code,
             (await private.client.post(ports.RETIRE)).status_code,
         ]
         assert not runtime.lifecycle.retired
     assert open_paths == [200, 200, 200, 200]
-    assert guarded == [403, 403, 403]
+    assert guarded == [403] * 5
 
 
 def test_a_missing_file_of_golden_cases_is_refused_rather_than_served_unchecked(tmp_path) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 from localcluster import layout
 from localcluster.errors import ClusterError
 
-# Folder "kubernetes" builds Kubernetes, etcd and the pause program; folder "addons" CoreDNS, registry, provisioner.
+# Folder "kubernetes" builds Kubernetes, etcd and the pause program; folder "addons" CoreDNS, registry, provisioner;
+# folder "kstatus" what tells a status as tools that wait do.
 SOURCES = Path(__file__).resolve().parent / "gomodules"
 _CACHES = layout.CACHE / "go"
 

@@ -18,7 +18,10 @@ def values(status: Mapping[str, Any]) -> Mapping[str, Any]:
     """Chart values for the images and the hub of the local cluster (`hack/cluster status -o json`)."""
     return {
         "image": split_reference(status["images"]["operator"]),
-        "runtime": {"image": split_reference(status["images"]["runtime"])},
+        "runtime": {
+            "image": split_reference(status["images"]["runtime"]),
+            "referenceImage": split_reference(status["images"]["reference"]),
+        },
         "hub": {"endpoint": status["hubURL"]},
         # Two cores are shared by the cluster itself and by a rollout's surge pod: ask for little, use what is there.
         "profiles": {"cpu": {"resources": {"requests": {"cpu": "100m"}}}},

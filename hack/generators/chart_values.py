@@ -16,7 +16,8 @@ _INTRODUCTION = """\
 
 ```
 helm install embedding-operator charts/embedding-operator --namespace embedding-operator --create-namespace \\
-  --set image.repository=REGISTRY/operator --set runtime.image.repository=REGISTRY/runtime
+  --set image.repository=REGISTRY/operator --set runtime.image.repository=REGISTRY/runtime \\
+  --set runtime.referenceImage.repository=REGISTRY/reference
 ```
 
 The CRD is one of the chart's templates: it is upgraded with the release, and `crds.keep` saves it, and every

@@ -38,9 +38,13 @@ class UpgradePolicy(StrEnum):
 
 @dataclass(frozen=True)
 class RuntimeProfile:
-    """How one kind of device is served. `resources` are defaults for models that ask for none."""
+    """How one kind of device is served. `resources` are defaults for models that ask for none.
+
+    `reference_image`: what golden cases are computed with; pulled as `image` is.
+    """
 
     image: str
+    reference_image: str
     image_pull_policy: str = "IfNotPresent"
     device: str = "cpu"
     resources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -132,9 +136,10 @@ class Settings:
 
 
 def default_settings() -> Settings:
-    """Settings without a file: the `cpu` profile with this version's image, for `explain` and for trying things out."""
-    image = f"embedding-operator/runtime:{version('embedding-operator')}"
-    return Settings(profiles={"cpu": RuntimeProfile(image=image)})
+    """Settings without a file: the `cpu` profile with this version's images, for `explain` and trying things out."""
+    tag = version("embedding-operator")
+    image, reference_image = f"embedding-operator/runtime:{tag}", f"embedding-operator/reference:{tag}"
+    return Settings(profiles={"cpu": RuntimeProfile(image=image, reference_image=reference_image)})
 
 
 def load_settings(path: Path) -> Settings:
@@ -159,6 +164,7 @@ def load_settings(path: Path) -> Settings:
 def _profile(file: ProfileFile) -> RuntimeProfile:
     return RuntimeProfile(
         image=file.image,
+        reference_image=file.reference_image,
         image_pull_policy=file.image_pull_policy,
         device=file.device,
         resources={str(key): dict(value) for key, value in file.resources.items()},

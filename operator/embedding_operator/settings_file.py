@@ -52,6 +52,7 @@ class _FileModel(BaseModel):
 
 class ProfileFile(_FileModel):
     image: str = Field(min_length=1)
+    reference_image: str = Field(min_length=1)
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     device: Literal["cpu", "cuda"] = "cpu"
     resources: dict[Literal["requests", "limits"], dict[str, str]] = Field(default_factory=dict)

@@ -139,7 +139,9 @@ def test_the_operator_reads_every_setting_that_values_can_carry(settings: Callab
     assert cuda.image == f"registry.example.org/embedding-operator/runtime@{DIGEST}"
     assert cuda.node_selector == {"nvidia.com/gpu.product": "NVIDIA-L4"}
     assert cuda.runtime_class == "nvidia"
+    assert cuda.reference_image == "registry.example.org/embedding-operator/reference-cuda:1.2"
     assert found.profiles["cpu"].image == "registry.example.org/embedding-operator/runtime:1.2"
+    assert found.profiles["cpu"].reference_image == "registry.example.org/embedding-operator/reference:1.2"
 
 
 def test_namespaces_watched_reach_the_operator(settings: Callable[..., Settings]) -> None:

@@ -60,6 +60,8 @@ def test_images_that_are_not_set_are_asked_for(run_helm: Callable[..., Any]) -> 
     assert "image.repository: set it to where the operator image is" in operator.stderr
     runtime = template(run_helm, runtime={"image": {"repository": ""}})
     assert "runtime.image.repository: set it to where the runtime image is" in runtime.stderr
+    reference = template(run_helm, runtime={"referenceImage": {"repository": ""}})
+    assert "runtime.referenceImage.repository: set it to where the reference image is" in reference.stderr
 
 
 def test_a_default_profile_that_is_not_there_is_refused_with_those_that_are(run_helm: Callable[..., Any]) -> None:

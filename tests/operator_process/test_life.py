@@ -40,7 +40,8 @@ def test_sigterm_does_not_wait_for_a_hub_that_hangs(world: OperatorWorld) -> Non
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         settings = world.folder / "deaf-hub.yaml"
         hub = f"http://127.0.0.1:{deaf.getsockname()[1]}"
-        settings.write_text(f"{{hub: {{endpoint: '{hub}'}}, profiles: {{cpu: {{image: registry.example/runtime:1}}}}}}")
+        profile = "{image: registry.example/runtime:1, referenceImage: registry.example/reference:1}"
+        settings.write_text(f"{{hub: {{endpoint: '{hub}'}}, profiles: {{cpu: {profile}}}}}")
         leader = world.start(f"--settings={settings}")
         world.wait_for("the replica leads", leader.leads)
         world.cluster.apply(embedding_model("deaf", repo=REPO))

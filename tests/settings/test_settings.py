@@ -21,9 +21,10 @@ imageVolumes: true
 proxy: {https: "http://proxy.example.internal:3128", noProxy: .internal}
 defaultProfile: cuda
 profiles:
-  cpu: {image: "registry.example/runtime:1"}
+  cpu: {image: "registry.example/runtime:1", referenceImage: "registry.example/reference:1"}
   cuda:
     image: registry.example/runtime:1-cuda
+    referenceImage: registry.example/reference:1-cuda
     imagePullPolicy: Always
     device: cuda
     nodeSelector: {gpu: "true"}
@@ -66,6 +67,7 @@ def test_every_key_of_the_file_reaches_the_settings(tmp_path: Path) -> None:
     assert (settings.workers, settings.resync_seconds, settings.audit_seconds) == (4, 300, 30)
     cuda = settings.profiles["cuda"]
     assert (cuda.image, cuda.image_pull_policy, cuda.device) == ("registry.example/runtime:1-cuda", "Always", "cuda")
+    assert cuda.reference_image == "registry.example/reference:1-cuda"
     assert (cuda.node_selector, cuda.runtime_class) == ({"gpu": "true"}, "nvidia")
     assert cuda.tolerations == ({"key": "nvidia.com/gpu", "operator": "Exists"},)
     assert cuda.resources["limits"] == {"memory": "2Gi", "nvidia.com/gpu": "1"}
@@ -74,18 +76,25 @@ def test_every_key_of_the_file_reaches_the_settings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("profiles: {cpu: {}}", "profiles.cpu.image"),
+        ("profiles: {cpu: {referenceImage: b}}", "profiles.cpu.image"),
+        ("profiles: {cpu: {image: a}}", "profiles.cpu.referenceImage"),
         ("profiles: {}", "profiles"),
         ("{}", "profiles"),
-        ("profiles: {gpu: {image: a}}", r"defaultProfile: expected one of the profiles \(gpu\), found cpu"),
-        ("profiles: {cpu: {image: a}}\nhub: {endpoint: huggingface.co}", "hub.endpoint: .*expected an address"),
-        ("profiles: {cpu: {image: a}}\nhub: {certificates: nonsense}", "hub.certificates: .*PEM"),
-        ("profiles: {cpu: {image: a}}\nhub: {redirectHosts: ['*']}", "hub.redirectHosts.0"),
-        ("profiles: {cpu: {image: a}}\nregistries: {'https://r': {}}", "registries"),
-        ("profiles: {cpu: {image: a}}\nregistries: {registry: {}}", "registries"),
-        ("profiles: {cpu: {image: a}}\nworkers: 0", "workers"),
-        ("profiles: {cpu: {image: a}}\nwrokers: 1", "wrokers"),
-        ("profiles: {cpu: {image: a}}\nupgradePolicy: Never", "upgradePolicy"),
+        (
+            "profiles: {gpu: {image: a, referenceImage: b}}",
+            r"defaultProfile: expected one of the profiles \(gpu\), found cpu",
+        ),
+        (
+            "profiles: {cpu: {image: a, referenceImage: b}}\nhub: {endpoint: huggingface.co}",
+            "hub.endpoint: .*expected an address",
+        ),
+        ("profiles: {cpu: {image: a, referenceImage: b}}\nhub: {certificates: nonsense}", "hub.certificates: .*PEM"),
+        ("profiles: {cpu: {image: a, referenceImage: b}}\nhub: {redirectHosts: ['*']}", "hub.redirectHosts.0"),
+        ("profiles: {cpu: {image: a, referenceImage: b}}\nregistries: {'https://r': {}}", "registries"),
+        ("profiles: {cpu: {image: a, referenceImage: b}}\nregistries: {registry: {}}", "registries"),
+        ("profiles: {cpu: {image: a, referenceImage: b}}\nworkers: 0", "workers"),
+        ("profiles: {cpu: {image: a, referenceImage: b}}\nwrokers: 1", "wrokers"),
+        ("profiles: {cpu: {image: a, referenceImage: b}}\nupgradePolicy: Never", "upgradePolicy"),
         ("profiles: [", "not valid YAML: line 1"),
         ("just text", "settings file"),
     ],
@@ -105,7 +114,7 @@ def test_a_mistake_names_the_key(tmp_path: Path, text: str, words: str) -> None:
 )
 def test_an_address_with_credentials_is_refused_without_repeating_them(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError, match="credentials") as caught:
-        load(tmp_path, f"profiles: {{cpu: {{image: a}}}}\n{text}")
+        load(tmp_path, f"profiles: {{cpu: {{image: a, referenceImage: b}}}}\n{text}")
     assert "hunter2" not in str(caught.value)
 
 

@@ -168,7 +168,7 @@ def operator_world(
     (folder / "pod-token").write_text(token)
     settings = {
         "hub": {"endpoint": hub_url},
-        "profiles": {"cpu": {"image": "registry.example/runtime:1"}},
+        "profiles": {"cpu": {"image": "registry.example/runtime:1", "referenceImage": "registry.example/reference:1"}},
         "watchNamespaces": list(namespaces),
     }
     (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
@@ -179,7 +179,8 @@ def operator_world(
 
 
 def _render_rbac(helm: Path, *, namespaces: Sequence[str]) -> str:
-    values = ["image.repository=x", "runtime.image.repository=x", "serviceAccount.create=false"]
+    images = [f"{name}.repository=x" for name in ("image", "runtime.image", "runtime.referenceImage")]
+    values = [*images, "serviceAccount.create=false"]
     if namespaces:
         values.append(f"watchNamespaces={{{','.join(namespaces)}}}")
     rendered = subprocess.run(

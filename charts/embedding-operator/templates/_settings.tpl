@@ -15,18 +15,17 @@ imagePullSecrets: {{ .Values.runtime.imagePullSecrets | toJson }}
 defaultProfile: {{ .Values.runtime.defaultProfile | quote }}
 profiles:
 {{- range $name, $profile := .Values.profiles }}
-  {{- $own := default dict $profile.image }}
-  {{- $shared := deepCopy $.Values.runtime.image }}
-  {{- /* A shared digest names the shared repository's bytes: it must not win over what the profile says itself. */}}
-  {{- if or $own.repository $own.tag $own.digest }}
-  {{- $shared = omit $shared "digest" }}
-  {{- end }}
-  {{- $image := mergeOverwrite $shared (deepCopy $own) }}
+  {{- $image := include "embedding-operator.profileImage" (dict "own" $profile.image "shared" $.Values.runtime.image) | fromJson }}
   {{- if not $image.repository }}
   {{- fail (printf "runtime.image.repository: set it to where the runtime image is, or set profiles.%s.image.repository" $name) }}
   {{- end }}
+  {{- $reference := include "embedding-operator.profileImage" (dict "own" $profile.referenceImage "shared" $.Values.runtime.referenceImage) | fromJson }}
+  {{- if not $reference.repository }}
+  {{- fail (printf "runtime.referenceImage.repository: set it to where the reference image is, or set profiles.%s.referenceImage.repository" $name) }}
+  {{- end }}
   {{ $name }}:
     image: {{ include "embedding-operator.image" (dict "image" $image "appVersion" $.Chart.AppVersion) | quote }}
+    referenceImage: {{ include "embedding-operator.image" (dict "image" $reference "appVersion" $.Chart.AppVersion) | quote }}
     imagePullPolicy: {{ $image.pullPolicy }}
     device: {{ $profile.device }}
     {{- with $profile.resources }}
@@ -40,4 +39,15 @@ profiles:
     tolerations: {{ default list $profile.tolerations | toJson }}
     runtimeClassName: {{ default "" $profile.runtimeClassName | quote }}
 {{- end }}
+{{- end }}
+
+{{- /* What a profile says of an image, over what all of them share, as JSON. */ -}}
+{{- define "embedding-operator.profileImage" -}}
+{{- $own := default dict .own }}
+{{- $shared := deepCopy .shared }}
+{{- /* A shared digest names the shared repository's bytes: it must not win over what the profile says itself. */}}
+{{- if or $own.repository $own.tag $own.digest }}
+{{- $shared = omit $shared "digest" }}
+{{- end }}
+{{- mergeOverwrite $shared (deepCopy $own) | toJson }}
 {{- end }}

@@ -11,10 +11,12 @@ from embedding_operator.api.reasons import Reason
 
 
 class Profile(Protocol):
-    """How a kind of device is served: image, and defaults of the pod."""
+    """How a kind of device is served: images, and defaults of the pod."""
 
     @property
     def image(self) -> str: ...
+    @property
+    def reference_image(self) -> str: ...
     @property
     def image_pull_policy(self) -> str: ...
     @property

@@ -164,7 +164,11 @@ class SimulatedCluster:
         """Everything that there is, as text: equal pictures, equal worlds."""
         kinds = (EMBEDDING_MODEL, DEPLOYMENT, SERVICE, CONFIG_MAP, POD, JOB, ENDPOINT_SLICE)
         objects = [item for kind in kinds for item in self.all(kind)]
-        facts = [sorted(self.facts.reports), sorted(map(str, self.facts.trial_reports)), sorted(self.facts.retired_pods)]
+        facts = [
+            sorted(self.facts.reports),
+            sorted(map(str, self.facts.trial_reports)),
+            sorted(self.facts.retired_pods),
+        ]
         return json.dumps([objects, facts, sorted(map(str, self.facts.trials_requested))], sort_keys=True)
 
     def step(self) -> None:
@@ -312,13 +316,21 @@ class SimulatedCluster:
         updated = [pod for pod in pods if pod["metadata"]["labels"][REVISION] == digest]
         ready = [pod for pod in pods if _is_ready(pod)]
         done = len(pods) == len(updated) == len(ready) == wanted
+        # A rollout that is complete stays so, whatever becomes of its pods, until there is another ReplicaSet.
+        message = f"ReplicaSet {digest}"
+        before = next(iter((deployment.get("status") or {}).get("conditions") or ()), {})
+        was_done = before.get("reason") == "NewReplicaSetAvailable" and before.get("message") == message
         status = {
             "observedGeneration": deployment["metadata"]["generation"],
             "replicas": len(pods),
             "updatedReplicas": len(updated),
             "readyReplicas": len(ready),
             "conditions": [
-                {"type": "Progressing", "reason": "NewReplicaSetAvailable" if done else "ReplicaSetUpdated"}
+                {
+                    "type": "Progressing",
+                    "reason": "NewReplicaSetAvailable" if done or was_done else "ReplicaSetUpdated",
+                    "message": message,
+                }
             ],
         }
         if status != deployment.get("status"):

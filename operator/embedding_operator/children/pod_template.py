@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Final
 
 from embedding_model import ports
@@ -177,7 +178,7 @@ def _runtime_container(
         "startupProbe": _probe(
             ports.STARTUP,
             period=STARTUP_PERIOD_SECONDS,
-            failures=spec.rollout.startup_timeout_seconds // STARTUP_PERIOD_SECONDS,
+            failures=ceil(spec.rollout.startup_timeout_seconds / STARTUP_PERIOD_SECONDS),
         ),
         "readinessProbe": _probe(ports.READY, period=READY_PERIOD_SECONDS, failures=READY_FAILURES),
         "livenessProbe": _probe(ports.LIVE, period=LIVE_PERIOD_SECONDS, failures=LIVE_FAILURES),

@@ -20,6 +20,7 @@ def hash_inputs(spec: EmbeddingModelSpec, *, resolved: ResolvedModel, case_set: 
         "cache": _dump(spec.cache) if spec.cache else None,
         "auth": _dump(spec.auth) if spec.auth else None,
         "reranking": _dump(spec.reranking) or None,
+        "rollout": {key: value for key, value in _dump(spec.rollout).items() if key != "strategy"} or None,
     }
     return hash10(
         {

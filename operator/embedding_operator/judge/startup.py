@@ -21,6 +21,8 @@ from embedding_operator.observe.snapshot import ObservedPod
 # Loading reads the weights once: an ordinary network disk gives this much. Opening, and the warm-up, take the rest.
 LOAD_BYTES_PER_SECOND: Final = 50_000_000
 WARM_UP_SECONDS: Final = 60.0
+# The kubelet counts probes, and not seconds: it may end a container a probe or two before its time.
+PROBE_SLACK_SECONDS: Final = 4.0
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def _find_timed_out(server: Mapping[str, Any], *, status: Mapping[str, Any], pol
     if not began or not end or _was_ready(status, since=began):
         return None
     ran = _seconds_between(began, datetime.fromisoformat(end))
-    return ran if ran >= policy.timeout_seconds else None
+    return ran if ran >= policy.timeout_seconds - PROBE_SLACK_SECONDS else None
 
 
 def _was_ready(status: Mapping[str, Any], *, since: str) -> bool:

@@ -1,0 +1,173 @@
+"""Telling pods that the Service has left to end their clients' connections."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from manual_clock import ManualClock, settle
+
+from embedding_operator.audit.client import PodClient, PodUnreachable, RouteUnknown
+from embedding_operator.audit.retirement import GIVE_UP_SECONDS, RETRY_SECONDS, Retirement
+from embedding_operator.observe.facts import Key, PodRef
+
+KEY, OTHER = Key("search", "a"), Key("search", "b")
+
+
+def pod(name: str = "pod", *, key: Key = KEY, ip: str = "10.0.0.1", starts: int = 0) -> PodRef:
+    return PodRef(key=key, name=name, uid=f"uid-{name}", ip=ip, starts=starts)
+
+
+class Pods:
+    """Pods that take the call, unless `error` is set."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.told: list[str] = []
+
+    async def retire(self, ip: str) -> None:
+        self.told.append(ip)
+        if self.error is not None:
+            raise self.error
+
+
+@asynccontextmanager
+async def retirement_of(pods: Pods, *, clock: ManualClock, changed: list[Key]) -> AsyncIterator[Retirement]:
+    retirement = Retirement(pods, on_change=changed.append, clock=clock)
+    try:
+        yield retirement
+    finally:
+        await retirement.close()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+async def test_a_pod_is_told_once_and_its_model_hears_of_it(clock: ManualClock) -> None:
+    pods, changed = Pods(), list[Key]()
+    async with retirement_of(pods, clock=clock, changed=changed) as retirement:
+        assert not retirement.is_retired(pod())
+        retirement.request(pod())
+        retirement.request(pod())
+        assert not retirement.is_retired(pod())
+        await settle()
+        assert retirement.is_retired(pod())
+        assert pods.told == ["10.0.0.1"]
+        assert changed == [KEY]
+
+
+async def test_a_container_that_started_anew_is_told_anew(clock: ManualClock) -> None:
+    pods = Pods()
+    async with retirement_of(pods, clock=clock, changed=[]) as retirement:
+        retirement.request(pod())
+        await settle()
+        assert not retirement.is_retired(pod(starts=1))
+
+
+async def test_a_pod_that_cannot_be_reached_is_tried_for_a_while_and_then_counts_as_told(clock: ManualClock) -> None:
+    pods, changed = Pods(PodUnreachable("no answer")), list[Key]()
+    async with retirement_of(pods, clock=clock, changed=changed) as retirement:
+        retirement.request(pod())
+        await clock.advance(GIVE_UP_SECONDS - RETRY_SECONDS)
+        assert not retirement.is_retired(pod())
+        await clock.advance(2 * RETRY_SECONDS)
+        assert retirement.is_retired(pod())
+        assert len(pods.told) > GIVE_UP_SECONDS / RETRY_SECONDS / 2
+        assert changed == [KEY]
+
+
+async def test_a_pod_that_answers_after_all_is_told(clock: ManualClock) -> None:
+    pods = Pods(PodUnreachable("no answer"))
+    async with retirement_of(pods, clock=clock, changed=[]) as retirement:
+        retirement.request(pod())
+        await clock.advance(2 * RETRY_SECONDS)
+        pods.error = None
+        await clock.advance(2 * RETRY_SECONDS)
+        assert retirement.is_retired(pod())
+
+
+async def test_an_older_pod_that_knows_no_such_route_counts_as_told_at_once(clock: ManualClock) -> None:
+    pods = Pods(RouteUnknown("404"))
+    async with retirement_of(pods, clock=clock, changed=[]) as retirement:
+        retirement.request(pod())
+        await settle()
+        assert retirement.is_retired(pod())
+        assert pods.told == ["10.0.0.1"]
+
+
+async def test_a_pod_without_an_address_has_nobody_to_tell(clock: ManualClock) -> None:
+    pods = Pods()
+    async with retirement_of(pods, clock=clock, changed=[]) as retirement:
+        retirement.request(pod(ip=""))
+        await settle()
+        assert retirement.is_retired(pod(ip=""))
+        assert pods.told == []
+
+
+async def test_a_pod_that_a_reconcile_does_not_ask_about_is_forgotten_and_no_longer_called(clock: ManualClock) -> None:
+    """Its address may be another workload's by then."""
+    pods = Pods(PodUnreachable("no answer"))
+    async with retirement_of(pods, clock=clock, changed=[]) as retirement:
+        with retirement.round_of(KEY):
+            retirement.request(pod())
+            retirement.request(pod("second", ip="10.0.0.2"))
+        await settle()
+        with retirement.round_of(KEY):
+            retirement.is_retired(pod("second"))
+        pods.told.clear()
+        await clock.advance(3 * RETRY_SECONDS)
+        assert set(pods.told) == {"10.0.0.2"}
+
+
+async def test_a_reconcile_of_another_model_forgets_nothing(clock: ManualClock) -> None:
+    pods = Pods()
+    async with retirement_of(pods, clock=clock, changed=[]) as retirement:
+        with retirement.round_of(KEY):
+            retirement.request(pod())
+        await settle()
+        with retirement.round_of(OTHER):
+            retirement.is_retired(pod("theirs", key=OTHER))
+        with retirement.round_of(KEY):
+            assert retirement.is_retired(pod())
+
+
+async def test_a_reconcile_that_failed_forgets_nothing(clock: ManualClock) -> None:
+    async with retirement_of(Pods(), clock=clock, changed=[]) as retirement:
+        with retirement.round_of(KEY):
+            retirement.request(pod())
+        await settle()
+        with pytest.raises(RuntimeError), retirement.round_of(KEY):
+            raise RuntimeError("the API server gave no answer")
+        assert retirement.is_retired(pod())
+
+
+async def test_closing_ends_what_is_under_way(clock: ManualClock) -> None:
+    pods = Pods(PodUnreachable("no answer"))
+    async with retirement_of(pods, clock=clock, changed=[]) as retirement:
+        retirement.request(pod())
+        await settle()
+    assert [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("retire")] == []
+
+
+async def test_a_pod_is_told_by_a_post_with_the_operators_token(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("secret")
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(204 if len(seen) == 1 else 500 if len(seen) == 2 else 404)
+
+    client = PodClient(token_file=token, client=httpx.AsyncClient(transport=httpx.MockTransport(answer)))
+    await client.retire("10.0.0.1")
+    assert (seen[0].method, str(seen[0].url)) == ("POST", "http://10.0.0.1:8081/retire")
+    assert seen[0].headers["Authorization"] == "Bearer secret"
+    with pytest.raises(PodUnreachable, match="500"):
+        await client.retire("10.0.0.1")
+    with pytest.raises(RouteUnknown):
+        await client.retire("10.0.0.1")
+    await client.close()

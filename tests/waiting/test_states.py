@@ -1,4 +1,4 @@
-"""Flux and Helm 4 (kstatus) and Argo CD tell the same truth of an EmbeddingModel, in every state that it can be seen in."""
+"""Flux and Helm 4 (kstatus) and Argo CD tell the same truth of an EmbeddingModel, in each state that it can be in."""
 
 import json
 import subprocess

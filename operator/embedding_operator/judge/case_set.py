@@ -1,6 +1,6 @@
 """Which golden cases do pods answer? Those of the reference, then those of the spec and of the user's ConfigMap."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +15,7 @@ from embedding_operator.api.reasons import Reason
 from embedding_operator.api.spec import EmbeddingModelSpec
 from embedding_operator.judge.verdict import RECHECK_SECONDS, Verdict, stalled
 from embedding_operator.observe.snapshot import UserGoldens
-from embedding_operator.observe.stored_reference import NAME_PREFIX, Reference, is_computed
+from embedding_operator.observe.stored_reference import Reference, is_computed
 
 # The API server caps a ConfigMap's data at 1 MiB; the rest is room for metadata.
 MAX_DATA_BYTES: Final = 900 * 1024
@@ -34,13 +34,18 @@ class CaseSetJudgement:
 
 
 def judge_case_set(
-    spec: EmbeddingModelSpec, *, serving: Serving, user_goldens: UserGoldens | None, reference: Reference | None = None
+    spec: EmbeddingModelSpec,
+    *,
+    serving: Serving,
+    user_goldens: UserGoldens | None,
+    labels: Collection[str] = (),
+    reference: Reference | None = None,
 ) -> CaseSetJudgement:
-    """`reference`: of the space served, where there is one."""
+    """`labels`: a classifier's; none where they are not known. `reference`: of the space served, where there is one."""
     if user_goldens is not None and user_goldens.text is None:
         return CaseSetJudgement(problem=_describe_missing(user_goldens))
     try:
-        own = _check(_parse(spec, serving=serving, user_goldens=user_goldens))
+        own = _check(_parse(spec, serving=serving, labels=labels or None, user_goldens=user_goldens))
     except Refusal as refusal:
         return CaseSetJudgement(
             problem=stalled(refusal.reason, refusal.message, recheck_seconds=_recheck(user_goldens))
@@ -62,12 +67,19 @@ def name_parts(case_set: CaseSet, *, model: str) -> Sequence[str]:
     return [names.goldens_configmap_name(model, content=part.to_jsonl()) for part in split_case_set(case_set)]
 
 
-def _parse(spec: EmbeddingModelSpec, *, serving: Serving, user_goldens: UserGoldens | None) -> CaseSet:
+def _parse(
+    spec: EmbeddingModelSpec, *, serving: Serving, labels: Collection[str] | None, user_goldens: UserGoldens | None
+) -> CaseSet:
     threshold, dimensions = spec.verification.min_cosine_similarity, serving.dimensions
     prompts = [prompt.name for prompt in serving.prompts]
     written = [item.model_dump(mode="json", by_alias=True, exclude_none=True) for item in spec.verification.goldens]
     inline = parse_cases(
-        written, task=serving.task, min_cosine_similarity=threshold, dimensions=dimensions, prompt_names=prompts
+        written,
+        task=serving.task,
+        min_cosine_similarity=threshold,
+        dimensions=dimensions,
+        prompt_names=prompts,
+        labels=labels,
     )
     if user_goldens is None or user_goldens.text is None:
         return merge_cases(inline)
@@ -77,6 +89,7 @@ def _parse(spec: EmbeddingModelSpec, *, serving: Serving, user_goldens: UserGold
         min_cosine_similarity=threshold,
         dimensions=dimensions,
         prompt_names=prompts,
+        labels=labels,
     )
     return merge_cases(inline, more)
 
@@ -84,12 +97,6 @@ def _parse(spec: EmbeddingModelSpec, *, serving: Serving, user_goldens: UserGold
 def _check(own: CaseSet) -> CaseSet:
     """The user's cases as they are. Raises Refusal(INVALID_GOLDEN)."""
     for case in own.cases:
-        if is_computed(case):
-            message = (
-                f'golden case "{case.name}" has a name that begins with "{NAME_PREFIX}", as those of the reference '
-                "implementation do: give it another name"
-            )
-            raise Refusal(RefusalReason.INVALID_GOLDEN, message)
         if _measure(case) > MAX_DATA_BYTES:
             message = (
                 f'golden case "{case.name}" takes {_measure(case) // 1024} KiB, and at most {MAX_DATA_BYTES // 1024} '

@@ -14,17 +14,16 @@ from pydantic import ValidationError
 
 from embedding_model import ports
 from embedding_model.goldens.cases import CaseSet, GoldenCase, VectorCase
+from embedding_model.goldens.mistakes import REFERENCE_PREFIX
 from embedding_model.ports import ReferenceSet
 from embedding_operator.api import names
 
 logger = logging.getLogger(__name__)
 
-NAME_PREFIX: Final = "reference."  # of its goldens: a case of the user's own has another name
-
 
 def is_computed(case: GoldenCase) -> bool:
     """Whether the reference implementation computed the case, of a set that pods mount."""
-    return case.name.startswith(NAME_PREFIX)
+    return case.name.startswith(REFERENCE_PREFIX)
 
 
 @dataclass(frozen=True)

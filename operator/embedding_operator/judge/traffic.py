@@ -106,7 +106,12 @@ def judge_traffic(
         own_services=own_services,
         leaves_gap=leaves_gap,
         verdict=_describe_move(
-            live, selected=selected, target=target, is_target_ready=is_target_ready, wanted=wanted, retiring=retiring
+            live,
+            selected=selected,
+            target=target,
+            is_target_ready=is_target_ready,
+            is_leaving=any(count for space, count in wanted.items() if space not in own_services),
+            retiring=retiring,
         ),
     )
 
@@ -269,7 +274,7 @@ def _describe_move(
     selected: str | None,
     target: str | None,
     is_target_ready: bool,
-    wanted: Mapping[str, int],
+    is_leaving: bool,
     retiring: Sequence[ObservedPod],
 ) -> Verdict | None:
     if target is None or selected != target or not is_target_ready:
@@ -280,6 +285,6 @@ def _describe_move(
         return waiting(
             Reason.MOVING_SERVICE, "the Service has moved; pods of the space before are told to end their connections"
         )
-    if any(wanted.values()):
+    if is_leaving:
         return waiting(Reason.MOVING_SERVICE, "the Service has moved; endpoints still list pods of the space before")
     return None

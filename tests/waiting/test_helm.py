@@ -16,7 +16,8 @@ from localcluster.binaries import ensure, ensure_client_tool
 
 CRD = Path(__file__).resolve().parents[2] / "crds" / "embeddingmodels.embedding-operator.dev.yaml"
 MODELS = "/apis/embedding-operator.dev/v1alpha1/namespaces/default/embeddingmodels"
-PATIENCE = 40.0  # for how long helm waits for what does not come
+PATIENCE = 300.0
+IN_VAIN = 40.0  # for how long helm waits for what does not come
 
 SUCCEEDS = {"serving", "scaled-to-zero", "suspended"}
 FAILS = {"golden-mismatch", "new-generation-fails", "space-change-not-approved"}
@@ -35,9 +36,11 @@ def test_helm_4_waits_for_what_may_come_and_fails_at_once_where_waiting_is_in_va
     server: PrivateApiServer, tmp_path: Path
 ) -> None:
     waiting = {name: install(name, server=server, folder=tmp_path) for name in SCENES}
-    for name in SCENES:
-        write_status(name, server=server)
-    ended = {name: process.communicate() for name, process in waiting.items()}
+    try:
+        for name in SCENES:
+            write_status(name, server=server)
+    finally:
+        ended = {name: process.communicate() for name, process in waiting.items()}
     codes = {name: process.returncode for name, process in waiting.items()}
     assert {name for name, code in codes.items() if code == 0} == SUCCEEDS, ended
     gave_up = {name for name, (_, error) in ended.items() if "deadline" in error}
@@ -53,7 +56,8 @@ def install(name: str, *, server: PrivateApiServer, folder: Path) -> "subprocess
     (chart / "Chart.yaml").write_text(yaml.safe_dump({"apiVersion": "v2", "name": name, "version": "0.1.0"}))
     (chart / "templates" / "model.yaml").write_text(json.dumps(model))
     command = [ensure_client_tool("helm"), "install", name, chart, "--kubeconfig", server.kubeconfig]
-    options = ["--wait", "--timeout", f"{PATIENCE:.0f}s"]
+    timeout = PATIENCE if name in SUCCEEDS | FAILS else IN_VAIN
+    options = ["--wait", "--timeout", f"{timeout:.0f}s"]
     return subprocess.Popen(
         [*map(str, command), *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder
     )

@@ -49,14 +49,17 @@ def load_saved(kind: Any, *, folder: Path, device: str, **options: Any) -> Any:
     )
 
 
-def load_transformer(folder: Path, *, task: str) -> Any:
-    """The first module of a model that the library did not save; `task` is one of its transformer_task."""
+def load_transformer(folder: Path, *, task: str, **config: Any) -> Any:
+    """The first module of a model that the library did not save; `task` is one of its transformer_task.
+
+    `config` are values of the configuration in place of those of the file.
+    """
     return CheckedTransformer(
         str(folder),
         transformer_task=task,
         model_kwargs={**FROM_FILES, **IN_FLOAT32},
         processor_kwargs=dict(FROM_FILES),
-        config_kwargs=dict(FROM_FILES),
+        config_kwargs={**FROM_FILES, **config},
     )
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from embedding_model.goldens.parse import DEFAULT_MIN_COSINE_SIMILARITY
 from embedding_model.ports import ReferenceSet
-from embedding_model.refusal import Reason
 from embedding_model.resolved import Quantization, ResolvedModel, Task
 from embedding_runtime.reference.pinned_files import find_place, link_files
 from embedding_runtime.settings import Device
@@ -53,7 +52,7 @@ def compute_reference(settings: ReferenceSettings) -> ReferenceSet:
 
 def _compute(folder: Path, *, settings: ReferenceSettings) -> ReferenceSet:
     # Importing the libraries takes seconds: files that are not there are refused before.
-    from embedding_runtime.reference.libraries import describe_implementation, pick_device, refuse
+    from embedding_runtime.reference.libraries import describe_implementation, pick_device
 
     resolved, device = settings.resolved, pick_device(settings.device)
     match resolved.serving.task:
@@ -62,8 +61,18 @@ def _compute(folder: Path, *, settings: ReferenceSettings) -> ReferenceSet:
 
             threshold = choose_threshold(settings.min_cosine_similarity, quantization=resolved.serving.quantization)
             goldens, holdout = compute_vector_cases(folder, resolved=resolved, device=device, threshold=threshold)
-        case task:
-            raise refuse(Reason.UNSUPPORTED_ARCHITECTURE, f"No reference is computed for a model for {task} yet.")
+        case Task.RERANKING:
+            from embedding_runtime.reference.score_cases import compute_score_cases
+
+            goldens, holdout = compute_score_cases(folder, resolved=resolved, device=device)
+        case Task.CLASSIFICATION:
+            from embedding_runtime.reference.label_cases import compute_label_cases
+
+            goldens, holdout = compute_label_cases(folder, resolved=resolved, device=device)
+        case Task.SPARSE:
+            from embedding_runtime.reference.sparse_cases import compute_sparse_cases
+
+            goldens, holdout = compute_sparse_cases(folder, resolved=resolved, device=device)
     return ReferenceSet(
         space=resolved.space, implementation=describe_implementation(), goldens=goldens, holdout=holdout
     )

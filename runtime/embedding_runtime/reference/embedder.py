@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
@@ -23,11 +22,11 @@ from embedding_model.resolved import Inspection, ResolvedModel
 from embedding_runtime.reference.checked_modules import has_modules, load_saved, load_transformer
 from embedding_runtime.reference.lengths import apply_lengths
 from embedding_runtime.reference.libraries import loading, quiet
+from embedding_runtime.reference.prompts import PromptChoice
 from embedding_runtime.reference.texts import AskedText
 
 Vectors = npt.NDArray[np.float32]
 
-_LIBRARY_FILE = "config_sentence_transformers.json"
 _SPEC = "spec"  # the file of evidence that the user wrote
 _MODES: Mapping[served.Pooling, str] = {
     served.Pooling.CLS: "cls",
@@ -72,37 +71,6 @@ class Embedder:
             vector = torch.nn.functional.normalize(vector, dim=0)
         found: Vectors = vector.cpu().numpy()
         return found
-
-
-class PromptChoice:
-    """Which prompt the library is given: its own by name where its file holds it, else the text that is served."""
-
-    def __init__(self, folder: Path, *, resolved: ResolvedModel) -> None:
-        self._serving = resolved.serving
-        inspected = resolved.inspection
-        is_own = (self._serving.prompts, self._serving.default_prompt) == (inspected.prompts, inspected.default_prompt)
-        written = _read_prompts(folder) if is_own else {}
-        # Empty ones are written by the library itself and mean nothing: then the prompts are those of the model's card.
-        self._own = written if any(written.values()) else {}
-        self._default_is_own = is_own and bool(self._own)
-
-    def choose(self, name: str | None) -> dict[str, Any]:
-        """Options of encode for a prompt by its name; None: the default one, if there is one."""
-        if name is None and self._default_is_own:
-            return {}
-        if name in self._own:
-            return {"prompt_name": name}
-        asked = name or self._serving.default_prompt
-        prompt = self._serving.prompt(asked) if asked else None
-        return {"prompt": prompt.text if prompt else ""}
-
-
-def _read_prompts(folder: Path) -> dict[str, str]:
-    try:
-        written = orjson.loads((folder / _LIBRARY_FILE).read_bytes()).get("prompts")
-    except (FileNotFoundError, ValueError, AttributeError):
-        return {}
-    return written if isinstance(written, dict) else {}
 
 
 def _load(folder: Path, *, resolved: ResolvedModel, device: str) -> Any:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import transformers
 
@@ -77,6 +79,15 @@ def require_complete(report: Mapping[str, Any], *, unused: tuple[str, ...] = ())
             Reason.INCOMPLETE_WEIGHTS,
             f"transformers {transformers.__version__} finds no weights for {len(random)} tensors of its class "
             f"({shown}) in these files and would make them up: there is no reference.",
+        )
+
+
+def require_finite(values: npt.NDArray[np.float32]) -> None:
+    """Raises Refusal(INVALID_FILE) for NaN and infinity, which no golden case can hold."""
+    if not np.isfinite(values).all():
+        raise refuse(
+            Reason.INVALID_FILE,
+            "The reference implementation answers with NaN or infinity in float32: the model's weights are broken.",
         )
 
 

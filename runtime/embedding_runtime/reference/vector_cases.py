@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from embedding_model.goldens.cases import VectorCase
@@ -11,7 +10,7 @@ from embedding_model.goldens.compare import encode_vector
 from embedding_model.refusal import Reason
 from embedding_model.resolved import ResolvedModel
 from embedding_runtime.reference.embedder import Embedder
-from embedding_runtime.reference.libraries import refuse
+from embedding_runtime.reference.libraries import refuse, require_finite
 from embedding_runtime.reference.texts import AskedText, choose_texts
 
 Cases = tuple[VectorCase, ...]
@@ -35,11 +34,11 @@ def compute_vector_cases(
 
 def _write(texts: Sequence[AskedText], *, embedder: Embedder, threshold: str) -> Cases:
     vectors = embedder.embed(texts)
-    if not np.isfinite(vectors).all() or not vectors.any(axis=1).all():
+    require_finite(vectors)
+    if not vectors.any(axis=1).all():
         raise refuse(
             Reason.INVALID_FILE,
-            "The reference implementation gives vectors with NaN, infinity or nothing but zeros for this model in "
-            "float32: its weights are broken.",
+            "The reference implementation answers with vectors of nothing but zeros: the model's weights are broken.",
         )
     return tuple(
         VectorCase(

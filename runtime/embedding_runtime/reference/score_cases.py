@@ -1,0 +1,88 @@
+"""Ranking and score cases of a reranker."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from embedding_model.goldens.cases import RankingCase, ScoreCase
+from embedding_model.resolved import Activation, ResolvedModel, Side
+from embedding_runtime.reference.libraries import require_finite
+from embedding_runtime.reference.rerank_texts import RerankTexts, choose_rerank_texts
+from embedding_runtime.reference.reranker import Reranker, Scores, load_reranker
+from embedding_runtime.reference.tolerances import BFLOAT16, measure_tolerance, write_decimal, write_decimal_down
+
+Cases = tuple[RankingCase | ScoreCase, ...]
+
+SCORED = 3  # documents of each query whose scores are cases of their own: the right one, the long one and another
+
+
+def compute_score_cases(folder: Path, *, resolved: ResolvedModel, device: torch.device) -> tuple[Cases, Cases]:
+    """The goldens and the holdout: of each of 3 and of 7 queries one order and three scores.
+
+    A document is left out of an order where half precision could move it past its neighbour, and an order of fewer than
+    two documents out of the set. Raises Refusal, Unavailable.
+    """
+    scoring, serving = resolved.inspection.scoring, resolved.serving
+    # The published formulas keep the beginning of a document: what is served otherwise has no reference.
+    are_cut = scoring is None or scoring.template is None or serving.truncation_side is Side.RIGHT
+    halves = choose_rerank_texts(max_input_tokens=serving.max_input_tokens, are_cut=are_cut)
+    reranker = load_reranker(folder, resolved=resolved, device=device)
+    exact = [_score(half, reranker=reranker) for half in halves]
+    everything = np.concatenate([scores for half in exact for scores in half])
+    require_finite(everything)
+    rounded = None
+    if BFLOAT16 not in resolved.inspection.avoid_dtypes:
+        reranker.round_weights()
+        rounded = np.concatenate([scores for half in halves for scores in _score(half, reranker=reranker)])
+    is_logit = serving.activation is Activation.IDENTITY
+    scale = max(1.0, float(np.ptp(everything))) if is_logit else 1.0
+    tolerance = measure_tolerance(everything, rounded=rounded, scale=scale)
+    goldens, holdout = (
+        _write(half, scores=scores, tolerance=tolerance) for half, scores in zip(halves, exact, strict=True)
+    )
+    return goldens, holdout
+
+
+def _score(half: Sequence[RerankTexts], *, reranker: Reranker) -> list[Scores]:
+    return [reranker.score(texts.query, texts.documents) for texts in half]
+
+
+def _write(half: Sequence[RerankTexts], *, scores: Sequence[Scores], tolerance: float) -> Cases:
+    cases: list[RankingCase | ScoreCase] = []
+    for texts, found in zip(half, scores, strict=True):
+        order = order_apart(found, distance=2 * tolerance)
+        if len(order) > 1:
+            gap = min(float(found[better] - found[worse]) for better, worse in pairwise(order))
+            kept = sorted(order)
+            cases.append(
+                RankingCase(
+                    name=f"{texts.name}-order",
+                    query=texts.query,
+                    documents=tuple(texts.documents[number] for number in kept),
+                    order=tuple(kept.index(number) for number in order),
+                    min_gap=write_decimal_down(gap - 2 * tolerance),
+                )
+            )
+        cases += [
+            ScoreCase(
+                name=f"{texts.name}-score-{number + 1}",
+                query=texts.query,
+                document=texts.documents[number],
+                expected=write_decimal(float(found[number])),
+                tolerance=write_decimal(tolerance),
+            )
+            for number in range(SCORED)
+        ]
+    return tuple(cases)
+
+
+def order_apart(scores: Scores, *, distance: float) -> list[int]:
+    """Numbers of documents, best first, without those that are not `distance` below the one before them."""
+    chosen: list[int] = []
+    for number in np.argsort(-scores, kind="stable").tolist():
+        if not chosen or scores[chosen[-1]] - scores[number] > distance:
+            chosen.append(number)
+    return chosen

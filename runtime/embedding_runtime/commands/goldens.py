@@ -1,12 +1,15 @@
 """`embedding-runtime goldens`: golden cases by the reference implementation, for people and as a Job."""
 
+import re
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import click
 
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.goldens.parse import DEFAULT_MIN_COSINE_SIMILARITY
+from embedding_model.goldens.written import DECIMAL_PATTERN
 from embedding_model.ports import ReferenceSet
 from embedding_model.refusal import Refusal, Unavailable
 from embedding_model.resolved import ResolvedModel
@@ -20,6 +23,12 @@ from embedding_runtime.termination import report_failure
 
 FOLDER = click.Path(path_type=Path)  # a missing one is refused, with a typed reason
 FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def _read_threshold(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not re.fullmatch(DECIMAL_PATTERN, value) or not 0 < Decimal(value) <= 1:
+        raise click.BadParameter("expected a decimal number above 0 and up to 1, such as 0.999")
+    return value
 
 
 @click.command()
@@ -38,6 +47,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     default=DEFAULT_MIN_COSINE_SIMILARITY,
     show_default=True,
     metavar="DECIMAL",
+    callback=_read_threshold,
     help="Threshold of vector cases. Quantised weights lower it to what they can keep.",
 )
 @click.option("--output", type=FILE, help="File for the cases (JSON lines), as verify takes them. [default: stdout]")
@@ -98,7 +108,10 @@ def _serve(settings: ReferenceSettings, *, keys: Path, host: str, port: int) -> 
     from embedding_runtime.resolve_job import serve_result
 
     try:
-        return uvloop.run(serve_result(lambda meter: compute_reference(settings), keys=keys, host=host, port=port))
+        status: int = uvloop.run(
+            serve_result(lambda meter: compute_reference(settings), keys=keys, host=host, port=port)
+        )
+        return status
     except OSError as error:
         raise click.ClickException(f"cannot listen: {error.strerror or error}") from error
 

@@ -3,15 +3,21 @@
 import logging
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from embedding_model.goldens.cases import GoldenCase
 from embedding_model.goldens.parse import DEFAULT_MIN_COSINE_SIMILARITY
 from embedding_model.ports import ReferenceSet
 from embedding_model.resolved import Quantization, ResolvedModel, Task
 from embedding_runtime.reference.pinned_files import find_place, link_files
 from embedding_runtime.settings import Device
+
+if TYPE_CHECKING:
+    import torch
 
 logger = logging.getLogger(__name__)
 
@@ -54,28 +60,37 @@ def _compute(folder: Path, *, settings: ReferenceSettings) -> ReferenceSet:
     # Importing the libraries takes seconds: files that are not there are refused before.
     from embedding_runtime.reference.libraries import describe_implementation, pick_device
 
-    resolved, device = settings.resolved, pick_device(settings.device)
+    goldens, holdout = _compute_halves(folder, settings=settings, device=pick_device(settings.device))
+    return ReferenceSet(
+        space=settings.resolved.space,
+        implementation=describe_implementation(),
+        goldens=tuple(goldens),
+        holdout=tuple(holdout),
+    )
+
+
+def _compute_halves(
+    folder: Path, *, settings: ReferenceSettings, device: "torch.device"
+) -> tuple[Sequence[GoldenCase], Sequence[GoldenCase]]:
+    resolved = settings.resolved
     match resolved.serving.task:
         case Task.EMBEDDING:
             from embedding_runtime.reference.vector_cases import compute_vector_cases
 
             threshold = choose_threshold(settings.min_cosine_similarity, quantization=resolved.serving.quantization)
-            goldens, holdout = compute_vector_cases(folder, resolved=resolved, device=device, threshold=threshold)
+            return compute_vector_cases(folder, resolved=resolved, device=device, threshold=threshold)
         case Task.RERANKING:
             from embedding_runtime.reference.score_cases import compute_score_cases
 
-            goldens, holdout = compute_score_cases(folder, resolved=resolved, device=device)
+            return compute_score_cases(folder, resolved=resolved, device=device)
         case Task.CLASSIFICATION:
             from embedding_runtime.reference.label_cases import compute_label_cases
 
-            goldens, holdout = compute_label_cases(folder, resolved=resolved, device=device)
+            return compute_label_cases(folder, resolved=resolved, device=device)
         case Task.SPARSE:
             from embedding_runtime.reference.sparse_cases import compute_sparse_cases
 
-            goldens, holdout = compute_sparse_cases(folder, resolved=resolved, device=device)
-    return ReferenceSet(
-        space=resolved.space, implementation=describe_implementation(), goldens=goldens, holdout=holdout
-    )
+            return compute_sparse_cases(folder, resolved=resolved, device=device)
 
 
 def choose_threshold(asked: str, *, quantization: Quantization) -> str:

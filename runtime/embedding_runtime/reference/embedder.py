@@ -21,7 +21,7 @@ from embedding_model import resolved as served
 from embedding_model.resolved import Inspection, ResolvedModel
 from embedding_runtime.reference.checked_modules import has_modules, load_saved, load_transformer
 from embedding_runtime.reference.lengths import apply_lengths
-from embedding_runtime.reference.libraries import loading, quiet
+from embedding_runtime.reference.libraries import computing, loading
 from embedding_runtime.reference.prompts import PromptChoice
 from embedding_runtime.reference.texts import AskedText
 
@@ -50,7 +50,7 @@ class Embedder:
 
     def embed(self, texts: Sequence[AskedText]) -> Vectors:
         """The vectors as they are to be served, float32 [texts, dimensions]; each text alone, so none is padded."""
-        with quiet():
+        with computing():
             return np.stack([self._embed(text) for text in texts])
 
     def _embed(self, text: AskedText) -> Vectors:

@@ -13,7 +13,7 @@ from embedding_model.goldens.cases import LabelCase
 from embedding_model.refusal import Reason
 from embedding_model.resolved import Activation, ResolvedModel
 from embedding_runtime.reference.checked_network import load_network, load_tokenizer
-from embedding_runtime.reference.libraries import loading, quiet, refuse, require_finite
+from embedding_runtime.reference.libraries import computing, loading, refuse, require_finite
 from embedding_runtime.reference.texts import AskedText, choose_texts
 from embedding_runtime.reference.tolerances import BFLOAT16, measure_tolerance, write_decimal
 
@@ -41,7 +41,7 @@ class Classifier:
 
     def classify(self, texts: Sequence[AskedText]) -> Scores:
         """Float32 [texts, labels], after the activation; each text alone."""
-        with quiet():
+        with computing():
             return np.array([self._read(self._ask(text.text)) for text in texts], dtype=np.float32)
 
     def round_weights(self) -> None:

@@ -99,15 +99,10 @@ def loading(inspection: Inspection) -> Iterator[None]:
     """
     require_class(inspection)
     try:
-        with quiet():
+        with computing():
             yield
     except (Refusal, Unavailable):
         raise
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise Unavailable(
-            f"The reference implementation ran out of memory while it loaded the model in float32 "
-            f"({inspection.weights.parameters} parameters of 4 bytes): give its pod more."
-        ) from error
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise Unavailable(f"The model's files cannot be read: {error.strerror}.") from error
@@ -125,11 +120,19 @@ def loading(inspection: Inspection) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Without the libraries' own deprecation warnings, which no user can act on."""
+def computing() -> Iterator[None]:
+    """Around every call of the libraries: without their own deprecation warnings, which no user can act on.
+
+    Raises Unavailable where memory runs out: another pod may have more.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        try:
+            yield
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise Unavailable(
+                "The reference implementation, which computes in float32, ran out of memory: give its pod more."
+            ) from error
 
 
 def refuse(reason: Reason, message: str) -> Refusal:

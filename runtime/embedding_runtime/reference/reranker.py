@@ -21,7 +21,7 @@ from embedding_model.resolved import Activation, ResolvedModel, ScoreRule, Scori
 from embedding_runtime.reference.checked_modules import has_modules, load_saved, load_transformer
 from embedding_runtime.reference.checked_network import load_network, load_tokenizer
 from embedding_runtime.reference.lengths import apply_lengths
-from embedding_runtime.reference.libraries import loading, quiet
+from embedding_runtime.reference.libraries import computing, loading
 
 Scores = npt.NDArray[np.float32]
 
@@ -74,7 +74,7 @@ class PairReranker:
         self._activate = None if is_own else ACTIVATIONS[serving.activation]
 
     def score(self, query: str, documents: Sequence[str]) -> Scores:
-        with quiet():
+        with computing():
             return np.array([self._score(query, document) for document in documents], dtype=np.float32)
 
     def _score(self, query: str, document: str) -> float:
@@ -113,7 +113,7 @@ class TemplateReranker:
         self._network = load_network(place, kind=kind, device=device)
 
     def score(self, query: str, documents: Sequence[str]) -> Scores:
-        with quiet(), torch.inference_mode():
+        with computing(), torch.inference_mode():
             return np.array([self._score(query, document) for document in documents], dtype=np.float32)
 
     def _score(self, query: str, document: str) -> float:

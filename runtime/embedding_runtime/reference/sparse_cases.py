@@ -15,7 +15,7 @@ from embedding_model.refusal import Reason
 from embedding_model.resolved import ResolvedModel
 from embedding_runtime.reference.checked_modules import has_modules, load_saved, load_transformer
 from embedding_runtime.reference.lengths import apply_lengths
-from embedding_runtime.reference.libraries import loading, quiet, refuse, require_finite
+from embedding_runtime.reference.libraries import computing, loading, refuse, require_finite
 from embedding_runtime.reference.prompts import PromptChoice
 from embedding_runtime.reference.texts import AskedText, choose_texts
 from embedding_runtime.reference.tolerances import BFLOAT16, measure_share, write_decimal
@@ -50,7 +50,7 @@ class SparseModel:
 
     def embed(self, texts: Sequence[AskedText]) -> Weights:
         """Float32 [texts, vocabulary]; each text alone."""
-        with quiet():
+        with computing():
             return np.stack([self._embed(text) for text in texts])
 
     def round_weights(self) -> None:

@@ -123,7 +123,7 @@ def choose_texts(*, max_input_tokens: int, prompts: Sequence[str] = ()) -> tuple
 
 def _deal(prompts: Sequence[str]) -> Iterator[str | None]:
     while True:
-        yield from prompts or [None]
+        yield from prompts or (None,)
 
 
 def _write(text: SetText, *, max_input_tokens: int, prompts: Iterator[str | None], kind: str) -> AskedText:

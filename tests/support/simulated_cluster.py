@@ -28,7 +28,7 @@ from embedding_operator.kube.gateway import (
     Kind,
 )
 from embedding_operator.kube.memory import MemoryGateway
-from embedding_operator.observe.facts import Key, MemoryFacts
+from embedding_operator.observe.facts import AuditReport, Key, MemoryFacts
 from embedding_operator.reconcile.outcome import Outcome
 from embedding_operator.reconcile.reconcile import reconcile
 from embedding_operator.settings import Hub, RuntimeProfile, Settings, UpgradePolicy
@@ -54,17 +54,21 @@ def settings(*, image: str = "runtime:1", policy: UpgradePolicy = UpgradePolicy.
 
 @dataclass
 class SimulatedCluster:
-    """`wrong` holds names of golden cases that pods fail; `troubles` gives a pod's status instead of a good start."""
+    """`wrong` holds names of golden cases that pods fail, `ill` by a pod's uid those that it fails in audits alone;
+    `trouble` gives a pod's status instead of a good start. Without `answers_audits` nobody audits: pods open alone.
+    """
 
     settings: Settings = field(default_factory=settings)
     facts: MemoryFacts = field(default_factory=lambda: MemoryFacts(key_data={"issuer": "https://issuer"}))
     wrong: set[str] = field(default_factory=set)
     trouble: Callable[[Mapping[str, Any]], Status | None] = lambda pod: None
     answers_trials: bool = True
+    answers_audits: bool = True
+    ill: dict[str, set[str]] = field(default_factory=dict)
     now: datetime = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
     def __post_init__(self) -> None:
-        self.gateway = MemoryGateway(now=lambda: self.now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        self.gateway = MemoryGateway(now=self._write_now)
         self.selections: list[tuple[str, dict[str, int]]] = []  # each selection of the Service, with ready pods then
 
     # The user.
@@ -168,11 +172,13 @@ class SimulatedCluster:
             sorted(self.facts.reports),
             sorted(map(str, self.facts.trial_reports)),
             sorted(self.facts.retired_pods),
+            self._list_verdicts(),
         ]
         return json.dumps([objects, facts, sorted(map(str, self.facts.trials_requested))], sort_keys=True)
 
     def step(self) -> None:
         self.now += timedelta(seconds=1)
+        self._answer_audits()
         for deployment in self.all(DEPLOYMENT):
             self._run_deployment(deployment)
         for job in self.all(JOB):
@@ -249,17 +255,58 @@ class SimulatedCluster:
             )
 
     def _start_pod(self, pod: Mapping[str, Any]) -> Status:
-        running = {"name": pod["spec"]["containers"][0]["name"], "started": True, "state": {"running": {}}}
-        status = {"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": [running]}
-        if pod.get("status", {}).get("phase") != "Running":
-            return status
-        passed = True
-        case_set = self._read_mounted(pod)
+        before = pod.get("status", {})
+        if before.get("phase") != "Running" or not _has_started(before):
+            state = {"running": {"startedAt": self._write_now()}}
+            running = {"name": pod["spec"]["containers"][0]["name"], "started": True, "state": state}
+            ready = {"type": "Ready", "status": "False", "lastTransitionTime": self._write_now()}
+            return {"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": [running], "conditions": [ready]}
+        opens = "True" if self._is_open(pod) else "False"
+        ready = next((item for item in before.get("conditions", ()) if item["type"] == "Ready"), {})
+        if ready.get("status") != opens:
+            ready = {"type": "Ready", "status": opens, "lastTransitionTime": self._write_now()}
+        return {**before, "conditions": [ready]}
+
+    def _is_open(self, pod: Mapping[str, Any]) -> bool:
+        """As the pod decides: by its own check, and by the verdict, without which it opens when nobody audits."""
+        uid, passed, case_set = pod["metadata"]["uid"], True, self._read_mounted(pod)
         if case_set is not None:
             report = self._answer(pod, case_set=case_set)
-            self.facts.reports[pod["metadata"]["uid"]] = report
+            self.facts.reports[uid] = report
             passed = report.state is GateState.PASSED
-        return {**status, "conditions": [{"type": "Ready", "status": "True" if passed else "False"}]}
+        audit = self.facts.audits.get(uid)
+        if audit is None:
+            return passed and not self.answers_audits
+        return passed and audit.state is GateState.PASSED
+
+    def _answer_audits(self) -> None:
+        """The auditor's work: what reconciles have requested is asked, judged, and told to the pod."""
+        pods = {pod["metadata"]["uid"] for pod in self.pods()}
+        for uid, order in self.facts.audits_requested.items():
+            if uid not in pods or not self.answers_audits:
+                continue
+            failed = self.wrong | self.ill.get(uid, set())
+            results = tuple(
+                CaseResult(
+                    name=case.name,
+                    kind=case.kind,
+                    passed=case.name not in failed,
+                    measured="0.913000" if case.name in failed else "0.999990",
+                    threshold="0.999",
+                )
+                for case in (*order.case_set.cases, *order.holdout.cases)
+            )
+            state = GateState.PASSED if all(result.passed for result in results) else GateState.FAILED
+            before = self.facts.audits.get(uid)
+            if before is None or before.results != results:
+                self.facts.audits[uid] = AuditReport("boot", order.case_set.name, state, results, at=self.now)
+
+    def _list_verdicts(self) -> list[str]:
+        audits = ((pod, self.facts.audits.get(pod["metadata"]["uid"])) for pod in self.pods())
+        return [f"{pod['metadata']['name']} {audit.case_set} {audit.state}" for pod, audit in audits if audit]
+
+    def _write_now(self) -> str:
+        return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def _read_mounted(self, pod: Mapping[str, Any]) -> CaseSet | None:
         for volume in pod["spec"]["volumes"]:
@@ -377,6 +424,10 @@ def _ends_with(taken: set[str], suffix: str) -> bool:
 def _hash_template(deployment: Mapping[str, Any]) -> str:
     template = json.dumps(deployment["spec"]["template"], sort_keys=True)
     return hashlib.sha256(template.encode()).hexdigest()[:8]
+
+
+def _has_started(status: Status) -> bool:
+    return all(item.get("started") and "running" in item["state"] for item in status.get("containerStatuses", ()))
 
 
 def _is_ready(pod: Mapping[str, Any]) -> bool:

@@ -125,6 +125,10 @@ class Reason(_Documented):
         "The operator asked a pod cases that the pod does not know, and the answers do not match; the message names "
         "case, measured value and threshold.",
     )
+    QUARANTINED = (
+        "Quarantined",
+        "Of an event: a pod gave wrong answers while it served, is out of the Service, and is deleted.",
+    )
     STARTUP_TIMEOUT = (
         "StartupTimeout",
         "A pod was not ready within spec.rollout.startupTimeoutSeconds; what served before still does.",

@@ -10,7 +10,7 @@ from embedding_model.resolved import Serving
 
 HOLDOUT_CASES: Final = 6  # of some dozens, every minute: a pod cannot know which, and all come up within minutes
 
-# A sheet ends at the first of these. Its answer must fit into client.MAX_SHEET_BYTES, and a slow CPU must have it before
+# A sheet ends at the first of these. Its answer must fit into client.MAX_SHEET_BYTES, and come from a slow CPU before
 # the pod takes the operator for gone and opens alone.
 SHEET_QUESTIONS: Final = 16
 SHEET_QUESTION_BYTES: Final = 512 * 1024

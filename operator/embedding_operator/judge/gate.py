@@ -4,18 +4,20 @@ A changed set is first tried on running pods, without effect on their readiness:
 serves. Where nothing serves, the new pods try it themselves behind their own gate.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from embedding_model.goldens.cases import CaseSet
-from embedding_model.ports import CaseResult, GateState, GoldensReport
+from embedding_model.ports import GateState, GoldensReport
 from embedding_operator.api.reasons import Reason
 from embedding_operator.api.spec import FailurePolicy
 from embedding_operator.api.status import Condition
+from embedding_operator.judge.audits import NO_CASES, is_unaudited, is_verified, list_audit_failures
 from embedding_operator.judge.case_set import name_parts
+from embedding_operator.judge.failures import describe_results
 from embedding_operator.judge.generations import Generation, is_ready, is_started
 from embedding_operator.judge.silence import describe_silence
-from embedding_operator.judge.verdict import State, Verdict, good, stalled, waiting
+from embedding_operator.judge.verdict import Verdict, good, stalled, waiting
 from embedding_operator.observe.snapshot import ObservedPod
 
 
@@ -28,6 +30,7 @@ class Gate:
 
         what is known of the wanted set      verdict                    adopted  blocks  trial
         no cases at all                      Good NoGoldens             yes      no      -
+        no cases, a pod failed its checks    as "a pod failed" below    yes      Block   -
         changed, under Warn                  Waiting Verifying          yes      no      -
         changed, nobody to try it            Waiting Verifying          yes      yes     -
         changed, being tried                 Waiting Verifying          no       yes     pods
@@ -35,11 +38,16 @@ class Gate:
         changed, a trial passed              Waiting Verifying          yes      yes     -
         mounted, not answered                Waiting Verifying          yes      Block   -
         mounted, not answered, 0 replicas    Waiting ScaledToZero       yes      no      -
-        mounted, a pod failed                Stalled GoldenMismatch     yes      Block   -
-        mounted, passed and none failed      Good GoldensPassed         yes      Block   -
+        mounted, a pod failed by itself      Stalled GoldenMismatch     yes      Block   -
+        mounted, a pod failed its audit      Stalled AuditFailed        yes      Block   -
+        as those two, all being replaced     Waiting, the same reason   yes      Block   -
+        a new space, ready and not audited   Waiting Verifying          yes      Block   -
+        mounted, one passed, none failed     Good GoldensPassed         yes      Block   -
 
-    "Block": only under failurePolicy Block. `repeat_mismatch` makes Stalled GoldenMismatch of Waiting and leaves the
-    rest of the row as it is.
+    "Block": only under failurePolicy Block. A pod has passed when both walls say so (`audits.is_verified`). "Being
+    replaced": by the quarantine, see there. "A new space": one that the Service has not served; a pod of it that opened
+    by itself, while no operator was there, must not bring the Service over before it is audited.
+    `repeat_mismatch` makes a Stalled one of Waiting and leaves the rest of the row as it is.
     """
 
     verdict: Verdict
@@ -50,14 +58,27 @@ class Gate:
 
 
 def judge_gate(
-    target: Generation, *, model: str, case_set: CaseSet | None, inputs: str, policy: FailurePolicy, replicas: int
+    target: Generation,
+    *,
+    model: str,
+    case_set: CaseSet | None,
+    inputs: str,
+    policy: FailurePolicy,
+    replicas: int,
+    replaced: Collection[str] = (),
 ) -> Gate:
-    """`inputs` is the hash that pods of the wanted template carry, with `case_set` as their set."""
+    """`inputs` is the hash that pods of the wanted template carry, with `case_set` as their set. `replaced`: names of
+    pods that the quarantine replaces."""
     if case_set is None:
+        pods = target.updated_pods(inputs)
+        failure = _find_failure(pods, case_set=NO_CASES, policy=policy, replaced=replaced)
         message = "there are no golden cases: outputs are not compared with anything"
-        return Gate(verdict=good(Reason.NO_GOLDENS, message), blocks=False)
+        unjudged = failure or _find_unaudited(target, pods=pods, policy=policy)
+        return unjudged or Gate(verdict=good(Reason.NO_GOLDENS, message), blocks=False)
     if target.deployment is None or list(target.goldens_config_maps) == name_parts(case_set, model=model):
-        return _judge_pods(target, case_set=case_set, inputs=inputs, policy=policy, replicas=replicas)
+        return _judge_pods(
+            target, case_set=case_set, inputs=inputs, policy=policy, replicas=replicas, replaced=replaced
+        )
     if policy is FailurePolicy.WARN:
         return Gate(verdict=_verifying("pods are replaced by ones with the changed golden cases"), blocks=False)
     return _judge_trial(target, case_set=case_set)
@@ -71,7 +92,7 @@ def _judge_trial(target: Generation, *, case_set: CaseSet) -> Gate:
     reports = [pod.trials[case_set.name] for pod in pods if case_set.name in pod.trials]
     failed = [report for report in reports if report.state is GateState.FAILED]
     if failed:
-        message = describe_failures(failed, case_set=case_set)
+        message = describe_results(failed[0].results, case_set=case_set)
         serving = f"; {len(target.ready_pods)} ready pods go on with the cases before" if target.ready_pods else ""
         verdict = stalled(Reason.GOLDEN_MISMATCH, f"{message}{serving}. Correct the golden case or the spec")
         return Gate(verdict=verdict, adopted=False, trial=pods, reports=failed)
@@ -82,19 +103,24 @@ def _judge_trial(target: Generation, *, case_set: CaseSet) -> Gate:
     return Gate(verdict=_verifying(message), adopted=False, trial=pods)
 
 
-def _judge_pods(target: Generation, *, case_set: CaseSet, inputs: str, policy: FailurePolicy, replicas: int) -> Gate:
+def _judge_pods(
+    target: Generation,
+    *,
+    case_set: CaseSet,
+    inputs: str,
+    policy: FailurePolicy,
+    replicas: int,
+    replaced: Collection[str],
+) -> Gate:
     blocks = policy is FailurePolicy.BLOCK
     pods = target.updated_pods(inputs)
-    reports = [pod.report for pod in pods if pod.report is not None and pod.report.case_set == case_set.name]
-    failed = [report for report in reports if report.state is GateState.FAILED]
-    if failed:
-        message = describe_failures(failed, case_set=case_set)
-        how = "Correct the golden case or the spec" if blocks else "It serves all the same: failurePolicy is Warn"
-        return Gate(verdict=stalled(Reason.GOLDEN_MISMATCH, f"{message}. {how}"), blocks=blocks, reports=failed)
-    passed = [report for report in reports if report.state is GateState.PASSED]
+    failure = _find_failure(pods, case_set=case_set, policy=policy, replaced=replaced)
+    unjudged = failure or _find_unaudited(target, pods=pods, policy=policy)
+    if unjudged is not None:
+        return unjudged
+    passed = [pod.report for pod in pods if pod.report is not None and is_verified(pod, case_set=case_set)]
     # Under Block a pod is ready only after it passed the set that it has mounted: that needs no report.
-    proven = passed or (blocks and any(is_ready(pod) for pod in pods))
-    if proven:
+    if passed or (blocks and any(is_ready(pod) for pod in pods)):
         message = f"all {len(case_set.cases)} golden cases passed"
         return Gate(verdict=good(Reason.GOLDENS_PASSED, message), blocks=blocks, reports=passed)
     if replicas == 0:
@@ -103,45 +129,71 @@ def _judge_pods(target: Generation, *, case_set: CaseSet, inputs: str, policy: F
     return Gate(verdict=_verifying(message), blocks=blocks)
 
 
+def _find_failure(
+    pods: Sequence[ObservedPod], *, case_set: CaseSet, policy: FailurePolicy, replaced: Collection[str]
+) -> Gate | None:
+    """What a pod fails by itself before what it fails of its audit: the user has the cases of the first."""
+    blocks = policy is FailurePolicy.BLOCK
+    closed = [pod for pod in pods if pod.report is not None and _has_failed(pod.report, case_set=case_set)]
+    audited = [pod for pod in pods if list_audit_failures(pod, case_set=case_set)]
+    failed = [*closed, *audited]
+    if not failed:
+        return None
+    # One that nobody replaces is what the user has to know of.
+    told = next((pod for pod in failed if pod.name not in replaced), failed[0])
+    own = told.report.results if told in closed and told.report is not None else None
+    reason = Reason.AUDIT_FAILED if own is None else Reason.GOLDEN_MISMATCH
+    words = describe_results(list_audit_failures(told, case_set=case_set) if own is None else own, case_set=case_set)
+    message = f"pod {told.name}: {words}" if own is None else words
+    reports = [pod.report for pod in failed if pod.report is not None]
+    if not blocks:
+        verdict = stalled(reason, f"{message}. It serves all the same: failurePolicy is Warn")
+    elif told.name in replaced:
+        verdict = waiting(reason, f"{message}. It is out of the Service, and another pod takes its place")
+    else:
+        verdict = stalled(reason, f"{message}. {_advise(reason)}")
+    return Gate(verdict=verdict, blocks=blocks, reports=reports)
+
+
+def _find_unaudited(target: Generation, *, pods: Sequence[ObservedPod], policy: FailurePolicy) -> Gate | None:
+    """Of a space that the Service has not served: pods that opened by themselves, while no operator was there."""
+    if policy is FailurePolicy.WARN or target.was_served:
+        return None
+    if not any(is_ready(pod) and is_unaudited(pod) for pod in pods):
+        return None
+    return Gate(verdict=_verifying("pods have opened by themselves, and are being audited"))
+
+
+def _advise(reason: Reason) -> str:
+    if reason is Reason.GOLDEN_MISMATCH:
+        return "Correct the golden case or the spec"
+    return "No other pod of it answers rightly, so none is deleted: correct the spec, or delete the pod to try another"
+
+
+def _has_failed(report: GoldensReport, *, case_set: CaseSet) -> bool:
+    return report.state is GateState.FAILED and report.case_set == case_set.name
+
+
 def repeat_mismatch(gate: Gate, *, target: Generation, before: Condition | None) -> Gate:
     """`gate`, or what the status says of these cases already (`before`, the condition Verified of this generation).
 
     A restarted operator asks again; until the answer comes nothing has changed. Only for cases that are all in the
     spec: the generation says nothing of what a ConfigMap holds.
     """
-    unanswered = bool(gate.trial) or any(is_started(pod) and pod.report is None for pod in target.pods)
-    if (
-        before is None
-        or before.reason != Reason.GOLDEN_MISMATCH
-        or not unanswered
-        or gate.verdict.state is not State.WAITING
-    ):
+    started = [pod for pod in target.pods if is_started(pod)]
+    if before is None or gate.verdict.reason != Reason.VERIFYING:
         return gate
-    return replace(gate, verdict=stalled(Reason.GOLDEN_MISMATCH, before.message))
-
-
-def describe_failures(failed: Sequence[GoldensReport], *, case_set: CaseSet) -> str:
-    """The first failing case in the set's order: its name, what was measured, and the threshold."""
-    results = {item.name: item for item in failed[0].results if not item.passed}
-    ordered = [results[case.name] for case in case_set.cases if case.name in results]
-    if not ordered:
-        return "the golden cases failed, without a word why"
-    more = f" ({len(ordered)} of {len(case_set.cases)} cases failed)" if len(ordered) > 1 else ""
-    return f"{_describe_case(ordered[0])}{more}"
+    if before.reason == Reason.GOLDEN_MISMATCH and (gate.trial or any(pod.report is None for pod in started)):
+        return replace(gate, verdict=stalled(Reason.GOLDEN_MISMATCH, before.message))
+    if before.reason == Reason.AUDIT_FAILED and any(is_unaudited(pod) for pod in started):
+        return replace(gate, verdict=stalled(Reason.AUDIT_FAILED, before.message))
+    return gate
 
 
 def count_passed(reports: Iterable[GoldensReport], *, case_set: CaseSet) -> int:
     """Cases that passed on every pod that answered."""
     failed = {item.name for report in reports for item in report.results if not item.passed}
     return sum(case.name not in failed for case in case_set.cases)
-
-
-def _describe_case(result: CaseResult) -> str:
-    kind = "distance" if result.kind == "similarity" else "cosine similarity"
-    measured = f"measured {kind} {result.measured}" if result.measured is not None else "nothing could be measured"
-    threshold = f", threshold {result.threshold}" if result.threshold is not None else ""
-    detail = f" ({result.detail})" if result.detail else ""
-    return f'golden case "{result.name}" failed: {measured}{threshold}{detail}'
 
 
 def _verifying(message: str) -> Verdict:

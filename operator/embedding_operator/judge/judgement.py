@@ -1,7 +1,7 @@
 """All verdicts on one snapshot, in the order in which they depend on each other."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from embedding_model.goldens.cases import CaseSet
@@ -16,6 +16,7 @@ from embedding_operator.judge.gate import Gate, judge_gate, repeat_mismatch
 from embedding_operator.judge.generations import Generation, read_generations
 from embedding_operator.judge.inputs import hash_inputs
 from embedding_operator.judge.model import ModelJudgement
+from embedding_operator.judge.quarantine import Quarantine, judge_quarantine
 from embedding_operator.judge.rollout import judge_rollout
 from embedding_operator.judge.tracking import judge_model
 from embedding_operator.judge.traffic import Traffic, is_slot_free, judge_traffic, read_selected_space
@@ -30,7 +31,7 @@ class Judgement:
 
     `inputs`, `gate` and `rollout` speak of the target. `case_set` is None without cases, and without a known model.
     `pending` is the same of the space that waits for approval: its `model`, its `target` and so on are those of a
-    generation that the model's Service does not select.
+    generation that the model's Service does not select. `quarantine` is of the pods of all generations.
     """
 
     model: ModelJudgement
@@ -43,6 +44,7 @@ class Judgement:
     gate: Gate | None = None
     rollout: Verdict | None = None
     pending: "Judgement | None" = None
+    quarantine: Quarantine = field(default_factory=Quarantine)
 
     @property
     def case_set(self) -> CaseSet | None:
@@ -71,6 +73,7 @@ Direct = Callable[[str, bool, bool], Traffic]
 def judge(snapshot: Snapshot) -> Judgement:
     model = judge_model(snapshot)
     generations, spec = read_generations(snapshot), snapshot.spec
+    quarantine = judge_quarantine(snapshot, generations=generations)
     offered = find_offered(model, selected=read_selected_space(snapshot))
     waiting_space = offered.resolved.space if offered and offered.resolved else None
     direct = partial(
@@ -84,7 +87,7 @@ def judge(snapshot: Snapshot) -> Judgement:
     )
     if spec is None or model.resolved is None or model.held is not None:
         traffic = direct(target=None, is_target_ready=False)
-        judged = Judgement(model=model, generations=generations, traffic=traffic)
+        judged = Judgement(model=model, generations=generations, traffic=traffic, quarantine=quarantine)
     else:
         judged = _judge_target(
             snapshot,
@@ -92,6 +95,7 @@ def judge(snapshot: Snapshot) -> Judgement:
             model=model,
             resolved=model.resolved,
             generations=generations,
+            quarantine=quarantine,
             direct=lambda target, is_ready, can_be_made: direct(
                 target=target, is_target_ready=is_ready, can_be_made=can_be_made
             ),
@@ -106,6 +110,7 @@ def judge(snapshot: Snapshot) -> Judgement:
         model=offered,
         resolved=offered.resolved,
         generations=generations,
+        quarantine=quarantine,
         direct=lambda *_: beside,
         has_slot=True,
     )
@@ -119,6 +124,7 @@ def _judge_target(
     model: ModelJudgement,
     resolved: ResolvedModel,
     generations: Mapping[str, Generation],
+    quarantine: Quarantine,
     direct: Direct,
     has_slot: bool,
 ) -> Judgement:
@@ -136,6 +142,7 @@ def _judge_target(
             inputs=inputs,
             policy=spec.verification.failure_policy,
             replicas=spec.replicas,
+            replaced=quarantine.replaced,
         )
         if snapshot.user_goldens is None:
             gate = repeat_mismatch(gate, target=target, before=_find_verified(snapshot))
@@ -160,6 +167,7 @@ def _judge_target(
         collision=collision,
         gate=gate,
         rollout=rollout,
+        quarantine=quarantine,
     )
 
 

@@ -7,11 +7,12 @@ from typing import Any
 from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
 from embedding_operator.judge.judgement import Judgement
+from embedding_operator.judge.quarantine import Quarantine
 from embedding_operator.judge.verdict import RECHECK_SECONDS, State, Verdict, stalled, waiting
-from embedding_operator.observe.snapshot import Object, Snapshot
+from embedding_operator.observe.snapshot import Object, ObservedPod, Snapshot
 from embedding_operator.plan.cleanup import find_unnamed
 from embedding_operator.plan.compare import contains
-from embedding_operator.plan.plan import Delete, Manifest, Plan
+from embedding_operator.plan.plan import Delete, Isolate, Manifest, Plan
 
 Identity = tuple[str, str]
 
@@ -41,7 +42,12 @@ def make_plan(snapshot: Snapshot, *, judgement: Judgement, manifests: Sequence[M
             apply.append(manifest)
     wanted = {identify(manifest) for manifest in manifests}
     return Planned(
-        plan=Plan(apply=apply, delete=_plan_deletions(snapshot, judgement=judgement, wanted=wanted)),
+        plan=Plan(
+            isolate=_plan_isolation(judgement.quarantine),
+            replace=[_replace(pod, quarantine=judgement.quarantine) for pod in judgement.quarantine.delete],
+            apply=apply,
+            delete=_plan_deletions(snapshot, judgement=judgement, wanted=wanted),
+        ),
         obstacle=min(obstacles, key=lambda item: item.state is not State.STALLED, default=None),
     )
 
@@ -69,6 +75,23 @@ def describe_conflict(kind: str, name: str) -> Verdict:
 
 def _describe_ending(kind: str, name: str) -> Verdict:
     return waiting(Reason.TERMINATING, f"{kind} {name} is being deleted", recheck_seconds=RECHECK_SECONDS)
+
+
+def _plan_isolation(quarantine: Quarantine) -> Sequence[Isolate]:
+    return [
+        Isolate(namespace=pod.ref.key.namespace, name=pod.name, uid=pod.ref.uid, why=quarantine.replaced[pod.name])
+        for pod in quarantine.label
+    ]
+
+
+def _replace(pod: ObservedPod, *, quarantine: Quarantine) -> Delete:
+    return Delete(
+        kind="Pod",
+        namespace=pod.ref.key.namespace,
+        name=pod.name,
+        uid=pod.ref.uid,
+        why=quarantine.replaced[pod.name],
+    )
 
 
 def _plan_deletions(snapshot: Snapshot, *, judgement: Judgement, wanted: set[Identity]) -> Sequence[Delete]:

@@ -19,8 +19,22 @@ class Delete:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """`apply` in order, then `delete` in order. An empty plan is the steady state."""
+class Isolate:
+    """Take a pod out of the Service, by its traffic label; `why` goes to an event."""
 
+    namespace: str
+    name: str
+    uid: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`isolate` and `replace` (pods to delete, so that others take their place), then `apply` in order, then `delete`
+    in order. An empty plan is the steady state.
+    """
+
+    isolate: Sequence[Isolate] = ()
+    replace: Sequence[Delete] = ()
     apply: Sequence[Manifest] = ()
     delete: Sequence[Delete] = ()

@@ -32,10 +32,22 @@ async def tell_changes(gateway: Gateway, *, snapshot: Snapshot, after: Embedding
         event = _build_event(
             snapshot, action=_ACTIONS[kind], reason=reason, note=note, is_warning=is_warning, instance=instance
         )
-        try:
-            await gateway.create(event)
-        except GatewayError as error:
-            logger.warning("event %s of %s was not posted: %s", reason, snapshot.key, error.message)
+        await _post(gateway, event, snapshot=snapshot)
+
+
+async def tell_quarantined(gateway: Gateway, *, snapshot: Snapshot, why: str, instance: str) -> None:
+    """Post that a pod was taken out of the Service. As `tell_changes`."""
+    event = _build_event(
+        snapshot, action="Quarantine", reason=Reason.QUARANTINED, note=why, is_warning=True, instance=instance
+    )
+    await _post(gateway, event, snapshot=snapshot)
+
+
+async def _post(gateway: Gateway, event: dict[str, Any], *, snapshot: Snapshot) -> None:
+    try:
+        await gateway.create(event)
+    except GatewayError as error:
+        logger.warning("event %s of %s was not posted: %s", event["reason"], snapshot.key, error.message)
 
 
 def _list_changes(

@@ -1,12 +1,15 @@
 """One reconcile: observe -> judge -> plan -> apply -> status -> events. Level-triggered; nothing is kept in between."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
+from embedding_operator.api.reasons import Reason
 from embedding_operator.api.status import EmbeddingModelStatus
 from embedding_operator.children.desired import desire
 from embedding_operator.children.profile import RenderSettings
+from embedding_operator.judge.audits import AuditWish, list_audits
+from embedding_operator.judge.generations import read_generations
 from embedding_operator.judge.judgement import Judgement, judge
 from embedding_operator.judge.verdict import State
 from embedding_operator.kube.gateway import EMBEDDING_MODEL, Gateway
@@ -15,7 +18,8 @@ from embedding_operator.observe.observe import observe
 from embedding_operator.observe.snapshot import Snapshot
 from embedding_operator.plan.build import make_plan
 from embedding_operator.reconcile.apply import carry_out
-from embedding_operator.reconcile.events import tell_changes
+from embedding_operator.reconcile.events import tell_changes, tell_quarantined
+from embedding_operator.reconcile.isolate import isolate
 from embedding_operator.reconcile.outcome import Done, Outcome, Stalled, Wait
 from embedding_operator.reconcile.status_builder import build_status, build_suspended_status
 from embedding_operator.reconcile.summary import Findings, find_cause, summarise, summarise_suspended
@@ -49,10 +53,12 @@ async def reconcile(
     if snapshot is None or snapshot.model["metadata"].get("deletionTimestamp"):
         return Done()
     if snapshot.spec is not None and snapshot.spec.suspend:
+        _ask_audits(list_audits(snapshot, generations=read_generations(snapshot)), facts=facts)
         status = build_suspended_status(snapshot, conditions=summarise_suspended(snapshot))
         await _write_status(gateway, snapshot=snapshot, status=status, settings=settings)
         return Done()
     judgement = judge(snapshot)
+    _ask_audits(list_audits(snapshot, generations=judgement.generations), facts=facts)
     wanted = desire(
         snapshot, judgement=judgement, settings=settings, rolls_upgrades=settings.upgrade_policy == "Rolling"
     )
@@ -60,6 +66,8 @@ async def reconcile(
     _ask_trials(judgement, facts=facts)
     for pod in judgement.traffic.retiring:
         facts.request_retirement(pod.ref)
+    for isolated in await isolate(gateway, planned.plan, snapshot=snapshot, facts=facts):
+        await tell_quarantined(gateway, snapshot=snapshot, why=isolated.why, instance=settings.identity)
     written = await carry_out(gateway, planned, snapshot=snapshot)
     findings = Findings(
         judgement=judgement,
@@ -75,6 +83,11 @@ async def reconcile(
     if written.error is not None:
         raise written.error
     return _conclude(findings)
+
+
+def _ask_audits(wishes: Sequence[AuditWish], *, facts: Facts) -> None:
+    for wish in wishes:
+        facts.request_audit(wish.pod.ref, order=wish.order)
 
 
 def _ask_trials(judgement: Judgement, *, facts: Facts) -> None:
@@ -103,8 +116,10 @@ def _conclude(findings: Findings) -> Outcome:
     cause, gate = find_cause(findings), findings.judgement.gate
     # Under failurePolicy Warn a mismatch is no cause, and may heal all the same.
     waited_for = cause or (gate.verdict if gate else None)
-    if waited_for is not None and waited_for.recheck_seconds is not None:
-        return Wait(waited_for.recheck_seconds, waited_for.reason)
+    waits = [waited_for.recheck_seconds if waited_for else None, findings.judgement.quarantine.recheck_seconds]
+    seconds = min((item for item in waits if item is not None), default=None)
+    if seconds is not None:
+        return Wait(seconds, waited_for.reason if waited_for else Reason.QUARANTINED)
     if cause is not None and cause.state is State.STALLED:
         return Stalled(cause.reason)
     return Done()

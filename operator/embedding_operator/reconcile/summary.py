@@ -208,8 +208,9 @@ def _judge_verified(findings: Findings, *, before: EmbeddingModelStatus) -> Said
             return ConditionStatus.TRUE, old.reason, old.message
     if verdict.reason == Reason.GOLDENS_PASSED:
         return ConditionStatus.TRUE, verdict.reason, verdict.message
-    status = ConditionStatus.FALSE if verdict.state is State.STALLED else ConditionStatus.UNKNOWN
-    return status, verdict.reason, verdict.message
+    # A pod that fails and is being replaced has failed all the same.
+    failed = verdict.state is State.STALLED or verdict.reason in (Reason.GOLDEN_MISMATCH, Reason.AUDIT_FAILED)
+    return ConditionStatus.FALSE if failed else ConditionStatus.UNKNOWN, verdict.reason, verdict.message
 
 
 def _read_resolved(findings: Findings) -> Verdict:

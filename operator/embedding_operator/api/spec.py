@@ -168,8 +168,9 @@ class EmbeddingModelSpec(SpecModel):
             max_length=36,
             description=(
                 "The only vector space that the Service may move to: status.space shows fingerprints. A model that "
-                "gives another one comes up verified behind a Service of its own, <name>-<first 10 digits>, and is "
-                "reported with the reason SpaceChangeNotApproved. Unset: a change of the spec may change the space."
+                "gives another one comes up verified behind a Service of its own, named by the model and the space's "
+                "first ten digits, and is reported with the reason SpaceChangeNotApproved. Unset: a change of the spec "
+                "may change the space."
             ),
         ),
         Pattern(

@@ -9,12 +9,17 @@ from typing import Any
 
 import jsonschema
 import pytest
+import seeded_models
 import yaml
 
+from embedding_model.goldens.cases import SparseCase
 from embedding_model.goldens.compare import encode_vector
 from embedding_model.goldens.parse import parse_case, parse_cases, parse_jsonl
 from embedding_model.goldens.written import build_schema
+from embedding_model.inspection.families.heads import Head
 from embedding_model.refusal import Refusal
+from embedding_model.resolved import Task
+from localcluster.hub.demo_models import fetch_splade_tiny
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 PAGE = (DOCS / "goldens.md").read_text()
@@ -59,11 +64,32 @@ def test_the_inline_cases_of_the_page_are_golden_cases() -> None:
 def test_the_recipe_of_the_page_makes_cases_that_pass(
     tmp_path: Path, minilm_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (recipe,) = blocks("python")
+    recipe = recipe_of("SentenceTransformer")
     monkeypatch.chdir(tmp_path)
     exec(recipe.replace("sentence-transformers/all-MiniLM-L6-v2", str(minilm_folder)), {})
     cases = parse_jsonl((tmp_path / "goldens.jsonl").read_bytes(), **{**SETTINGS, "dimensions": 384})
     assert [case.name for case in cases] == ["paris", "weather"]
+
+
+def recipe_of(library_class: str) -> str:
+    (recipe,) = [block for block in blocks("python") if f"import {library_class}\n" in block]
+    return recipe
+
+
+def test_the_recipe_for_scores_makes_cases_for_rerankers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = seeded_models.build(tmp_path / "model", family="bert", head=Head.SEQUENCE_CLASSIFICATION)
+    monkeypatch.chdir(tmp_path)
+    exec(recipe_of("CrossEncoder").replace("BAAI/bge-reranker-v2-m3", str(folder)), {})
+    cases = parse_jsonl((tmp_path / "goldens.jsonl").read_bytes(), **{**SETTINGS, "task": Task.RERANKING})
+    assert [case.name for case in cases] == ["panda-0", "panda-1"]
+
+
+def test_the_recipe_for_terms_makes_a_case_for_sparse_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(recipe_of("SparseEncoder").replace("naver/splade-v3", str(fetch_splade_tiny())), {})
+    (case,) = parse_jsonl((tmp_path / "goldens.jsonl").read_bytes(), **{**SETTINGS, "task": Task.SPARSE})
+    assert isinstance(case, SparseCase)
+    assert (case.terms[0].term, len(case.terms)) == ("cat", 12)
 
 
 @pytest.mark.parametrize(

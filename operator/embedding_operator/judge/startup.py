@@ -5,7 +5,7 @@ the first time. The kubelet ends a container that has not loaded its model by th
 loaded it and does not pass its gate runs on. Both are reported alike, and forgotten once the pod is ready after all.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -82,15 +82,18 @@ def _list_starts(pods: Iterable[ObservedPod], *, policy: StartPolicy, now: datet
         status = pod.object.get("status") or {}
         if is_ready(pod) or pod.has_ended:
             continue
-        server = next(
-            (item for item in status.get("containerStatuses") or () if item.get("name") == names.CONTAINER_RUNTIME), {}
-        )
+        server = _find_server(status)
         running = (server.get("state") or {}).get("running") or {}
         ended = _find_timed_out(server, status=status, policy=policy)
         if ended is not None:
             yield _Start(pod, seconds=ended, is_over=True)
         elif running.get("startedAt") and not _was_ready(status, since=running["startedAt"]):
             yield _Start(pod, seconds=_seconds_between(running["startedAt"], now))
+
+
+def _find_server(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    containers: Sequence[Mapping[str, Any]] = status.get("containerStatuses") or ()
+    return next((item for item in containers if item.get("name") == names.CONTAINER_RUNTIME), {})
 
 
 def _find_timed_out(server: Mapping[str, Any], *, status: Mapping[str, Any], policy: StartPolicy) -> float | None:
@@ -109,7 +112,7 @@ def _find_timed_out(server: Mapping[str, Any], *, status: Mapping[str, Any], pol
 def _was_ready(status: Mapping[str, Any], *, since: str) -> bool:
     """Whether the pod was ready after that time: only then has its unreadiness begun later."""
     began = find_condition(status, kind="Ready").get("lastTransitionTime")
-    return bool(began) and datetime.fromisoformat(began) > datetime.fromisoformat(since)
+    return began is not None and datetime.fromisoformat(began) > datetime.fromisoformat(since)
 
 
 def _seconds_between(start: str, end: datetime) -> float:

@@ -67,12 +67,32 @@ async def _declare(cluster: SimulatedCluster, gateway: FaultyGateway) -> None:
     await _live(cluster, gateway)
 
 
+async def _approve(cluster: SimulatedCluster, gateway: FaultyGateway) -> None:
+    """Another space comes up behind a Service of its own, and is approved."""
+    cluster.create_model(hub_spec())
+    await _live(cluster, gateway)
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}, space=cluster.selected_space()))
+    await _live(cluster, gateway)
+    cluster.edit_spec(lambda spec: spec.update(space=cluster.status()["space"]["pending"]))
+    await _live(cluster, gateway)
+
+
+async def _replace(cluster: SimulatedCluster, gateway: FaultyGateway) -> None:
+    """To another space through a gap."""
+    cluster.create_model(hub_spec(rollout={"strategy": "Replace"}))
+    await _live(cluster, gateway)
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}))
+    await _live(cluster, gateway)
+
+
 STORIES: dict[str, Story] = {
     "be born": _be_born,
     "move": _move,
     "change goldens": _change_goldens,
     "follow": _follow,
     "declare": _declare,
+    "approve": _approve,
+    "replace": _replace,
 }
 
 

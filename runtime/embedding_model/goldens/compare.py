@@ -188,4 +188,5 @@ def _cosine(a: list[float], b: list[float]) -> float:
     """Of float32 values: no product and no sum of them leaves the range of float64, and a plain sum of thousands is off
     by less than ROUNDING. An operator judges thousands of vectors a minute, so the loop is the interpreter's own.
     """
-    return sum(map(operator.mul, a, b)) / (math.hypot(*a) * math.hypot(*b))
+    product: float = sum(map(operator.mul, a, b))
+    return product / (math.hypot(*a) * math.hypot(*b))

@@ -65,6 +65,14 @@ class ServedProcess:
         return cls._start(script + [str(number) for number in numbers], port=port, private_port=private_port, log=log)
 
     @classmethod
+    def turning(cls, log: Path, *, mode: Path, **settings: Any) -> Self:
+        """One that answers as the file `mode` says; `settings` are those of `serve`."""
+        port, private_port = free_port(), free_port()
+        script = [sys.executable, str(SUPPORT / "turning_runtime.py"), str(port), str(private_port), str(mode)]
+        written = json.dumps({name: str(v) if isinstance(v, Path) else v for name, v in settings.items()})
+        return cls._start([*script, written], port=port, private_port=private_port, log=log)
+
+    @classmethod
     def quoting(cls, log: Path, *, api_keys: Path, jwks: Path, audience: str, log_format: str) -> Self:
         """One that asks for keys, and whose parts fail and quote the request."""
         port, private_port = free_port(), free_port()

@@ -38,6 +38,9 @@ KEYS_SUBJECT = "subject"
 MODEL_FILE = "model.json"  # a ResolvedModel, in ConfigMap <name>-model-<hash10>
 GOLDENS_FILE = "goldens.jsonl"  # golden cases, in ConfigMap <name>-goldens-<hash10>
 
+# Exit status of a container that refused: trying again would give the same.
+EXIT_REFUSED = 3
+
 # The kubelet copies this file into the pod's status: a container that gives up leaves a RefusalDocument here.
 TERMINATION_LOG = "/dev/termination-log"
 

@@ -10,7 +10,7 @@ from embedding_model.goldens.cases import CaseSet
 from embedding_model.resolved import ResolvedModel
 from embedding_operator.api import names
 from embedding_operator.children.metadata import Owner, build_child
-from embedding_operator.observe.stored_reference import Reference, is_computed
+from embedding_operator.observe.stored_reference import Reference, identify_cases, is_computed
 
 TEMPLATE_FILE = "deployment.json"
 
@@ -57,14 +57,14 @@ def holdout_config_map(owner: Owner, *, reference: Reference) -> dict[str, Any]:
 def _cases_config_map(
     owner: Owner, *, case_set: CaseSet, component: str, name: Callable[..., str], reference: Reference | None
 ) -> dict[str, Any]:
-    content = case_set.to_jsonl()
+    space = reference.space if reference else None
     return _immutable(
         owner,
-        name=name(owner.name, content=content),
+        name=name(owner.name, content=identify_cases(case_set, space=space)),
         component=component,
-        space=reference.space if reference else None,
+        space=space,
         annotations={names.ANNOTATION_REFERENCE: reference.implementation} if reference else {},
-        data={ports.GOLDENS_FILE: content.decode()},
+        data={ports.GOLDENS_FILE: case_set.to_jsonl().decode()},
     )
 
 

@@ -16,6 +16,7 @@ from embedding_operator.api.spec import EmbeddingModelSpec
 from embedding_operator.children.config_maps import (
     TEMPLATE_FILE,
     goldens_config_map,
+    holdout_config_map,
     keys_config_map,
     model_config_map,
     template_config_map,
@@ -25,6 +26,7 @@ from embedding_operator.children.disruption_budget import MIN_REPLICAS, disrupti
 from embedding_operator.children.metadata import Owner
 from embedding_operator.children.pod_template import Rendering
 from embedding_operator.children.profile import RenderSettings, Unrenderable
+from embedding_operator.children.reference_job import reference_job
 from embedding_operator.children.resolve_job import resolve_job
 from embedding_operator.children.service import own_service, service
 from embedding_operator.judge.case_set import name_parts, split_case_set
@@ -107,6 +109,10 @@ def _store_documents(owner: Owner, *, judgement: Judgement) -> Iterator[Manifest
         yield model_config_map(
             owner, resolved=judgement.model.resolved, request=model.request or "", followed=model.followed
         )
+    reference = judgement.reference.reference if judgement.reference else None
+    if reference is not None and not reference.config_maps:
+        yield goldens_config_map(owner, case_set=reference.goldens, reference=reference)
+        yield holdout_config_map(owner, reference=reference)
     if judgement.cases and judgement.case_set and judgement.gate and judgement.gate.adopted:
         for part in split_case_set(judgement.case_set):
             yield goldens_config_map(owner, case_set=part, reference=judgement.cases.reference)
@@ -158,6 +164,18 @@ class _Target:
         resolved, target = judgement.model.resolved, judgement.target
         if resolved is None or target is None or spec is None:
             return Desired(manifests=jobs)
+        wish = judgement.reference.job if judgement.reference else None
+        if wish is not None and not (wish.expired or wish.kept):
+            jobs.append(
+                reference_job(
+                    self.owner,
+                    question=wish.question,
+                    resolved=resolved,
+                    model_config_map=_name_first(stored, component=names.COMPONENT_MODEL),
+                    spec=spec,
+                    settings=self.settings,
+                )
+            )
         if judgement.gate is None or not judgement.gate.adopted:
             replicas = judgement.traffic.target_replicas
             held = _hold_target(
@@ -176,7 +194,7 @@ class _Target:
             model=self.owner.name,
             resolved=resolved,
             model_config_map=_name_first(stored, component=names.COMPONENT_MODEL),
-            goldens_config_maps=self._name_goldens(),
+            goldens_config_maps=self._name_goldens(space=resolved.space),
             inputs=inputs,
         )
         template = _choose_template(self.templates, target=target, inputs=inputs, known=known, model=self.owner.name)
@@ -202,9 +220,9 @@ class _Target:
         )
         return Desired(manifests=[config_map, wanted], update_available=is_newer and not takes_newer)
 
-    def _name_goldens(self) -> Sequence[str]:
+    def _name_goldens(self, *, space: str) -> Sequence[str]:
         case_set = self.judgement.case_set
-        return name_parts(case_set, model=self.owner.name) if case_set else ()
+        return name_parts(case_set, model=self.owner.name, space=space) if case_set else ()
 
     def _render(
         self, rendering: Rendering, *, spec: EmbeddingModelSpec, template: Template | None

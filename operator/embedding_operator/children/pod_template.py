@@ -100,10 +100,10 @@ def pod_template(rendering: Rendering, *, spec: EmbeddingModelSpec, settings: Re
         **pod_basics(profile, settings=settings, has_cache=layout.cache is not None),
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "containers": [_runtime_container(rendering, spec=spec, profile=profile, layout=layout)],
-        "volumes": [*_volumes(rendering, layout=layout), *reach.volumes, *render_auth(spec.auth).volumes],
+        "volumes": [*pod_volumes(rendering, layout=layout), *reach.volumes, *render_auth(spec.auth).volumes],
     }
     if layout.fetches:
-        pod["initContainers"] = [_fetch_container(rendering, profile=profile, layout=layout, reach=reach)]
+        pod["initContainers"] = [fetch_container(rendering, profile=profile, layout=layout, reach=reach)]
     place_pod(pod, spec=spec, profile=profile)
     return {
         "metadata": {
@@ -158,13 +158,7 @@ def _runtime_container(
     rendering: Rendering, *, spec: EmbeddingModelSpec, profile: Profile, layout: Layout
 ) -> dict[str, Any]:
     resolved = rendering.resolved
-    mounts = [
-        mount(names.VOLUME_CACHE, path=CACHE_MOUNT) if layout.cache else mount("model", path=MODEL_MOUNT),
-        mount("model-config", path=CONFIG_MOUNT),
-        mount("keys", path=KEYS_MOUNT),
-        temporary_mount(),
-        *render_auth(spec.auth).mounts,
-    ]
+    mounts = [*pod_mounts(layout), *render_auth(spec.auth).mounts]
     if rendering.goldens_config_maps:
         mounts.append(mount(names.VOLUME_GOLDENS, path=GOLDENS_MOUNT))
     return {
@@ -193,13 +187,28 @@ def _runtime_container(
     }
 
 
-def _serve_arguments(rendering: Rendering, *, spec: EmbeddingModelSpec, profile: Profile, layout: Layout) -> list[str]:
+def name_files(rendering: Rendering, *, layout: Layout) -> list[str]:
+    """Arguments of a container that reads the model's files: where they are, and what they must be."""
     origin = rendering.resolved.origin
+    folder = MODEL_MOUNT if layout.fetches else folder_below(MODEL_MOUNT, origin=origin)
+    files = ["--cache", CACHE_MOUNT] if layout.cache else ["--model", folder]
+    return [*files, "--resolved", f"{CONFIG_MOUNT}/{ports.MODEL_FILE}"]
+
+
+def pod_mounts(layout: Layout) -> list[dict[str, Any]]:
+    """Of a container that reads the model's files."""
+    return [
+        mount(names.VOLUME_CACHE, path=CACHE_MOUNT) if layout.cache else mount("model", path=MODEL_MOUNT),
+        mount("model-config", path=CONFIG_MOUNT),
+        mount("keys", path=KEYS_MOUNT),
+        temporary_mount(),
+    ]
+
+
+def _serve_arguments(rendering: Rendering, *, spec: EmbeddingModelSpec, profile: Profile, layout: Layout) -> list[str]:
+    arguments = ["serve", *name_files(rendering, layout=layout)]
     if layout.cache and spec.cache:
-        files = ["--cache", CACHE_MOUNT, "--cache-verify", spec.cache.verify.value]
-    else:
-        files = ["--model", MODEL_MOUNT if layout.fetches else folder_below(MODEL_MOUNT, origin=origin)]
-    arguments = ["serve", *files, "--resolved", f"{CONFIG_MOUNT}/{ports.MODEL_FILE}"]
+        arguments += ["--cache-verify", spec.cache.verify.value]
     arguments += ["--keys", KEYS_MOUNT, "--device", profile.device]
     if spec.runtime.dtype is not DtypeChoice.AUTO:  # its own default, and what pods run that are older than the field
         arguments += ["--dtype", spec.runtime.dtype.lower()]
@@ -223,7 +232,7 @@ def served_names(rendering: Rendering, *, spec: EmbeddingModelSpec) -> Sequence[
     return [*own, *(f"{name}={prompt}" if prompt else name for name, prompt in listed.items())]
 
 
-def _fetch_container(rendering: Rendering, *, profile: Profile, layout: Layout, reach: Reach) -> dict[str, Any]:
+def fetch_container(rendering: Rendering, *, profile: Profile, layout: Layout, reach: Reach) -> dict[str, Any]:
     """The private port shows its progress; no port is named, so that no scraper takes it for a server."""
     resolved = rendering.resolved
     target = ["--cache", CACHE_MOUNT] if layout.cache else ["--target", MODEL_MOUNT]
@@ -266,7 +275,8 @@ def _needs_work(rendering: Rendering, *, layout: Layout) -> bool:
     return bool(rendering.resolved.manifest.conversions) and not layout.is_mounted
 
 
-def _volumes(rendering: Rendering, *, layout: Layout) -> list[dict[str, Any]]:
+def pod_volumes(rendering: Rendering, *, layout: Layout) -> list[dict[str, Any]]:
+    """Volumes of a pod that takes the model's files as a serving pod does."""
     origin, manifest = rendering.resolved.origin, rendering.resolved.manifest
     volumes = []
     if layout.is_mounted:

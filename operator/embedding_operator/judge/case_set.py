@@ -15,7 +15,7 @@ from embedding_operator.api.reasons import Reason
 from embedding_operator.api.spec import EmbeddingModelSpec
 from embedding_operator.judge.verdict import RECHECK_SECONDS, Verdict, stalled
 from embedding_operator.observe.snapshot import UserGoldens
-from embedding_operator.observe.stored_reference import Reference, is_computed
+from embedding_operator.observe.stored_reference import Reference, identify_cases, is_computed
 
 # The API server caps a ConfigMap's data at 1 MiB; the rest is room for metadata.
 MAX_DATA_BYTES: Final = 900 * 1024
@@ -62,9 +62,15 @@ def split_case_set(case_set: CaseSet) -> Sequence[CaseSet]:
     return [*([CaseSet(cases=tuple(computed))] if computed else []), *_split(own)]
 
 
-def name_parts(case_set: CaseSet, *, model: str) -> Sequence[str]:
-    """Names of the ConfigMaps that hold the set, in the order of `split_case_set`."""
-    return [names.goldens_configmap_name(model, content=part.to_jsonl()) for part in split_case_set(case_set)]
+def name_parts(case_set: CaseSet, *, model: str, space: str) -> Sequence[str]:
+    """Names of the ConfigMaps that hold the set, in the order of `split_case_set`. `space`: of which the reference's
+    cases are."""
+    return [
+        names.goldens_configmap_name(
+            model, content=identify_cases(part, space=space if is_computed(part.cases[0]) else None)
+        )
+        for part in split_case_set(case_set)
+    ]
 
 
 def _parse(

@@ -75,7 +75,8 @@ def judge_gate(
         message = "there are no golden cases: outputs are not compared with anything"
         unjudged = failure or _find_unaudited(target, pods=pods, policy=policy)
         return unjudged or Gate(verdict=good(Reason.NO_GOLDENS, message), blocks=False)
-    if target.deployment is None or list(target.goldens_config_maps) == name_parts(case_set, model=model):
+    wanted = name_parts(case_set, model=model, space=target.space)
+    if target.deployment is None or list(target.goldens_config_maps) == wanted:
         return _judge_pods(
             target, case_set=case_set, inputs=inputs, policy=policy, replicas=replicas, replaced=replaced
         )

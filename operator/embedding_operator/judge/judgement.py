@@ -17,6 +17,7 @@ from embedding_operator.judge.generations import Generation, read_generations
 from embedding_operator.judge.inputs import hash_inputs
 from embedding_operator.judge.model import ModelJudgement
 from embedding_operator.judge.quarantine import Quarantine, judge_quarantine
+from embedding_operator.judge.reference import ReferenceJudgement, judge_reference
 from embedding_operator.judge.rollout import judge_rollout
 from embedding_operator.judge.tracking import judge_model
 from embedding_operator.judge.traffic import Traffic, is_slot_free, judge_traffic, read_selected_space
@@ -41,6 +42,7 @@ class Judgement:
     target: Generation | None = None
     inputs: str | None = None
     collision: Verdict | None = None
+    reference: ReferenceJudgement | None = None
     gate: Gate | None = None
     rollout: Verdict | None = None
     pending: "Judgement | None" = None
@@ -49,6 +51,12 @@ class Judgement:
     @property
     def case_set(self) -> CaseSet | None:
         return self.cases.case_set if self.cases else None
+
+    @property
+    def kept_jobs(self) -> frozenset[str]:
+        """Names of Jobs that stay as they are, though none is wished as it would be rendered today."""
+        reference = self.reference.job if self.reference else None
+        return frozenset(job.kept for job in (self.model.job, reference) if job is not None and job.kept)
 
     @property
     def serving(self) -> Generation | None:
@@ -131,7 +139,14 @@ def _judge_target(
     """`has_slot`: whether pods of this generation, or a Job that needs what they need, may be made now."""
     target = generations.get(resolved.space) or Generation(space=resolved.space, deployment=None)
     collision = find_collision(snapshot, space=resolved.space)
-    cases = judge_case_set(spec, serving=resolved.serving, user_goldens=snapshot.user_goldens)
+    reference = judge_reference(snapshot, spec=spec, resolved=resolved, has_slot=has_slot)
+    cases = judge_case_set(
+        spec,
+        serving=resolved.serving,
+        user_goldens=snapshot.user_goldens,
+        labels=resolved.inspection.labels,
+        reference=reference.reference,
+    )
     inputs = hash_inputs(spec, resolved=resolved, case_set=cases.case_set)
     gate = None
     if cases.problem is None and collision is None:
@@ -148,6 +163,7 @@ def _judge_target(
             gate = repeat_mismatch(gate, target=target, before=_find_verified(snapshot))
         elif gate.verdict.state is State.STALLED:
             gate = replace(gate, verdict=replace(gate.verdict, recheck_seconds=RECHECK_SECONDS))
+        gate = reference.hold(policy=spec.verification.failure_policy) or reference.mark(gate)
     rollout = judge_rollout(
         target,
         inputs=inputs,
@@ -165,6 +181,7 @@ def _judge_target(
         target=target,
         inputs=inputs,
         collision=collision,
+        reference=reference,
         gate=gate,
         rollout=rollout,
         quarantine=quarantine,

@@ -32,6 +32,7 @@ from embedding_operator.observe.snapshot import (
 )
 from embedding_operator.observe.source import Hubs, read_source
 from embedding_operator.observe.stored_model import read_stored_models
+from embedding_operator.observe.stored_reference import read_references
 
 # Set by the EndpointSlice controller.
 LABEL_SERVICE_NAME: Final = "kubernetes.io/service-name"
@@ -71,6 +72,7 @@ async def observe(gateway: Gateway, key: Key, *, facts: Facts, hubs: Hubs, now: 
         is_private=asked.is_private,
         head=asked.head,
         candidate=asked.candidate,
+        references=read_references(groups[2], model=key.name),
         children=Children(*groups),
         foreign=[item for item in strangers if not _is_leftover(item, name=key.name)],
         leftover=[item for item in strangers if _is_leftover(item, name=key.name)],
@@ -118,6 +120,8 @@ def _read_pod(pod: Object, *, key: Key, facts: Facts) -> ObservedPod:
         is_running=any("running" in (item.get("state") or {}) for item in started),
     )
     component = (pod["metadata"].get("labels") or {}).get(names.LABEL_COMPONENT)
+    if component in names.JOB_COMPONENTS and is_fetching(pod):
+        return ObservedPod(object=pod, ref=ref, progress=facts.progress(ref), silence=facts.unreachable(ref))
     if component in names.JOB_COMPONENTS:
         return ObservedPod(object=pod, ref=ref, job_report=facts.job_report(ref), silence=facts.unreachable(ref))
     report, trials = facts.goldens(ref), facts.trials(ref)

@@ -21,6 +21,7 @@ from embedding_operator.observe.facts import (
     ResolutionRequest,
 )
 from embedding_operator.observe.stored_model import StoredModel
+from embedding_operator.observe.stored_reference import Reference
 
 Object = Mapping[str, Any]
 
@@ -106,6 +107,7 @@ class Snapshot:
     `head`: where the branch stands, under updatePolicy Track. When that is another commit than the stored one,
     `candidate` is the request for it, and `resolution` the resolver's answer to that.
     `quarantine`: pods that were deleted lately because they failed their audits.
+    `references` are the stored sets of golden cases that the reference implementation computed, by space.
     `cache_exists` and `claim_exists` are None when no such claim is asked for.
     """
 
@@ -121,6 +123,7 @@ class Snapshot:
     is_private: bool = False
     head: Head | None = None
     candidate: ResolutionRequest | None = None
+    references: Sequence[Reference] = ()
     children: Children = field(default_factory=Children)
     foreign: Sequence[Object] = ()
     leftover: Sequence[Object] = ()

@@ -7,6 +7,7 @@ whole fingerprint as label and the implementation as annotation.
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any, Final, Self
 
 import orjson
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 from embedding_model import ports
 from embedding_model.goldens.cases import CaseSet, GoldenCase, VectorCase
 from embedding_model.goldens.mistakes import REFERENCE_PREFIX
+from embedding_model.goldens.parse import DEFAULT_MIN_COSINE_SIMILARITY
 from embedding_model.ports import ReferenceSet
 from embedding_operator.api import names
 
@@ -24,6 +26,12 @@ logger = logging.getLogger(__name__)
 def is_computed(case: GoldenCase) -> bool:
     """Whether the reference implementation computed the case, of a set that pods mount."""
     return case.name.startswith(REFERENCE_PREFIX)
+
+
+def identify_cases(cases: CaseSet, *, space: str | None) -> bytes:
+    """What the name of a ConfigMap of these cases is made of. Two spaces may have the same answers to the same texts,
+    and each has its own ConfigMap all the same: its label says which space's they are."""
+    return b"".join((f"{space}\n".encode() if space else b"", cases.to_jsonl()))
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,10 @@ class Reference:
         )
 
     def with_threshold(self, min_cosine_similarity: str) -> Self:
-        """The same with another threshold of its vectors: that is the spec's to say, and nothing is computed anew."""
+        """The same with the spec's threshold of vectors: nothing is computed anew for it.
+
+        A case whose threshold is below the default is one of quantised weights, which keep no more: it is only lowered.
+        """
         goldens, holdout = (_set_threshold(part, to=min_cosine_similarity) for part in (self.goldens, self.holdout))
         return replace(self, goldens=goldens, holdout=holdout)
 
@@ -65,7 +76,7 @@ def read_references(config_maps: Iterable[Mapping[str, Any]], *, model: str) -> 
         component, space = labels.get(names.LABEL_COMPONENT), labels.get(names.LABEL_SPACE)
         if component not in _NAMES or not space:
             continue
-        cases = _read_half(item, component=component, model=model)
+        cases = _read_half(item, component=component, space=space, model=model)
         if cases is not None:
             half = (metadata.get("creationTimestamp", ""), metadata["name"], cases)
             halves.setdefault((space, annotations.get(names.ANNOTATION_REFERENCE, ""), component), []).append(half)
@@ -91,23 +102,27 @@ _NAMES: Final = {
 }
 
 
-def _read_half(item: Mapping[str, Any], *, component: str, model: str) -> CaseSet | None:
-    name, content = item["metadata"]["name"], (item.get("data") or {}).get(ports.GOLDENS_FILE, "").encode()
-    if _NAMES[component](model, content=content) != name:
-        logger.warning("ConfigMap %s does not hold what its name says", name)
-        return None
+def _read_half(item: Mapping[str, Any], *, component: str, space: str, model: str) -> CaseSet | None:
+    name, content = item["metadata"]["name"], (item.get("data") or {}).get(ports.GOLDENS_FILE, "")
     try:
-        cases = CaseSet.from_jsonl(content)
+        cases = CaseSet.from_jsonl(content.encode())
     except (ValidationError, orjson.JSONDecodeError):
         logger.warning("ConfigMap %s cannot be read as golden cases", name)
+        return None
+    if _NAMES[component](model, content=identify_cases(cases, space=space)) != name:
+        logger.warning("ConfigMap %s does not hold what its name says", name)
         return None
     return cases if cases.cases else None
 
 
 def _set_threshold(cases: CaseSet, *, to: str) -> CaseSet:
-    return CaseSet(
-        cases=tuple(
-            case.model_copy(update={"min_cosine_similarity": to}) if isinstance(case, VectorCase) else case
-            for case in cases.cases
-        )
-    )
+    return CaseSet(cases=tuple(_with_threshold(case, to=to) for case in cases.cases))
+
+
+def _with_threshold(case: GoldenCase, *, to: str) -> GoldenCase:
+    if not isinstance(case, VectorCase):
+        return case
+    own, default = Decimal(case.min_cosine_similarity), Decimal(DEFAULT_MIN_COSINE_SIMILARITY)
+    if own < default and own <= Decimal(to):
+        return case
+    return case.model_copy(update={"min_cosine_similarity": to})

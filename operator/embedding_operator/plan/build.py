@@ -101,8 +101,7 @@ def _plan_deletions(snapshot: Snapshot, *, judgement: Judgement, wanted: set[Ide
         for space, generation in judgement.generations.items()
         if space in expired and generation.deployment is not None
     ]
-    job = judgement.model.job
-    kept = wanted | {("Job", (job.kept if job else None) or "")}
+    kept = wanted | {("Job", name) for part in judgement.all for name in part.kept_jobs}
     doomed += [(job, "it has done its work or had its time") for job in _unwanted(snapshot.children.jobs, kept)]
     doomed += [
         (service, "what it was for is approved and moved to, or taken back")

@@ -1,6 +1,6 @@
 """ConfigMaps that nothing names any more."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from embedding_operator.api import names
@@ -16,11 +16,13 @@ _CONTENT_NAMED: Final = frozenset(
 def find_unnamed(snapshot: Snapshot, *, judgement: Judgement, wanted: set[tuple[str, str]]) -> Sequence[Object]:
     """Those that no wanted manifest is, and that no pod and no Deployment names.
 
+    What the reference implementation computed is named by every generation of its space, be it without pods.
     None while a rollout is under way: an old ReplicaSet, which we do not read, may still start a pod that mounts one.
     """
     if any(not _is_settled(item) for item in snapshot.children.deployments):
         return []
-    named = set(_list_named(snapshot))
+    spaces = {*judgement.generations, *(part.target.space for part in judgement.all if part.target)}
+    named = {*_list_named(snapshot), *_list_references(snapshot, spaces=spaces)}
     return [
         item
         for item in snapshot.children.config_maps
@@ -28,6 +30,12 @@ def find_unnamed(snapshot: Snapshot, *, judgement: Judgement, wanted: set[tuple[
         and ("ConfigMap", item["metadata"]["name"]) not in wanted
         and item["metadata"]["name"] not in named
     ]
+
+
+def _list_references(snapshot: Snapshot, *, spaces: Collection[str]) -> Iterator[str]:
+    for reference in snapshot.references:
+        if reference.space in spaces:
+            yield from reference.config_maps
 
 
 def _is_settled(deployment: Object) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
+from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import GoldensReport
 from embedding_model.resolved import Evidence, Quantization, ResolvedModel, Scoring, SparseHead, TokenHead
 from embedding_operator.api import names
@@ -37,6 +38,7 @@ from embedding_operator.judge.traffic import read_selected_space
 from embedding_operator.judge.verdict import State
 from embedding_operator.observe.snapshot import Snapshot
 from embedding_operator.observe.stored_model import describe_source
+from embedding_operator.observe.stored_reference import is_computed
 
 MAX_EVIDENCE = 64
 MAX_TEXT = 1024
@@ -174,7 +176,8 @@ def _describe_verification(
 ) -> VerificationStatus | None:
     asked = judgement.asked
     case_set, gate = asked.case_set, asked.gate
-    if asked.target is None or gate is None:
+    is_computing = asked.reference is not None and asked.reference.is_computing
+    if asked.target is None or gate is None or is_computing:
         return before.verification
     if case_set is None:
         return None
@@ -189,12 +192,19 @@ def _describe_verification(
         passed, worst = total if gate.verdict.reason == Reason.GOLDENS_PASSED else 0, None
     is_same = old is not None and (old.passed, old.total) == (passed, total) and _keeps(conditions, before=before)
     return VerificationStatus(
-        source=VerificationSource.USER,
+        source=_find_source(case_set),
         passed=passed,
         total=total,
         worst_cosine=worst,
         last_verified_time=old.last_verified_time if old and is_same else now,
     )
+
+
+def _find_source(case_set: CaseSet) -> VerificationSource:
+    kinds = {is_computed(case) for case in case_set.cases}
+    if len(kinds) > 1:
+        return VerificationSource.BOTH
+    return VerificationSource.REFERENCE if kinds == {True} else VerificationSource.USER
 
 
 def _keeps(conditions: Sequence[Condition], *, before: EmbeddingModelStatus) -> bool:

@@ -1,0 +1,179 @@
+"""Are there golden cases of the reference implementation for the space that is asked for?
+
+    spec.verification.reference   known of the space                 is said                             pods
+    Off                           -                                  nothing                             as without
+    Auto                          a stored set                       nothing                             mount it
+    Auto                          nothing yet                        Waiting ComputingReference          are held
+    Auto                          the Job's pod cannot start         Waiting, its trouble                are held
+    Auto                          refused, or failed every attempt   Stalled ReferenceUnavailable        are held; under
+                                                                                                         Warn go without
+
+A set is computed once for a space: a stored one answers for as long as a generation of the space is kept, whatever
+image would compute it today.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from embedding_model.ports import ReferenceSet
+from embedding_model.resolved import ResolvedModel
+from embedding_operator.api import names
+from embedding_operator.api.reasons import Reason
+from embedding_operator.api.spec import EmbeddingModelSpec, FailurePolicy
+from embedding_operator.api.verification_spec import ReferencePolicy
+from embedding_operator.judge.case_set import MAX_DATA_BYTES
+from embedding_operator.judge.gate import Gate
+from embedding_operator.judge.observed_job import (
+    PODLESS_SECONDS,
+    ObservedJob,
+    find_jobs,
+    find_missing_claim,
+    find_podless,
+)
+from embedding_operator.judge.pod_trouble import find_mount_overdue, find_trouble
+from embedding_operator.judge.progress import describe_progress
+from embedding_operator.judge.silence import describe_silence
+from embedding_operator.judge.verdict import State, Verdict, stalled, waiting
+from embedding_operator.observe.snapshot import Snapshot
+from embedding_operator.observe.stored_reference import Reference, is_computed
+
+# It was tried as often as a Job tries, and takes a device each time: only a change elsewhere can help.
+UNAVAILABLE_SECONDS: Final = 1800.0
+ENDED_SECONDS: Final = 60.0  # a Job that was told to end, by a drain for example, is made again after so long
+WAY_ON: Final = 'Set spec.verification.reference to "Off" to go on with golden cases of your own, or with none'
+
+
+@dataclass(frozen=True)
+class ReferenceWish:
+    """A Job must compute the set. `expired` names one that has had its time and is made again, `kept` one that computes
+    or has answered: it stays, even where it would be rendered differently today."""
+
+    question: str
+    expired: str | None = None
+    kept: str | None = None
+
+
+@dataclass(frozen=True)
+class ReferenceJudgement:
+    """`reference`: the set, with the thresholds of the spec. `verdict`: why there is none, though one is asked for.
+
+    `job`: a Job that must compute it, or whose answer is not stored yet.
+    """
+
+    reference: Reference | None = None
+    verdict: Verdict | None = None
+    job: ReferenceWish | None = None
+
+    @property
+    def is_unavailable(self) -> bool:
+        return self.verdict is not None and self.verdict.state is State.STALLED
+
+    @property
+    def is_computing(self) -> bool:
+        return self.verdict is not None and not self.is_unavailable
+
+    def hold(self, *, policy: FailurePolicy) -> Gate | None:
+        """The gate that keeps new pods from being made; None when they may be."""
+        if self.verdict is None or (self.is_unavailable and policy is FailurePolicy.WARN):
+            return None
+        return Gate(verdict=self.verdict, adopted=False)
+
+    def mark(self, gate: Gate) -> Gate:
+        """The gate of pods that serve without a set that is asked for: what they answer counts as unverified."""
+        if self.verdict is None or gate.verdict.state is State.STALLED:
+            return gate
+        return replace(gate, verdict=self.verdict, blocks=False)
+
+
+def judge_reference(
+    snapshot: Snapshot, *, spec: EmbeddingModelSpec, resolved: ResolvedModel, has_slot: bool
+) -> ReferenceJudgement:
+    """`has_slot`: whether a pod that needs what a serving pod needs may be made now."""
+    if spec.verification.reference is ReferencePolicy.OFF:
+        return ReferenceJudgement()
+    threshold = spec.verification.min_cosine_similarity
+    stored = next((item for item in snapshot.references if item.space == resolved.space), None)
+    if stored is not None:
+        return ReferenceJudgement(reference=stored.with_threshold(threshold))
+    if not has_slot:
+        message = "golden cases are computed with the reference implementation once the pods before have gone"
+        return ReferenceJudgement(verdict=waiting(Reason.COMPUTING_REFERENCE, message))
+    judged = _ask_job(snapshot, space=resolved.space)
+    if judged.reference is None:
+        return judged
+    return replace(judged, reference=judged.reference.with_threshold(threshold))
+
+
+def _ask_job(snapshot: Snapshot, *, space: str) -> ReferenceJudgement:
+    requested_at = (snapshot.model["metadata"].get("annotations") or {}).get(names.ANNOTATION_REQUESTED_AT)
+    question = f"reference/{space}@{requested_at}" if requested_at else f"reference/{space}"
+    jobs = find_jobs(snapshot, question=question)
+    job = max(jobs, key=lambda item: (bool(item.report and item.report.reference), *item.age), default=None)
+    wish = ReferenceWish(question)
+    if job is None:
+        return ReferenceJudgement(verdict=find_missing_claim(snapshot, job=None) or _describe_work(), job=wish)
+    if job.report and job.report.reference is not None:
+        problem = _find_problem(job.report.reference, space=space)
+        if problem is None:
+            reference = Reference.from_document(job.report.reference)
+            return ReferenceJudgement(reference=reference, job=ReferenceWish(question, kept=job.name))
+        return _give_up(snapshot, job=job, wish=wish, words=f"Job {job.name} answered {problem}")
+    if job.refusal is not None:
+        return _give_up(snapshot, job=job, wish=wish, words=f"{job.refusal.reason}: {job.refusal.message}")
+    if job.end:
+        return _judge_ended(snapshot, job=job, wish=wish)
+    return _judge_running(snapshot, job=job, wish=wish)
+
+
+def _find_problem(found: ReferenceSet, *, space: str) -> str | None:
+    """Why an answer is not used: the pod that gives it may be anybody's image."""
+    reference = Reference.from_document(found)
+    if reference.space != space:
+        return f"for the space {reference.space}, not {space}"
+    if not reference.goldens.cases or not reference.holdout.cases:
+        return "a set of which one half is empty"
+    if not all(is_computed(case) for case in reference.goldens.cases):
+        return "golden cases under names that are the user's"
+    largest = max(len(half.to_jsonl()) for half in (reference.goldens, reference.holdout))
+    if largest > MAX_DATA_BYTES:
+        return f"a set of {largest // 1024} KiB, and at most {MAX_DATA_BYTES // 1024} KiB fit into a ConfigMap"
+    return None
+
+
+def _judge_ended(snapshot: Snapshot, *, job: ObservedJob, wish: ReferenceWish) -> ReferenceJudgement:
+    if job.end.get("type") == "Complete":
+        left = job.seconds_left(now=snapshot.now, of=ENDED_SECONDS)
+        verdict = replace(_describe_work(), recheck_seconds=max(left, 1.0))
+        return ReferenceJudgement(verdict=verdict, job=replace(wish, expired=job.name if left <= 0 else None))
+    trouble = find_trouble(job.pod.object) if job.pod else None
+    words = trouble.message if trouble else f"Job {job.name}: {job.end.get('message') or 'it failed without a word'}"
+    return _give_up(snapshot, job=job, wish=wish, words=words)
+
+
+def _give_up(snapshot: Snapshot, *, job: ObservedJob, wish: ReferenceWish, words: str) -> ReferenceJudgement:
+    """The Job stays as the record of when that was, unless what it is made of changes."""
+    left = job.seconds_left(now=snapshot.now, of=UNAVAILABLE_SECONDS)
+    message = f"golden cases cannot be computed with the reference implementation: {words}. {WAY_ON}"
+    verdict = stalled(Reason.REFERENCE_UNAVAILABLE, message, recheck_seconds=max(left, 1.0))
+    return ReferenceJudgement(verdict=verdict, job=replace(wish, expired=job.name if left <= 0 else None))
+
+
+def _judge_running(snapshot: Snapshot, *, job: ObservedJob, wish: ReferenceWish) -> ReferenceJudgement:
+    if job.pod is None:
+        verdict = find_missing_claim(snapshot, job=job) or find_podless(job, now=snapshot.now)
+        left = job.seconds_left(now=snapshot.now, of=PODLESS_SECONDS)
+        coming = replace(_describe_work(), recheck_seconds=max(left, 1.0))
+        return ReferenceJudgement(verdict=verdict or coming, job=wish)
+    verdict = find_missing_claim(snapshot, job=job) or find_trouble(job.pod.object, now=snapshot.now)
+    overdue = find_mount_overdue(job.pod.object, now=snapshot.now)
+    working = replace(_describe_work(job), recheck_seconds=overdue)
+    kept = job.name if job.is_working else None
+    return ReferenceJudgement(verdict=verdict or working, job=replace(wish, kept=kept))
+
+
+def _describe_work(job: ObservedJob | None = None) -> Verdict:
+    pods = [job.pod] if job and job.pod else []
+    told = [pod.progress or (pod.job_report.progress if pod.job_report else None) for pod in pods]
+    more = f"{describe_progress(told)}{describe_silence(pods)}"
+    message = f"a Job computes golden cases with the reference implementation, once for this vector space{more}"
+    return waiting(Reason.COMPUTING_REFERENCE, message)

@@ -1,0 +1,180 @@
+"""Golden cases of the reference implementation: computed by a Job before new pods, kept once for each space."""
+
+from typing import Any
+
+import pytest
+from model_samples import golden, hub_spec, verified_by
+from reference_samples import (
+    answer_references,
+    reference_jobs,
+    reference_pods,
+    stored_cases,
+)
+from simulated_cluster import SimulatedCluster
+
+from embedding_operator.api import names
+from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, JOB
+
+
+def asking_spec(*cases: dict[str, Any], **parts: Any) -> dict[str, Any]:
+    """A spec with the default reference, Auto."""
+    more = parts.pop("verification", {})
+    return hub_spec(verification={**verified_by(*cases), "reference": "Auto", **more}, **parts)
+
+
+async def verify_first(cluster: SimulatedCluster, spec: dict[str, Any]) -> None:
+    cluster.create_model(spec)
+    await cluster.settle()
+    answer_references(cluster)
+    await cluster.settle()
+
+
+async def test_new_pods_wait_for_the_reference_and_mount_it(cluster: SimulatedCluster) -> None:
+    cluster.create_model(asking_spec())
+    await cluster.settle()
+    assert cluster.says("Reconciling") == ("True", "ComputingReference")
+    assert cluster.says("Verified") == ("Unknown", "ComputingReference")
+    assert cluster.all(DEPLOYMENT) == []
+    [job] = reference_jobs(cluster)
+    answer_references(cluster)
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    assert cluster.says("Verified") == ("True", "GoldensPassed")
+    verification = cluster.status()["verification"]
+    assert (verification["source"], verification["passed"], verification["total"]) == ("Reference", 2, 2)
+    assert cluster.all(JOB) == [], "the Job has done its work"
+    [goldens], [holdout] = (stored_cases(cluster, kind) for kind in (names.COMPONENT_GOLDENS, names.COMPONENT_HOLDOUT))
+    space = job["metadata"]["labels"][names.LABEL_SPACE]
+    for half in (goldens, holdout):
+        assert half["immutable"] is True
+        assert half["metadata"]["labels"][names.LABEL_SPACE] == space == cluster.selected_space()
+        assert "sentence-transformers" in half["metadata"]["annotations"][names.ANNOTATION_REFERENCE]
+    mounted = str(cluster.all(DEPLOYMENT)[0]["spec"]["template"])
+    assert goldens["metadata"]["name"] in mounted
+    assert holdout["metadata"]["name"] not in mounted, "no pod knows the holdout"
+
+
+async def test_cases_of_the_users_own_come_after_those_of_the_reference(cluster: SimulatedCluster) -> None:
+    await verify_first(cluster, asking_spec(golden("paris")))
+    verification = cluster.status()["verification"]
+    assert (verification["source"], verification["total"]) == ("Both", 3)
+    [deployment] = cluster.all(DEPLOYMENT)
+    [volume] = [item for item in deployment["spec"]["template"]["spec"]["volumes"] if item["name"] == "goldens"]
+    sources = [item["configMap"] for item in volume["projected"]["sources"]]
+    assert [item["items"] for item in sources] == [
+        [{"key": "goldens.jsonl", "path": "0.jsonl"}],
+        [{"key": "goldens.jsonl", "path": "1.jsonl"}],
+    ]
+    first, second = (cluster.find(CONFIG_MAP, item["name"]) for item in sources)
+    assert first is not None
+    assert second is not None
+    assert "reference.short" in first["data"]["goldens.jsonl"]
+    assert "paris" in second["data"]["goldens.jsonl"]
+    assert names.LABEL_SPACE not in second["metadata"]["labels"]
+
+
+async def test_a_set_is_computed_once_for_its_space_whatever_changes_beside_it(cluster: SimulatedCluster) -> None:
+    await verify_first(cluster, asking_spec(golden("paris")))
+    cluster.edit_spec(lambda spec: spec.update(resources={"limits": {"memory": "3Gi"}}))
+    await cluster.settle()
+    cluster.edit_spec(lambda spec: spec["verification"].update(goldens=[golden("rome", first=2.0)]))
+    await cluster.settle()
+    cluster.edit_spec(lambda spec: spec["verification"].update(reference="Off"))
+    await cluster.settle()
+    assert cluster.status()["verification"]["source"] == "User"
+    cluster.edit_spec(lambda spec: spec["verification"].update(reference="Auto"))
+    outcome = await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving"), outcome
+    assert cluster.status()["verification"]["source"] == "Both"
+
+
+async def test_another_space_has_a_set_of_its_own_and_the_way_back_computes_nothing(cluster: SimulatedCluster) -> None:
+    await verify_first(cluster, asking_spec())
+    first = cluster.selected_space()
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}))
+    await cluster.settle()
+    assert cluster.says("Ready") == ("False", "ComputingReference")
+    assert cluster.says("Available") == ("True", "PreviousGenerationServing")
+    assert cluster.selected_space() == first
+    assert list(cluster.replicas()) == [first], "no pod of the new space is made before its cases are there"
+    answer_references(cluster)
+    await cluster.settle()
+    second = cluster.selected_space()
+    assert second != first
+    assert cluster.says("Ready") == ("True", "Serving")
+    cluster.edit_spec(lambda spec: spec.pop("embedding"))
+    await cluster.settle()
+    assert cluster.selected_space() == first
+    assert cluster.says("Ready") == ("True", "Serving")
+    labels = [item["metadata"]["labels"][names.LABEL_SPACE] for item in stored_cases(cluster, names.COMPONENT_HOLDOUT)]
+    assert set(labels) == {first, second}, "as long as a generation of a space is kept, so are its cases"
+
+
+async def test_the_sets_of_spaces_that_are_not_kept_go(cluster: SimulatedCluster) -> None:
+    await verify_first(cluster, asking_spec())
+    for dimensions in (7, 6, 5, 4):
+        cluster.edit_spec(lambda spec, size=dimensions: spec.update(embedding={"dimensions": size}))
+        await cluster.settle()
+        answer_references(cluster)
+        await cluster.settle()
+    kept = set(cluster.replicas())
+    for component in (names.COMPONENT_GOLDENS, names.COMPONENT_HOLDOUT):
+        labels = {item["metadata"]["labels"][names.LABEL_SPACE] for item in stored_cases(cluster, component)}
+        assert labels == kept
+
+
+@pytest.mark.parametrize("component", [names.COMPONENT_GOLDENS, names.COMPONENT_HOLDOUT])
+async def test_half_a_set_that_somebody_deleted_is_computed_again(cluster: SimulatedCluster, component: str) -> None:
+    await verify_first(cluster, asking_spec())
+    [half] = stored_cases(cluster, component)
+    cluster.gateway.remove(CONFIG_MAP, namespace="search", name=half["metadata"]["name"])
+    await cluster.reconcile()
+    assert cluster.says("Reconciling") == ("True", "ComputingReference")
+    assert len(cluster.all(DEPLOYMENT)) == 1, "what serves goes on"
+    cluster._run_job(reference_jobs(cluster)[0])
+    answer_references(cluster)
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    assert [item["data"] for item in stored_cases(cluster, component)] == [half["data"]]
+
+
+async def test_another_threshold_computes_nothing_anew(cluster: SimulatedCluster) -> None:
+    await verify_first(cluster, asking_spec())
+    cluster.edit_spec(lambda spec: spec["verification"].update(minCosineSimilarity="0.9999"))
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    [deployment] = cluster.all(DEPLOYMENT)
+    [volume] = [item for item in deployment["spec"]["template"]["spec"]["volumes"] if item["name"] == "goldens"]
+    [source] = volume["projected"]["sources"]
+    mounted = cluster.find(CONFIG_MAP, source["configMap"]["name"])
+    assert mounted is not None
+    assert mounted["data"]["goldens.jsonl"].count('"minCosineSimilarity":"0.9999"') == 2
+
+
+async def test_the_job_waits_in_the_schedulers_words(cluster: SimulatedCluster) -> None:
+    words = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words}
+    cluster.trouble = lambda pod: {"phase": "Pending", "conditions": [condition]}
+    cluster.create_model(asking_spec())
+    await cluster.settle()
+    assert cluster.says("Reconciling") == ("True", "InsufficientCapacity")
+    assert words in str(cluster.condition("Ready"))
+    cluster.trouble = lambda pod: None
+    await cluster.settle()
+    answer_references(cluster)
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_a_restarted_operator_finds_the_answer_that_the_job_still_serves(cluster: SimulatedCluster) -> None:
+    cluster.create_model(asking_spec())
+    await cluster.settle()
+    answer_references(cluster)
+    # Killed between the write of the first half and the second.
+    await cluster.reconcile()
+    [holdout] = stored_cases(cluster, names.COMPONENT_HOLDOUT)
+    cluster.gateway.remove(CONFIG_MAP, namespace="search", name=holdout["metadata"]["name"])
+    assert reference_pods(cluster), "the Job stays until both halves are there"
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    assert len(stored_cases(cluster, names.COMPONENT_HOLDOUT)) == 1

@@ -1,0 +1,61 @@
+"""What the reference implementation computes of the small model of `model_samples`, and the Job that answers it."""
+
+import base64
+import struct
+from typing import Any
+
+from model_samples import DIMENSIONS
+from simulated_cluster import SimulatedCluster
+
+from embedding_model.goldens.cases import VectorCase
+from embedding_model.ports import JobReport, JobState, ReferenceSet
+from embedding_model.refusal import Reason, RefusalDocument
+from embedding_operator.api import names
+from embedding_operator.kube.gateway import CONFIG_MAP, JOB, POD
+
+IMPLEMENTATION = "sentence-transformers 5.0.0, transformers 5.0.0, torch 2.9.0"
+
+
+def computed_case(name: str, *, threshold: str = "0.999", dimensions: int = DIMENSIONS) -> VectorCase:
+    vector = base64.b64encode(struct.pack(f"<{dimensions}f", *([0.25] * dimensions))).decode()
+    return VectorCase(name=name, input="a text", vector=vector, min_cosine_similarity=threshold)
+
+
+def reference_set(space: str, *, threshold: str = "0.999", implementation: str = IMPLEMENTATION) -> ReferenceSet:
+    return ReferenceSet(
+        space=space,
+        implementation=implementation,
+        goldens=tuple(computed_case(f"reference.{what}", threshold=threshold) for what in ("short", "long")),
+        holdout=tuple(computed_case(f"holdout.{what}", threshold=threshold) for what in ("greek", "code", "dot")),
+    )
+
+
+def reference_jobs(cluster: SimulatedCluster) -> list[dict[str, Any]]:
+    jobs = cluster.all(JOB)
+    return [job for job in jobs if job["metadata"]["labels"][names.LABEL_COMPONENT] == names.COMPONENT_REFERENCE]
+
+
+def reference_pods(cluster: SimulatedCluster) -> list[dict[str, Any]]:
+    """Of all reference Jobs, oldest first."""
+    uids = {job["metadata"]["uid"] for job in reference_jobs(cluster)}
+    return [pod for pod in cluster.all(POD) if pod["metadata"]["ownerReferences"][0]["uid"] in uids]
+
+
+def answer_references(cluster: SimulatedCluster, **parts: Any) -> None:
+    """Every pod of a reference Job has computed its set; `parts` as of `reference_set`."""
+    for pod in reference_pods(cluster):
+        space = pod["metadata"]["labels"][names.LABEL_SPACE]
+        report = JobReport(state=JobState.DONE, reference=reference_set(space, **parts))
+        cluster.facts.job_reports[pod["metadata"]["uid"]] = report
+
+
+def refuse_references(cluster: SimulatedCluster, message: str = "no class of transformers loads it") -> None:
+    refusal = RefusalDocument(reason=Reason.UNSUPPORTED_ARCHITECTURE, message=message)
+    for pod in reference_pods(cluster):
+        report = JobReport(state=JobState.REFUSED, refusal=refusal)
+        cluster.facts.job_reports[pod["metadata"]["uid"]] = report
+
+
+def stored_cases(cluster: SimulatedCluster, component: str) -> list[dict[str, Any]]:
+    """ConfigMaps of golden cases of one component."""
+    return [item for item in cluster.all(CONFIG_MAP) if item["metadata"]["labels"][names.LABEL_COMPONENT] == component]

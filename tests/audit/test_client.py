@@ -8,8 +8,16 @@ import httpx
 import pytest
 
 from embedding_model.goldens.cases import CaseSet, SimilarityCase
-from embedding_model.ports import GateState, GoldensReport, JobReport, JobState
-from embedding_operator.audit.client import MAX_ANSWER_BYTES, PodClient, PodUnreachable
+from embedding_model.goldens.questions import Answer, AnswerSheet, Question, QuestionKind, QuestionSheet
+from embedding_model.ports import GateState, GoldensReport, JobReport, JobState, Verdict
+from embedding_operator.audit.client import (
+    MAX_ANSWER_BYTES,
+    MAX_SHEET_BYTES,
+    PodClient,
+    PodUnreachable,
+    RouteUnknown,
+    VerdictRefused,
+)
 
 CASES = CaseSet(cases=(SimilarityCase(name="weather", a="a", b="b", expected="0.7", tolerance="0.1"),))
 
@@ -121,3 +129,69 @@ async def test_without_a_token_no_pod_is_asked(tmp_path: Path) -> None:
     async with client_of(answer, token_file=tmp_path / "missing") as client:
         with pytest.raises(PodUnreachable, match="cannot read the token file"):
             await client.goldens("10.0.0.1")
+
+
+SHEET = QuestionSheet(questions=(Question(kind=QuestionKind.EMBED, text="It rains."),))
+VERDICT = Verdict(boot_id="b", case_set="cs-1", passed=False, reason="weather: too far")
+
+
+async def test_questions_are_posted_as_json_and_come_back_as_answers(token_file: Path) -> None:
+    seen: list[httpx.Request] = []
+    answers = AnswerSheet(boot_id="b", space="sp1-0", answers=(Answer(vector="AACAPw=="),))
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, content=answers.to_json())
+
+    async with client_of(answer, token_file=token_file) as client:
+        assert await client.answers("10.0.0.1", sheet=SHEET) == answers
+    assert (seen[0].method, seen[0].url.path, seen[0].headers["Content-Type"]) == (
+        "POST",
+        "/answers",
+        "application/json",
+    )
+    assert QuestionSheet.from_json(seen[0].content) == SHEET
+    assert seen[0].headers["Authorization"] == "Bearer first"
+
+
+async def test_a_verdict_is_delivered_and_needs_no_answer(token_file: Path) -> None:
+    seen: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.content)
+        return httpx.Response(204)
+
+    async with client_of(answer, token_file=token_file) as client:
+        await client.deliver("10.0.0.1", verdict=VERDICT)
+    assert [Verdict.from_json(body) for body in seen] == [VERDICT]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(404, RouteUnknown), (405, RouteUnknown), (409, VerdictRefused), (401, PodUnreachable), (503, PodUnreachable)],
+)
+async def test_each_refusal_of_a_verdict_has_its_meaning(
+    token_file: Path, status: int, error: type[PodUnreachable]
+) -> None:
+    async with client_of(lambda request: httpx.Response(status), token_file=token_file) as client:
+        with pytest.raises(PodUnreachable) as caught:
+            await client.deliver("10.0.0.1", verdict=VERDICT)
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize(("status", "error"), [(404, RouteUnknown), (413, PodUnreachable), (500, PodUnreachable)])
+async def test_only_a_route_that_is_not_there_tells_of_an_older_server(
+    token_file: Path, status: int, error: type[PodUnreachable]
+) -> None:
+    async with client_of(lambda request: httpx.Response(status), token_file=token_file) as client:
+        with pytest.raises(PodUnreachable) as caught:
+            await client.answers("10.0.0.1", sheet=SHEET)
+    assert type(caught.value) is error
+
+
+async def test_answers_that_are_too_long_are_not_read_to_their_end(token_file: Path) -> None:
+    async with client_of(
+        lambda request: httpx.Response(200, content=b" " * (MAX_SHEET_BYTES + 1)), token_file=token_file
+    ) as client:
+        with pytest.raises(PodUnreachable, match="longer than"):
+            await client.answers("10.0.0.1", sheet=SHEET)

@@ -28,6 +28,7 @@ KIND: Final = "check"
 MIN_COSINE: Final = 0.999
 SCORE_TOLERANCE: Final = 0.02
 LONGEST_TOKENS: Final = 512
+TOKENS_OF_A_WORD: Final = 4  # at most, but for rare words; a prompt and special tokens have room in it
 
 TEXTS: Final = (
     "Where is the nearest railway station?",
@@ -66,11 +67,13 @@ class Peer:
 
 def list_checks(serving: Serving) -> Checks:
     if serving.task is Task.RERANKING:
-        query, *documents = TEXTS
-        ranked = Question(kind=QuestionKind.RERANK, text=query, documents=tuple(documents))
-        return Checks(ranked.model_copy(update={"documents": ranked.documents[:1]}), (ranked,), ())
+        query, *others = TEXTS
+        documents = tuple(text for text in others if _fits(query, text, serving=serving)) or (TEXTS[1],)
+        ranked = Question(kind=QuestionKind.RERANK, text=query, documents=documents)
+        return Checks(ranked.model_copy(update={"documents": documents[:1]}), (ranked,), ())
     kind = _KINDS[serving.task]
-    fixed = tuple(Question(kind=kind, text=text) for text in TEXTS)
+    texts = [text for text in TEXTS if _fits(text, serving=serving)] or [TEXTS[1]]
+    fixed = tuple(Question(kind=kind, text=text) for text in texts)
     return Checks(fixed[0], fixed, tuple(_list_truncated(serving, kind=kind)))
 
 
@@ -108,6 +111,11 @@ _KINDS: Final[Mapping[Task, QuestionKind]] = {
     Task.CLASSIFICATION: QuestionKind.CLASSIFY,
     Task.SPARSE: QuestionKind.SPARSE,
 }
+
+
+def _fits(*texts: str, serving: Serving) -> bool:
+    """Whether the model surely reads them whole: a server may refuse what is longer."""
+    return sum(len(text.split()) for text in texts) * TOKENS_OF_A_WORD <= serving.max_input_tokens
 
 
 def _list_truncated(serving: Serving, *, kind: QuestionKind) -> Iterator[Question]:

@@ -86,6 +86,8 @@ async def test_pods_that_are_still_ending_hold_their_device(cluster: SimulatedCl
     await cluster.reconcile()
     await cluster.reconcile()
     assert set(cluster.replicas().values()) == {0}
+    assert cluster.says("Reconciling") == ("True", "Replacing")
+    assert "pod lingering is still ending" in _message(cluster, "Ready")
     cluster.gateway.remove(POD, namespace=KEY.namespace, name="lingering")
     await cluster.settle()
     assert cluster.says("Ready") == ("True", "Serving")

@@ -1,5 +1,8 @@
 """One vector space per Service: another space is another generation, and the Service moves as a whole."""
 
+from typing import Any
+
+import pytest
 from model_samples import golden, hub_spec, verified_by
 from simulated_cluster import KEY, SimulatedCluster
 
@@ -174,3 +177,78 @@ async def test_a_service_deleted_in_the_middle_of_a_move_comes_back_where_pods_a
     cluster.trouble = lambda pod: None
     await cluster.settle()
     assert cluster.selected_space() != old
+
+
+def _select_by_hand(cluster: SimulatedCluster, space: str) -> None:
+    def edit(service: dict[str, Any]) -> None:
+        service["spec"]["selector"][names.LABEL_SPACE] = space
+
+    cluster.gateway.edit(SERVICE, edit, namespace=KEY.namespace, name=KEY.name)
+
+
+async def test_a_selector_edited_by_hand_to_pods_that_are_not_verified_yet_is_set_back(
+    cluster: SimulatedCluster,
+) -> None:
+    cluster.create_model(hub_spec(replicas=2))
+    await cluster.settle()
+    old, pods = cluster.selected_space(), cluster.ready_pods()
+    cluster.trouble = lambda pod: None if pod["metadata"]["labels"][names.LABEL_SPACE] == old else {"phase": "Pending"}
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}))
+    await cluster.settle()
+    new = next(space for space in cluster.replicas() if space != old)
+    _select_by_hand(cluster, new)
+    await cluster.reconcile()
+    assert cluster.selected_space() == old
+    assert cluster.status()["space"]["fingerprint"] == old
+    await cluster.settle()
+    assert cluster.ready_pods() == pods
+
+
+async def test_a_selector_edited_by_hand_to_a_space_that_is_not_approved_is_set_back(cluster: SimulatedCluster) -> None:
+    """Its pods are verified and ready; what is missing is the user's word in spec.space."""
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    approved = cluster.selected_space()
+    cluster.edit_spec(lambda spec: spec.update(space=approved, embedding={"dimensions": 4}))
+    await cluster.settle()
+    pending = cluster.status()["space"]["pending"]
+    _select_by_hand(cluster, pending)
+    await cluster.reconcile()
+    assert cluster.selected_space() == approved
+    assert cluster.status()["space"] == {"fingerprint": approved, "pending": pending}
+    await cluster.settle()
+    assert cluster.replicas() == {approved: 1, pending: 1}
+
+
+@pytest.mark.parametrize("space", ["sp1-" + "0" * 32, "retired"])
+async def test_a_selector_edited_by_hand_to_no_pods_at_all_is_set_back(cluster: SimulatedCluster, space: str) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    retired = cluster.selected_space()
+    serving = await _set_dimensions(cluster, 4)
+    _select_by_hand(cluster, retired if space == "retired" else space)
+    await cluster.reconcile()
+    assert cluster.selected_space() == serving
+    await cluster.settle()
+    assert cluster.replicas() == {retired: 0, serving: 1}
+
+
+async def test_a_foreign_object_with_the_name_of_a_space_s_own_service_is_named_and_never_touched(
+    cluster: SimulatedCluster,
+) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    serving = cluster.selected_space()
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}))
+    await cluster.settle()
+    name = names.pending_service_name(KEY.name, fingerprint=cluster.selected_space())
+    cluster.edit_spec(lambda spec: spec.pop("embedding"))
+    await cluster.settle()
+    metadata = {"namespace": KEY.namespace, "name": name}
+    foreign = cluster.gateway.put({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {}})
+    cluster.edit_spec(lambda spec: spec.update(space=serving, embedding={"dimensions": 4}))
+    await cluster.settle()
+    assert cluster.find(SERVICE, name) == foreign
+    assert cluster.says("Stalled") == ("True", "Conflict")
+    assert f"Service {name}" in cluster.condition("Stalled")["message"]  # type: ignore[index]
+    assert cluster.selected_space() == serving

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def find_offered(model: ModelJudgement, *, selected: str | None) -> ModelJudgement | None:
     """What gives a space that waits for approval: the spec itself, or the commit that a tracked branch moved to.
 
-    None where the Service selects that space already: it serves on, and there is nothing to bring up beside it.
+    None where the Service serves that space already: it goes on, and there is nothing to bring up beside it.
     """
     offered = replace(model, held=None, job=None) if model.held is not None else model.offered
     if offered is None or offered.resolved is None or offered.resolved.space == selected:
@@ -30,18 +30,23 @@ def describe_pending(judged: "Judgement", *, key: Key) -> "Judgement":
         return judged
     service = names.pending_service_name(key.name, fingerprint=pending.target.space)
     url = names.service_url(service, namespace=key.namespace)
-    words = f"For re-indexing, {pending.target.space} is served by a Service of its own, {url}: {_describe(pending)}"
-    model = judged.model
-    model = replace(model, held=_extend(model.held, words=words), news=_extend(model.news, words=words))
-    return replace(judged, model=model)
+    cause = _find_cause(pending)
+    state = cause.message if cause else "verified, and every pod is ready"
+    words = f"For re-indexing, {pending.target.space} is served by a Service of its own, {url}: {state}"
+    model, again = judged.model, cause.recheck_seconds if cause else None
+    held, news = _extend(model.held, words=words, again=again), _extend(model.news, words=words, again=again)
+    return replace(judged, model=replace(model, held=held, news=news))
 
 
-def _extend(verdict: Verdict | None, *, words: str) -> Verdict | None:
-    return None if verdict is None else replace(verdict, message=f"{verdict.message}. {words}")
+def _extend(verdict: Verdict | None, *, words: str, again: float | None) -> Verdict | None:
+    if verdict is None:
+        return None
+    looks = [seconds for seconds in (verdict.recheck_seconds, again) if seconds is not None]
+    return replace(verdict, message=f"{verdict.message}. {words}", recheck_seconds=min(looks, default=None))
 
 
-def _describe(pending: "Judgement") -> str:
-    """How far its pods are: the first of what keeps them, or that they are ready."""
+def _find_cause(pending: "Judgement") -> Verdict | None:
+    """The first of what keeps its pods from being verified and ready."""
     gate, cases = pending.gate, pending.cases
     verdicts = [
         pending.collision,
@@ -50,5 +55,4 @@ def _describe(pending: "Judgement") -> str:
         pending.rollout,
         gate.verdict if gate and gate.blocks else None,
     ]
-    found = next((item for item in verdicts if item is not None and not item.is_good), None)
-    return found.message if found else "verified, and every pod is ready"
+    return next((item for item in verdicts if item is not None and not item.is_good), None)

@@ -20,7 +20,7 @@ from embedding_operator.judge.quarantine import Quarantine, judge_quarantine
 from embedding_operator.judge.reference import ReferenceJudgement, judge_reference
 from embedding_operator.judge.rollout import judge_rollout
 from embedding_operator.judge.tracking import judge_model
-from embedding_operator.judge.traffic import Traffic, is_slot_free, judge_traffic, read_selected_space
+from embedding_operator.judge.traffic import Traffic, find_serving_space, is_slot_free, judge_traffic
 from embedding_operator.judge.verdict import RECHECK_SECONDS, State, Verdict
 from embedding_operator.observe.snapshot import Snapshot
 
@@ -82,7 +82,7 @@ def judge(snapshot: Snapshot) -> Judgement:
     model = judge_model(snapshot)
     generations, spec = read_generations(snapshot), snapshot.spec
     quarantine = judge_quarantine(snapshot, generations=generations)
-    offered = find_offered(model, selected=read_selected_space(snapshot))
+    offered = find_offered(model, selected=find_serving_space(snapshot, generations=generations))
     waiting_space = offered.resolved.space if offered and offered.resolved else None
     direct = partial(
         judge_traffic,

@@ -34,7 +34,8 @@ class Traffic:
     `replicas`: what each generation is to have that is neither the target nor pending. `target_replicas`: what the
     target is to have. `retiring`: pods to be told to end their connections. `expired`: retired generations to delete.
     `own_services`: spaces that have a Service of their own, beside the model's.
-    `leaves_gap`: the pods that serve go before new ones come (Replace). `verdict` is set while a move is under way.
+    `leaves_gap`: the pods that serve go before new ones come (Replace), and `awaited` are those that are not gone yet.
+    `verdict` is set while a move is under way.
     """
 
     selected: str | None
@@ -44,6 +45,7 @@ class Traffic:
     expired: Sequence[str] = ()
     own_services: Sequence[str] = ()
     leaves_gap: bool = False
+    awaited: Sequence[str] = ()
     verdict: Verdict | None = None
 
 
@@ -67,15 +69,16 @@ def judge_traffic(
     `scales_selected`: but for the number of pods of what serves, because it may be long until something else does.
     """
     live, is_known = read_selected_space(snapshot), target is not None or pending is not None
+    serving = find_serving_space(snapshot, generations=generations)
     selected = _select(
         snapshot,
-        live=live,
+        live=serving,
         generations={space: item for space, item in generations.items() if space != pending},
         target=target,
         is_target_ready=is_target_ready,
         replicas=replicas,
     )
-    goes_first = _goes_first(snapshot, live=live, selected=selected, generations=generations, target=target)
+    goes_first = _goes_first(snapshot, live=serving, selected=selected, generations=generations, target=target)
     leaves_gap = goes_first and can_be_made
     own_services = _find_own_services(snapshot, live=live, target=target, pending=pending, keeps=not is_settled)
     listed = _list_pods(snapshot)
@@ -105,6 +108,7 @@ def judge_traffic(
         expired=_expire(others, wanted=wanted, selected=selected) if is_known else (),
         own_services=own_services,
         leaves_gap=leaves_gap,
+        awaited=_find_holders(snapshot, target=target, pending=pending) if leaves_gap else (),
         verdict=_describe_move(
             live,
             selected=selected,
@@ -125,20 +129,40 @@ def read_selected_space(snapshot: Snapshot) -> str | None:
     return None
 
 
+def find_serving_space(snapshot: Snapshot, *, generations: Mapping[str, Generation]) -> str | None:
+    """The space that the model's Service serves: what it selects, unless somebody else wrote that selector.
+
+    We never move a Service to what spec.space does not approve, nor away from ready pods to a generation without any.
+    """
+    live = read_selected_space(snapshot)
+    former = next((item for item in generations.values() if item.was_served and item.deployment is not None), None)
+    if live is None or former is None or live == former.space:
+        return live
+    approved, current = snapshot.spec.space if snapshot.spec else None, generations.get(live)
+    has_lost = bool(former.ready_pods) and not (current is not None and current.ready_pods)
+    return former.space if has_lost or approved == former.space else live
+
+
 def is_slot_free(snapshot: Snapshot, *, target: str | None, pending: str | None = None) -> bool:
     """Whether pods of `target`, or a Job that needs what they need, may be made now.
 
     Under Replace only once no server pod of another space is left, the ending ones included: they hold their device
     until they are gone. What waits for approval (`pending`) has devices of its own.
     """
+    return not _find_holders(snapshot, target=target, pending=pending)
+
+
+def _find_holders(snapshot: Snapshot, *, target: str | None, pending: str | None) -> Sequence[str]:
+    """Names of the pods whose end a Replace waits for."""
     if not _replaces(snapshot):
-        return True
-    pods = [pod for pod in snapshot.pods if not pod.has_ended]
-    labels = [pod.object["metadata"].get("labels") or {} for pod in pods]
-    serving = {
-        item.get(names.LABEL_SPACE) for item in labels if item.get(names.LABEL_COMPONENT) == names.COMPONENT_SERVER
-    }
-    return not serving - {target, pending}
+        return []
+    labels = {pod.name: pod.object["metadata"].get("labels") or {} for pod in snapshot.pods if not pod.has_ended}
+    return [
+        name
+        for name, item in labels.items()
+        if item.get(names.LABEL_COMPONENT) == names.COMPONENT_SERVER
+        and item.get(names.LABEL_SPACE) not in (target, pending)
+    ]
 
 
 def _replaces(snapshot: Snapshot) -> bool:

@@ -162,8 +162,9 @@ def _describe_item(item: Evidence) -> EvidenceStatus:
 
 def _describe_space(snapshot: Snapshot, *, judgement: Judgement, before: EmbeddingModelStatus) -> SpaceStatus | None:
     """A space counts as served from its first ready pod on; a moment without pods does not take it back."""
-    selected = read_selected_space(snapshot)
-    known = before.space.fingerprint if before.space else None
+    selected, known = read_selected_space(snapshot), before.space.fingerprint if before.space else None
+    if selected != judgement.traffic.selected:
+        selected = known  # it is about to be written; what it selects may be somebody else's doing
     generation = judgement.generations.get(selected) if selected else None
     served = selected if generation and (generation.ready_pods or known == selected) else None
     target = judgement.target.space if judgement.target else None

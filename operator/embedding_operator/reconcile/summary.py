@@ -67,9 +67,9 @@ FINDINGS: Final[Sequence[Callable[[Findings], Verdict | None]]] = (
     lambda findings: findings.judgement.collision,
     lambda findings: findings.problem,
     lambda findings: findings.judgement.model.verdict,
-    lambda findings: findings.judgement.model.held,
     lambda findings: findings.failure,
     lambda findings: findings.obstacle,
+    lambda findings: findings.judgement.model.held,
     _read_closed_gate,
     lambda findings: findings.judgement.rollout,
     _read_gate,
@@ -102,7 +102,8 @@ def _add_gap(verdict: Verdict, *, findings: Findings) -> Verdict:
         )
         return replace(verdict, message=f"{verdict.message}. {back}")
     reason = Reason.REPLACING if verdict.reason in _STEPS else verdict.reason
-    return replace(verdict, reason=reason, message=f"{gap}new ones are verified; {verdict.message}")
+    awaited = f"pod {traffic.awaited[0]} is still ending" if traffic.awaited else verdict.message
+    return replace(verdict, reason=reason, message=f"{gap}new ones are verified; {awaited}")
 
 
 def summarise(findings: Findings, *, snapshot: Snapshot) -> Sequence[Condition]:

@@ -1,7 +1,7 @@
 """The process of a Job that resolves a model or computes its reference: serves its result until it is deleted.
 
-The result stays readable for as long as the pod runs, so that an operator that restarts can read it again; a refusal
-is a result too, never an exit.
+The result stays readable for as long as the pod runs, so that an operator that restarts can read it again. A refusal is
+a result too, and an exit only where the pod holds what others wait for.
 """
 
 import asyncio
@@ -36,9 +36,11 @@ Result = InspectionResult | ReferenceSet
 Work = Callable[[Meter], Result]
 
 
-async def serve_result(work: Work, *, keys: Path | None, host: str, port: int) -> int:
+async def serve_result(work: Work, *, keys: Path | None, host: str, port: int, ends_refused: bool = False) -> int:
     """Do the work, and serve the report until SIGTERM; the exit status, 1 when something was unavailable that may heal.
 
+    `ends_refused`: a refusal is not served, but ends the process with ports.EXIT_REFUSED, its words as the container's
+    last ones: for a pod that holds a device.
     SIGTERM does not wait for the work: hashing a large volume may outlast any grace period. Raises OSError when the
     port cannot be had.
     """
@@ -53,7 +55,7 @@ async def serve_result(work: Work, *, keys: Path | None, host: str, port: int) -
         _make_app(holder, keys=keys), keep_alive_seconds=KEEP_ALIVE_SECONDS, shutdown_seconds=SHUTDOWN_SECONDS
     )
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    working = asyncio.create_task(_report(work, meter=holder.meter))
+    working = asyncio.create_task(_report(work, meter=holder.meter, serves_refusals=not ends_refused))
     try:
         with logged(holder.meter):
             is_done = await done_before(stop, task=working)
@@ -64,6 +66,9 @@ async def serve_result(work: Work, *, keys: Path | None, host: str, port: int) -
         return 0
     except Unavailable as error:  # what could not be read just now: a new pod tries again
         return report_failure(error)
+    except Refusal as refusal:
+        report_failure(refusal)
+        return ports.EXIT_REFUSED
     finally:
         working.cancel()
         server.should_exit = True
@@ -82,10 +87,12 @@ class _Holder:
         return JobReport(state=JobState.RUNNING, progress=progress if progress.files else None)
 
 
-async def _report(work: Work, *, meter: Meter) -> JobReport:
+async def _report(work: Work, *, meter: Meter, serves_refusals: bool) -> JobReport:
     try:
         found = await in_daemon_thread(lambda: work(meter), name="work")
     except Refusal as refusal:
+        if not serves_refusals:
+            raise
         return JobReport(state=JobState.REFUSED, refusal=refusal.document())
     if isinstance(found, ReferenceSet):
         return JobReport(state=JobState.DONE, reference=found)

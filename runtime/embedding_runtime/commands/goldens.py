@@ -70,8 +70,8 @@ def goldens(
     """Compute golden cases with sentence-transformers and transformers, from the files that are served.
 
     Needs the distribution's extra `reference`. Without --resolved a folder is inspected, and its cases are for a model
-    that is served as found. With --keys the process is a Job: it serves the set, or the refusal, until it is told to
-    stop.
+    that is served as found. With --keys the process is a Job: it serves the set until it is told to stop, and ends with
+    exit status 3 where the model is refused.
     """
     if (model is None) == (cache is None) or (cache and not resolved):
         raise click.UsageError("give either --model, or --cache and --resolved")
@@ -109,7 +109,7 @@ def _serve(settings: ReferenceSettings, *, keys: Path, host: str, port: int) -> 
 
     try:
         status: int = uvloop.run(
-            serve_result(lambda meter: compute_reference(settings), keys=keys, host=host, port=port)
+            serve_result(lambda meter: compute_reference(settings), keys=keys, host=host, port=port, ends_refused=True)
         )
         return status
     except OSError as error:

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from served_process import ServedProcess, free_port
 from tiny_models import tiny_embedder
 
-from embedding_model.ports import JobReport, JobState
+from embedding_model.ports import EXIT_REFUSED, JobReport, JobState
 from embedding_model.refusal import Reason, Refusal, Unavailable
 from embedding_model.resolved import FileEntry, InspectionResult, Origin, SourceKind
 from embedding_model.sources.access import Access
@@ -102,6 +102,18 @@ async def test_what_may_heal_ends_the_process(capsys: pytest.CaptureFixture[str]
     async with asyncio.timeout(SECONDS):
         assert await serve_result(resolve, keys=None, host="127.0.0.1", port=0) == 1
     assert "the hub is down" in capsys.readouterr().err
+
+
+async def test_where_the_pod_holds_a_device_a_refusal_ends_the_process_with_a_status_of_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def resolve(meter: Meter) -> InspectionResult:
+        raise Refusal(Reason.UNSUPPORTED_ARCHITECTURE, "nothing loads it")
+
+    async with asyncio.timeout(SECONDS):
+        status = await serve_result(resolve, keys=None, host="127.0.0.1", port=0, ends_refused=True)
+    assert status == EXIT_REFUSED
+    assert "nothing loads it" in capsys.readouterr().err
 
 
 def test_the_process_serves_until_sigterm_and_only_to_the_operator(tmp_path: Path) -> None:

@@ -16,4 +16,6 @@ def prepare_environment() -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"):
         os.environ[variable] = "1"
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    # Their own lines on stderr are progress bars, and advice to whoever writes code with them.
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    os.environ["TRANSFORMERS_VERBOSITY"] = "error"

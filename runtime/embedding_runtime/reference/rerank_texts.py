@@ -1,8 +1,5 @@
 """What rerankers are asked: queries, each with documents from the one that answers it to ones that have nothing to do
 with it, the same for every model.
-
-Queries are short: where a query takes more than half of the room, the libraries cut it and this runtime keeps it
-(docs/decisions/0009), so there the two are not to be compared.
 """
 
 from collections.abc import Sequence
@@ -134,22 +131,18 @@ HOLDOUT = (
 )
 
 
-def choose_rerank_texts(*, max_input_tokens: int, are_cut: bool = True) -> tuple[list[RerankTexts], list[RerankTexts]]:
-    """The goldens' and the holdout's. `are_cut` False: no document is longer than the model reads, as far as its
-    longest input allows documents of some words at all.
-    """
-    words = _LONG_WORDS
-    if are_cut and max_input_tokens <= LONGEST_CUT:
-        words = max_input_tokens + max_input_tokens // 4 + 8
+def choose_rerank_texts(*, max_input_tokens: int) -> tuple[list[RerankTexts], list[RerankTexts]]:
+    """The goldens' and the holdout's: the long document of each is cut, unless the model reads very many tokens."""
+    is_cut = max_input_tokens <= LONGEST_CUT
+    words = max_input_tokens + max_input_tokens // 4 + 8 if is_cut else _LONG_WORDS
     return (
-        [_lengthen(texts, kind="reference", words=words if are_cut else 0) for texts in GOLDENS],
-        [_lengthen(texts, kind="holdout", words=words if are_cut else 0) for texts in HOLDOUT],
+        [_lengthen(texts, kind="reference", words=words) for texts in GOLDENS],
+        [_lengthen(texts, kind="holdout", words=words) for texts in HOLDOUT],
     )
 
 
 def _lengthen(texts: RerankTexts, *, kind: str, words: int) -> RerankTexts:
     documents = [
-        repeat(document, words=words) if number == LONG and words else document
-        for number, document in enumerate(texts.documents)
+        repeat(document, words=words) if number == LONG else document for number, document in enumerate(texts.documents)
     ]
     return RerankTexts(name=f"{kind}.{texts.name}", query=texts.query, documents=documents)

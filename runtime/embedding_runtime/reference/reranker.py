@@ -17,7 +17,7 @@ import torch
 from sentence_transformers import CrossEncoder
 
 from embedding_model.rerank_templates import RERANK_TEMPLATES, Segment, Slot
-from embedding_model.resolved import Activation, ResolvedModel, ScoreRule, Scoring
+from embedding_model.resolved import Activation, ResolvedModel, ScoreRule, Scoring, Side
 from embedding_runtime.reference.checked_modules import has_modules, load_saved, load_transformer
 from embedding_runtime.reference.checked_network import load_network, load_tokenizer
 from embedding_runtime.reference.lengths import apply_lengths
@@ -36,6 +36,9 @@ ACTIVATIONS: Mapping[Activation, Callable[[torch.Tensor], torch.Tensor]] = {
 
 class Reranker(Protocol):
     """One model, loaded in float32."""
+
+    def is_comparable(self, query: str, document: str) -> bool:
+        """Whether the reference and this runtime keep the same of a pair that is too long."""
 
     def score(self, query: str, documents: Sequence[str]) -> Scores:
         """Float32 [documents], after the served activation; each pair alone."""
@@ -73,6 +76,12 @@ class PairReranker:
         assert serving.activation is not None
         self._activate = None if is_own else ACTIVATIONS[serving.activation]
 
+    def is_comparable(self, query: str, document: str) -> bool:
+        """The library cuts the longer text until both are equally long; a query that is the longer one is kept here."""
+        whole, alone = self._model.tokenizer(query, document), self._model.tokenizer(query, add_special_tokens=False)
+        room = self._model.max_seq_length - self._model.tokenizer.num_special_tokens_to_add(pair=True)
+        return len(whole["input_ids"]) <= self._model.max_seq_length or len(alone["input_ids"]) <= room // 2
+
     def score(self, query: str, documents: Sequence[str]) -> Scores:
         with computing():
             return np.array([self._score(query, document) for document in documents], dtype=np.float32)
@@ -104,6 +113,7 @@ class TemplateReranker:
         self._template = RERANK_TEMPLATES[scoring.template]
         self._instruction = resolved.serving.instruction or self._template.instruction
         self._max_tokens = resolved.serving.max_input_tokens
+        self._keeps_beginning = resolved.serving.truncation_side is Side.RIGHT
         self._activate = ACTIVATIONS[resolved.serving.activation]
         self._tokenizer = load_tokenizer(place)
         self._reads_tokens = scoring.rule is ScoreRule.TOKEN_LOGITS
@@ -111,6 +121,14 @@ class TemplateReranker:
         self._false = self._find_token(scoring.false_token, token_id=scoring.false_token_id)
         kind = "AutoModelForCausalLM" if self._reads_tokens else "AutoModelForSequenceClassification"
         self._network = load_network(place, kind=kind, device=device)
+
+    def is_comparable(self, query: str, document: str) -> bool:
+        """The formulas keep the beginning of a document, however little of it the query leaves room for."""
+        if len(self._tokenize(query, document, is_whole=True)) <= self._max_tokens:
+            return True
+        room = self._max_tokens - len(self._tokenize("", "", is_whole=True))
+        taken = self._max_tokens - len(self._tokenize(query, "", is_whole=True))
+        return self._keeps_beginning and taken > room // 2
 
     def score(self, query: str, documents: Sequence[str]) -> Scores:
         with computing(), torch.inference_mode():
@@ -129,8 +147,8 @@ class TemplateReranker:
     def round_weights(self) -> None:
         self._network.to(torch.bfloat16)
 
-    def _tokenize(self, query: str, document: str) -> list[int]:
-        """What is too long is cut off the end of the segment that holds the document."""
+    def _tokenize(self, query: str, document: str, *, is_whole: bool = False) -> list[int]:
+        """What is too long is cut off the end of the segment that holds the document, unless `is_whole`."""
         segments = self._template.choose(self._instruction)
         written = [self._write(segment, query=query, document=document) for segment in segments]
         pieces = [list(self._tokenizer(text, add_special_tokens=False)["input_ids"]) for text in written]
@@ -140,7 +158,7 @@ class TemplateReranker:
         return [
             id_
             for piece, segment in zip(pieces, segments, strict=True)
-            for id_ in (piece[:room] if Slot.DOCUMENT in segment else piece)
+            for id_ in (piece[:room] if Slot.DOCUMENT in segment and not is_whole else piece)
         ]
 
     def _write(self, segment: Segment, *, query: str, document: str) -> str:

@@ -1,6 +1,7 @@
 """Ranking and score cases of a reranker."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import numpy as np
 import torch
 
 from embedding_model.goldens.cases import RankingCase, ScoreCase
-from embedding_model.resolved import Activation, ResolvedModel, Side
-from embedding_runtime.reference.libraries import require_finite
+from embedding_model.refusal import Reason
+from embedding_model.resolved import Activation, ResolvedModel
+from embedding_runtime.reference.libraries import refuse, require_finite
 from embedding_runtime.reference.rerank_texts import RerankTexts, choose_rerank_texts
 from embedding_runtime.reference.reranker import Reranker, Scores, load_reranker
 from embedding_runtime.reference.tolerances import BFLOAT16, measure_tolerance, write_decimal, write_decimal_down
@@ -22,14 +24,19 @@ SCORED = 3  # documents of each query whose scores are cases of their own: the r
 def compute_score_cases(folder: Path, *, resolved: ResolvedModel, device: torch.device) -> tuple[Cases, Cases]:
     """The goldens and the holdout: of each of 3 and of 7 queries one order and three scores.
 
-    A document is left out of an order where half precision could move it past its neighbour, and an order of fewer than
-    two documents out of the set. Raises Refusal, Unavailable.
+    A document is left out where the libraries keep other parts of a pair that is too long than this runtime does
+    (docs/decisions/0009), and left out of an order where half precision could move it past its neighbour. Raises
+    Refusal, also where that leaves nothing, Unavailable.
     """
-    scoring, serving = resolved.inspection.scoring, resolved.serving
-    # The published formulas keep the beginning of a document: what is served otherwise has no reference.
-    are_cut = scoring is None or scoring.template is None or serving.truncation_side is Side.RIGHT
-    halves = choose_rerank_texts(max_input_tokens=serving.max_input_tokens, are_cut=are_cut)
+    serving = resolved.serving
     reranker = load_reranker(folder, resolved=resolved, device=device)
+    chosen = choose_rerank_texts(max_input_tokens=serving.max_input_tokens)
+    halves = [[_keep_comparable(texts, reranker=reranker) for texts in half] for half in chosen]
+    if not all(any(texts.documents for texts in half) for half in halves):
+        raise refuse(
+            Reason.INVALID_OVERRIDE,
+            f"{serving.max_input_tokens} tokens are too few for a query and a document of the fixed text set.",
+        )
     exact = [_score(half, reranker=reranker) for half in halves]
     everything = np.concatenate([scores for half in exact for scores in half])
     require_finite(everything)
@@ -44,6 +51,11 @@ def compute_score_cases(folder: Path, *, resolved: ResolvedModel, device: torch.
         _write(half, scores=scores, tolerance=tolerance) for half, scores in zip(halves, exact, strict=True)
     )
     return goldens, holdout
+
+
+def _keep_comparable(texts: RerankTexts, *, reranker: Reranker) -> RerankTexts:
+    kept = [document for document in texts.documents if reranker.is_comparable(texts.query, document)]
+    return replace(texts, documents=kept)
 
 
 def _score(half: Sequence[RerankTexts], *, reranker: Reranker) -> list[Scores]:
@@ -74,7 +86,7 @@ def _write(half: Sequence[RerankTexts], *, scores: Sequence[Scores], tolerance: 
                 expected=write_decimal(float(found[number])),
                 tolerance=write_decimal(tolerance),
             )
-            for number in range(SCORED)
+            for number in range(min(SCORED, len(texts.documents)))
         ]
     return tuple(cases)
 

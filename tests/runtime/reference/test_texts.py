@@ -73,8 +73,3 @@ def test_rerankers_get_short_queries_and_a_document_that_is_cut() -> None:
         assert len(texts.documents[LONG].split()) > 64
     names = [texts.name for texts in (*goldens, *holdout)]
     assert len(set(names)) == len(names)
-
-
-def test_where_cutting_has_no_reference_no_document_is_repeated() -> None:
-    for half in choose_rerank_texts(max_input_tokens=64, are_cut=False):
-        assert max(len(document.split()) for texts in half for document in texts.documents) < 30

@@ -1,0 +1,137 @@
+"""Ranking and score cases of rerankers, by a classification head and by a language model's prompt."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import seeded_models
+from reference_under_test import Resolved, assert_passed, compute, every_case, failed_names, resolve
+from seeded_models import ByteLevel
+
+from embedding_model.goldens.cases import RankingCase, ScoreCase
+from embedding_model.inspection.families.heads import Head
+from embedding_model.refusal import Refusal
+from embedding_model.resolved import Activation, Declared, Side, Task
+from embedding_model.serving import Overrides
+from embedding_runtime.reference.score_cases import order_apart
+from embedding_runtime.settings import Dtype
+
+RERANKS = Declared(task=Task.RERANKING)
+HEAD = Head.SEQUENCE_CLASSIFICATION
+SPREAD = 0.1  # of matrices: bfloat16 rounds such networks as it does trained ones
+
+
+def build(folder: Path, *, labels: int = 1, **config: Any) -> Path:
+    return seeded_models.build(folder, family="bert", head=HEAD, labels=labels, **{"spread": SPREAD, **config})
+
+
+@pytest.fixture(scope="module")
+def right(tmp_path_factory: pytest.TempPathFactory) -> Resolved:
+    return resolve(build(tmp_path_factory.mktemp("bert") / "model", spread=0.3), declared=RERANKS)
+
+
+def test_a_pod_of_the_same_model_passes_orders_and_scores(right: Resolved) -> None:
+    found = compute(right)
+    assert_passed(right, found)
+    assert [case.name for case in found.goldens if isinstance(case, ScoreCase)][:2] == [
+        "reference.english-score-1",
+        "reference.english-score-2",
+    ]
+    assert {type(case) for case in found.holdout} == {RankingCase, ScoreCase}
+    assert compute(right) == found
+
+
+def test_other_weights_and_another_activation_fail(right: Resolved, tmp_path: Path) -> None:
+    found = compute(right)
+    moved = resolve(build(tmp_path / "moved", spread=0.3, seed=8), declared=RERANKS)
+    raw = resolve(right.folder, declared=RERANKS, overrides=Overrides(activation=Activation.IDENTITY))
+    for wrong in (moved, raw):
+        failed = failed_names(wrong, found)
+        assert failed & {case.name for case in found.goldens}
+        assert failed & {case.name for case in found.holdout}
+    asked = compute(raw)
+    assert_passed(raw, asked)
+    assert failed_names(right, asked)
+
+
+def test_half_precision_passes(tmp_path: Path) -> None:
+    model = resolve(build(tmp_path / "model"), declared=RERANKS)
+    assert_passed(model, compute(model), dtype=Dtype.BFLOAT16)
+
+
+@pytest.mark.parametrize("relevant", [0, 1])
+def test_of_two_labels_the_score_is_that_of_the_relevant_one(relevant: int, tmp_path: Path) -> None:
+    names = ["no", "no"]
+    names[relevant] = "yes"
+    labels = {"id2label": dict(enumerate(names)), "label2id": {"yes": relevant, "no": 1 - relevant}}
+    model = resolve(build(tmp_path / "model", labels=2, spread=0.3, **labels), declared=RERANKS)
+    found = compute(model)
+    assert_passed(model, found)
+
+
+QWEN3 = ByteLevel(end=None)
+LONGEST = 320
+
+
+@pytest.fixture(scope="module")
+def language_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return seeded_models.build(
+        tmp_path_factory.mktemp("qwen3") / "model",
+        family="qwen3",
+        head=Head.CAUSAL_LANGUAGE_MODEL,
+        tokenizer=QWEN3,
+        max_length=LONGEST,
+        spread=SPREAD,
+    )
+
+
+@pytest.mark.parametrize("side", [None, Side.LEFT])
+def test_a_language_model_passes_by_the_formula_of_its_authors(side: Side | None, language_model: Path) -> None:
+    model = resolve(
+        language_model,
+        declared=RERANKS,
+        overrides=Overrides(truncation=side, activation=Activation.IDENTITY),
+    )
+    found = compute(model)
+    assert_passed(model, found)
+    longest = max(len(case.document.split()) for case in every_case(found) if isinstance(case, ScoreCase))
+    assert (longest > LONGEST) == (side is None), "the formula knows no other side"
+
+
+def test_a_language_model_with_another_instruction_fails(language_model: Path) -> None:
+    raw = Overrides(activation=Activation.IDENTITY)
+    found = compute(resolve(language_model, declared=RERANKS, overrides=raw))
+    other = Overrides(activation=Activation.IDENTITY, instruction="find the text that names a colour, and no other")
+    instructed = resolve(language_model, declared=RERANKS, overrides=other)
+    assert_passed(instructed, compute(instructed))
+    assert failed_names(instructed, found)
+
+
+def test_pairs_that_the_library_cuts_otherwise_are_not_asked(tmp_path: Path) -> None:
+    """Of 40 tokens some queries take more than half."""
+    model = resolve(build(tmp_path / "model", max_length=40), declared=RERANKS)
+    found = compute(model)
+    assert 0 < len([case for case in every_case(found) if isinstance(case, ScoreCase)]) < 30
+    assert_passed(model, found)
+
+
+def test_a_reranker_of_too_few_tokens_for_the_set_is_refused(tmp_path: Path) -> None:
+    model = resolve(build(tmp_path / "model", max_length=6), declared=RERANKS)
+    with pytest.raises(Refusal, match="6 tokens are too few"):
+        compute(model)
+
+
+def test_documents_that_half_precision_could_swap_are_left_out_of_an_order() -> None:
+    scores = np.array([0.2, 0.9, 0.85, 0.25, 0.6], dtype=np.float32)
+    assert order_apart(scores, distance=0.1) == [1, 4, 3]
+    assert order_apart(scores, distance=1.0) == [1]
+
+
+def test_an_order_asks_for_the_gap_that_is_left_behind_the_tolerance(right: Resolved) -> None:
+    for case in compute(right).goldens:
+        if isinstance(case, RankingCase):
+            assert sorted(case.order) == list(range(len(case.documents)))
+            assert float(case.min_gap) > 0
+            assert json.loads(case.to_json())["kind"] == "ranking"

@@ -65,6 +65,7 @@ class SimulatedCluster:
     answers_trials: bool = True
     answers_audits: bool = True
     ill: dict[str, set[str]] = field(default_factory=dict)
+    objected: dict[str, str] = field(default_factory=dict)
     now: datetime = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
     def __post_init__(self) -> None:
@@ -272,7 +273,8 @@ class SimulatedCluster:
         uid, passed, case_set = pod["metadata"]["uid"], True, self._read_mounted(pod)
         if case_set is not None:
             report = self._answer(pod, case_set=case_set)
-            self.facts.reports[uid] = report
+            verdict = GateState.FAILED if self.objected.get(uid) else report.verdict
+            self.facts.reports[uid] = report.model_copy(update={"verdict": verdict})
             passed = report.state is GateState.PASSED
         audit = self.facts.audits.get(uid)
         if audit is None:
@@ -297,6 +299,7 @@ class SimulatedCluster:
                 for case in (*order.case_set.cases, *order.holdout.cases)
             )
             state = GateState.PASSED if all(result.passed for result in results) else GateState.FAILED
+            self.objected[uid] = order.objection
             before = self.facts.audits.get(uid)
             if before is None or before.results != results:
                 self.facts.audits[uid] = AuditReport("boot", order.case_set.name, state, results, at=self.now)

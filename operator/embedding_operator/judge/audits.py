@@ -19,7 +19,6 @@ from embedding_operator.api import names
 from embedding_operator.judge.generations import Generation, is_ready, is_started, list_mounted, mounted_config_map
 from embedding_operator.observe.facts import AuditOrder
 from embedding_operator.observe.snapshot import Object, ObservedPod, Snapshot
-from embedding_operator.observe.stored_reference import read_references
 
 NO_CASES = CaseSet(cases=())
 _SETS_KEPT = 256  # parsed ones: every reconcile looks at the same few texts
@@ -32,9 +31,9 @@ class AuditWish:
 
 
 def list_audits(
-    snapshot: Snapshot, *, generations: Mapping[str, Generation], objections: Mapping[str, str] | None = None
+    snapshot: Snapshot, *, generations: Mapping[str, Generation], objections: Mapping[str, str] | None
 ) -> Sequence[AuditWish]:
-    """`objections`: by space, why no pod of it may be called verified.
+    """`objections`: by space, why no pod of it may be called verified; None while nobody can say.
 
     A pod whose ConfigMaps are gone, or say nothing that we can read, is not asked: nobody knows what it has to answer.
     """
@@ -43,7 +42,9 @@ def list_audits(
         return ()
     config_maps = {item["metadata"]["name"]: item for item in snapshot.children.config_maps}
     models = {model.name: model.resolved for model in snapshot.models}
-    holdouts = _read_holdouts(snapshot)
+    threshold = snapshot.spec.verification.min_cosine_similarity if snapshot.spec else None
+    references = [item.with_threshold(threshold) if threshold else item for item in snapshot.references]
+    holdouts = {item.space: item.holdout for item in references}
     wishes = []
     for pod in pods:
         spec = pod.object.get("spec") or {}
@@ -56,19 +57,17 @@ def list_audits(
             holdout=holdouts.get(model.space, NO_CASES),
             serving=model.serving,
             space=model.space,
-            objection=(objections or {}).get(model.space, ""),
+            objection=_repeat_objection(pod) if objections is None else objections.get(model.space, ""),
         )
         wishes.append(AuditWish(pod=pod, order=order))
     return wishes
 
 
-def _read_holdouts(snapshot: Snapshot) -> Mapping[str, CaseSet]:
-    """By space, under the thresholds of the spec."""
-    references = read_references(snapshot.children.config_maps, model=snapshot.key.name)
-    if snapshot.spec is not None:
-        threshold = snapshot.spec.verification.min_cosine_similarity
-        references = [item.with_threshold(threshold) for item in references]
-    return {item.space: item.holdout for item in references}
+def _repeat_objection(pod: ObservedPod) -> str:
+    """A pod that answers rightly and was told that it fails had been objected to."""
+    answers_rightly = pod.audit is not None and pod.audit.state is GateState.PASSED
+    was_failed = pod.report is not None and pod.report.verdict is GateState.FAILED
+    return "as said before; the spec cannot be read now" if answers_rightly and was_failed else ""
 
 
 def is_verified(pod: ObservedPod, *, case_set: CaseSet) -> bool:

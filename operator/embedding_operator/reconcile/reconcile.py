@@ -1,6 +1,6 @@
 """One reconcile: observe -> judge -> plan -> apply -> status -> events. Level-triggered; nothing is kept in between."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -8,9 +8,9 @@ from embedding_operator.api.reasons import Reason
 from embedding_operator.api.status import EmbeddingModelStatus
 from embedding_operator.children.desired import desire
 from embedding_operator.children.profile import RenderSettings
-from embedding_operator.judge.audits import AuditWish, list_audits
-from embedding_operator.judge.generations import read_generations
+from embedding_operator.judge.audits import list_audits
 from embedding_operator.judge.judgement import Judgement, judge
+from embedding_operator.judge.objections import list_objections
 from embedding_operator.judge.verdict import State
 from embedding_operator.kube.gateway import EMBEDDING_MODEL, Gateway
 from embedding_operator.observe.facts import Facts, Key
@@ -52,13 +52,12 @@ async def reconcile(
     snapshot = await observe(gateway, key, facts=facts, hubs=settings, now=clock())
     if snapshot is None or snapshot.model["metadata"].get("deletionTimestamp"):
         return Done()
+    judgement = judge(snapshot)
+    _ask_audits(snapshot, judgement=judgement, facts=facts)
     if snapshot.spec is not None and snapshot.spec.suspend:
-        _ask_audits(list_audits(snapshot, generations=read_generations(snapshot)), facts=facts)
         status = build_suspended_status(snapshot, conditions=summarise_suspended(snapshot))
         await _write_status(gateway, snapshot=snapshot, status=status, settings=settings)
         return Done()
-    judgement = judge(snapshot)
-    _ask_audits(list_audits(snapshot, generations=judgement.generations), facts=facts)
     wanted = desire(
         snapshot, judgement=judgement, settings=settings, rolls_upgrades=settings.upgrade_policy == "Rolling"
     )
@@ -85,8 +84,9 @@ async def reconcile(
     return _conclude(findings)
 
 
-def _ask_audits(wishes: Sequence[AuditWish], *, facts: Facts) -> None:
-    for wish in wishes:
+def _ask_audits(snapshot: Snapshot, *, judgement: Judgement, facts: Facts) -> None:
+    objections = list_objections(snapshot, judgement=judgement)
+    for wish in list_audits(snapshot, generations=judgement.generations, objections=objections):
         facts.request_audit(wish.pod.ref, order=wish.order)
 
 

@@ -41,7 +41,7 @@ async def test_new_pods_wait_for_the_reference_and_mount_it(cluster: SimulatedCl
     assert cluster.says("Ready") == ("True", "Serving")
     assert cluster.says("Verified") == ("True", "GoldensPassed")
     verification = cluster.status()["verification"]
-    assert (verification["source"], verification["passed"], verification["total"]) == ("Reference", 2, 2)
+    assert (verification["source"], verification["passed"], verification["total"]) == ("Reference", 3, 3)
     assert cluster.all(JOB) == [], "the Job has done its work"
     [goldens], [holdout] = (stored_cases(cluster, kind) for kind in (names.COMPONENT_GOLDENS, names.COMPONENT_HOLDOUT))
     space = job["metadata"]["labels"][names.LABEL_SPACE]
@@ -57,7 +57,7 @@ async def test_new_pods_wait_for_the_reference_and_mount_it(cluster: SimulatedCl
 async def test_cases_of_the_users_own_come_after_those_of_the_reference(cluster: SimulatedCluster) -> None:
     await verify_first(cluster, asking_spec(golden("paris")))
     verification = cluster.status()["verification"]
-    assert (verification["source"], verification["total"]) == ("Both", 3)
+    assert (verification["source"], verification["total"]) == ("Both", 4)
     [deployment] = cluster.all(DEPLOYMENT)
     [volume] = [item for item in deployment["spec"]["template"]["spec"]["volumes"] if item["name"] == "goldens"]
     sources = [item["configMap"] for item in volume["projected"]["sources"]]
@@ -68,7 +68,7 @@ async def test_cases_of_the_users_own_come_after_those_of_the_reference(cluster:
     first, second = (cluster.find(CONFIG_MAP, item["name"]) for item in sources)
     assert first is not None
     assert second is not None
-    assert "reference.short" in first["data"]["goldens.jsonl"]
+    assert "reference.0" in first["data"]["goldens.jsonl"]
     assert "paris" in second["data"]["goldens.jsonl"]
     assert names.LABEL_SPACE not in second["metadata"]["labels"]
 
@@ -148,7 +148,7 @@ async def test_another_threshold_computes_nothing_anew(cluster: SimulatedCluster
     [source] = volume["projected"]["sources"]
     mounted = cluster.find(CONFIG_MAP, source["configMap"]["name"])
     assert mounted is not None
-    assert mounted["data"]["goldens.jsonl"].count('"minCosineSimilarity":"0.9999"') == 2
+    assert mounted["data"]["goldens.jsonl"].count('"minCosineSimilarity":"0.9999"') == 3
 
 
 async def test_the_job_waits_in_the_schedulers_words(cluster: SimulatedCluster) -> None:

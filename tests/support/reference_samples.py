@@ -21,13 +21,21 @@ def computed_case(name: str, *, threshold: str = "0.999", dimensions: int = DIME
     return VectorCase(name=name, input="a text", vector=vector, min_cosine_similarity=threshold)
 
 
-def reference_set(space: str, *, threshold: str = "0.999", implementation: str = IMPLEMENTATION) -> ReferenceSet:
-    return ReferenceSet(
-        space=space,
-        implementation=implementation,
-        goldens=tuple(computed_case(f"reference.{what}", threshold=threshold) for what in ("short", "long")),
-        holdout=tuple(computed_case(f"holdout.{what}", threshold=threshold) for what in ("greek", "code", "dot")),
-    )
+def reference_set(
+    space: str,
+    *,
+    threshold: str = "0.999",
+    prefix: str = "reference.",
+    dimensions: int = DIMENSIONS,
+    cases: int = 3,
+) -> ReferenceSet:
+    """`cases` in each half."""
+
+    def half(begin: str) -> tuple[VectorCase, ...]:
+        names_of = (f"{begin}{number}" for number in range(cases))
+        return tuple(computed_case(name, threshold=threshold, dimensions=dimensions) for name in names_of)
+
+    return ReferenceSet(space=space, implementation=IMPLEMENTATION, goldens=half(prefix), holdout=half("holdout."))
 
 
 def reference_jobs(cluster: SimulatedCluster) -> list[dict[str, Any]]:
@@ -44,8 +52,8 @@ def reference_pods(cluster: SimulatedCluster) -> list[dict[str, Any]]:
 def answer_references(cluster: SimulatedCluster, **parts: Any) -> None:
     """Every pod of a reference Job has computed its set; `parts` as of `reference_set`."""
     for pod in reference_pods(cluster):
-        space = pod["metadata"]["labels"][names.LABEL_SPACE]
-        report = JobReport(state=JobState.DONE, reference=reference_set(space, **parts))
+        space = parts.get("space", pod["metadata"]["labels"][names.LABEL_SPACE])
+        report = JobReport(state=JobState.DONE, reference=reference_set(**{**parts, "space": space}))
         cluster.facts.job_reports[pod["metadata"]["uid"]] = report
 
 
@@ -54,6 +62,17 @@ def refuse_references(cluster: SimulatedCluster, message: str = "no class of tra
     for pod in reference_pods(cluster):
         report = JobReport(state=JobState.REFUSED, refusal=refusal)
         cluster.facts.job_reports[pod["metadata"]["uid"]] = report
+
+
+def end_references(cluster: SimulatedCluster, *, kind: str, message: str = "") -> None:
+    """Every reference Job has ended, with the condition `kind`: Failed or Complete."""
+    at = cluster.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    condition = {"type": kind, "status": "True", "lastTransitionTime": at, "message": message}
+    for job in reference_jobs(cluster):
+        name = job["metadata"]["name"]
+        cluster.gateway.edit(
+            JOB, lambda item: item.update(status={"conditions": [condition]}), namespace="search", name=name
+        )
 
 
 def stored_cases(cluster: SimulatedCluster, component: str) -> list[dict[str, Any]]:

@@ -1,0 +1,182 @@
+"""When the reference cannot be computed: what is said, what serves, and when it is tried again."""
+
+from typing import Any
+
+import pytest
+from model_samples import golden, hub_spec, verified_by
+from reference_samples import (
+    answer_references,
+    end_references,
+    reference_jobs,
+    refuse_references,
+    stored_cases,
+)
+from simulated_cluster import SimulatedCluster
+
+from embedding_operator.api import names
+from embedding_operator.judge.reference import UNAVAILABLE_SECONDS
+from embedding_operator.kube.gateway import DEPLOYMENT
+
+
+def asking_spec(*cases: dict[str, Any], policy: str = "Block", **parts: Any) -> dict[str, Any]:
+    verification = verified_by(*cases, reference="Auto", failurePolicy=policy)
+    return hub_spec(verification=verification, **parts)
+
+
+async def refused(cluster: SimulatedCluster, spec: dict[str, Any]) -> None:
+    cluster.create_model(spec)
+    await cluster.settle()
+    refuse_references(cluster)
+    await cluster.settle()
+
+
+async def test_under_block_nothing_new_is_deployed(cluster: SimulatedCluster) -> None:
+    await refused(cluster, asking_spec(golden("paris")))
+    assert cluster.says("Ready") == ("False", "ReferenceUnavailable")
+    assert cluster.says("Stalled") == ("True", "ReferenceUnavailable")
+    assert cluster.says("Verified") == ("False", "ReferenceUnavailable")
+    assert cluster.all(DEPLOYMENT) == []
+    message = str(cluster.condition("Stalled"))
+    assert "UnsupportedArchitecture: no class of transformers loads it" in message
+    assert 'spec.verification.reference to "Off"' in message
+
+
+async def test_under_block_what_serves_goes_on(cluster: SimulatedCluster) -> None:
+    cluster.create_model(asking_spec())
+    await cluster.settle()
+    answer_references(cluster)
+    await cluster.settle()
+    serving = cluster.selected_space()
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}))
+    await cluster.settle()
+    refuse_references(cluster)
+    await cluster.settle()
+    assert cluster.says("Stalled") == ("True", "ReferenceUnavailable")
+    assert cluster.says("Available") == ("True", "PreviousGenerationServing")
+    assert cluster.replicas() == {serving: 1}
+    cluster.edit_spec(lambda spec: spec.pop("embedding"))
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    assert reference_jobs(cluster) == []
+
+
+async def test_under_warn_it_serves_with_the_users_cases_alone_and_says_so(cluster: SimulatedCluster) -> None:
+    await refused(cluster, asking_spec(golden("paris"), policy="Warn"))
+    assert cluster.says("Ready") == ("True", "Serving")
+    assert cluster.says("Verified") == ("False", "ReferenceUnavailable")
+    assert cluster.status()["verification"]["source"] == "User"
+    assert stored_cases(cluster, names.COMPONENT_HOLDOUT) == []
+
+
+async def test_under_warn_a_failing_case_of_the_users_own_is_what_is_told(cluster: SimulatedCluster) -> None:
+    cluster.wrong = {"paris"}
+    await refused(cluster, asking_spec(golden("paris"), policy="Warn"))
+    assert cluster.says("Verified") == ("False", "GoldenMismatch")
+
+
+async def test_off_goes_on_without_and_takes_the_job_away(cluster: SimulatedCluster) -> None:
+    await refused(cluster, asking_spec(golden("paris")))
+    cluster.edit_spec(lambda spec: spec["verification"].update(reference="Off"))
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    assert reference_jobs(cluster) == []
+
+
+async def test_it_is_tried_again_after_a_long_pause(cluster: SimulatedCluster) -> None:
+    await refused(cluster, asking_spec())
+    [first] = reference_jobs(cluster)
+    cluster.pass_time(UNAVAILABLE_SECONDS / 2)
+    await cluster.settle()
+    assert [job["metadata"]["uid"] for job in reference_jobs(cluster)] == [first["metadata"]["uid"]]
+    cluster.pass_time(UNAVAILABLE_SECONDS / 2)
+    await cluster.settle()
+    [second] = reference_jobs(cluster)
+    assert second["metadata"]["uid"] != first["metadata"]["uid"]
+    answer_references(cluster)
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+@pytest.mark.parametrize("change", ["what its pod is made of", "requestedAt"])
+async def test_a_change_asks_at_once(cluster: SimulatedCluster, change: str) -> None:
+    await refused(cluster, asking_spec())
+    [first] = reference_jobs(cluster)
+    if change == "requestedAt":
+        cluster.facts.resolutions = {
+            question + "@now": found for question, found in cluster.facts.resolutions.items()
+        } | cluster.facts.resolutions
+        cluster.request_anew("now")
+    else:
+        cluster.edit_spec(lambda spec: spec.update(resources={"limits": {"memory": "3Gi"}}))
+    await cluster.settle()
+    [second] = reference_jobs(cluster)
+    assert second["metadata"]["name"] != first["metadata"]["name"]
+    assert cluster.says("Reconciling") == ("True", "ComputingReference")
+    answer_references(cluster)
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_a_job_that_failed_every_attempt_tells_the_last_words_of_its_pod(cluster: SimulatedCluster) -> None:
+    killed = {"exitCode": 137, "reason": "OOMKilled"}
+    container = {"name": "reference", "state": {"terminated": killed}, "image": "reference:1"}
+    cluster.trouble = lambda pod: {"phase": "Failed", "containerStatuses": [container]}
+    cluster.create_model(asking_spec())
+    await cluster.settle()
+    assert cluster.says("Reconciling") == ("True", "OutOfMemory"), "the Job tries again by itself"
+    end_references(cluster, kind="Failed", message="Job has reached the specified backoff limit")
+    await cluster.settle()
+    assert cluster.says("Stalled") == ("True", "ReferenceUnavailable")
+    assert "memory" in str(cluster.condition("Stalled"))
+
+
+async def test_a_refusal_that_the_pod_ended_with_is_told(cluster: SimulatedCluster) -> None:
+    refusal = '{"reason":"RemoteCodeRequired","message":"the model needs code of its repository"}'
+    ended = {"exitCode": 3, "reason": "Error", "message": refusal}
+    container = {"name": "reference", "state": {"terminated": ended}, "image": "reference:1"}
+    cluster.trouble = lambda pod: {"phase": "Failed", "containerStatuses": [container]}
+    cluster.create_model(asking_spec())
+    await cluster.settle()
+    assert cluster.says("Stalled") == ("True", "ReferenceUnavailable")
+    assert "RemoteCodeRequired: the model needs code of its repository" in str(cluster.condition("Stalled"))
+
+
+async def test_a_job_that_a_drain_ended_is_made_again_soon(cluster: SimulatedCluster) -> None:
+    cluster.create_model(asking_spec())
+    await cluster.settle()
+    [first] = reference_jobs(cluster)
+    end_references(cluster, kind="Complete")
+    await cluster.settle()
+    assert cluster.says("Reconciling") == ("True", "ComputingReference")
+    cluster.pass_time(60)
+    await cluster.settle()
+    [second] = reference_jobs(cluster)
+    assert second["metadata"]["uid"] != first["metadata"]["uid"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"space": "sp1-" + "0" * 32}, "for the space sp1-0000"),
+        ({"prefix": "mine."}, "golden cases under names that are"),
+        ({"dimensions": 60_000}, "fit into a ConfigMap"),
+        ({"cases": 0}, "one half is empty"),
+    ],
+)
+async def test_an_answer_that_cannot_be_used_is_none(
+    cluster: SimulatedCluster, parts: dict[str, Any], words: str
+) -> None:
+    cluster.create_model(asking_spec())
+    await cluster.settle()
+    answer_references(cluster, **parts)
+    await cluster.settle()
+    assert cluster.says("Stalled") == ("True", "ReferenceUnavailable")
+    assert words in str(cluster.condition("Stalled"))
+    assert stored_cases(cluster, names.COMPONENT_GOLDENS) == []
+
+
+async def test_a_missing_profile_is_told_before_anything_is_computed(cluster: SimulatedCluster) -> None:
+    cluster.create_model(asking_spec(runtime={"profile": "tpu"}))
+    await cluster.settle()
+    assert cluster.says("Stalled") == ("True", "ProfileNotFound")
+    assert reference_jobs(cluster) == []

@@ -8,6 +8,7 @@ import httpx
 import numpy as np
 import pytest
 import seeded_models
+from golden_samples import label_goldens, score_goldens, sparse_goldens
 from live_cluster import LiveCluster
 from models_under_test import RESOURCES, Served, cosine, vector_golden
 from parity import SCORE_TOLERANCE, load_reference
@@ -58,16 +59,22 @@ def test_a_language_model_with_a_dense_layer_embeds_behind_goldens_of_the_refere
     assert served.status["verification"]["passed"] == len(TEXTS)
 
 
-def test_a_cross_encoder_reranks(
-    serve_folder: Serve, tmp_path: Path, live_cluster: LiveCluster, namespace: str
+def test_a_cross_encoder_reranks_and_is_verified_by_scores_that_are_written_later(
+    serve_folder: Serve,
+    apply_model: Callable[..., Any],
+    wait_condition: Callable[..., Mapping[str, Any]],
+    tmp_path: Path,
+    live_cluster: LiveCluster,
+    namespace: str,
 ) -> None:
     folder = seeded_models.build(tmp_path / "model", family="xlm-roberta", head=Head.SEQUENCE_CLASSIFICATION)
 
     served = serve_folder(folder, "reranker")
+    expected = rerank(folder, QUERY, documents=DOCUMENTS)
 
     answer = served.ask("/rerank", query=QUERY, texts=list(DOCUMENTS))
     scores = np.array([row["score"] for row in sorted(answer, key=lambda row: row["index"])])
-    np.testing.assert_allclose(scores, rerank(folder, QUERY, documents=DOCUMENTS), atol=SCORE_TOLERANCE)
+    np.testing.assert_allclose(scores, expected, atol=SCORE_TOLERANCE)
     assert [row["index"] for row in answer] == list(np.argsort(-scores, kind="stable"))
     assert served.status["model"]["scoring"]["rule"] == "ClassificationHead"
     assert not {"dimensions", "pooling", "normalize"} & served.status["model"].keys()
@@ -78,8 +85,21 @@ def test_a_cross_encoder_reranks(
     assert refusal.status_code == 400
     assert "ask POST /rerank" in refusal.text
 
+    wrong = score_goldens(QUERY, documents=DOCUMENTS, scores=expected + 0.01)
+    source = {"model": {"huggingFace": {"repo": "acme/reranker"}}}
+    apply_model("reranker", **source, verification={"goldens": wrong})
+    refused = wait_condition("Verified", "False", name="reranker", reason="GoldenMismatch")
+    assert 'golden case "document-0" failed' in refused["message"]
+    assert not any(text in refused["message"] for text in TEXTS)
+    apply_model(
+        "reranker",
+        **source,
+        verification={"goldens": score_goldens(QUERY, documents=DOCUMENTS, scores=expected)},
+    )
+    wait_condition("Verified", "True", name="reranker", reason="GoldensPassed", seconds=240)
 
-def test_a_classifier_names_labels(serve_folder: Serve, tmp_path: Path) -> None:
+
+def test_a_classifier_names_labels_behind_golden_labels(serve_folder: Serve, tmp_path: Path) -> None:
     labels = ("anger", "joy", "sadness")
     folder = seeded_models.build(
         tmp_path / "model",
@@ -90,21 +110,29 @@ def test_a_classifier_names_labels(serve_folder: Serve, tmp_path: Path) -> None:
         label2id={label: number for number, label in enumerate(labels)},
     )
 
-    served = serve_folder(folder, "classifier")
-
     expected = classify(folder, TEXTS)
+
+    served = serve_folder(
+        folder, "classifier", verification={"goldens": label_goldens(TEXTS, labels=labels, scores=expected)}
+    )
+
+    assert served.status["verification"]["passed"] == len(TEXTS)
     for row, answer in zip(expected, served.ask("/predict", inputs=[[text] for text in TEXTS]), strict=True):
         scores = {item["label"]: item["score"] for item in answer}
         np.testing.assert_allclose([scores[label] for label in labels], row, atol=SCORE_TOLERANCE)
     assert served.status["model"]["labels"] == list(labels)
 
 
-def test_a_sparse_model_weighs_tokens(serve_folder: Serve, tmp_path: Path) -> None:
+def test_a_sparse_model_weighs_tokens_behind_golden_terms(serve_folder: Serve, tmp_path: Path) -> None:
     folder = build_splade(tmp_path / "model")
 
-    served = serve_folder(folder, "splade")
-
     expected = encode_by_reference(load_sparse_reference(folder), TEXTS)
+
+    served = serve_folder(
+        folder, "splade", verification={"goldens": sparse_goldens(TEXTS, weights=expected, folder=folder)}
+    )
+
+    assert served.status["verification"]["passed"] == len(TEXTS)
     found = np.zeros_like(expected)
     for row, answer in zip(found, served.ask("/embed_sparse", inputs=list(TEXTS)), strict=True):
         for item in answer:

@@ -1,0 +1,88 @@
+"""Golden cases of every kind gate the models of their task, and a case that its model cannot answer gates nothing."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from model_samples import hub_spec, inspection, request_token, resolved, verified_by
+from simulated_cluster import SimulatedCluster
+
+from embedding_model.resolved import Activation, Pooling, ScoreRule, Scoring, SparseHead, Task
+
+OTHER = {"pooling": None, "normalize": None, "prompts": (), "dimensions": None}
+FOUND: dict[Task, dict[str, Any]] = {
+    Task.RERANKING: {
+        **OTHER,
+        "architecture": "BertForSequenceClassification",
+        "activation": Activation.SIGMOID,
+        "scoring": Scoring(rule=ScoreRule.CLASSIFICATION_HEAD),
+    },
+    Task.CLASSIFICATION: {**OTHER, "labels": ("joy", "anger"), "activation": Activation.SOFTMAX},
+    Task.SPARSE: {
+        **OTHER,
+        "architecture": "BertForMaskedLM",
+        "dimensions": 30522,
+        "sparse": SparseHead(pooling=Pooling.MAX, activation="log1p_relu"),
+    },
+}
+RANKING = {
+    "name": "order",
+    "ranking": {"query": "SECRET", "documents": ["SECRET", "B"], "order": [1, 0], "minGap": "0.1"},
+}
+SCORE = {"name": "score", "score": {"query": "SECRET", "document": "B", "expected": "0.9", "tolerance": "0.01"}}
+LABEL = {"name": "mood", "label": {"input": "SECRET", "label": "joy", "expected": "0.9", "tolerance": "0.01"}}
+SPARSE = {"name": "terms", "sparse": {"input": "SECRET", "terms": [{"term": "b", "weight": "1"}], "tolerance": "0.1"}}
+CASES = {Task.RERANKING: (RANKING, SCORE), Task.CLASSIFICATION: (LABEL,), Task.SPARSE: (SPARSE,)}
+
+
+@pytest.fixture(autouse=True)
+def served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the operator does with a task, whichever families the runtime computes."""
+    monkeypatch.setattr("embedding_model.served.SERVED", {"bert": frozenset(Task)})
+
+
+def offer(cluster: SimulatedCluster, task: Task) -> None:
+    """Let the hub's model be one of this task."""
+    found = inspection().model_copy(update={**FOUND[task], "task": task})
+    cluster.facts.resolutions[request_token()] = replace(resolved(), inspection=found)
+
+
+@pytest.mark.parametrize("task", CASES)
+async def test_golden_cases_of_a_task_are_mounted_answered_and_counted(cluster: SimulatedCluster, task: Task) -> None:
+    offer(cluster, task)
+    cluster.create_model(hub_spec(verification=verified_by(*CASES[task])))
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    assert cluster.says("Verified") == ("True", "GoldensPassed")
+    verification = cluster.status()["verification"]
+    assert (verification["passed"], verification["total"]) == (len(CASES[task]), len(CASES[task]))
+    assert "worstCosine" not in verification, "there is no cosine to tell"
+
+
+@pytest.mark.parametrize("task", CASES)
+async def test_a_pod_that_fails_a_case_of_its_task_gets_no_traffic(cluster: SimulatedCluster, task: Task) -> None:
+    offer(cluster, task)
+    failing = CASES[task][0]["name"]
+    cluster.wrong = {failing}
+    cluster.create_model(hub_spec(verification=verified_by(*CASES[task])))
+    await cluster.settle()
+    assert cluster.says("Verified") == ("False", "GoldenMismatch")
+    told = cluster.condition("Verified")
+    assert told is not None
+    assert told["message"].startswith(f'golden case "{failing}" failed: measured 0.913000, threshold ')
+    assert "SECRET" not in told["message"]
+
+
+async def test_a_label_that_the_classifier_does_not_have_is_refused_before_a_pod_starts(
+    cluster: SimulatedCluster,
+) -> None:
+    offer(cluster, Task.CLASSIFICATION)
+    case = {"name": "mood", "label": {"input": "SECRET", "label": "SECRET"}}
+    cluster.create_model(hub_spec(verification=verified_by(case)))
+    await cluster.settle()
+    assert cluster.says("Stalled") == ("True", "InvalidGolden")
+    told = cluster.condition("Stalled")
+    assert told is not None
+    assert 'a label that the model does not have: its labels are "joy", "anger"' in told["message"]
+    assert "SECRET" not in told["message"]
+    assert not cluster.pods()

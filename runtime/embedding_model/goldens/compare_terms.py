@@ -12,8 +12,7 @@ leaves out, and nothing else may. A term that is not answered weighs 0: it is of
 No message names a term: it is a piece of the user's text.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from embedding_model.goldens.cases import SparseCase
@@ -33,12 +32,12 @@ def compare_terms(case: SparseCase, *, terms: Sequence[TermWeight]) -> CaseResul
     bad = sum(not is_finite(item.weight) for item in terms)
     if bad:
         return fail(case, f"{bad} of the {len(terms)} answered weights are NaN or infinite")
-    repeated = sum(count > 1 for count in Counter(item.term for item in terms).values())
-    if repeated:
-        return fail(case, f"{repeated} of the answered terms are there more than once")
-    answered = {item.term: item.weight for item in terms}
+    answered = [item for item in terms if item.term in expected]
+    if len({item.term for item in answered}) != len(answered):
+        return fail(case, "an expected term is answered more than once")
+    others = [item.weight for item in terms if item.term not in expected]
     tolerance = Decimal(case.tolerance)
-    off, detail = _find_worst(expected, answered=answered)
+    off, detail = _find_worst(expected, answered={item.term: item.weight for item in answered}, others=others)
     passed = off <= float(tolerance) + ROUNDING
     measured = format_measured(off, says=lambda shown: shown <= tolerance, verdict=passed)
     if passed:
@@ -50,7 +49,9 @@ def compare_terms(case: SparseCase, *, terms: Sequence[TermWeight]) -> CaseResul
     )
 
 
-def _find_worst(expected: dict[str, float], *, answered: dict[str, float]) -> tuple[float, str]:
+def _find_worst(
+    expected: Mapping[str, float], *, answered: Mapping[str, float], others: Sequence[float]
+) -> tuple[float, str]:
     """The largest relative distance, and where it is."""
     distances: list[tuple[float, str]] = []
     for number, (term, weight) in enumerate(expected.items(), start=1):
@@ -58,7 +59,6 @@ def _find_worst(expected: dict[str, float], *, answered: dict[str, float]) -> tu
         says = "is not among the answered ones" if found is None else f"weighs {format_value(found)}"
         where = f"term {number} of the {len(expected)} expected ones {says}, expected {format_value(weight)}"
         distances.append((abs((found or 0.0) - weight) / weight, where))
-    others = [weight for term, weight in answered.items() if term not in expected]
     lightest = min(expected.values())
     if others and max(others) > lightest:
         where = (

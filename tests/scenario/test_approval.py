@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from model_samples import COMMIT, OTHER_COMMIT, golden, hub_spec, request_token, resolved, verified_by
+from reference_samples import answer_references
 from simulated_cluster import KEY, SimulatedCluster
 
 from embedding_model.resolved import Declared, Task
@@ -92,6 +93,28 @@ async def test_what_waits_for_approval_passes_a_gate_as_any(cluster: SimulatedCl
     assert await cluster.settle() == Stalled("GoldenMismatch")
     assert cluster.selected_space() == before, "approval is no way around the gate"
     assert cluster.ready_pods() == pods
+
+
+async def test_what_waits_for_approval_has_cases_of_the_reference_computed_first(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec(verification={"reference": "Auto"}))
+    await cluster.settle()
+    answer_references(cluster)
+    await cluster.settle()
+    before = cluster.selected_space()
+    cluster.edit_spec(lambda spec: spec.update(space=before))
+    pending = await _ask_other_space(cluster)
+    assert cluster.replicas() == {before: 1}
+    assert cluster.says("Verified") == ("Unknown", "ComputingReference")
+    assert "reference implementation" in _message(cluster)
+    answer_references(cluster)
+    await cluster.settle()
+    assert cluster.replicas() == {before: 1, pending: 1}
+    assert cluster.says("Verified") == ("True", "GoldensPassed")
+    assert "every pod is ready" in _message(cluster)
+    pods = cluster.ready_pods()
+    cluster.edit_spec(lambda spec: spec.update(space=pending))
+    assert await cluster.settle() == Done()
+    assert cluster.ready_pods() < pods
 
 
 async def test_approving_moves_to_the_pods_that_are_there_and_deletes_their_own_service(

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from model_samples import golden, hub_spec, verified_by
+from reference_samples import answer_references, reference_jobs
 from simulated_cluster import KEY, SimulatedCluster
 
 from embedding_operator.api import names
@@ -222,3 +223,31 @@ async def test_scaling_in_the_gap_counts_for_the_new_pods(cluster: SimulatedClus
     await cluster.settle()
     coming = next(space for space in cluster.replicas() if space != old)
     assert cluster.replicas() == {old: 0, coming: replicas}
+
+
+async def test_cases_of_the_new_space_are_computed_in_the_slot_of_the_pods_before(cluster: SimulatedCluster) -> None:
+    verification = {"reference": "Auto"}
+    cluster.create_model(hub_spec(rollout=REPLACE, verification=verification))
+    await cluster.settle()
+    answer_references(cluster)
+    await cluster.settle()
+    old = cluster.selected_space()
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}))
+    for _ in range(8):
+        await cluster.reconcile()
+        assert not (reference_jobs(cluster) and cluster.pods() and old in _spaces_with_pods(cluster)), (
+            "no device for both"
+        )
+        cluster.step()
+    assert len(reference_jobs(cluster)) == 1
+    assert cluster.replicas() == {old: 0}
+    assert cluster.says("Reconciling") == ("True", "Replacing")
+    assert cluster.says("Available") == ("False", "Replacing")
+    answer_references(cluster)
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    assert cluster.replicas() == {old: 0, cluster.selected_space(): 1}
+    cluster.edit_spec(lambda spec: spec.pop("embedding"))
+    await cluster.settle()
+    assert cluster.selected_space() == old, "going back computes nothing"
+    assert cluster.says("Ready") == ("True", "Serving")

@@ -51,7 +51,7 @@ def _find_cause(pending: "Judgement") -> Verdict | None:
     verdicts = [
         pending.collision,
         cases.problem if cases else None,
-        gate.verdict if gate and gate.blocks and gate.verdict.state is State.STALLED else None,
+        gate.verdict if gate and gate.blocks and (gate.verdict.state is State.STALLED or not gate.adopted) else None,
         pending.rollout,
         gate.verdict if gate and gate.blocks else None,
     ]

@@ -139,7 +139,7 @@ def _judge_target(
     """`has_slot`: whether pods of this generation, or a Job that needs what they need, may be made now."""
     target = generations.get(resolved.space) or Generation(space=resolved.space, deployment=None)
     collision = find_collision(snapshot, space=resolved.space)
-    reference = judge_reference(snapshot, spec=spec, resolved=resolved, has_slot=has_slot)
+    reference = judge_reference(snapshot, spec=spec, resolved=resolved, has_slot=has_slot and collision is None)
     cases = judge_case_set(
         spec,
         serving=resolved.serving,

@@ -17,10 +17,11 @@ from embedding_operator.api.spec import ConversionPolicy, parse_spec
 from embedding_operator.children.deployment import deployment_body
 from embedding_operator.children.metadata import Owner
 from embedding_operator.children.pod_template import Rendering
+from embedding_operator.children.reference_job import reference_job
 from embedding_operator.children.resolve_job import resolve_job
 from embedding_operator.observe.facts import ResolutionRequest
 from embedding_operator.settings import Settings
-from embedding_runtime.settings import LogFormat, ServeSettings, TokenIds
+from embedding_runtime.settings import Device, LogFormat, ServeSettings, TokenIds
 
 OWNER = Owner(namespace="search", name="tiny", uid="3f1c")
 HUB = resolved().origin
@@ -115,3 +116,30 @@ def test_a_serving_pod_understands_its_arguments(
     assert settings.jwt_issuer == "https://login.example/"
     assert settings.token_ids is TokenIds.ACCEPT
     assert settings.log_format is LogFormat.JSON
+
+
+@pytest.mark.parametrize("image_volumes", [True, False])
+@pytest.mark.parametrize("cache", [{}, CACHE])
+@pytest.mark.parametrize("is_converted", [True, False])
+@pytest.mark.parametrize(("origin", "spec"), SOURCES)
+def test_the_job_of_golden_cases_understands_its_arguments(
+    origin: Origin, spec: dict[str, Any], is_converted: bool, cache: dict[str, Any], image_volumes: bool
+) -> None:
+    manifest = converted_manifest() if is_converted else resolved().manifest
+    job = reference_job(
+        OWNER,
+        question="reference",
+        resolved=resolved_model().model_copy(update={"origin": origin, "manifest": manifest}),
+        model_config_map="tiny-model-a",
+        spec=parse_spec({**with_token(spec), **cache}),
+        settings=everything_allowed(image_volumes=image_volumes),
+    )
+    pod = job["spec"]["template"]["spec"]
+    fetches = [parse(container) for container in pod.get("initContainers", [])]
+    [computes] = [parse(container) for container in pod["containers"]]
+    assert all(fetch["cache"] == computes["cache"] for fetch in fetches)
+    assert (computes["cache"] is None) != (computes["model"] is None)
+    assert computes["resolved"] == Path("/etc/embedding/model/model.json")
+    assert computes["keys"] == Path("/etc/embedding/keys")
+    assert computes["device"] is Device.CPU
+    assert computes["log_format"] is LogFormat.JSON

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from manual_clock import ManualClock, settle
 
 from embedding_operator.audit.client import PodClient, PodUnreachable, RouteUnknown
 from embedding_operator.audit.retirement import GIVE_UP_SECONDS, RETRY_SECONDS, Retirement
+from embedding_operator.live_facts import LiveFacts
 from embedding_operator.observe.facts import Key, PodRef
 
 KEY, OTHER = Key("search", "a"), Key("search", "b")
@@ -171,3 +173,10 @@ async def test_a_pod_is_told_by_a_post_with_the_operators_token(tmp_path: Path) 
     with pytest.raises(RouteUnknown):
         await client.retire("10.0.0.1")
     await client.close()
+
+
+def test_an_operator_without_a_token_for_the_pods_can_tell_none_and_waits_for_none() -> None:
+    parts: Any = dict.fromkeys(("resolver", "tracker", "auditor", "key_data", "quarantine_log", "retirement"))
+    facts = LiveFacts(**parts)
+    facts.request_retirement(pod())
+    assert facts.is_retired(pod())

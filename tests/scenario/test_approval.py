@@ -117,6 +117,16 @@ async def test_what_waits_for_approval_has_cases_of_the_reference_computed_first
     assert cluster.ready_pods() < pods
 
 
+async def test_what_is_said_of_a_pending_space_is_no_more_than_is_so(cluster: SimulatedCluster) -> None:
+    await _serve(cluster)
+    await _ask_other_space(cluster)
+    assert "every pod is ready; there are no golden cases" in _message(cluster)
+    cluster.edit_spec(lambda spec: spec.update(replicas=0))
+    await cluster.settle()
+    assert "spec.replicas is 0" in _message(cluster)
+    assert "verified" not in _message(cluster)
+
+
 async def test_approving_moves_to_the_pods_that_are_there_and_deletes_their_own_service(
     cluster: SimulatedCluster,
 ) -> None:

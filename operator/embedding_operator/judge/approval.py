@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from embedding_operator.api import names
+from embedding_operator.api.reasons import Reason
 from embedding_operator.judge.model import ModelJudgement
 from embedding_operator.judge.verdict import State, Verdict
 from embedding_operator.observe.facts import Key
@@ -31,11 +32,21 @@ def describe_pending(judged: "Judgement", *, key: Key) -> "Judgement":
     service = names.pending_service_name(key.name, fingerprint=pending.target.space)
     url = names.service_url(service, namespace=key.namespace)
     cause = _find_cause(pending)
-    state = cause.message if cause else "verified, and every pod is ready"
+    state = cause.message if cause else _describe_state(pending)
     words = f"For re-indexing, {pending.target.space} is served by a Service of its own, {url}: {state}"
     model, again = judged.model, cause.recheck_seconds if cause else None
     held, news = _extend(model.held, words=words, again=again), _extend(model.news, words=words, again=again)
     return replace(judged, model=replace(model, held=held, news=news))
+
+
+def _describe_state(pending: "Judgement") -> str:
+    """Of one that nothing keeps from being there as it was asked for."""
+    if pending.rollout is not None and pending.rollout.reason == Reason.SCALED_TO_ZERO:
+        return pending.rollout.message
+    verdict = pending.gate.verdict if pending.gate else None
+    if verdict is None or verdict.reason == Reason.GOLDENS_PASSED:
+        return "verified, and every pod is ready"
+    return f"every pod is ready; {verdict.message}"
 
 
 def _extend(verdict: Verdict | None, *, words: str, again: float | None) -> Verdict | None:

@@ -56,6 +56,22 @@ def test_a_folder_stands_for_the_repository_with_the_prompts_that_its_name_tells
     assert spaces[0] == spaces[1] != spaces[2]
 
 
+def test_with_a_reference_the_job_is_shown_and_what_comes_after_it(invoke: Invoke, model_folder: Path) -> None:
+    manifest = MODEL.replace('reference: "Off"', "reference: Auto")
+    result = invoke("explain", "-f", "-", "--folder", str(model_folder), stdin=manifest)
+    assert result.exit_code == 0, result.output
+    found = list(yaml.safe_load_all(result.stdout))
+    assert sorted(item["kind"] for item in found) == [
+        *("ConfigMap", "ConfigMap", "Deployment", "Job", "PodDisruptionBudget", "Service")
+    ]
+    [job] = [item for item in found if item["kind"] == "Job"]
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    assert container["args"][0] == "goldens"
+    assert container["image"].startswith("embedding-operator/reference:")
+    assert "golden cases that the Job computes are not shown" in result.stderr
+    assert "reference.computed" not in result.stdout
+
+
 def test_the_commit_comes_from_the_hub(invoke: Invoke, model_folder: Path, tmp_path: Path) -> None:
     store = Store(tmp_path / "hub")
     commit = store.push(model_folder, "acme/tiny")
@@ -105,7 +121,8 @@ def test_what_is_declared_and_approved_is_taken_into_account(invoke: Invoke, mod
     result = invoke("explain", "-f", "-", "--folder", str(model_folder), stdin=wrong)
     assert result.exit_code == 1
     assert "Stalled=True SpaceChangeNotApproved" in result.stderr
-    assert "Deployment" not in result.stdout
+    found = {item["kind"]: item["metadata"]["name"] for item in yaml.safe_load_all(result.stdout)}
+    assert found["Service"] == found["Deployment"], "what waits for approval has a Service of its own, and only that"
 
 
 def test_an_image_of_a_registry_that_nobody_allowed_says_so(invoke: Invoke) -> None:

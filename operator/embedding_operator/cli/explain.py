@@ -15,11 +15,15 @@ import click
 from embedding_operator.cli.options import flag
 
 if TYPE_CHECKING:
+    from embedding_model.ports import JobReport
     from embedding_model.resolved import Declared, Inspection, Manifest, Origin
     from embedding_operator.kube.memory import MemoryGateway
     from embedding_operator.observe.facts import MemoryFacts, Resolution, ResolutionRequest
     from embedding_operator.settings import Settings
 
+# Reconciles: to learn what is to be resolved, to make the Job of golden cases, to read its answer, to create what needs
+# it, and to see what that leads to.
+ROUNDS: Final = 5
 # What the API server and the garbage collector add; no part of what is asked for.
 SERVER_FIELDS: Final = ("uid", "resourceVersion", "generation", "creationTimestamp", "ownerReferences")
 
@@ -67,6 +71,9 @@ def explain(filename: Any, settings: Path | None, hub_endpoint: str | None, fold
     outcome = asyncio.run(_explain(_read(documents), settings=loaded, folder=folder))
     if folder is not None:
         click.echo("the commit shown is made up from the content of the folder", err=True)
+    if outcome.is_computed:
+        words = "golden cases that the Job computes are not shown; the name of their ConfigMap is made up"
+        click.echo(words, err=True)
     for row in outcome.conditions:
         click.echo(f"{row['type']}={row['status']} {row['reason']}: {row.get('message', '')}", err=True)
     yaml.safe_dump_all(outcome.manifests, sys.stdout, sort_keys=False, width=120)
@@ -75,8 +82,11 @@ def explain(filename: Any, settings: Path | None, hub_endpoint: str | None, fold
 
 @dataclass(frozen=True)
 class _Outcome:
+    """`is_computed`: a Job would compute golden cases, which are not shown."""
+
     manifests: Sequence[Mapping[str, Any]]
     conditions: Sequence[Mapping[str, Any]]
+    is_computed: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,6 +115,7 @@ def _read(documents: Sequence[Any]) -> _Input:
 
 
 async def _explain(given: _Input, *, settings: "Settings", folder: Path | None) -> _Outcome:
+    from embedding_operator.api.names import ANNOTATION_REFERENCE
     from embedding_operator.kube.gateway import EMBEDDING_MODEL
     from embedding_operator.kube.memory import MemoryGateway
     from embedding_operator.observe.facts import Key, MemoryFacts
@@ -116,26 +127,26 @@ async def _explain(given: _Input, *, settings: "Settings", folder: Path | None) 
     metadata = given.model["metadata"]
     key = Key(namespace=metadata["namespace"], name=metadata["name"])
     jobs: dict[str, Mapping[str, Any]] = {}
-    # Once to learn what is to be resolved, once to create, and once to see what the first writes lead to.
-    for _ in range(3):
+    for _ in range(ROUNDS):
         await reconcile(key, gateway=gateway, facts=facts, settings=settings, clock=lambda: datetime.now(UTC))
         for request in facts.resolutions_requested:
             facts.resolutions.setdefault(request.question, _resolve(request, settings=settings, folder=folder))
         facts.resolutions_requested.clear()
         for job in _children(gateway, key.name, kinds=("Job",)):
             jobs.setdefault(job["metadata"]["name"], job)
-        if folder is not None:
-            _answer_jobs(gateway, facts=facts, folder=folder)
+        _answer_jobs(gateway, facts=facts, folder=folder)
     live = gateway.peek(EMBEDDING_MODEL, namespace=key.namespace, name=key.name) or {}
     others = _children(gateway, key.name, kinds=("ConfigMap", "Service", "Deployment", "PodDisruptionBudget"))
-    return _Outcome(manifests=[*jobs.values(), *others], conditions=live.get("status", {}).get("conditions", ()))
+    shown = [item for item in others if ANNOTATION_REFERENCE not in item["metadata"].get("annotations", {})]
+    return _Outcome(
+        manifests=[*jobs.values(), *shown],
+        conditions=live.get("status", {}).get("conditions", ()),
+        is_computed=len(shown) < len(others),
+    )
 
 
-def _answer_jobs(gateway: "MemoryGateway", *, facts: "MemoryFacts", folder: Path) -> None:
-    """Let the folder stand for what each Job would find, as a pod of it that serves the answer."""
-    from embedding_model.ports import JobReport, JobState
-    from embedding_model.refusal import Refusal
-    from embedding_model.resolved import Declared, InspectionResult, Origin
+def _answer_jobs(gateway: "MemoryGateway", *, facts: "MemoryFacts", folder: Path | None) -> None:
+    """Answer each Job that can be answered here, as a pod of it that serves the answer."""
     from embedding_operator.kube.gateway import JOB, POD
 
     for job in gateway.peek_all(JOB):
@@ -143,15 +154,9 @@ def _answer_jobs(gateway: "MemoryGateway", *, facts: "MemoryFacts", folder: Path
         name = f"{metadata['name']}-0"
         if gateway.peek(POD, namespace=metadata["namespace"], name=name):
             continue
-        arguments = template["spec"]["containers"][0]["args"]
-        origin, declared = (arguments[arguments.index(option) + 1] for option in ("--origin", "--declared"))
-        try:
-            asked = Origin.from_json(origin)
-            manifest, inspection = _read_folder(folder, origin=asked, declared=Declared.from_json(declared))
-            result = InspectionResult(origin=asked, manifest=manifest, inspection=inspection)
-            report = JobReport(state=JobState.DONE, result=result)
-        except Refusal as refusal:
-            report = JobReport(state=JobState.REFUSED, refusal=refusal.document())
+        report = _answer(job, folder=folder)
+        if report is None:
+            continue
         owner = {"kind": "Job", "name": metadata["name"], "uid": metadata["uid"], "controller": True}
         pod = gateway.put(
             {
@@ -167,6 +172,32 @@ def _answer_jobs(gateway: "MemoryGateway", *, facts: "MemoryFacts", folder: Path
             }
         )
         facts.job_reports[pod["metadata"]["uid"]] = report
+
+
+def _answer(job: Mapping[str, Any], *, folder: Path | None) -> "JobReport | None":
+    """What a Job would find: of a source, what the folder has; of a reference, one case that stands for all of them."""
+    from embedding_model.goldens.cases import SimilarityCase
+    from embedding_model.ports import JobReport, JobState, ReferenceSet
+    from embedding_model.refusal import Refusal
+    from embedding_model.resolved import Declared, InspectionResult, Origin
+    from embedding_operator.api.names import COMPONENT_REFERENCE, LABEL_COMPONENT, LABEL_SPACE
+
+    labels = job["metadata"]["labels"]
+    if labels[LABEL_COMPONENT] == COMPONENT_REFERENCE:
+        one = SimilarityCase(name="reference.computed", a="", b="", expected="1", tolerance="0.1")
+        found = ReferenceSet(space=labels[LABEL_SPACE], implementation="explain", goldens=(one,), holdout=(one,))
+        return JobReport(state=JobState.DONE, reference=found)
+    if folder is None:
+        return None
+    arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    origin, declared = (arguments[arguments.index(option) + 1] for option in ("--origin", "--declared"))
+    try:
+        asked = Origin.from_json(origin)
+        manifest, inspection = _read_folder(folder, origin=asked, declared=Declared.from_json(declared))
+        result = InspectionResult(origin=asked, manifest=manifest, inspection=inspection)
+        return JobReport(state=JobState.DONE, result=result)
+    except Refusal as refusal:
+        return JobReport(state=JobState.REFUSED, refusal=refusal.document())
 
 
 def _assumed(model: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -23,7 +23,7 @@ ANSWER_HEADERS: Mapping[str, Schema] = {
         "schema": {"type": "string"},
     },
     ports.VERIFIED_HEADER: {
-        "description": "There only where a model is served although its golden cases failed.",
+        "description": "There only where a model is served although its golden cases or an audit failed.",
         "schema": {"type": "string", "enum": ["false"]},
     },
 }

@@ -250,7 +250,7 @@ REFUSED = {
     "no tolerance at all": Refused(similarity(tolerance="0.000"), 'write a tolerance above "0"', python=False),
     "a golden with a name of computed ones": Refused(
         spec(verification={"goldens": [{"name": "reference.short", "input": "text", "vector": VECTOR}]}),
-        "names that begin with reference. are those of computed cases: write another name",
+        "names that begin with reference., holdout., check. are those of computed cases and built-in checks",
         python=False,
     ),
     "an order of too few": Refused(ranking(order=[2, 0]), EACH_ONCE, python=False),

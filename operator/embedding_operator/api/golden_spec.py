@@ -8,7 +8,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
-from embedding_model.goldens.mistakes import REFERENCE_PREFIX
+from embedding_model.goldens.mistakes import RESERVED_PREFIXES
 from embedding_model.goldens.written import FORMS, MAX_DOCUMENTS, MAX_TERM, MAX_TERMS, PROMPTED
 from embedding_operator.api.fields import MAX_DIMENSIONS, InputText, PromptName, SpecModel
 from embedding_operator.api.rules import ListMap, Pattern, Rule, with_rules
@@ -193,8 +193,9 @@ class GoldenSpec(SpecModel):
             "write letters, digits, '-', '_' or '.', for example capital-paris",
         ),
         Rule(
-            f"!self.startsWith('{REFERENCE_PREFIX}')",
-            f"names that begin with {REFERENCE_PREFIX} are those of computed cases: write another name",
+            " && ".join(f"!self.startsWith('{prefix}')" for prefix in RESERVED_PREFIXES),
+            f"names that begin with {', '.join(RESERVED_PREFIXES)} are those of computed cases and built-in checks: "
+            "write another name",
         ),
     ]
     input: Annotated[InputText | None, Field(description="Text to embed, with `vector`.")] = None

@@ -14,6 +14,8 @@ from embedding_model.goldens.written import Label, Ranking, Similarity, Sparse, 
 from embedding_model.resolved import Task
 
 REFERENCE_PREFIX: Final = "reference."  # begins the names of cases that the reference implementation computed
+# Further results of a pod are told by name beside those of the user's cases: of the holdout, of built-in checks.
+RESERVED_PREFIXES: Final = (REFERENCE_PREFIX, "holdout.", "check.")
 _NAMED_LABELS: Final = 8  # a message with every label of a classifier of thousands helps nobody
 
 
@@ -52,8 +54,11 @@ _KINDS: Final[Mapping[Task, _Kinds]] = {
 
 def find_misfit(written: WrittenCase, *, task: Task | None, prompt_names: Collection[str] | None) -> str | None:
     """What this model cannot be asked."""
-    if written.name.startswith(REFERENCE_PREFIX):
-        return f'has a name that begins with "{REFERENCE_PREFIX}", as those of computed cases do: write another name'
+    taken = next((prefix for prefix in RESERVED_PREFIXES if written.name.startswith(prefix)), None)
+    if taken is not None:
+        return (
+            f'has a name that begins with "{taken}", as those of computed cases and built-in checks do: write another'
+        )
     kinds = _KINDS[task] if task is not None else None
     if kinds is not None and written.form not in kinds.forms:
         expected = "sparse vector" if written.sparse is not None else written.form

@@ -123,7 +123,7 @@ class WrittenCase(_Written):
 
     name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)] = Field(
         description="Names the case in conditions, events and reports; unique within the set. Names that begin with "
-        '"reference." are those of computed cases.'
+        '"reference.", "holdout." and "check." are those of computed cases and built-in checks.'
     )
     prompt: str | None = Field(
         default=None,

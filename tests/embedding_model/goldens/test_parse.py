@@ -336,11 +336,12 @@ def test_without_a_model_a_case_of_every_kind_is_read() -> None:
     assert parse_golden_file(CaseSet(cases=cases).to_jsonl()).cases == cases
 
 
-def test_a_name_of_computed_cases_is_refused() -> None:
+@pytest.mark.parametrize("prefix", ["reference.", "holdout.", "check."])
+def test_a_name_as_computed_cases_and_checks_have_it_is_refused(prefix: str) -> None:
     with pytest.raises(Refusal) as refusal:
-        parse_case(vector_form(name="reference.short"), **SETTINGS)
+        parse_case(vector_form(name=f"{prefix}short"), **SETTINGS)
     assert refusal.value.message == (
-        'golden case "reference.short" has a name that begins with "reference.", as those of computed cases do: write '
-        "another name"
+        f'golden case "{prefix}short" has a name that begins with "{prefix}", as those of computed cases and built-in '
+        "checks do: write another"
     )
-    assert parse_case(vector_form(name="reference"), **SETTINGS).name == "reference"
+    assert parse_case(vector_form(name=prefix.removesuffix(".")), **SETTINGS).kind == "vector"

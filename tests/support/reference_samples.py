@@ -28,6 +28,7 @@ def reference_set(
     prefix: str = "reference.",
     dimensions: int = DIMENSIONS,
     cases: int = 3,
+    implementation: str = IMPLEMENTATION,
 ) -> ReferenceSet:
     """`cases` in each half."""
 
@@ -35,7 +36,7 @@ def reference_set(
         names_of = (f"{begin}{number}" for number in range(cases))
         return tuple(computed_case(name, threshold=threshold, dimensions=dimensions) for name in names_of)
 
-    return ReferenceSet(space=space, implementation=IMPLEMENTATION, goldens=half(prefix), holdout=half("holdout."))
+    return ReferenceSet(space=space, implementation=implementation, goldens=half(prefix), holdout=half("holdout."))
 
 
 def reference_jobs(cluster: SimulatedCluster) -> list[dict[str, Any]]:

@@ -57,14 +57,14 @@ def holdout_config_map(owner: Owner, *, reference: Reference) -> dict[str, Any]:
 def _cases_config_map(
     owner: Owner, *, case_set: CaseSet, component: str, name: Callable[..., str], reference: Reference | None
 ) -> dict[str, Any]:
-    space = reference.space if reference else None
+    content, space = case_set.to_jsonl(), reference.space if reference else None
     return _immutable(
         owner,
-        name=name(owner.name, content=identify_cases(case_set, space=space)),
+        name=name(owner.name, content=identify_cases(content, space=space)),
         component=component,
         space=space,
         annotations={names.ANNOTATION_REFERENCE: reference.implementation} if reference else {},
-        data={ports.GOLDENS_FILE: case_set.to_jsonl().decode()},
+        data={ports.GOLDENS_FILE: content.decode()},
     )
 
 

@@ -65,12 +65,10 @@ def split_case_set(case_set: CaseSet) -> Sequence[CaseSet]:
 def name_parts(case_set: CaseSet, *, model: str, space: str) -> Sequence[str]:
     """Names of the ConfigMaps that hold the set, in the order of `split_case_set`. `space`: of which the reference's
     cases are."""
-    return [
-        names.goldens_configmap_name(
-            model, content=identify_cases(part, space=space if is_computed(part.cases[0]) else None)
-        )
-        for part in split_case_set(case_set)
-    ]
+    parts = split_case_set(case_set)
+    spaces = [space if is_computed(part.cases[0]) else None for part in parts]
+    contents = [identify_cases(part.to_jsonl(), space=of) for part, of in zip(parts, spaces, strict=True)]
+    return [names.goldens_configmap_name(model, content=content) for content in contents]
 
 
 def _parse(

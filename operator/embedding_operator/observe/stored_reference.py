@@ -28,10 +28,13 @@ def is_computed(case: GoldenCase) -> bool:
     return case.name.startswith(REFERENCE_PREFIX)
 
 
-def identify_cases(cases: CaseSet, *, space: str | None) -> bytes:
-    """What the name of a ConfigMap of these cases is made of. Two spaces may have the same answers to the same texts,
-    and each has its own ConfigMap all the same: its label says which space's they are."""
-    return b"".join((f"{space}\n".encode() if space else b"", cases.to_jsonl()))
+def identify_cases(content: bytes, *, space: str | None) -> bytes:
+    """What the name of a ConfigMap is made of that holds `content`, cases of the reference where `space` is given.
+
+    Two spaces may have the same answers to the same texts, and each has its own ConfigMap all the same: its label says
+    which space's they are.
+    """
+    return f"{space}\n".encode() + content if space else content
 
 
 @dataclass(frozen=True)
@@ -63,37 +66,36 @@ class Reference:
         return replace(self, goldens=goldens, holdout=holdout)
 
 
-def read_references(config_maps: Iterable[Mapping[str, Any]], *, model: str) -> Sequence[Reference]:
+@dataclass(frozen=True)
+class _Half:
+    """One ConfigMap's cases. `key`: space and implementation, which both halves of a set share."""
+
+    key: tuple[str, str]
+    name: str
+    created: str
+    cases: CaseSet
+
+    @property
+    def age(self) -> tuple[str, str]:
+        """Grows with what was created later."""
+        return self.created, self.name
+
+
+def read_references(config_maps: Sequence[Mapping[str, Any]], *, model: str) -> Sequence[Reference]:
     """Every complete set, one for each space, ordered by space.
 
     A half of which the other is lost, or whose content is not what its name says, counts as absent: the set is then
     computed again.
     """
-    halves: dict[tuple[str, str, str], list[tuple[str, str, CaseSet]]] = {}
-    for item in config_maps:
-        metadata = item["metadata"]
-        labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
-        component, space = labels.get(names.LABEL_COMPONENT), labels.get(names.LABEL_SPACE)
-        if component not in _NAMES or not space:
-            continue
-        cases = _read_half(item, component=component, space=space, model=model)
-        if cases is not None:
-            half = (metadata.get("creationTimestamp", ""), metadata["name"], cases)
-            halves.setdefault((space, annotations.get(names.ANNOTATION_REFERENCE, ""), component), []).append(half)
-    found: dict[str, tuple[str, Reference]] = {}
-    for (space, implementation, component), goldens in halves.items():
-        holdout = halves.get((space, implementation, names.COMPONENT_HOLDOUT))
-        if component != names.COMPONENT_GOLDENS or holdout is None:
-            continue
-        # The oldest is the one that was computed: later ones have another threshold, or are made again of the same.
-        created, first, cases = min(goldens, key=lambda half: half[:2])
-        _, second, held = min(holdout, key=lambda half: half[:2])
-        config_maps = frozenset({first, second})
-        reference = Reference(space, implementation, goldens=cases, holdout=held, config_maps=config_maps)
-        known = found.get(space)
-        if known is None or (created, implementation) < (known[0], known[1].implementation):
-            found[space] = created, reference
-    return [found[space][1] for space in sorted(found)]
+    goldens = _read_halves(config_maps, component=names.COMPONENT_GOLDENS, model=model)
+    holdouts = _read_halves(config_maps, component=names.COMPONENT_HOLDOUT, model=model)
+    found: dict[str, Reference] = {}
+    for key in sorted(goldens.keys() & holdouts.keys(), key=lambda key: goldens[key].age):
+        (space, implementation), halves = key, (goldens[key], holdouts[key])
+        cases, held = (half.cases for half in halves)
+        stored = frozenset(half.name for half in halves)
+        found.setdefault(space, Reference(space, implementation, cases, held, config_maps=stored))
+    return [found[space] for space in sorted(found)]
 
 
 _NAMES: Final = {
@@ -102,17 +104,35 @@ _NAMES: Final = {
 }
 
 
-def _read_half(item: Mapping[str, Any], *, component: str, space: str, model: str) -> CaseSet | None:
-    name, content = item["metadata"]["name"], (item.get("data") or {}).get(ports.GOLDENS_FILE, "")
+def _read_halves(
+    config_maps: Iterable[Mapping[str, Any]], *, component: str, model: str
+) -> Mapping[tuple[str, str], _Half]:
+    """By space and implementation, the oldest of each: later ones have another threshold, or were made again."""
+    found: dict[tuple[str, str], _Half] = {}
+    for item in config_maps:
+        half = _read_half(item, component=component, model=model)
+        if half is not None and (half.key not in found or half.age < found[half.key].age):
+            found[half.key] = half
+    return found
+
+
+def _read_half(item: Mapping[str, Any], *, component: str, model: str) -> _Half | None:
+    metadata = item["metadata"]
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    name, space = metadata["name"], labels.get(names.LABEL_SPACE)
+    if labels.get(names.LABEL_COMPONENT) != component or not space:
+        return None
+    content = (item.get("data") or {}).get(ports.GOLDENS_FILE, "").encode()
+    if not content or _NAMES[component](model, content=identify_cases(content, space=space)) != name:
+        logger.warning("ConfigMap %s does not hold what its name says", name)
+        return None
     try:
-        cases = CaseSet.from_jsonl(content.encode())
+        cases = CaseSet.from_jsonl(content)
     except (ValidationError, orjson.JSONDecodeError):
         logger.warning("ConfigMap %s cannot be read as golden cases", name)
         return None
-    if _NAMES[component](model, content=identify_cases(cases, space=space)) != name:
-        logger.warning("ConfigMap %s does not hold what its name says", name)
-        return None
-    return cases if cases.cases else None
+    key = (space, annotations.get(names.ANNOTATION_REFERENCE, ""))
+    return _Half(key=key, name=name, created=metadata.get("creationTimestamp", ""), cases=cases)
 
 
 def _set_threshold(cases: CaseSet, *, to: str) -> CaseSet:

@@ -1,0 +1,369 @@
+"""Whatever users, controllers, failing calls and restarts do in whatever order: what must never happen never does.
+
+A random walk through the life of one EmbeddingModel over the Gateway in memory, with the operator's own reconcile. What
+a walk found once stands as a scenario of its own in tests/scenario.
+"""
+
+import asyncio
+import copy
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from disturbed_gateway import SharedGateway, StaleGateway, remember
+from faulty_gateway import (
+    Crash,
+    CrashAfter,
+    CrashBefore,
+    Fault,
+    FaultyGateway,
+    LoseAnswer,
+    Refuse,
+    server_error,
+    timeout,
+    too_many_requests,
+)
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from model_samples import COMMIT, OTHER_COMMIT, REPO, golden, hub_spec, request_token, resolved, verified_by
+from simulated_cluster import KEY, SimulatedCluster
+
+from embedding_operator.api import names
+from embedding_operator.kube.gateway import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    EMBEDDING_MODEL,
+    POD,
+    SERVICE,
+    Conflict,
+    Gateway,
+    GatewayError,
+)
+
+UNSCHEDULABLE = {
+    "phase": "Pending",
+    "conditions": [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available."}
+    ],
+}
+OTHER_REVISION = "v2"
+
+FAULTS: Sequence[Fault] = (
+    CrashBefore(),
+    CrashAfter(),
+    LoseAnswer(),
+    server_error(),
+    too_many_requests(),
+    timeout(),
+    Refuse(Conflict("the object has been modified", status=409)),
+)
+faults = st.tuples(st.sampled_from(FAULTS), st.integers(0, 25))
+
+
+class LifeOfAModel(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.cluster = SimulatedCluster()
+        resolutions = self.cluster.facts.resolutions
+        for commit in (None, COMMIT):
+            resolutions[request_token(commit=commit)] = resolved()
+        for commit in (None, OTHER_COMMIT):
+            resolutions[request_token(revision=OTHER_REVISION, commit=commit)] = resolved(
+                revision=OTHER_COMMIT, requested=OTHER_REVISION, seed="b"
+            )
+        self.past = remember(self.cluster.gateway)
+        self.by_hand: set[str] = set()  # Deployments that a user deleted
+        self.settled_view = False  # whether status was written from what is there now
+        self.cluster.create_model(hub_spec())
+        self.note_service()
+
+    def teardown(self) -> None:
+        try:
+            self.converges()
+        finally:
+            self.loop.close()
+
+    # What the world shows.
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        spec: dict[str, Any] = self.cluster.model()["spec"]
+        return spec
+
+    def service_space(self) -> str | None:
+        service = self.cluster.find(SERVICE, KEY.name)
+        return service["spec"]["selector"].get(names.LABEL_SPACE) if service else None
+
+    def ready_pods_of(self, space: str | None) -> list[dict[str, Any]]:
+        ready = self.cluster.ready_pods()
+        return [
+            pod
+            for pod in self.cluster.pods()
+            if pod["metadata"]["name"] in ready
+            and pod["metadata"]["labels"].get(names.LABEL_SPACE) == space
+            and pod["metadata"]["labels"].get(names.LABEL_COMPONENT) == names.COMPONENT_SERVER
+        ]
+
+    def deployment_of(self, space: str | None) -> dict[str, Any] | None:
+        found = [
+            item for item in self.cluster.all(DEPLOYMENT) if item["metadata"]["labels"][names.LABEL_SPACE] == space
+        ]
+        return found[0] if found else None
+
+    def note_service(self) -> None:
+        self.selected = self.service_space()
+        self.had_ready = bool(self.ready_pods_of(self.selected))
+
+    # What the operator does, and what goes wrong meanwhile.
+
+    def run(self, *reconciles: Awaitable[object]) -> Sequence[object]:
+        async def all_of_them() -> Sequence[object]:
+            return await asyncio.gather(*reconciles, return_exceptions=True)
+
+        return self.loop.run_until_complete(all_of_them())
+
+    def watch(self, *gateways: Gateway, is_fresh: bool) -> None:
+        """Let an operator reconcile over each of the gateways at once, and see that it kept to its own."""
+        spec, generation = copy.deepcopy(self.spec), self.cluster.model()["metadata"]["generation"]
+        self.note_service()
+        scaled = self.deployment_of(self.selected)
+        outcomes = self.run(*(self.cluster.reconcile(gateway=gateway) for gateway in gateways))
+        for outcome in outcomes:
+            assert not isinstance(outcome, BaseException) or isinstance(outcome, GatewayError | Crash), outcome
+        model = self.cluster.model()
+        assert (model["spec"], model["metadata"]["generation"]) == (spec, generation), "the user's object was written"
+        self.check_move(is_fresh=is_fresh)
+        self.check_last_good(before=scaled, is_fresh=is_fresh)
+        if is_fresh and not any(isinstance(outcome, BaseException) for outcome in outcomes):
+            self.check_status()
+        self.past = remember(self.cluster.gateway) if is_fresh else self.past
+
+    def check_move(self, *, is_fresh: bool) -> None:
+        """The Service never leaves what serves for what does not."""
+        now = self.service_space()
+        if self.selected is None or now == self.selected or not self.had_ready:
+            return
+        assert now is not None, "the Service was deleted under its clients"
+        if is_fresh:
+            assert self.ready_pods_of(now), (
+                f"the Service moved from {self.selected}, which serves, to {now}, which does not"
+            )
+
+    def check_last_good(self, *, before: dict[str, Any] | None, is_fresh: bool) -> None:
+        """What the Service selects, and serves, is neither deleted nor scaled away, but where it was asked for."""
+        if before is None or not self.had_ready or self.service_space() != self.selected:
+            return
+        after = self.deployment_of(self.selected)
+        assert after is not None, "the Deployment that serves was deleted"
+        asked_for_none = self.spec["replicas"] == 0 or self.spec.get("rollout", {}).get("strategy") == "Replace"
+        if is_fresh and before["spec"]["replicas"] > 0 and not asked_for_none:
+            assert after["spec"]["replicas"] > 0, "the Deployment that serves was scaled away"
+
+    def check_status(self) -> None:
+        """Status never claims more than is true."""
+        if self.spec.get("suspend"):
+            return
+        status, cluster = self.cluster.status(), self.cluster
+        assert status["observedGeneration"] == cluster.model()["metadata"]["generation"]
+        says = {kind: cluster.says(kind) for kind in ("Ready", "Available", "Verified", "Reconciling", "Stalled")}
+        is_ready = says["Ready"] is not None and says["Ready"][0] == "True"
+        assert is_ready == (says["Reconciling"] is None and says["Stalled"] is None), says
+        selected = self.service_space()
+        ready = self.ready_pods_of(selected)
+        if says["Available"] is not None and says["Available"][0] == "True":
+            assert ready, f"Available with no ready pod of {selected}"
+        if is_ready and self.spec["replicas"] > 0:
+            assert status["space"]["fingerprint"] == selected
+            assert len(ready) >= self.spec["replicas"]
+        if says["Verified"] == ("True", "GoldensPassed"):
+            wrong = {case["name"] for case in self.spec["verification"].get("goldens", ())} & cluster.wrong
+            reports = cluster.facts.reports.values()
+            assert not wrong or any(result.passed for report in reports for result in report.results)
+
+    @rule()
+    def the_operator_reconciles(self) -> None:
+        self.watch(self.cluster.gateway, is_fresh=True)
+
+    @rule(fault=faults)
+    def a_call_fails(self, fault: tuple[Fault, int]) -> None:
+        what, after = fault
+        faulty = FaultyGateway(self.cluster.gateway)
+        faulty.fail_next(what, after=after)
+        self.watch(faulty, is_fresh=True)
+
+    @rule()
+    def the_operator_sees_what_was(self) -> None:
+        self.watch(StaleGateway(past=self.past, present=self.cluster.gateway), is_fresh=False)
+
+    @rule(one=st.lists(st.integers(0, 3), max_size=30), other=st.lists(st.integers(0, 3), max_size=30))
+    def two_operators_act_at_once(self, one: Sequence[int], other: Sequence[int]) -> None:
+        gateway = self.cluster.gateway
+        self.watch(SharedGateway(gateway, turns=one), SharedGateway(gateway, turns=other), is_fresh=True)
+
+    @rule()
+    def the_operator_is_started_anew(self) -> None:
+        facts = self.cluster.facts
+        for known in (facts.reports, facts.trial_reports, facts.trials_requested, facts.audits, facts.audits_requested):
+            known.clear()
+        facts.retired_pods.clear()
+        facts.retirements_requested.clear()
+
+    # What controllers and nodes do.
+
+    @rule(steps=st.integers(1, 6))
+    def the_cluster_works(self, steps: int) -> None:
+        for _ in range(steps):
+            self.cluster.step()
+
+    @rule(steps=st.integers(1, 4))
+    def all_goes_on(self, steps: int) -> None:
+        for _ in range(steps):
+            self.cluster.step()
+            self.watch(self.cluster.gateway, is_fresh=True)
+
+    @rule(seconds=st.sampled_from([20, 120, 4000]))
+    def time_passes(self, seconds: int) -> None:
+        self.cluster.pass_time(seconds)
+
+    @rule(full=st.booleans())
+    def the_cluster_is_full_or_not(self, full: bool) -> None:
+        placed = {pod["metadata"]["name"] for pod in self.cluster.pods() if pod["status"].get("phase") == "Running"}
+        self.cluster.trouble = lambda pod: UNSCHEDULABLE if full and pod["metadata"]["name"] not in placed else None
+
+    @rule(names_=st.sets(st.sampled_from(["paris", "rome"]), max_size=1))
+    def answers_are_wrong_or_right(self, names_: set[str]) -> None:
+        self.cluster.wrong = names_
+
+    # What hands do.
+
+    @precondition(lambda self: self.cluster.pods())
+    @rule(data=st.data())
+    def a_pod_is_deleted(self, data: st.DataObject) -> None:
+        pod = data.draw(st.sampled_from([pod["metadata"]["name"] for pod in self.cluster.pods()]))
+        self.cluster.gateway.remove(POD, namespace=KEY.namespace, name=pod)
+
+    @precondition(lambda self: self.cluster.all(DEPLOYMENT))
+    @rule(data=st.data(), replicas=st.integers(0, 3))
+    def a_deployment_is_scaled(self, data: st.DataObject, replicas: int) -> None:
+        name = data.draw(st.sampled_from([item["metadata"]["name"] for item in self.cluster.all(DEPLOYMENT)]))
+        self.edit(DEPLOYMENT, name, lambda item: item["spec"].update(replicas=replicas))
+
+    @precondition(lambda self: self.cluster.all(DEPLOYMENT))
+    @rule(data=st.data(), kind=st.sampled_from([DEPLOYMENT, SERVICE, CONFIG_MAP]))
+    def a_child_is_deleted(self, data: st.DataObject, kind: Any) -> None:
+        children = [item["metadata"]["name"] for item in self.cluster.all(kind)]
+        if children:
+            name = data.draw(st.sampled_from(children))
+            self.cluster.gateway.remove(kind, namespace=KEY.namespace, name=name)
+
+    # What users do.
+
+    def edit(self, kind: Any, name: str, change: Callable[[dict[str, Any]], Any]) -> None:
+        self.cluster.gateway.edit(kind, change, namespace=KEY.namespace, name=name)
+
+    def edit_spec(self, **parts: Any) -> None:
+        self.cluster.edit_spec(lambda spec: spec.update(parts))
+
+    @rule(dimensions=st.sampled_from([None, 4, 6]))
+    def dimensions_change(self, dimensions: int | None) -> None:
+        self.edit_spec(embedding={} if dimensions is None else {"dimensions": dimensions})
+
+    @rule(revision=st.sampled_from(["main", OTHER_REVISION]))
+    def the_revision_changes(self, revision: str) -> None:
+        self.edit_spec(model={"huggingFace": {"repo": REPO, "revision": revision}})
+
+    @rule(replicas=st.integers(0, 3))
+    def replicas_change(self, replicas: int) -> None:
+        self.edit_spec(replicas=replicas)
+
+    @rule(cpu=st.sampled_from(["1", "2"]))
+    def resources_change(self, cpu: str) -> None:
+        self.edit_spec(resources={"requests": {"cpu": cpu}})
+
+    @rule(
+        case=st.sampled_from([None, "paris", "rome"]),
+        policy=st.sampled_from(["Block", "Block", "Warn"]),
+    )
+    def golden_cases_change(self, case: str | None, policy: str) -> None:
+        dimensions = self.spec.get("embedding", {}).get("dimensions") or 8
+        cases = [golden(case, dimensions=dimensions)] if case else []
+        self.edit_spec(verification=verified_by(*cases, failurePolicy=policy))
+
+    @rule(strategy=st.sampled_from(["Surge", "Replace"]))
+    def the_strategy_changes(self, strategy: str) -> None:
+        self.edit_spec(rollout={"strategy": strategy})
+
+    @rule(approve=st.booleans())
+    def the_space_is_pinned_or_freed(self, approve: bool) -> None:
+        space = self.cluster.status().get("space", {})
+        known = space.get("pending") or space.get("fingerprint")
+        if approve and known:
+            self.edit_spec(space=known)
+        else:
+            self.cluster.edit_spec(lambda spec: spec.pop("space", None))
+
+    @rule(suspend=st.booleans())
+    def it_is_suspended_or_resumed(self, suspend: bool) -> None:
+        self.edit_spec(suspend=suspend)
+
+    @rule()
+    def it_is_deleted_and_made_again(self) -> None:
+        spec = copy.deepcopy(self.spec)
+        self.cluster.gateway.remove(EMBEDDING_MODEL, namespace=KEY.namespace, name=KEY.name)
+        self.cluster.create_model(spec)
+
+    # What always holds, and what it comes to.
+
+    @invariant()
+    def every_service_selects_one_space(self) -> None:
+        for service in self.cluster.all(SERVICE):
+            assert service["spec"]["selector"].get(names.LABEL_SPACE), "a Service that would select every space"
+
+    @invariant()
+    def behind_the_service_every_pod_is_verified_under_block(self) -> None:
+        if self.spec["verification"].get("failurePolicy") == "Warn":
+            return
+        for pod in self.ready_pods_of(self.service_space()):
+            report = self.cluster.facts.reports.get(pod["metadata"]["uid"])
+            assert report is None or report.state == "Passed" or "Warn" in str(pod["spec"])
+
+    def converges(self) -> None:
+        """When faults stop, the model becomes what was asked for, or says why not; and then nothing is written."""
+        self.cluster.pass_time(4000)
+        self.run_settled()
+        if self.spec.get("suspend"):
+            return
+        self.check_status()
+        says = {kind: self.cluster.says(kind) for kind in ("Ready", "Reconciling", "Stalled")}
+        is_full = any(pod["status"].get("phase") == "Pending" for pod in self.cluster.pods())
+        is_ready = says["Ready"] is not None and says["Ready"][0] == "True"
+        assert is_ready or says["Stalled"] is not None or is_full, says
+
+    def run_settled(self) -> None:
+        self.loop.run_until_complete(self.cluster.settle())
+
+
+def walk(*, examples: int, steps: int, derandomize: bool) -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        LifeOfAModel,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            derandomize=derandomize,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_no_walk_breaks_what_must_hold() -> None:
+    walk(examples=int(os.environ.get("EMBEDDING_WALKS", "60")), steps=40, derandomize=True)
+
+
+@pytest.mark.soak
+def test_no_long_walk_breaks_what_must_hold() -> None:
+    walk(examples=2000, steps=80, derandomize=False)

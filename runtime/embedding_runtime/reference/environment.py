@@ -1,5 +1,6 @@
 """How the libraries are to run: without a network, and with as many threads as the pod has CPUs."""
 
+import logging
 import os
 
 from embedding_runtime.cpu import count_cpus
@@ -19,3 +20,4 @@ def prepare_environment() -> None:
     # Their own lines on stderr are progress bars, and advice to whoever writes code with them.
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+    logging.getLogger("sentence_transformers").setLevel(logging.WARNING)

@@ -106,7 +106,7 @@ def loading(inspection: Inspection) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise Unavailable(f"The model's files cannot be read: {error.strerror}.") from error
-        written = " ".join(str(error).split())[:_MOST_CHARACTERS]
+        written = " ".join(str(error).split())
         if "trust_remote_code" in written:
             raise refuse(
                 Reason.REMOTE_CODE_REQUIRED,
@@ -115,7 +115,8 @@ def loading(inspection: Inspection) -> Iterator[None]:
             ) from error
         raise refuse(
             Reason.UNSUPPORTED_ARCHITECTURE,
-            f"The reference implementation cannot load this model ({type(error).__name__}: {written}).",
+            "The reference implementation cannot load this model "
+            f"({type(error).__name__}: {written[:_MOST_CHARACTERS]}).",
         ) from error
 
 

@@ -252,3 +252,45 @@ def test_no_answer_makes_the_judgement_raise_or_tell_a_text(case: GoldenCase, an
     assert "SECRET" not in result.to_json().decode()
     if result.measured is not None and isinstance(case, ScoreCase | SparseCase):
         assert (float(result.measured) <= float(result.threshold or "")) is result.passed
+
+
+weight_lists = st.lists(st.integers(min_value=1, max_value=5000), min_size=1, max_size=30)
+tolerances = st.sampled_from(["0.001", "0.02", "0.3"])
+
+
+@st.composite
+def rounded_answers(draw: st.DrawFn) -> tuple[SparseCase, Answer]:
+    """The heaviest terms of a vector as a case, and that vector as another number format might give it."""
+    weights = sorted((value / 1000 for value in draw(weight_lists)), reverse=True)
+    count, tolerance = draw(st.integers(min_value=1, max_value=len(weights))), draw(tolerances)
+    expected = tuple(Term(term=f"t{number}", weight=f"{weight:.3f}") for number, weight in enumerate(weights[:count]))
+    shares = draw(st.lists(st.floats(-1, 1), min_size=len(weights), max_size=len(weights)))
+    answered = tuple(
+        TermWeight(term=f"t{number}", weight=weight * (1 + share * float(tolerance)))
+        for number, (weight, share) in enumerate(zip(weights, shares, strict=True))
+    )
+    case = SparseCase(name="t", input="SECRET", terms=expected, tolerance=tolerance)
+    return case, Answer(terms=tuple(sorted(answered, key=lambda item: -item.weight)))
+
+
+@unhurried
+@given(rounded_answers())
+def test_what_is_off_by_no_more_than_the_tolerance_passes_whichever_terms_change_places(
+    rounded: tuple[SparseCase, Answer],
+) -> None:
+    case, answer = rounded
+    assert judge_case(case, [answer]).passed
+
+
+@unhurried
+@given(rounded_answers(), st.data())
+def test_one_expected_term_that_is_missing_or_far_too_heavy_fails(
+    rounded: tuple[SparseCase, Answer], data: st.DataObject
+) -> None:
+    case, answer = rounded
+    assert answer.terms is not None
+    hit = data.draw(st.sampled_from(case.terms)).term
+    rest = tuple(item for item in answer.terms if item.term != hit)
+    heavy = TermWeight(term=hit, weight=20.0)  # four times the heaviest there can be
+    assert not judge_case(case, [Answer(terms=rest)]).passed
+    assert not judge_case(case, [Answer(terms=(heavy, *rest))]).passed

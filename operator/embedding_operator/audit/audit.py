@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, Protocol
 
 from embedding_model.goldens.cases import GoldenCase
@@ -22,6 +23,7 @@ from embedding_operator.audit.sheets import split_sheets
 from embedding_operator.observe.facts import AuditOrder, AuditReport
 
 REASON_LENGTH: Final = 500  # characters of a verdict's reason
+_SHARED_RESULTS: Final = 10_000
 
 
 class AskSheet(Protocol):
@@ -105,8 +107,13 @@ def _decide(report: AuditReport, *, order: AuditOrder) -> Verdict:
 
 
 def _shorten(result: CaseResult) -> CaseResult:
-    """Words are of use only where something failed, and thousands of pods have some dozen results each."""
-    return result.model_copy(update={"detail": ""}) if result.passed else result
+    """Value and words are of use only where something failed, and thousands of pods have some dozen results each."""
+    return _share_passed(result.name, result.kind, result.threshold) if result.passed else result
+
+
+@lru_cache(maxsize=_SHARED_RESULTS)
+def _share_passed(name: str, kind: str, threshold: str | None) -> CaseResult:
+    return CaseResult(name=name, kind=kind, passed=True, threshold=threshold)
 
 
 async def _ask(

@@ -155,8 +155,9 @@ class AuditOrder:
 class AuditReport:
     """The last audit of one process. `case_set` names the mounted set (`CaseSet.name`).
 
-    `results` are the operator's own, of every case asked; built-in checks have the kind "check". `state` is Pending of
-    a server that is too old to be asked: wall one alone decides, and there are no results.
+    `results` are the operator's own, of every case asked, with value and words where it failed; built-in checks have
+    the kind "check". `state` is Pending of a server that is too old to be asked: wall one alone decides, and there are
+    no results.
     """
 
     boot_id: str

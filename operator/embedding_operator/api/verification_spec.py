@@ -52,7 +52,7 @@ class VerificationSpec(SpecModel):
             description=(
                 "Auto: a Job computes golden cases with the reference implementation (sentence-transformers and "
                 "transformers) from the same files, once per vector space. Golden cases of your own add to them. Off: "
-                "only your own are asked."
+                'only your own are asked. Write "Off" in quotes: a bare Off is the boolean false in YAML.'
             )
         ),
     ] = ReferencePolicy.AUTO

@@ -10,6 +10,7 @@ A run computes twelve short texts: TEXTS one by one, TEXTS together, and the fir
 which the model's tokenizer makes no token is left out.
 """
 
+import asyncio
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -67,7 +68,10 @@ async def check_answers(app: App) -> list[CaseResult]:
     alone = [answer for question in questions for answer in await ask([question])]
     together = await ask(questions)
     *_, beside = await ask([*others, questions[0]])
-    return judge_answers(alone, together=together, beside=beside, resolved=loaded.model.resolved, dtype=loaded.dtype)
+    # Long vectors take tens of milliseconds, for which requests would wait.
+    return await asyncio.to_thread(
+        judge_answers, alone, together=together, beside=beside, resolved=loaded.model.resolved, dtype=loaded.dtype
+    )
 
 
 def judge_answers(

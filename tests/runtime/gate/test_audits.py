@@ -264,6 +264,26 @@ async def test_while_the_operator_asks_it_waits_for_the_verdict() -> None:
         assert (await pod.ready()).status_code == 200
 
 
+async def test_it_does_not_open_while_the_operators_questions_take_long_to_answer() -> None:
+    held = Held()
+    async with app_under_test(FakeBackend(before=held), serve=settings(audit_grace_seconds=GRACE)) as runtime:
+        pod = Waiting(runtime)
+        await check(runtime, cases=[RIGHT])
+        held.shut.set()
+        asked = asyncio.create_task(ask(pod.private, sheet(embed("hello"))))
+        await until(lambda: runtime.app.loaded.engine.admission.tokens > 0)
+        await pod.clock.advance(GRACE * 3)
+        waiting = await pod.ready()
+        held.go.set()
+        await asked
+        await pod.clock.advance(GRACE - 1)
+        still = await pod.ready()
+        await pod.clock.advance(1)
+        alone = await pod.ready()
+    assert (waiting.status_code, still.status_code, alone.status_code) == (503, 503, 200)
+    assert waiting.json()["detail"] == "the operator's questions are being answered"
+
+
 async def test_a_bad_verdict_shuts_it_and_names_its_reason_until_a_good_one_comes() -> None:
     async with app_under_test(serve=settings(audit_grace_seconds=GRACE)) as runtime:
         pod = Waiting(runtime)

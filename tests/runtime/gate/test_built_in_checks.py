@@ -37,7 +37,7 @@ COMPUTED = {"check.finite", "check.batch", "check.neighbours"}
 async def run_checks(app: App) -> dict[str, CaseResult]:
     assert app.loaded is not None
     results = [*await check_answers(app), *await check_tokens(app.loaded)]
-    assert {result.kind for result in results} == {"check"}
+    assert {result.kind for result in results} <= {"check"}
     return {result.name: result for result in results}
 
 

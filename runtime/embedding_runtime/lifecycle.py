@@ -17,6 +17,8 @@ while it served and passes again waits for a new verdict, or the grace period.
 import math
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -53,6 +55,7 @@ class Lifecycle:
     verdict_reason: str = ""
     retired: bool = False
     _opens_at: float = -math.inf  # by the clock: when it opens without a verdict
+    _audits: int = 0  # being answered, of those that began while the pod was shut
 
     @property
     def loaded(self) -> bool:
@@ -65,7 +68,7 @@ class Lifecycle:
             return False
         if self._has_failed:
             return self.failure_policy is FailurePolicy.WARN
-        return self.verdict is GateState.PASSED or self.clock() >= self._opens_at
+        return self.verdict is GateState.PASSED or (not self._audits and self.clock() >= self._opens_at)
 
     @property
     def ready(self) -> bool:
@@ -98,6 +101,18 @@ class Lifecycle:
             serves = recovers and self.failure_policy is FailurePolicy.WARN
             self._opens_at = self.clock() + (0 if serves else self.audit_grace_seconds)
 
+    @contextmanager
+    def audited(self) -> Iterator[None]:
+        """While the operator's questions are answered: a pod that is shut waits for them, however long they take."""
+        waits = self.audit_grace_seconds > 0 and not self.answering
+        self.record_contact()
+        self._audits += waits
+        try:
+            yield
+        finally:
+            self.record_contact()  # first: without the audit it would be open by now
+            self._audits -= waits
+
     def record_contact(self) -> None:
         """The operator is auditing: a pod that is shut waits for it again."""
         if not self.answering:
@@ -120,6 +135,8 @@ class Lifecycle:
             return "ok"
         if self._has_failed:
             return self.explain_failure()
+        if self._audits:
+            return "the operator's questions are being answered"
         seconds = max(0, math.ceil(self._opens_at - self.clock()))
         return f"waits for the operator's verdict, opens alone in {seconds} s"
 

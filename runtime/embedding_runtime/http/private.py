@@ -118,11 +118,10 @@ class PrivatePort:
             if len(questions) > ports.MAX_QUESTIONS:
                 raise _Unusable(413, f"A sheet may have {ports.MAX_QUESTIONS} questions, {len(questions)} came.")
             loaded = self._require_loaded()
-            self._lifecycle.record_contact()
-            answers = await _work_for(request, answer_questions(questions, ask=ask_app(self._app)))
+            with self._lifecycle.audited():
+                answers = await _work_for(request, answer_questions(questions, ask=ask_app(self._app)))
         except _Unusable as unusable:
             return unusable.response
-        self._lifecycle.record_contact()
         return render_document(AnswerSheet(boot_id=self._lifecycle.boot_id, space=loaded.model.space, answers=answers))
 
     async def _take_verdict(self, request: Request) -> Response:

@@ -50,11 +50,12 @@ def reference_pods(cluster: SimulatedCluster) -> list[dict[str, Any]]:
     return [pod for pod in cluster.all(POD) if pod["metadata"]["ownerReferences"][0]["uid"] in uids]
 
 
-def answer_references(cluster: SimulatedCluster, **parts: Any) -> None:
-    """Every pod of a reference Job has computed its set; `parts` as of `reference_set`."""
+def answer_references(cluster: SimulatedCluster, *, document: ReferenceSet | None = None, **parts: Any) -> None:
+    """Every pod of a reference Job has computed its set: `document`, or one of these `parts` of `reference_set`."""
     for pod in reference_pods(cluster):
         space = parts.get("space", pod["metadata"]["labels"][names.LABEL_SPACE])
-        report = JobReport(state=JobState.DONE, reference=reference_set(**{**parts, "space": space}))
+        found = document or reference_set(**{**parts, "space": space})
+        report = JobReport(state=JobState.DONE, reference=found.model_copy(update={"space": space}))
         cluster.facts.job_reports[pod["metadata"]["uid"]] = report
 
 

@@ -25,7 +25,7 @@ Weights = npt.NDArray[np.float32]
 
 MOST_TERMS = 24
 # Of the heaviest weight: what half precision moves is a larger share of a light weight than of a heavy one.
-_LIGHTEST = 0.25
+_LIGHTEST = 0.4
 _QUERY = "query"
 
 

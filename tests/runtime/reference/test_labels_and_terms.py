@@ -104,8 +104,8 @@ def test_queries_by_a_table_pass_beside_documents_by_the_model(tmp_path: Path) -
 
 def test_the_heaviest_terms_are_asked_for() -> None:
     row = np.zeros(100, dtype=np.float32)
-    row[[7, 3, 9, 50]] = [2.0, 1.0, 0.5, 0.4]
-    assert choose_terms(row) == [7, 3, 9], "0.4 is less than a quarter of the heaviest"
+    row[[7, 3, 9, 50]] = [2.0, 1.0, 0.8, 0.7]
+    assert choose_terms(row) == [7, 3, 9], "0.7 is less than four tenths of the heaviest"
     assert choose_terms(np.zeros(100, dtype=np.float32)) == []
     assert len(choose_terms(np.ones(100, dtype=np.float32))) == MOST_TERMS
 

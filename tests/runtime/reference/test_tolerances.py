@@ -7,6 +7,7 @@ from embedding_model.refusal import Refusal
 from embedding_runtime.reference.tolerances import (
     LEAST,
     MOST,
+    MOST_SHARE,
     SAFETY,
     measure_share,
     measure_tolerance,
@@ -33,6 +34,7 @@ def test_weights_are_measured_by_their_own_size() -> None:
     rounded = EXACT * np.array([1.01, 1, 1], dtype=np.float32)
     assert measure_share(EXACT, rounded=rounded) == pytest.approx(SAFETY * 0.01, rel=1e-3)
     assert measure_share(EXACT, rounded=None) == LEAST
+    assert measure_share(EXACT, rounded=2 * EXACT) == MOST_SHARE
 
 
 def test_numbers_are_written_as_golden_cases_hold_them() -> None:

@@ -45,7 +45,7 @@ def main() -> int:
 def bring_up() -> Mapping[str, Any]:
     """Cluster, images, hub, operator, model; the cluster's status."""
     say("a Kubernetes cluster on this machine (about 10 s; the first time its parts are built, about 10 min)")
-    say("side by side, the images of operator and runtime (about 5 s; the first time about 5 min)")
+    say("side by side, the images of operator, runtime and reference (about 5 s; the first time about 6 min)")
     with ThreadPoolExecutor() as pool:
         images = pool.submit(subprocess.run, [CLUSTER, "build", "all"], check=True)
         subprocess.run([CLUSTER, "up"], check=True)
@@ -54,7 +54,7 @@ def bring_up() -> Mapping[str, Any]:
     status: Mapping[str, Any] = json.loads(subprocess.check_output([CLUSTER, "status", "-o", "json"]))
     say("the operator, by Helm (about 10 s)")
     install(status)
-    say(f"kubectl apply -f {EXAMPLE.relative_to(ROOT)} (ready in about 20 s)")
+    say(f"kubectl apply -f {EXAMPLE.relative_to(ROOT)} (about a minute: a Job computes its golden cases first)")
     kubectl(status, "create", "namespace", NAMESPACE, check=False)
     kubectl(status, "apply", "-n", NAMESPACE, "-f", str(EXAMPLE))
     kubectl(

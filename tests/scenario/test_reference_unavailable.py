@@ -131,14 +131,17 @@ async def test_a_job_that_failed_every_attempt_tells_the_last_words_of_its_pod(c
 
 
 async def test_a_refusal_that_the_pod_ended_with_is_told(cluster: SimulatedCluster) -> None:
-    refusal = '{"reason":"RemoteCodeRequired","message":"the model needs code of its repository"}'
+    words = "The model needs code of its repository. Set verification.reference to Off."
+    refusal = f'{{"reason":"RemoteCodeRequired","message":"{words}","field":"verification.reference"}}'
     ended = {"exitCode": 3, "reason": "Error", "message": refusal}
     container = {"name": "reference", "state": {"terminated": ended}, "image": "reference:1"}
     cluster.trouble = lambda pod: {"phase": "Failed", "containerStatuses": [container]}
     cluster.create_model(asking_spec())
     await cluster.settle()
     assert cluster.says("Stalled") == ("True", "ReferenceUnavailable")
-    assert "RemoteCodeRequired: the model needs code of its repository" in str(cluster.condition("Stalled"))
+    message = str(cluster.condition("Stalled"))
+    assert "RemoteCodeRequired: The model needs code of its repository" in message
+    assert message.count("verification.reference") == 1, "one advice is enough"
 
 
 async def test_a_job_that_a_drain_ended_is_made_again_soon(cluster: SimulatedCluster) -> None:

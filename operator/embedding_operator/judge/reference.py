@@ -40,6 +40,7 @@ from embedding_operator.observe.stored_reference import Reference, is_computed
 # It was tried as often as a Job tries, and takes a device each time: only a change elsewhere can help.
 UNAVAILABLE_SECONDS: Final = 1800.0
 ENDED_SECONDS: Final = 60.0  # a Job that was told to end, by a drain for example, is made again after so long
+FIELD: Final = "verification.reference"  # of a refusal that says itself how to go on
 WAY_ON: Final = 'Set spec.verification.reference to "Off" to go on with golden cases of your own, or with none'
 
 
@@ -119,7 +120,9 @@ def _ask_job(snapshot: Snapshot, *, space: str) -> ReferenceJudgement:
             return ReferenceJudgement(reference=reference, job=ReferenceWish(question, kept=job.name))
         return _give_up(snapshot, job=job, wish=wish, words=f"Job {job.name} answered {problem}")
     if job.refusal is not None:
-        return _give_up(snapshot, job=job, wish=wish, words=f"{job.refusal.reason}: {job.refusal.message}")
+        is_advised = job.refusal.field == FIELD
+        words = f"{job.refusal.reason}: {job.refusal.message}"
+        return _give_up(snapshot, job=job, wish=wish, words=words, advice="" if is_advised else WAY_ON)
     if job.end:
         return _judge_ended(snapshot, job=job, wish=wish)
     return _judge_running(snapshot, job=job, wish=wish)
@@ -150,10 +153,13 @@ def _judge_ended(snapshot: Snapshot, *, job: ObservedJob, wish: ReferenceWish) -
     return _give_up(snapshot, job=job, wish=wish, words=words)
 
 
-def _give_up(snapshot: Snapshot, *, job: ObservedJob, wish: ReferenceWish, words: str) -> ReferenceJudgement:
+def _give_up(
+    snapshot: Snapshot, *, job: ObservedJob, wish: ReferenceWish, words: str, advice: str = WAY_ON
+) -> ReferenceJudgement:
     """The Job stays as the record of when that was, unless what it is made of changes."""
     left = job.seconds_left(now=snapshot.now, of=UNAVAILABLE_SECONDS)
-    message = f"golden cases cannot be computed with the reference implementation: {words}. {WAY_ON}"
+    said = f"golden cases cannot be computed with the reference implementation: {words}".rstrip(". ")
+    message = f"{said}. {advice}" if advice else said
     verdict = stalled(Reason.REFERENCE_UNAVAILABLE, message, recheck_seconds=max(left, 1.0))
     return ReferenceJudgement(verdict=verdict, job=replace(wish, expired=job.name if left <= 0 else None))
 

@@ -80,7 +80,7 @@ class PairReranker:
         """The library cuts the longer text until both are equally long; a query that is the longer one is kept here."""
         whole, alone = self._model.tokenizer(query, document), self._model.tokenizer(query, add_special_tokens=False)
         room = self._model.max_seq_length - self._model.tokenizer.num_special_tokens_to_add(pair=True)
-        return len(whole["input_ids"]) <= self._model.max_seq_length or len(alone["input_ids"]) <= room // 2
+        return bool(len(whole["input_ids"]) <= self._model.max_seq_length or len(alone["input_ids"]) <= room // 2)
 
     def score(self, query: str, documents: Sequence[str]) -> Scores:
         with computing():

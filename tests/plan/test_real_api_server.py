@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from model_samples import golden, hub_spec, image_spec, request_token, resolved, verified_by, volume_spec
+from reference_samples import answer_references, reference_jobs
 from simulated_cluster import SimulatedCluster, settings
 
 from embedding_model.ports import JobReport, JobState
@@ -49,6 +50,12 @@ SPECS = {
         model={"huggingFace": {"repo": "acme/tiny", "tokenSecretRef": {"name": "hf-token"}}},
         cache={"persistentVolumeClaim": {"claimName": "models"}},
     ),
+    "reference": hub_spec(
+        resources=RESOURCES,
+        pod=PLACEMENT,
+        cache={"persistentVolumeClaim": {"claimName": "models"}},
+        verification=verified_by(golden(), reference="Auto"),
+    ),
     "image": image_spec(pod=PLACEMENT, cache={"persistentVolumeClaim": {"claimName": "models"}}),
 }
 ADMINISTERED = replace(
@@ -78,7 +85,11 @@ async def _render(spec: dict[str, Any]) -> list[dict[str, Any]]:
     )
     cluster.create_model(spec)
     await cluster.reconcile()
-    if cluster.all(JOB):
+    if reference_jobs(cluster):
+        cluster.step()
+        answer_references(cluster)
+        await cluster.reconcile()
+    elif cluster.all(JOB):
         cluster.step()
         found = resolved()
         result = InspectionResult(origin=found.origin, manifest=found.manifest, inspection=found.inspection)

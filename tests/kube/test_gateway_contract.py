@@ -76,6 +76,13 @@ async def get_existing(gateway: Gateway, kind: Any, *, name: str) -> Any:
     return found
 
 
+async def test_text_of_every_plane_comes_back_as_it_was_applied(gateway: Gateway, name: str) -> None:
+    text = "".join(map(chr, (9, 10, 34, 92, 0x7F, 0x85, 0xE9, 0x2028, 0x4E16, 0xFEFF, 0xFFFD, 0x1F680, 0x10FFFD)))
+    await gateway.apply(configmap(name, data={"text": text}))
+    found = await get_existing(gateway, CONFIG_MAP, name=name)
+    assert found["data"] == {"text": text}
+
+
 async def test_a_missing_object_is_none_and_a_missing_list_is_empty(gateway: Gateway, name: str) -> None:
     assert await gateway.get(CONFIG_MAP, namespace="default", name=name) is None
     assert list(await gateway.list(CONFIG_MAP, namespace="default", labels={LABEL: name})) == []

@@ -23,6 +23,7 @@ from embedding_operator.kube.gateway import (
     ENDPOINT_SLICE,
     JOB,
     POD,
+    POD_DISRUPTION_BUDGET,
     SERVICE,
     Gateway,
     Kind,
@@ -179,6 +180,7 @@ class SimulatedCluster:
 
     def step(self) -> None:
         self.now += timedelta(seconds=1)
+        self._collect_garbage()
         self._answer_audits()
         for deployment in self.all(DEPLOYMENT):
             self._run_deployment(deployment)
@@ -193,6 +195,15 @@ class SimulatedCluster:
         self._list_endpoints()
 
     # Controllers.
+
+    def _collect_garbage(self) -> None:
+        """Take away what was written for an EmbeddingModel that was gone by then."""
+        models = {item["metadata"]["uid"] for item in self.all(EMBEDDING_MODEL)}
+        for kind in (DEPLOYMENT, SERVICE, CONFIG_MAP, JOB, POD_DISRUPTION_BUDGET):
+            for item in self.all(kind):
+                owners = item["metadata"].get("ownerReferences") or ()
+                if owners and not models & {owner["uid"] for owner in owners}:
+                    self.gateway.remove(kind, namespace=KEY.namespace, name=item["metadata"]["name"])
 
     def _run_deployment(self, deployment: Mapping[str, Any]) -> None:
         """As the Deployment controller does: first add new pods within maxSurge, then take old ones away, unready ones

@@ -4,6 +4,7 @@ The generated models cost memory and reject fields they do not know, so only the
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -33,8 +34,10 @@ CALL_TIMEOUT_SECONDS: Final = 10.0
 # A page of 500 objects stays well under a megabyte or two; the API server's own recommendation.
 PAGE_SIZE: Final = 500
 
-APPLY: Final = "application/apply-patch+yaml"  # JSON is YAML
+# The client serialises JSON for the plain name of this type, and JSON is not always YAML: see _write_yaml.
+APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
 MERGE: Final = "application/merge-patch+json"
+_NEEDS_ESCAPE: Final = re.compile("[\x7f-\uffff]")
 JSON: Final = "application/json"
 
 
@@ -182,8 +185,9 @@ class KubernetesGateway:
             headers = {"Accept": accept, "Content-Type": content_type}
             if header := await authorization(self._configuration):
                 headers["Authorization"] = header
+            content = _write_yaml(body) if content_type == APPLY and body is not None else body
             response = await self._client.call_api(
-                method, self._configuration.host + path, headers, body=body, _request_timeout=self._timeout
+                method, self._configuration.host + path, headers, body=content, _request_timeout=self._timeout
             )
             data: bytes = await response.read()
             status = response.status
@@ -194,6 +198,14 @@ class KubernetesGateway:
             if self._on_call is not None:
                 self._on_call(CallRecord(verb=verb, kind=kind, status=status, seconds=monotonic() - started))
         return _answer(status, data, what=f"{verb} {kind}", retry_after=retry_after)
+
+
+def _write_yaml(body: Object) -> bytes:
+    """JSON that is YAML too. YAML knows no pairs of escapes for what lies beyond 16 bits, which goes as it is, and takes
+    no control characters as they are, which are escaped, with everything else that is not ASCII.
+    """
+    text = orjson.dumps(body).decode()
+    return _NEEDS_ESCAPE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 def _target(manifest: Object) -> tuple[Kind, str]:

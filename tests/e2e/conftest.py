@@ -8,19 +8,22 @@ from typing import Any
 
 import pytest
 from claims import Claim
+from faulty_image import build_faulty_image
 from live_cluster import LiveCluster, condition, conditions_text, is_true
 from local_hub import LocalHub
 from models_under_test import MINILM_REPO, Served, embedding_model
 from private_apiserver import free_port
 
-from release import OPERATOR_NAMESPACE, install
+from release import OPERATOR_NAMESPACE, install, split_reference
 
 ROOT = Path(__file__).resolve().parents[2]
 
 NODE = "198.18.0.1"
 REGISTRY = f"{NODE}:5000"
 POLL_SECONDS = 10  # the least that the chart takes: a followed branch must not hold up a test
+AUDIT_SECONDS = 10
 
+SMALL = {"resources": {"requests": {"cpu": "100m"}}}  # as hack/release.py asks for on the profile `cpu`
 MISSING_IMAGE = {"device": "cpu", "image": {"repository": f"{REGISTRY}/does-not-exist", "tag": "v1"}}
 
 
@@ -54,8 +57,20 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     hub.run("stop")
 
 
+@pytest.fixture(scope="session")
+def audit_seconds() -> float:
+    """How often every pod is audited."""
+    return AUDIT_SECONDS
+
+
+@pytest.fixture(scope="session")
+def faulty_image(cluster_status: Mapping[str, Any], sre_folder: Path) -> str:
+    """The runtime of this checkout with a fault for models of certain names; its reference by digest."""
+    return build_faulty_image(other_revision=sre_folder / "model.safetensors")
+
+
 @pytest.fixture(scope="session", autouse=True)
-def operator(cluster_status: Mapping[str, Any], hub: LocalHub, vault: LocalHub) -> str:
+def operator(cluster_status: Mapping[str, Any], hub: LocalHub, vault: LocalHub, faulty_image: str) -> str:
     """The operator, installed or upgraded to the images of this checkout; its namespace."""
     hub_values = {
         "pollSeconds": POLL_SECONDS,
@@ -70,7 +85,11 @@ def operator(cluster_status: Mapping[str, Any], hub: LocalHub, vault: LocalHub) 
         },
     }
     extra = {
-        "profiles": {"missing-image": MISSING_IMAGE},
+        "profiles": {
+            "missing-image": MISSING_IMAGE,
+            "faulty": {"device": "cpu", "image": split_reference(faulty_image), **SMALL},
+        },
+        "audit": {"seconds": AUDIT_SECONDS},
         "hub": hub_values,
         "registries": {REGISTRY: {"endpoint": f"http://{REGISTRY}"}},
     }

@@ -201,8 +201,10 @@ class KubernetesGateway:
 
 
 def _write_yaml(body: Object) -> bytes:
-    """JSON that is YAML too. YAML knows no pairs of escapes for what lies beyond 16 bits, which goes as it is, and takes
-    no control characters as they are, which are escaped, with everything else that is not ASCII.
+    """JSON that is YAML too.
+
+    YAML knows no pairs of escapes for what lies beyond 16 bits: that goes as it is. It takes no control characters as
+    they are: those are escaped, with everything else that is not ASCII.
     """
     text = orjson.dumps(body).decode()
     return _NEEDS_ESCAPE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()

@@ -139,8 +139,8 @@ def find_serving_space(snapshot: Snapshot, *, generations: Mapping[str, Generati
     if live is None or former is None or live == former.space:
         return live
     approved, current = snapshot.spec.space if snapshot.spec else None, generations.get(live)
-    has_lost = bool(former.ready_pods) and not (current is not None and current.ready_pods)
-    return former.space if has_lost or approved == former.space else live
+    is_wrong = approved == former.space or current is None or not current.ready_pods
+    return former.space if is_wrong and former.ready_pods else live
 
 
 def is_slot_free(snapshot: Snapshot, *, target: str | None, pending: str | None = None) -> bool:

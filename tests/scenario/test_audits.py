@@ -192,3 +192,17 @@ async def test_while_suspended_audits_go_on_and_nothing_is_labelled_or_deleted(c
         await cluster.reconcile()
     assert len(cluster.ready_pods()) == 1, "it has closed itself"
     assert [call for call in cluster.gateway.writes if call.kind != "EmbeddingModel"] == []
+
+
+async def test_without_golden_cases_a_failed_check_is_said_in_verified_and_stalls(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    cluster.ill[_uids(cluster)[0]] = {"check.batch"}
+    assert await cluster.settle() == Stalled("AuditFailed")
+    assert cluster.says("Verified") == ("False", "AuditFailed")
+    assert cluster.says("Ready") == ("False", "AuditFailed")
+    assert 'built-in check "check.batch" failed' in cluster.condition("Verified")["message"]  # type: ignore[index]
+    cluster.ill.clear()
+    await cluster.settle()
+    assert cluster.says("Verified") == ("Unknown", "NoGoldens")
+    assert cluster.says("Ready") == ("True", "Serving")

@@ -221,3 +221,17 @@ async def test_nothing_is_written_while_a_deletion_waits_for_its_time(serving: S
     serving.gateway.forget_calls()
     await serving.reconcile()
     assert serving.gateway.writes == ()
+
+
+async def test_a_replica_that_disagrees_with_the_others_is_replaced_also_without_golden_cases(
+    cluster: SimulatedCluster,
+) -> None:
+    cluster.create_model(hub_spec(replicas=2))
+    await cluster.settle()
+    bad, good = uids(cluster)
+    cluster.ill[bad] = {"check.replicas"}
+    await run(cluster)
+    await cluster.settle()
+    assert bad not in uids(cluster)
+    assert good in uids(cluster)
+    assert cluster.says("Ready") == ("True", "Serving")

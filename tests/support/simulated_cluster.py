@@ -309,6 +309,10 @@ class SimulatedCluster:
                 )
                 for case in (*order.case_set.cases, *order.holdout.cases)
             )
+            checks = sorted(name for name in failed if name.startswith("check."))
+            results += tuple(
+                CaseResult(name=name, kind="check", passed=False, detail="it does not hold") for name in checks
+            )
             state = GateState.PASSED if all(result.passed for result in results) else GateState.FAILED
             self.objected[uid] = order.objection
             before = self.facts.audits.get(uid)

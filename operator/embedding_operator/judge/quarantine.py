@@ -107,9 +107,11 @@ def _list_failed(pod: ObservedPod) -> Sequence[CaseResult]:
 def _passes_one(pod: ObservedPod, *, of: Sequence[CaseResult]) -> bool:
     """Whether it answers rightly at least one of the cases that another one failed; a comparison of two pods says by
     itself that they differ."""
-    audited = pod.audit.results if pod.audit and pod.audit.state is GateState.PASSED else ()
-    checked = pod.report.results if pod.report and pod.report.state is GateState.PASSED else ()
-    passed = {result.name for result in (*audited, *checked)} | ({_COMPARISON} if audited else set())
+    passed = set()
+    if pod.audit is not None and pod.audit.state is GateState.PASSED:
+        passed |= {_COMPARISON, *(result.name for result in pod.audit.results)}
+    if pod.report is not None and pod.report.state is GateState.PASSED:
+        passed |= {result.name for result in pod.report.results}
     return any(result.name in passed for result in of)
 
 

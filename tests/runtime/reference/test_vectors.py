@@ -1,5 +1,6 @@
 """Vector cases: a pod of the same model passes them, and one that is wrong in one thing does not."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,30 @@ def test_prompts_that_pooling_leaves_out_are_left_out(tmp_path: Path, folder: Pa
     found = compute(model)
     assert_passed(model, found)
     assert failed_names(resolve(folder), found)
+
+
+def test_the_files_own_default_prompt_is_applied_by_the_library(tmp_path: Path, folder: Path) -> None:
+    changes = {"config_sentence_transformers.json": {"default_prompt_name": "query"}}
+    model = resolve(vary(tmp_path / "model", body=folder, changes=changes))
+    assert model.model.serving.default_prompt == "query"
+    found = compute(model)
+    assert_passed(model, found)
+    assert {"reference.short-english", "holdout.numbers"} <= failed_names(resolve(folder), found)
+
+
+def test_prompts_that_only_the_models_card_holds_are_given_to_the_library(tmp_path: Path) -> None:
+    """The library knows empty ones of the same names."""
+    folder = seeded_models.build(tmp_path / "model", family="bert", max_length=40)
+    config = folder / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "_name_or_path": "intfloat/e5-small-v2"}))
+    model = resolve(folder)
+    assert [prompt.text for prompt in model.model.serving.prompts] == ["query: ", "passage: "]
+    found = compute(model)
+    assert_passed(model, found)
+    without = resolve(
+        folder, overrides=Overrides(prompts=(Prompt(name="query", text=""), Prompt(name="document", text="")))
+    )
+    assert "reference.prompted-1" in failed_names(without, found)
 
 
 def test_forty_vectors_of_the_widest_models_fit_two_config_maps(found: ReferenceSet) -> None:

@@ -113,6 +113,7 @@ def test_the_runtime_is_told_what_to_serve() -> None:
         *("--device", "cpu"),
         *("--goldens", "/etc/embedding/goldens"),
         *("--failure-policy", "Block"),
+        *("--audit-grace-seconds", "10"),
         *("--served-name", "acme/tiny"),
         *("--served-name", "tiny"),
         *("--log-format", "json"),

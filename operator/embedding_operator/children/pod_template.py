@@ -41,6 +41,7 @@ LAST_WORDS: Final = "FallbackToLogsOnError"
 STARTUP_PERIOD_SECONDS: Final = 2
 READY_PERIOD_SECONDS: Final = 1
 READY_FAILURES: Final = 3  # a pod that closes itself leaves within three seconds; one slow answer closes nobody
+AUDIT_GRACE_SECONDS: Final = 10  # how long a pod waits for the operator's verdict before it opens without
 LIVE_PERIOD_SECONDS: Final = 10
 LIVE_FAILURES: Final = 6  # a busy device is not a dead one: a minute of silence is
 LOG_ARGUMENTS: Final = ("--log-format", "json")  # as the operator's own log
@@ -215,6 +216,7 @@ def _serve_arguments(rendering: Rendering, *, spec: EmbeddingModelSpec, profile:
     if rendering.goldens_config_maps:
         arguments += ["--goldens", GOLDENS_MOUNT]
     arguments += ["--failure-policy", FailurePolicy(spec.verification.failure_policy).value]
+    arguments += ["--audit-grace-seconds", str(AUDIT_GRACE_SECONDS)]
     for name in served_names(rendering, spec=spec):
         arguments += ["--served-name", name]
     if spec.runtime.token_ids is not TokenIdsPolicy.REFUSE:

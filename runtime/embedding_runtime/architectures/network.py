@@ -17,6 +17,7 @@ from embedding_model.sources.selection import CONFIG_FILE
 from embedding_runtime.architectures.batch import Batch
 from embedding_runtime.architectures.configuration import build_configuration, cannot_build
 from embedding_runtime.architectures.families import Architecture, Config, find_architecture
+from embedding_runtime.architectures.native.linear import can_pack, pack_weights
 from embedding_runtime.architectures.quantization import Quantizer, make_quantizer
 from embedding_runtime.architectures.sequence_score import score_last_token
 from embedding_runtime.architectures.stored import Weights, open_weights
@@ -98,6 +99,8 @@ def load_network(
             convert=architecture.convert if native is None else dict,
             quantize=quantizer,
         )
+    if native is not None and quantizer is None and can_pack(device=device, dtype=dtype):
+        pack_weights(model, held=weights.in_memory)
     model.eval()
     place_buffers(model, device=device)
     return Network(

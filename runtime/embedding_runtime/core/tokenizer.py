@@ -24,6 +24,7 @@ from embedding_model.tokenizer_files import (
 from embedding_runtime.core.chunk_tokens import encode_chunks
 from embedding_runtime.core.inputs import Chunks, Encoded, Input, Pair, Text
 from embedding_runtime.core.jobs import Part, Tokens
+from embedding_runtime.core.tokenizer_failures import is_library_failure
 from embedding_runtime.core.truncation import find_kept, find_span
 from embedding_runtime.core.vocabulary import Vocabulary
 from embedding_runtime.errors import InvalidRequest
@@ -186,7 +187,9 @@ def load_backend(files: Mapping[str, bytes | bytearray], *, family: str) -> toke
     backend.no_padding()
     try:
         backend.encode(_UNASSIGNED)
-    except Exception as error:  # the library raises bare Exception
+    except BaseException as error:
+        if not is_library_failure(error):
+            raise
         raise Refusal(
             Reason.INVALID_FILE,
             f"{chosen} is of a tokenizer that fails at characters that it does not know, so that texts of users would "
@@ -201,7 +204,9 @@ def _read_backend(files: Mapping[str, bytes | bytearray], *, chosen: str) -> tok
         return _build_wordpiece(data, options=read_options(files))
     try:
         return tokenizers.Tokenizer.from_str(data.decode())
-    except Exception as error:  # the library raises bare Exception for a malformed file
+    except BaseException as error:
+        if not (isinstance(error, UnicodeDecodeError) or is_library_failure(error)):
+            raise
         raise Refusal(
             Reason.INVALID_FILE,
             f"{TOKENIZER_FILE} is no tokenizer that the tokenizers library {tokenizers.__version__} can read: {error}",

@@ -16,6 +16,7 @@ from embedding_runtime.architectures.native.layout import (
     Layout,
     Padded,
     Unpadded,
+    find_count,
     round_up,
 )
 from embedding_runtime.core.jobs import Tokens
@@ -94,3 +95,12 @@ def test_batches_have_few_numbers_of_rows_and_little_is_computed_in_vain() -> No
     assert all(tokens <= filled < tokens + STEP for tokens, filled in enumerate(rows[:FINE_ROWS], start=1))
     assert all(filled <= 1.04 * tokens for tokens, filled in enumerate(rows, start=1) if tokens > FINE_ROWS)
     assert rows == sorted(rows)
+
+
+def test_what_is_counted_as_computed_is_what_the_layout_of_the_device_computes() -> None:
+    lengths = [9, 30, 100]
+    batch = make_batch(lengths)
+    unpadded, padded = Unpadded(batch, dtype=torch.float32), Padded(batch)
+
+    assert find_count(CPU)(lengths) == len(unpadded.flatten(batch.ids)) == 144
+    assert find_count(torch.device("cuda"))(lengths) == len(padded.flatten(batch.ids)) == 300

@@ -6,7 +6,7 @@ length, by itself. A GPU would rather compute padding than start many small kern
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch.nn import functional
 
-from embedding_runtime.architectures.batch import Batch
+from embedding_runtime.architectures.batch import Batch, count_padded
 
 # Texts of at most so many tokens are padded for attention: there a few more places cost less than another call, and
 # above, a mask alone costs more.
@@ -43,6 +43,11 @@ class Layout(Protocol):
 def lay_out(batch: Batch, *, dtype: torch.dtype) -> Layout:
     """`dtype` is that of the hidden states."""
     return Unpadded(batch, dtype=dtype) if batch.ids.device.type == "cpu" else Padded(batch)
+
+
+def find_count(device: torch.device) -> Callable[[Sequence[int]], int]:
+    """How many rows texts of such lengths have there."""
+    return (lambda lengths: round_up(sum(lengths))) if device.type == "cpu" else count_padded
 
 
 class Padded:

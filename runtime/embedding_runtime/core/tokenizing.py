@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from embedding_model.resolved import Side
-from embedding_runtime.core.inputs import Encoded, Input, Text
+from embedding_runtime.core.inputs import Encoded, Input, Text, cut
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.core.tokenizer_failures import answered
 from embedding_runtime.core.vocabulary import TokenizedText, Vocabulary
@@ -105,6 +105,24 @@ class TokenizerThreads:
                     param="input",
                 )
         return tokens
+
+    async def shorten(self, text: str) -> str:
+        """Its beginning, where that has more tokens than the model takes of any text: for a text that is read with each
+        of many others. Else the whole.
+
+        Raises TokenizerFailed.
+        """
+        look = cut(text, limit=self._first_look, side=Side.RIGHT)
+        if look == text:
+            return text
+
+        def count() -> int:
+            with answered():
+                [found] = self._tokenizer.vocabulary.tokenize([look], add_special_tokens=False)
+                return len(found.encoding.ids)
+
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, count)
+        return look if found >= self.max_tokens + CUT_MARGIN else text
 
     async def tokenize(self, texts: Sequence[Text], *, add_special_tokens: bool) -> list[TokenizedText]:
         """All tokens of each text with its prompt before it. Raises InvalidRequest for more than MOST_CHARACTERS,

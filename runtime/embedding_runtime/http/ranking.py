@@ -20,6 +20,10 @@ from embedding_runtime.http.space_suffix import AnswerKind, write_suffix
 # A reranker's softmax is the sigmoid of the difference of its two logits, which is what its logit is here.
 _SIGMOIDS = (Activation.SIGMOID, Activation.SOFTMAX)
 
+# Characters of a query for all of its documents together, for it is tokenised with each: some seconds of one core. Only
+# a query of few words and very much else between them comes near it, for any other is cut to what the model takes.
+MOST_QUERY_CHARACTERS = 2**25
+
 # A text, or an object that holds it.
 Document = str | dict[str, Any]
 
@@ -62,6 +66,13 @@ async def score_documents(
     as_served = call.is_golden_case and not raw
     suffix = _write_suffix(resolved, raw=raw, as_served=as_served, instruction=instruction)
     call.check_pin(suffix)
+    query = await call.loaded.tokenizer.shorten(query)
+    if len(query) * len(documents) > MOST_QUERY_CHARACTERS:
+        raise InvalidRequest(
+            f"query: {len(query)} characters are too long for {len(documents)} documents at once; "
+            f"{MOST_QUERY_CHARACTERS // len(documents)} may be. Send a shorter one.",
+            param="query",
+        )
     found = await rerank(
         call.loaded.engine,
         query,

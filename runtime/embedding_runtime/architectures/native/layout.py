@@ -20,6 +20,10 @@ from embedding_runtime.architectures.batch import Batch, count_padded
 # above, a mask alone costs more.
 LONGEST_PADDED = 64
 
+# Attention of texts of at most so many tokens is computed in float32 in any dtype: torch's kernel for half precision
+# spends more on its blocks of such few tokens than the conversion takes.
+LONGEST_WIDENED = 128
+
 # A number of rows that was not met before costs some milliseconds, in which oneDNN makes the code of its products, and
 # it keeps that of 1024. So rows are filled up to a multiple of STEP, beyond FINE_ROWS of twice as many each time that
 # they double: 224 numbers up to 16384 rows. On average less than a hundredth part of a large batch is in vain.
@@ -85,7 +89,7 @@ class Unpadded:
         self._groups = _form_groups([lengths[index] for index in order], dtype=dtype)
 
     def flatten(self, batch: torch.Tensor) -> torch.Tensor:
-        return batch.flatten()[self._places]
+        return batch.flatten().index_select(0, self._places)  # many times as quick as indexing
 
     def attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, heads: int) -> torch.Tensor:
         mixed = torch.empty((self._rows, query.shape[1]), dtype=query.dtype)
@@ -98,7 +102,7 @@ class Unpadded:
     def restore(self, rows: torch.Tensor) -> torch.Tensor:
         count, length = self._shape
         restored = rows.new_zeros((count * length, rows.shape[1]))
-        restored[self._places[: self._tokens]] = rows[: self._tokens]
+        restored.index_copy_(0, self._places[: self._tokens], rows[: self._tokens])
         return restored.view(count, length, -1)
 
 
@@ -110,7 +114,10 @@ def round_up(tokens: int) -> int:
 
 @dataclass(frozen=True)
 class _Group:
-    """Texts that attention takes together: rows from `start` on, of texts with these lengths."""
+    """Texts that attention takes together: rows from `start` on, of texts with these lengths.
+
+    `dtype`: what it computes in.
+    """
 
     start: int
     lengths: Sequence[int]
@@ -130,10 +137,11 @@ class _Group:
         """All [tokens, width]."""
         padding, parts = self._padding, [query, key, value]
         if padding is not None:
-            parts = [part[padding.places] for part in parts]
-        split = [_split(part, count=len(self.lengths), length=self.lengths[-1], heads=heads) for part in parts]
+            parts = [part.index_select(0, padding.places) for part in parts]
+        count, length = len(self.lengths), self.lengths[-1]
+        split = [_split(part.to(self.dtype), count=count, length=length, heads=heads) for part in parts]
         mixed = _join(_attend(*split, mask=None if padding is None else padding.mask))
-        out.copy_(mixed if padding is None else mixed[padding.tokens])
+        out.copy_(mixed if padding is None else mixed.index_select(0, padding.tokens))
 
 
 @dataclass(frozen=True)
@@ -166,7 +174,8 @@ def _form_groups(lengths: Sequence[int], *, dtype: torch.dtype) -> list[_Group]:
     for index in range(1, len(lengths) + 1):
         if index < len(lengths) and (lengths[index] == lengths[first] or lengths[index] <= LONGEST_PADDED):
             continue
-        groups.append(_Group(start, lengths[first:index], dtype))
+        short = lengths[index - 1] <= LONGEST_WIDENED
+        groups.append(_Group(start, lengths[first:index], torch.float32 if short else dtype))
         start += groups[-1].tokens
         first = index
     return groups

@@ -98,9 +98,9 @@ class EmbedV2Request(EmbedV1Request):
     inputs: Annotated[list[ContentInput] | None, Field(description="In place of `texts`: texts of several parts.")] = (
         None
     )
-    embedding_types: Annotated[
-        list[EmbeddingType], Field(min_length=1, max_length=_MOST_TYPES, description="Types of number.")
-    ] = [EmbeddingType.FLOAT]
+    embedding_types: list[EmbeddingType] = Field(
+        default=[EmbeddingType.FLOAT], min_length=1, max_length=_MOST_TYPES, description="Types of number."
+    )
     output_dimension: Dimensions = None
     max_tokens: Annotated[
         Count | None,

@@ -1,5 +1,6 @@
 """Linear layers with packed weights give what the plain ones give, and keep no weight twice."""
 
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -107,18 +108,27 @@ def test_quantised_weights_are_left_to_their_own_kernels(tmp_path: Path) -> None
     assert list_packed(network) == []
 
 
-def test_what_is_not_packed_lets_go_of_the_file_that_was_read() -> None:
-    """A view on a file in memory would keep all of it, with the weights as they were beside the packed ones."""
-    file = bytearray(torch.randn(4, 48).numpy().tobytes())
-    model = nn.ModuleDict({"words": nn.Embedding(4, 48), "layer": make_layer(dtype=torch.float32)})
-    words = torch.frombuffer(file, dtype=torch.float32).view(4, 48)
-    model["words"].weight = nn.Parameter(words, requires_grad=False)
+class _File(bytearray):
+    """One that can be watched: nothing refers to it any more once its weak reference is empty."""
 
+
+def test_a_file_in_memory_is_let_go_once_its_weights_are_packed() -> None:
+    """A view on it, be it of one bias, would keep all of it, and every weight would be in memory twice."""
+    file = _File(torch.ones(16 + 4 * 16).numpy().tobytes())
+    values = torch.frombuffer(file, dtype=torch.float32)
+    layer, joint = Linear(4, 16), JointLinear(("query", "key"), inputs=4, outputs=16)
+    model = nn.ModuleDict({"words": nn.Embedding(16, 4), "norm": nn.LayerNorm(16), "layer": layer, "joint": joint})
+    for name, parameter in model.named_parameters():
+        part = values[16:] if name.endswith("weight") and parameter.dim() == 2 else values[:16]
+        parameter.data = part.view(parameter.shape)
+    watched = weakref.ref(file)
+    del file, values, part, parameter
+
+    assert watched() is not None
     pack_weights(model, held=True)
 
-    assert torch.equal(model["words"].weight, words)
-    file[:4] = b"\xff\xff\xff\xff"
-    assert bool(model["words"].weight.isfinite().all())
+    assert watched() is None
+    assert torch.equal(layer(torch.ones(8, 4)), torch.full((8, 16), 5.0))
 
 
 @pytest.mark.parametrize(("device", "dtype"), [("cuda", torch.float32), ("cpu", torch.float16)])

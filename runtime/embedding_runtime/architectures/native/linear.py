@@ -48,7 +48,9 @@ class _Packed:
 
     @classmethod
     def make(cls, weight: torch.Tensor, *, bias: torch.Tensor | None) -> "_Packed":
-        return cls(torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS), bias)
+        # A bias that is a view on a file in memory would keep all of it.
+        own = None if bias is None else bias.clone()
+        return cls(torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS), own)
 
     def multiply(self, rows: torch.Tensor, *, activation: Activation | None = None) -> torch.Tensor:
         fused, variant = ("none", "") if activation is None else (activation.fused, activation.variant)

@@ -50,8 +50,12 @@ class LingeringTransport(asyncio.Transport):
             self._transport.close()
             return
         self.lingers = True
-        self._transport.write_eof()  # behind what is written and not sent yet
-        self._transport.resume_reading()
+        try:
+            self._transport.write_eof()  # behind what is written and not sent yet
+            self._transport.resume_reading()
+        except (OSError, RuntimeError):  # reset by the client meanwhile, as asyncio and uvloop say it
+            self.abort()
+            return
         self._timer = self._loop.call_later(self._seconds, self.abort)
 
     def drop(self, size: int) -> None:

@@ -222,3 +222,15 @@ def test_a_connection_lingers_for_its_bytes_and_no_more() -> None:
     assert own.done[-1] == "read"
     transport.drop(1)
     assert (own.done[-1], timers.waiting) == ("abort", [])
+
+
+@pytest.mark.parametrize("error", [OSError("not connected"), RuntimeError("the handler is closed")])
+def test_a_connection_that_its_client_has_reset_is_ended_without_a_word(error: Exception) -> None:
+    transport, own, timers = lingering(sends=True)
+
+    def fail() -> None:
+        raise error
+
+    own.write_eof = fail  # type: ignore[method-assign]
+    transport.close()
+    assert (own.done, timers.waiting) == (["abort"], [])

@@ -8,6 +8,9 @@ RequestError
 ├── WrongTask           the model is for another task than the path
 ├── UnknownRoute        no such path
 ├── MethodNotAllowed    the path exists, the method does not
+├── MalformedRequest    what came cannot be read as HTTP
+├── HeadTooLarge        the headers take too much
+├── HeadTimeout         the client stopped sending its headers
 ├── BodyTooLarge        over the body limit
 ├── BodyTimeout         the client stopped sending its body, or sends it too slowly
 ├── SpaceMismatch       the client pinned another vector space than the answer would have
@@ -18,6 +21,7 @@ RequestError
 └── InferenceFailed     the model could not answer
     ├── MemoryExhausted one input alone takes more memory than the device has free
     ├── NonFiniteOutput the model answered NaN or infinity
+    ├── TokenizerFailed the tokenizer broke at an input
     ├── UnknownToken    the tokenizer gave an id that the model's weights have no embedding for
     └── MissingEndToken the tokenizer left out the token that the model's vectors are read from
 """
@@ -67,6 +71,18 @@ class MethodNotAllowed(RequestError):
         self.allowed = allowed
 
 
+class MalformedRequest(RequestError):
+    pass
+
+
+class HeadTooLarge(RequestError):
+    pass
+
+
+class HeadTimeout(RequestError):
+    pass
+
+
 class BodyTooLarge(RequestError):
     pass
 
@@ -104,6 +120,10 @@ class MemoryExhausted(InferenceFailed):
 
 
 class NonFiniteOutput(InferenceFailed):
+    pass
+
+
+class TokenizerFailed(InferenceFailed):
     pass
 
 

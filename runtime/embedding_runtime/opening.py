@@ -61,6 +61,7 @@ async def open_model(settings: ServeSettings, *, load: Load, telemetry: Telemetr
         telemetry=telemetry,
         timeout_seconds=settings.request_timeout_seconds,
         max_inputs=settings.max_inputs,
+        count_computed=found.backend.count_computed,
     )
     pool = WorkerPool(
         backend=found.backend,

@@ -16,6 +16,7 @@ from embedding_runtime.gate.self_check import SelfCheck
 from embedding_runtime.http.app import App
 from embedding_runtime.http.auth.guard import build_guard
 from embedding_runtime.http.auth.operator_token import TokenCheck
+from embedding_runtime.http.bounded_protocol import Describe, describe_plainly
 from embedding_runtime.http.metrics import Metrics
 from embedding_runtime.http.private import PrivatePort
 from embedding_runtime.http.routing import DIALECTS, Router
@@ -84,7 +85,7 @@ class Process:
             cases=cases,
             trouble=self._explain_trouble,
         )
-        self._public = self._make_server(self._app)
+        self._public = self._make_server(self._app, describe=self._app.refuse)
         self._private = self._make_server(private.asgi)
         self._metrics.observe("embedding_ready", help_text="1: the pod may take traffic.", value=self._is_ready)
         self._metrics.observe(
@@ -198,10 +199,13 @@ class Process:
             opened.seconds,
         )
 
-    def _make_server(self, application: object) -> Server:
+    def _make_server(self, application: object, *, describe: Describe = describe_plainly) -> Server:
         settings = self._settings
         return make_server(
-            application, keep_alive_seconds=settings.keep_alive_seconds, shutdown_seconds=settings.shutdown_seconds
+            application,
+            keep_alive_seconds=settings.keep_alive_seconds,
+            shutdown_seconds=settings.shutdown_seconds,
+            describe=describe,
         )
 
 

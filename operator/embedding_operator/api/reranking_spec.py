@@ -35,8 +35,9 @@ class RerankingSpec(SpecModel):
         ScoreActivation,
         Field(
             description=(
-                "What turns a logit into a score. Auto: as the model's files say. Sigmoid: scores from 0 to 1. "
-                "Identity: the logit itself. The order of documents is the same."
+                "What turns a logit into a score, for golden cases and the fingerprint. Auto: as the model's files "
+                "say. Sigmoid: scores from 0 to 1. Identity: the logit itself. The order of documents is the same. "
+                "Clients get the sigmoid either way, and the logit where they ask for raw_scores."
             )
         ),
     ] = ScoreActivation.AUTO

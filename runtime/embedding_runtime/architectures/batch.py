@@ -46,6 +46,11 @@ class Batch:
         return self.attention * behind.long()
 
 
+def count_padded(lengths: Sequence[int]) -> int:
+    """Tokens of a batch of texts with these lengths, each filled up to the longest."""
+    return max(lengths, default=0) * len(lengths)
+
+
 def collate(batch: Sequence[Tokens], *, pad_id: int, device: torch.device, padding: Side = Side.RIGHT) -> Batch:
     """Padding is on the right when serving: positions then count from 0 in every family. Tests try both sides."""
     width = max(len(tokens.ids) for tokens in batch)

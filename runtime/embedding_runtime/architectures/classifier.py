@@ -19,6 +19,7 @@ class Classifier:
 
     def __init__(self, network: Network) -> None:
         self.name = network.name
+        self.count_computed = network.count_computed
         self._network = network
         self._has_types = count_types(network) > 1
 

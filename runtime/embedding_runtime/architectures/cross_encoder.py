@@ -18,6 +18,7 @@ class CrossEncoder:
 
     def __init__(self, network: Network, *, relevant: int | None) -> None:
         self.name = network.name
+        self.count_computed = network.count_computed
         self._network = network
         self._relevant = relevant
         self._has_types = count_types(network) > 1

@@ -22,6 +22,7 @@ class Embedder:
         self, network: Network, *, poolings: Sequence[Pooling], include_prompt: bool, modules: torch.nn.Sequential
     ) -> None:
         self.name = network.name
+        self.count_computed = network.count_computed
         self._network = network
         self._poolings = poolings
         self._include_prompt = include_prompt

@@ -20,6 +20,7 @@ class LanguageModelReranker:
 
     def __init__(self, network: Network, *, direction: torch.Tensor) -> None:
         self.name = network.name
+        self.count_computed = network.count_computed
         self._network = network
         self._direction = direction
 

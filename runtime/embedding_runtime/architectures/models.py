@@ -1,6 +1,6 @@
 """From a model's files to what computes its task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -22,6 +22,10 @@ class Model(Protocol):
     """One model for one task. Thread-safe. `name` says which implementation computes."""
 
     name: str
+
+    @property
+    def count_computed(self) -> Callable[[Sequence[int]], int]:
+        """How many tokens are computed for a batch of texts with these lengths, padding counted."""
 
     def compute(self, batch: Sequence[Tokens]) -> Sequence[Output]:
         """What the model says of each input, in their order."""

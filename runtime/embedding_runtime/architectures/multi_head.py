@@ -35,6 +35,7 @@ class MultiHeadEmbedder:
         unweighted: Collection[int],
     ) -> None:
         self.name = embedder.name
+        self.count_computed = embedder.count_computed
         self._embedder = embedder
         self._network = network
         self._sparse = layers.get(TokenHeadKind.SPARSE)

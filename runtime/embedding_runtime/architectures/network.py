@@ -1,6 +1,6 @@
 """A model's own network with its weights: token ids in, hidden states or logits out."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,9 +14,10 @@ from embedding_model.inspection.families.settings import Settings
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Inspection, Quantization, ScoreRule, Task
 from embedding_model.sources.selection import CONFIG_FILE
-from embedding_runtime.architectures.batch import Batch
+from embedding_runtime.architectures.batch import Batch, count_padded
 from embedding_runtime.architectures.configuration import build_configuration, cannot_build
 from embedding_runtime.architectures.families import Architecture, Config, find_architecture
+from embedding_runtime.architectures.native.linear import can_pack, pack_weights
 from embedding_runtime.architectures.quantization import Quantizer, make_quantizer
 from embedding_runtime.architectures.sequence_score import score_last_token
 from embedding_runtime.architectures.stored import Weights, open_weights
@@ -30,7 +31,7 @@ class Network:
     language model it gives hidden states too: whoever wants logits wants those of few words at one position.
 
     `name` says which implementation it is, `module` holds the weights, `pad_id` fills up what is shorter, `width` is
-    that of a hidden state.
+    that of a hidden state. `count_computed`: how many tokens are computed for a batch of texts with such lengths.
     """
 
     forward: Callable[[Batch], torch.Tensor]
@@ -41,6 +42,7 @@ class Network:
     width: int
     device: torch.device
     dtype: torch.dtype
+    count_computed: Callable[[Sequence[int]], int] = count_padded
 
 
 def head_of(inspection: Inspection) -> Head | None:
@@ -98,6 +100,8 @@ def load_network(
             convert=architecture.convert if native is None else dict,
             quantize=quantizer,
         )
+    if native is not None and quantizer is None and can_pack(device=device, dtype=dtype):
+        pack_weights(model, held=weights.in_memory)
     model.eval()
     place_buffers(model, device=device)
     return Network(
@@ -111,6 +115,7 @@ def load_network(
         width=blueprint.width,
         device=device,
         dtype=dtype,
+        count_computed=native.count_computed(device) if native is not None else count_padded,
     )
 
 

@@ -37,6 +37,7 @@ class SparseEncoder:
         logit_bytes: int = LOGIT_BYTES,
     ) -> None:
         self.name = network.name
+        self.count_computed = network.count_computed
         self._network = network
         self._activate = _ACTIVATIONS[activation]
         self._query_weights = query_weights

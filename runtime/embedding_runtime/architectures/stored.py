@@ -52,6 +52,10 @@ class StoredFile(Protocol):
     def types(self) -> str | None:
         """How many tensors are of which of ggml's types; None for a file of plain floats."""
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether what is read may be a view on the file in memory."""
+
     def read(
         self, names: Collection[str], *, dtype: torch.dtype | None, device: torch.device
     ) -> Iterator[tuple[str, torch.Tensor]]:
@@ -72,6 +76,11 @@ class Weights:
     def types(self) -> str | None:
         """What the tensors were quantised to in the files; None for plain floats."""
         return next((file.types for file in self.files if file.types is not None), None)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether tensors may be views on files in memory, of which one keeps the whole."""
+        return any(file.in_memory for file in self.files)
 
     def read(
         self, names: Collection[str], *, dtype: torch.dtype | None = None, device: torch.device = _CPU
@@ -134,6 +143,7 @@ class SafetensorsFile:
         described = parse_header(bytes(header), path=path, length=length, size=reader.size)
         self._tensors = sorted(described, key=_place)
         self.shapes = {tensor.name: tensor.shape for tensor, _ in self._tensors}
+        self.in_memory = reader.borrow(0) is not None
 
     def read(
         self, names: Collection[str], *, dtype: torch.dtype | None, device: torch.device

@@ -32,6 +32,7 @@ class GgufFile:
             reader.skip(self._position - header.data.pulled)
         self.shapes: Mapping[str, tuple[int, ...]] = {self._names[item.name]: item.shape for item in header.tensors}
         self.types = describe_types(header)
+        self.in_memory = False  # every tensor is made of what it reads
 
     def read(
         self, names: Collection[str], *, dtype: torch.dtype | None, device: torch.device

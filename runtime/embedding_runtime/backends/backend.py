@@ -24,6 +24,9 @@ class Backend(Protocol):
     def vocabulary_size(self) -> int | None:
         """How many token ids, from 0, the model knows; None: any."""
 
+    def count_computed(self, lengths: Sequence[int]) -> int:
+        """How many tokens are computed for a batch of texts with these lengths: those of padding are counted too."""
+
     def prepare_thread(self) -> None:
         """Called once in every worker thread before its first batch."""
 

@@ -28,6 +28,9 @@ class FakeBackend:
         self.batches: list[list[int]] = []  # lengths of each batch
         self._lock = threading.Lock()
 
+    def count_computed(self, lengths: Sequence[int]) -> int:
+        return max(lengths, default=0) * len(lengths)
+
     def prepare_thread(self) -> None:
         pass
 

@@ -37,6 +37,9 @@ class TorchBackend:
         self.peak_bytes = torch.cuda.max_memory_allocated(device) if on_gpu else None
         self.resident_bytes = torch.cuda.memory_allocated(device) if on_gpu else None
 
+    def count_computed(self, lengths: Sequence[int]) -> int:
+        return self._model.count_computed(lengths)
+
     def prepare_thread(self) -> None:
         # One thread per batch, see lone_texts.
         torch.set_num_threads(1)

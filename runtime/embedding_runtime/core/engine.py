@@ -40,7 +40,10 @@ class Computed:
 
 
 class Engine:
-    """One model's core. Lives on one event loop; workers hand their batches back through `computed` and `failed`."""
+    """One model's core. Lives on one event loop; workers hand their batches back through `computed` and `failed`.
+
+    `count_computed`: the backend's own.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class Engine:
         telemetry: Telemetry,
         timeout_seconds: float,
         max_inputs: int,
+        count_computed: Callable[[Sequence[int]], int],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.queue = queue
@@ -59,6 +63,7 @@ class Engine:
         self._telemetry = telemetry
         self._timeout = timeout_seconds
         self._clock = clock
+        self._count_computed = count_computed
         self._max_inputs = max_inputs
         self._loop = asyncio.get_running_loop()
         self._jobs: set[Job] = set()
@@ -191,7 +196,7 @@ class Engine:
         for item, output in zip(items, outputs, strict=True):
             item.job.accept(item, output=output, began=began)
         tokens = sum(item.length for item in items)
-        padded = max(item.length for item in items) * len(items)
+        padded = self._count_computed([item.length for item in items])
         self.admission.measure(tokens=tokens, seconds=seconds)
         self._telemetry.batch_done(texts=len(items), tokens=tokens, padded=padded, seconds=seconds)
 

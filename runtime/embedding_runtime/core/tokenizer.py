@@ -24,6 +24,7 @@ from embedding_model.tokenizer_files import (
 from embedding_runtime.core.chunk_tokens import encode_chunks
 from embedding_runtime.core.inputs import Chunks, Encoded, Input, Pair, Text
 from embedding_runtime.core.jobs import Part, Tokens
+from embedding_runtime.core.tokenizer_failures import is_library_failure
 from embedding_runtime.core.truncation import find_kept, find_span
 from embedding_runtime.core.vocabulary import Vocabulary
 from embedding_runtime.errors import InvalidRequest
@@ -62,7 +63,8 @@ class TextTokenizer:
     def encode(self, inputs: Sequence[Input]) -> list[Tokens]:
         """Token ids of each text with its prompt before it; ids that a client made as they are.
 
-        Raises TypeError for a Pair, InvalidRequest for no ids, too many, and those that are none of this tokenizer's.
+        Raises TypeError for a Pair, InvalidRequest for no ids, too many, and those that are none of this tokenizer's,
+        and for a text of which its own `max_tokens` would leave nothing.
         """
         texts = [item for item in inputs if isinstance(item, Text)]
         if any(isinstance(item, Pair) for item in inputs):
@@ -117,6 +119,8 @@ class TextTokenizer:
         limit = self._max_tokens if item.max_tokens is None else min(item.max_tokens, self._max_tokens)
         is_long = len(ids) > limit
         if is_long:
+            if item.max_tokens is not None:
+                self._require_room(item.max_tokens, specials=encoding.sequence_ids.count(None), prompt=item.prompt)
             # The library knows a prompt and its text as one: its own cut on the left would leave the text without one.
             head = self._measure_head(item.prompt) if item.side is Side.LEFT else 0
             ids = _cut(encoding, limit=limit, side=item.side or self._side, head=head)
@@ -127,6 +131,16 @@ class TextTokenizer:
             left_out=len(encoding.ids) - len(ids),
             wants=item.wants,
         )
+
+    def _require_room(self, limit: int, *, specials: int, prompt: str) -> None:
+        """Of a text that is cut to the special tokens and its prompt the vector would say nothing."""
+        taken = specials + self._measure_head(prompt)
+        if limit <= taken:
+            raise InvalidRequest(
+                f"max_tokens: {limit} leaves no room for a text: {specials} are special tokens, and {taken - specials} "
+                f"of its prompt. Ask for {taken + 1} or more, or leave max_tokens out.",
+                param="max_tokens",
+            )
 
     def _measure_prompt(self, prompt: str) -> int:
         """Tokens of a prompt, cut like any text, without its trailing special token: sentence-transformers' count."""
@@ -173,7 +187,9 @@ def load_backend(files: Mapping[str, bytes | bytearray], *, family: str) -> toke
     backend.no_padding()
     try:
         backend.encode(_UNASSIGNED)
-    except Exception as error:  # the library raises bare Exception
+    except BaseException as error:
+        if not is_library_failure(error):
+            raise
         raise Refusal(
             Reason.INVALID_FILE,
             f"{chosen} is of a tokenizer that fails at characters that it does not know, so that texts of users would "
@@ -188,7 +204,9 @@ def _read_backend(files: Mapping[str, bytes | bytearray], *, chosen: str) -> tok
         return _build_wordpiece(data, options=read_options(files))
     try:
         return tokenizers.Tokenizer.from_str(data.decode())
-    except Exception as error:  # the library raises bare Exception for a malformed file
+    except BaseException as error:
+        if not (isinstance(error, UnicodeDecodeError) or is_library_failure(error)):
+            raise
         raise Refusal(
             Reason.INVALID_FILE,
             f"{TOKENIZER_FILE} is no tokenizer that the tokenizers library {tokenizers.__version__} can read: {error}",

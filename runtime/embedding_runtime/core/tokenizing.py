@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from embedding_model.resolved import Side
-from embedding_runtime.core.inputs import Encoded, Input, Text
+from embedding_runtime.core.inputs import Encoded, Input, Text, cut
 from embedding_runtime.core.jobs import Tokens
+from embedding_runtime.core.tokenizer_failures import answered
 from embedding_runtime.core.vocabulary import TokenizedText, Vocabulary
 from embedding_runtime.errors import InvalidRequest, UnknownToken
 
@@ -77,7 +78,8 @@ class TokenizerThreads:
         """Tokens of each input. A request has no more pieces before the threads than there are threads, so that another
         one, however short, waits for few of them and not for all.
 
-        Raises InvalidRequest for an input without any and for one that cannot be cut safely, UnknownToken.
+        Raises InvalidRequest for an input without any and for one that cannot be cut safely, TokenizerFailed,
+        UnknownToken.
         """
         encoded: dict[int, list[Tokens]] = {}
         pieces = enumerate(split(inputs))
@@ -108,8 +110,28 @@ class TokenizerThreads:
                 )
         return tokens
 
+    async def shorten(self, text: str) -> str:
+        """Its beginning, where that has more tokens than the model takes of any text: for a text that is read with each
+        of many others. Else the whole.
+
+        Raises TokenizerFailed.
+        """
+        look = cut(text, limit=self._first_look, side=Side.RIGHT)
+        if look == text:
+            return text
+
+        def count() -> int:
+            with answered():
+                [found] = self._tokenizer.vocabulary.tokenize([look], add_special_tokens=False)
+                return len(found.encoding.ids)
+
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, count)
+        return look if found >= self.max_tokens + CUT_MARGIN else text
+
     async def tokenize(self, texts: Sequence[Text], *, add_special_tokens: bool) -> list[TokenizedText]:
-        """All tokens of each text with its prompt before it. Raises InvalidRequest for more than MOST_CHARACTERS."""
+        """All tokens of each text with its prompt before it. Raises InvalidRequest for more than MOST_CHARACTERS,
+        TokenizerFailed.
+        """
         characters = sum(item.tokenized_characters for item in texts)
         if characters > MOST_CHARACTERS:
             raise InvalidRequest(
@@ -120,19 +142,23 @@ class TokenizerThreads:
 
         def work() -> list[TokenizedText]:
             written = [item.prompt + item.text for item in texts]
-            return self._tokenizer.vocabulary.tokenize(written, add_special_tokens=add_special_tokens)
+            with answered():
+                return self._tokenizer.vocabulary.tokenize(written, add_special_tokens=add_special_tokens)
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def decode(self, sequences: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> list[str]:
-        """The text of each sequence, of at most MOST_IDS ids in sum. Raises InvalidRequest for an id of no token."""
+        """The text of each sequence, of at most MOST_IDS ids in sum. Raises InvalidRequest for an id of no token,
+        TokenizerFailed.
+        """
 
         def work() -> list[str]:
             vocabulary = self._tokenizer.vocabulary
             unknown = next((found for ids in sequences if (found := vocabulary.find_unknown(ids)) is not None), None)
             if unknown is not None:
                 raise InvalidRequest(f"ids: {unknown} is none of this model's tokenizer.", param="ids")
-            return vocabulary.decode(sequences, skip_special_tokens=skip_special_tokens)
+            with answered():
+                return vocabulary.decode(sequences, skip_special_tokens=skip_special_tokens)
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
@@ -140,7 +166,8 @@ class TokenizerThreads:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _encode(self, inputs: Sequence[Input]) -> list[Tokens]:
-        tokens = self._read(inputs)
+        with answered():
+            tokens = self._read(inputs)
         size = self._vocabulary_size
         if size is None:
             return tokens

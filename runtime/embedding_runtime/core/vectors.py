@@ -31,8 +31,15 @@ def finish(
     cut = pooled[:, :wanted]
     if not (serving.normalize if normalize is None else normalize):
         return np.ascontiguousarray(cut)
-    norms = np.linalg.norm(cut, axis=1, keepdims=True)
-    return np.asarray(cut / np.maximum(norms, SMALLEST_NORM), dtype=np.float32)
+    return _normalize(cut)
+
+
+def _normalize(vectors: Vectors) -> Vectors:
+    """Vectors of length 1. In float64: the squares of large values overflow float32."""
+    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))[:, np.newaxis]
+    unit: Vectors = np.empty(vectors.shape, dtype=np.float32)
+    np.divide(vectors, np.maximum(norms, SMALLEST_NORM), out=unit, dtype=np.float64, casting="same_kind")
+    return unit
 
 
 def _layer_norm(vectors: Vectors) -> Vectors:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from embedding_model import ports
 from embedding_runtime.errors import (
@@ -125,6 +126,13 @@ class App:
         headers = self._headers(response, seconds=seconds, close=close or self._lifecycle.closing)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
+
+    def refuse(self, error: RequestError, path: str) -> Response:
+        """The whole answer to what the server could not read as a request, or could not read on, which ends the
+        connection. `path` is empty where it is not known.
+        """
+        response = self._render(error, target=self.router.find(path).targets[0])
+        return replace(response, headers=tuple(self._headers(response, seconds=0, close=True)))
 
     async def _answer(self, exchange: "_Exchange", *, receive: Receive) -> Response:
         route = exchange.find_route()

@@ -21,6 +21,8 @@ JSON = b"application/json"
 # Lists and objects inside each other. No dialect has more than six; what is far deeper breaks whoever describes it.
 MOST_LEVELS = 32
 
+_PLAIN = ("", "identity")  # content-encoding of a body that is not compressed
+
 T = TypeVar("T")
 
 
@@ -48,6 +50,10 @@ class Request:
 
     def parse_json(self) -> dict[str, Any]:
         """The body as an object without its nulls: null means absent in every dialect. Raises InvalidRequest."""
+        coding = self.header(b"content-encoding")
+        if coding is not None and coding.lower() not in _PLAIN:
+            # A few kilobytes of gzip may unpack to gigabytes, and the vendors' APIs take none.
+            raise InvalidRequest("The body is compressed, as content-encoding says. Send it as it is.")
         weight = weigh(self.body)
         if weight.is_too_much:
             raise InvalidRequest(

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import functools
 import logging
 import select
 import socket
@@ -11,7 +12,7 @@ from typing import Any
 
 import uvicorn
 
-from embedding_runtime.http.bounded_protocol import BoundedProtocol
+from embedding_runtime.http.bounded_protocol import BoundedProtocol, Describe, describe_plainly
 from embedding_runtime.http.closing import accept_what_waits, refuse_handshakes
 from embedding_runtime.settings import ANY_ADDRESS
 
@@ -114,10 +115,13 @@ def _bind(family: socket.AddressFamily, host: str, *, port: int) -> socket.socke
     return listener
 
 
-def make_server(application: Any, *, keep_alive_seconds: int, shutdown_seconds: float) -> Server:
+def make_server(
+    application: Any, *, keep_alive_seconds: int, shutdown_seconds: float, describe: Describe = describe_plainly
+) -> Server:
+    """`describe` answers what `application` never sees: what is no request."""
     config = uvicorn.Config(
         application,
-        http=CarefulProtocol,
+        http=functools.partial(CarefulProtocol, describe=describe),  # type: ignore[arg-type]  # called, never a base
         ws="none",
         lifespan="off",
         log_config=None,

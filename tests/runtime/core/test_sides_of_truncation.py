@@ -11,6 +11,7 @@ from real_tokenizer import CLS, IDS, PIECES, SEP, text_tokenizer, tokenizer_file
 from embedding_model.resolved import Side
 from embedding_runtime.core.inputs import Text
 from embedding_runtime.core.jobs import Part
+from embedding_runtime.errors import InvalidRequest
 
 WORDS = "hello world pod query über hello"
 HELLO, WORLD, POD, QUERY, UMLAUT = (IDS[word] for word in ("hello", "world", "pod", "query", "über"))
@@ -25,13 +26,29 @@ HELLO, WORLD, POD, QUERY, UMLAUT = (IDS[word] for word in ("hello", "world", "po
         pytest.param({"max_tokens": 4}, [CLS, HELLO, WORLD, SEP], id="shorter"),
         pytest.param({"max_tokens": 4, "side": Side.LEFT}, [CLS, UMLAUT, HELLO, SEP], id="shorter, its start"),
         pytest.param({"max_tokens": 400}, [CLS, HELLO, WORLD, POD, SEP], id="never longer than the model takes"),
-        pytest.param({"max_tokens": 1}, [CLS, SEP], id="shorter than the special tokens"),
+        pytest.param({"max_tokens": 3}, [CLS, HELLO, SEP], id="as short as can be"),
     ],
 )
 def test_a_text_is_cut_as_the_request_says(asked: dict[str, Any], kept: list[int]) -> None:
     [tokens] = text_tokenizer(max_tokens=5).encode([Text(WORDS, **asked)])
     assert tokens.ids == kept
     assert tokens.truncated
+
+
+@pytest.mark.parametrize(("prompt", "least"), [("", 3), ("query: ", 5)])
+@pytest.mark.parametrize("side", [None, *Side])
+def test_a_request_that_would_leave_nothing_of_a_text_is_refused(prompt: str, least: int, side: Side | None) -> None:
+    tokenizer = text_tokenizer()
+    for most in range(1, least):
+        with pytest.raises(InvalidRequest, match=f"max_tokens: {most} leaves no room .* Ask for {least} or more"):
+            tokenizer.encode([Text(WORDS, prompt=prompt, side=side, max_tokens=most)])
+    [tokens] = tokenizer.encode([Text(WORDS, prompt=prompt, side=side, max_tokens=least)])
+    assert len(tokens.ids) == least
+
+
+def test_what_fits_is_not_refused_however_little_it_is() -> None:
+    [tokens] = text_tokenizer().encode([Text("", max_tokens=2)])
+    assert (tokens.ids, tokens.truncated) == ([CLS, SEP], False)
 
 
 def test_texts_of_one_request_may_be_cut_on_different_sides() -> None:

@@ -9,11 +9,12 @@ import pytest
 from served_process import ServedProcess
 
 from embedding_model.resolved import Task
+from embedding_runtime.http.lingering import MOST_BYTES
 
 LIMIT = 1024 * 1024
 BODY = 256 * LIMIT
-# What the kernel's buffers on both sides may take before a client notices that nobody reads.
-MOST_TAKEN = 32 * LIMIT
+# What is dropped so that a client may read its answer, and what the kernel's buffers on both sides may take.
+MOST_TAKEN = MOST_BYTES + 32 * LIMIT
 CHUNK = b" " * 65_536
 
 Body = dict[str, Any]

@@ -9,6 +9,7 @@ from served_process import RawConnection, ServedProcess
 
 from embedding_model.resolved import Task
 
+EVERY_KEY = {"error", "error_type", "id", "message", "detail"}
 BODY = json.dumps({"model": "words", "input": "hello"}).encode()
 LENGTH = f"content-length: {len(BODY)}"
 MOST_SECONDS = 20  # of waiting: the slowest of these takes a hundredth of it
@@ -34,9 +35,9 @@ def get(path: str, *headers: str, method: str = "GET") -> bytes:
     return "\r\n".join(lines).encode("latin-1")
 
 
-def exchange(server: ServedProcess, data: bytes, *, ends: bool = False) -> bytes:
+def exchange(server: ServedProcess, data: bytes, *, ends: bool = False, port: int | None = None) -> bytes:
     """All that the server says until it closes. `ends`: the client sends no more, and says so."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=MOST_SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", port or server.port), timeout=MOST_SECONDS) as connection:
         try:
             connection.sendall(data)
             if ends:
@@ -100,6 +101,63 @@ def test_what_two_servers_could_read_differently_or_nobody_can_is_refused_once(
     """And the connection ends, so that what follows is taken for no request."""
     said = exchange(server, data + get("/health"))
     assert statuses(said) == [400]
+
+
+@pytest.mark.parametrize(
+    ("path", "keys"),
+    [
+        ("/openai/v1/embeddings", {"error"}),
+        ("/cohere/v2/embed", {"id", "message"}),
+        ("/jina/v1/embeddings", {"detail"}),
+        ("/tei/embed", {"error", "error_type"}),
+        ("/v1/embeddings", EVERY_KEY),
+    ],
+)
+def test_a_body_that_breaks_off_in_nonsense_is_refused_in_the_dialects_form(
+    server: ServedProcess, path: str, keys: set[str]
+) -> None:
+    said = exchange(server, post("transfer-encoding: chunked", path=path) + b"5\r\nhello\r\nzz\r\n")
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert statuses(said) == [400]
+    assert set(json.loads(body)) == keys
+    assert b"\r\nx-embedding-space: sp1-" in head
+    assert b"\r\nconnection: close" in head
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [(MALFORMED["TLS"], 400), (SMUGGLED["negative length"], 400), (get("/health", "x: " + "a" * 200_000), 431)],
+    ids=["no request", "a wrong length", "a head that is too large"],
+)
+def test_what_is_refused_before_its_path_is_known_gets_every_dialects_keys(
+    server: ServedProcess, data: bytes, status: int
+) -> None:
+    said = exchange(server, data)
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert statuses(said) == [status]
+    assert b"\r\ncontent-type: application/json" in head
+    assert set(json.loads(body)) == EVERY_KEY
+
+
+def test_the_private_port_refuses_in_its_own_form(server: ServedProcess) -> None:
+    said = exchange(server, MALFORMED["TLS"], port=server.private_port)
+    assert statuses(said) == [400]
+    assert set(json.loads(said.partition(b"\r\n\r\n")[2])) == {"error"}
+
+
+def test_a_broken_body_behind_other_requests_is_refused_behind_their_answers(server: ServedProcess) -> None:
+    one = post(LENGTH).replace(b"connection: close\r\n", b"") + BODY
+    broken = post("transfer-encoding: chunked") + b"zz\r\n"
+    assert statuses(exchange(server, one + one + broken)) == [200, 200, 400]
+
+
+def test_a_broken_body_of_a_request_that_was_answered_gets_no_second_answer(server: ServedProcess) -> None:
+    connection = RawConnection(server.port)
+    connection.send(post("transfer-encoding: chunked", path="/nothing").replace(b"connection: close\r\n", b""))
+    assert connection.receive().status == 404
+    connection.send(b"zz\r\n")
+    assert connection.ended()
+    connection.close()
 
 
 ANSWERED = {

@@ -1,7 +1,7 @@
 """What an entry of a family says: where its forward pass comes from."""
 
 import importlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from embedding_model.inspection.families.heads import Head
+from embedding_runtime.architectures.batch import count_padded
 
 Config = Mapping[str, Any]  # config.json
 
@@ -21,13 +22,15 @@ class Native:
     `build` gives a module that takes a Batch and gives hidden states [batch, length, width]; those of `heads` are built
     with a number of labels and give logits [batch, labels]. Parameters are named as
     embedding_model.inspection.families names them. `complete` adds to config.json what is left to defaults and to the
-    names of the tensors; the others see what it gives.
+    names of the tensors; the others see what it gives. `count_computed`: how many tokens are computed on a device for a
+    batch of texts with such lengths.
     """
 
     fits: Callable[[Config], bool]
     build: Callable[[Config], nn.Module]
     heads: Mapping[Head, Callable[[Config, int], nn.Module]] = field(default_factory=dict)
     complete: Callable[[Config, Collection[str]], Config] = lambda config, names: config
+    count_computed: Callable[[torch.device], Callable[[Sequence[int]], int]] = lambda device: count_padded
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ et al. 2020, arXiv 1911.03894. Reference: transformers models/bert, roberta, xlm
 
 from embedding_runtime.architectures.families.architecture import Architecture, Native
 from embedding_runtime.architectures.native import bert
+from embedding_runtime.architectures.native.layout import find_count
 
 _HONOURS = ("hidden_act", "layer_norm_eps", "num_attention_heads", "pad_token_id", "position_embedding_type")
 
@@ -19,7 +20,7 @@ def _bert_like(name: str, *, package: str, config: str, source: str, types: bool
         config=config,
         arguments={"add_pooling_layer": False},
         types=types,
-        native=Native(fits=bert.fits, build=bert.BertEncoder),
+        native=Native(fits=bert.fits, build=bert.BertEncoder, count_computed=find_count),
     )
 
 

@@ -7,22 +7,15 @@ in words it knows; any other is served by transformers' own class.
 Parameters are named as in the checkpoints of transformers' models/bert.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from embedding_runtime.architectures.batch import Batch
-
-# transformers' names (activations.py) of functions that torch has itself.
-ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "gelu": functional.gelu,
-    "gelu_new": lambda hidden: functional.gelu(hidden, approximate="tanh"),
-    "gelu_pytorch_tanh": lambda hidden: functional.gelu(hidden, approximate="tanh"),
-    "relu": functional.relu,
-}
+from embedding_runtime.architectures.native.layout import Layout, lay_out
+from embedding_runtime.architectures.native.linear import ACTIVATIONS, JointLinear, Linear
 
 # RoBERTa counts positions from one behind the padding token's id, and skips padding; BERT counts from zero.
 COUNTS_BEHIND_PADDING: Mapping[str, bool] = {
@@ -68,12 +61,11 @@ class BertEncoder(nn.Module):
         self.encoder = _Layers(config)
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        # Without padding there is no mask, and attention takes its quickest kernel.
-        mask = batch.attention.bool()[:, None, None, :] if batch.is_padded else None
-        hidden = self.embeddings(batch.ids, batch.types)
+        layout = lay_out(batch, dtype=self.embeddings.word_embeddings.weight.dtype)
+        hidden = self.embeddings(batch, layout)
         for layer in self.encoder.layer:
-            hidden = layer(hidden, mask)
-        return cast(torch.Tensor, hidden)
+            hidden = layer(hidden, layout)
+        return layout.restore(hidden)
 
 
 class _Embeddings(nn.Module):
@@ -86,14 +78,19 @@ class _Embeddings(nn.Module):
         self.LayerNorm = nn.LayerNorm(width, eps=config["layer_norm_eps"])
         self._padding = config["pad_token_id"] if COUNTS_BEHIND_PADDING[config["model_type"]] else None
 
-    def forward(self, ids: torch.Tensor, types: torch.Tensor | None) -> torch.Tensor:
-        words = self.word_embeddings(ids)
-        words += self.token_type_embeddings.weight[0] if types is None else self.token_type_embeddings(types)
-        return cast(torch.Tensor, self.LayerNorm(words + self.position_embeddings(self._positions(ids))))
+    def forward(self, batch: Batch, layout: Layout) -> torch.Tensor:
+        words = self.word_embeddings(layout.flatten(batch.ids))
+        words += (
+            self.token_type_embeddings.weight[0]
+            if batch.types is None
+            else self.token_type_embeddings(layout.flatten(batch.types))
+        )
+        words += self.position_embeddings(layout.flatten(self._positions(batch.ids)))
+        return cast(torch.Tensor, self.LayerNorm(words))
 
     def _positions(self, ids: torch.Tensor) -> torch.Tensor:
         if self._padding is None:
-            return torch.arange(ids.shape[1], device=ids.device)
+            return torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
         counted = ids.ne(self._padding).long()
         positions: torch.Tensor = counted.cumsum(dim=1) * counted + self._padding
         return positions
@@ -110,35 +107,29 @@ class _Layer(nn.Module):
         super().__init__()
         width, wide = config["hidden_size"], config["intermediate_size"]
         self.attention = _Attention(config)
-        self.intermediate = nn.ModuleDict({"dense": nn.Linear(width, wide)})
+        self.intermediate = nn.ModuleDict({"dense": Linear(width, wide)})
         self.output = nn.ModuleDict(_dense_and_norm(wide, width=width, eps=config["layer_norm_eps"]))
-        self._activate = ACTIVATIONS[config["hidden_act"]]
+        self._activation = ACTIVATIONS[config["hidden_act"]]
 
-    def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        hidden = self.attention(hidden, mask)
-        wide = self._activate(self.intermediate["dense"](hidden))
-        return cast(torch.Tensor, self.output["LayerNorm"](self.output["dense"](wide) + hidden))
+    def forward(self, hidden: torch.Tensor, layout: Layout) -> torch.Tensor:
+        hidden = self.attention(hidden, layout)
+        wide = self.intermediate["dense"](hidden, activation=self._activation)
+        return cast(torch.Tensor, self.output["LayerNorm"](self.output["dense"](wide, residual=hidden)))
 
 
 class _Attention(nn.Module):
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
         width = config["hidden_size"]
-        self.self = nn.ModuleDict({name: nn.Linear(width, width) for name in ("query", "key", "value")})
+        self.self = JointLinear(("query", "key", "value"), inputs=width, outputs=width)
         self.output = nn.ModuleDict(_dense_and_norm(width, width=width, eps=config["layer_norm_eps"]))
         self._heads = config["num_attention_heads"]
 
-    def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        batch, length, width = hidden.shape
-
-        def split(name: str) -> torch.Tensor:
-            projected: torch.Tensor = self.self[name](hidden)
-            return projected.view(batch, length, self._heads, width // self._heads).transpose(1, 2)
-
-        mixed = functional.scaled_dot_product_attention(split("query"), split("key"), split("value"), attn_mask=mask)
-        joined = mixed.transpose(1, 2).reshape(batch, length, width)
-        return cast(torch.Tensor, self.output["LayerNorm"](self.output["dense"](joined) + hidden))
+    def forward(self, hidden: torch.Tensor, layout: Layout) -> torch.Tensor:
+        query, key, value = self.self(hidden)
+        mixed = layout.attend(query, key, value, heads=self._heads)
+        return cast(torch.Tensor, self.output["LayerNorm"](self.output["dense"](mixed, residual=hidden)))
 
 
 def _dense_and_norm(inputs: int, *, width: int, eps: float) -> dict[str, nn.Module]:
-    return {"dense": nn.Linear(inputs, width), "LayerNorm": nn.LayerNorm(width, eps=eps)}
+    return {"dense": Linear(inputs, width), "LayerNorm": nn.LayerNorm(width, eps=eps)}

@@ -20,7 +20,7 @@ from torch import nn
 
 from embedding_runtime.architectures.batch import Batch
 from embedding_runtime.architectures.native.alibi import Alibi, attend, find_slopes
-from embedding_runtime.architectures.native.bert import ACTIVATIONS
+from embedding_runtime.architectures.native.linear import ACTIVATIONS
 
 Config = Mapping[str, Any]
 
@@ -123,7 +123,7 @@ class _Layer(nn.Module):
             width, wide = config["hidden_size"], config["intermediate_size"]
             self.intermediate = nn.ModuleDict({"dense": nn.Linear(width, wide)})
             self.output = nn.ModuleDict({"dense": nn.Linear(wide, width), "LayerNorm": _norm(config)})
-            self._activate = ACTIVATIONS[config["hidden_act"]]
+            self._activate = ACTIVATIONS[config["hidden_act"]].compute
 
     def forward(self, hidden: torch.Tensor, alibi: Alibi, whole: torch.Tensor | None) -> torch.Tensor:
         hidden = self.attention(hidden, alibi, whole)
@@ -195,4 +195,4 @@ def _norm(config: Config) -> nn.LayerNorm:
 
 
 def _gate_activation(config: Config) -> Callable[[torch.Tensor], torch.Tensor]:
-    return ACTIVATIONS[_GATES[config["feed_forward_type"]]]
+    return ACTIVATIONS[_GATES[config["feed_forward_type"]]].compute

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -13,11 +13,12 @@ from embedding_runtime.core.prompts import AskedPrompt, InputType, choose_prompt
 from embedding_runtime.errors import EmptyInput, InvalidRequest
 from embedding_runtime.http.cohere.meta import Priority, add_identity, choose_name
 from embedding_runtime.http.dialect import Call
+from embedding_runtime.http.fields import Dimensions, ModelName, Normalize, OptionalModelName
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.space_suffix import write_suffix
 from embedding_runtime.http.text_inputs import check_number
 from embedding_runtime.http.usage import Version, describe_embedding
-from embedding_runtime.http.validation import Count, Flag, RequestForm, validate
+from embedding_runtime.http.validation import Count, RequestForm, validate
 from embedding_runtime.http.vector_encoding import build_response, to_base64
 
 
@@ -47,14 +48,14 @@ class Purpose(StrEnum):
 
 
 class TextContent(RequestForm):
-    type: Literal["text"]
-    text: str
+    type: Annotated[Literal["text"], Field(description="The kind of this part.")]
+    text: Annotated[str, Field(description="The text of this part.")]
 
 
 class ContentInput(RequestForm):
     """One input of several parts of text, which are read as one text with a line break between them."""
 
-    content: list[TextContent] = Field(min_length=1)
+    content: Annotated[list[TextContent], Field(min_length=1, description="The parts, in their order.")]
 
 
 # A type that is named twice is answered once; no request needs to name many.
@@ -62,34 +63,49 @@ _MOST_TYPES = 16
 
 
 class EmbedV1Request(RequestForm):
-    """Unknown fields are ignored. `model` may be left out: the first served name.
+    """Unknown fields are ignored."""
 
-    `input_type`: search_query and search_document take the model's prompt for queries or documents; classification and
-    clustering the prompt of that name, or none where the model has none. Without it the served name's prompt.
-    `truncate`: without it a text that is too long is cut from the side that is served. `embedding_types`: without them
-    a plain list of float vectors. `normalize` is ours: false gives the pooled vector.
-    """
-
-    model: str | None = None
-    texts: list[str] | None = None
-    images: list[Any] | None = Field(default=None, max_length=0)
-    input_type: Purpose | None = None
-    embedding_types: list[EmbeddingType] | None = Field(default=None, min_length=1, max_length=_MOST_TYPES)
-    truncate: Truncate | None = None
-    normalize: Flag | None = None
+    model: OptionalModelName = None
+    texts: Annotated[list[str] | None, Field(description="At least one.")] = None
+    images: Annotated[list[Any] | None, Field(max_length=0, description="None: the model reads text alone.")] = None
+    input_type: Annotated[
+        Purpose | None,
+        Field(
+            description="What the texts are for, and so which of the model's prompts they get: search_query and "
+            "search_document that for queries or documents, classification and clustering that of this name, or none; "
+            "absent: the served name's."
+        ),
+    ] = None
+    embedding_types: Annotated[
+        list[EmbeddingType] | None,
+        Field(
+            min_length=1,
+            max_length=_MOST_TYPES,
+            description="Types of number; absent: float, in version 1 as a plain list.",
+        ),
+    ] = None
+    truncate: Annotated[
+        Truncate | None,
+        Field(description="From which side a text that is too long is cut, NONE to refuse it; absent: as served."),
+    ] = None
+    normalize: Normalize = None
 
 
 class EmbedV2Request(EmbedV1Request):
-    """`inputs` in place of `texts`: texts of several parts. `output_dimension`: the vector's first values, cut and
-    normalised again. `max_tokens`: what is longer is cut as `truncate` says. `priority` is checked and changes nothing:
-    requests are answered in the order in which they come.
-    """
+    """Requests are answered in the order in which they come."""
 
-    model: str
-    inputs: list[ContentInput] | None = None
-    embedding_types: list[EmbeddingType] = Field(default=[EmbeddingType.FLOAT], min_length=1, max_length=_MOST_TYPES)
-    output_dimension: Count | None = None
-    max_tokens: Count | None = None
+    model: ModelName
+    inputs: Annotated[list[ContentInput] | None, Field(description="In place of `texts`: texts of several parts.")] = (
+        None
+    )
+    embedding_types: list[EmbeddingType] = Field(
+        default=[EmbeddingType.FLOAT], min_length=1, max_length=_MOST_TYPES, description="Types of number."
+    )
+    output_dimension: Dimensions = None
+    max_tokens: Annotated[
+        Count | None,
+        Field(description="What is longer is cut as `truncate` says; special tokens and the prompt count."),
+    ] = None
     priority: Priority = 0
 
 

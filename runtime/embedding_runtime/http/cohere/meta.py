@@ -13,7 +13,7 @@ from embedding_runtime.http.usage import describe_usage
 from embedding_runtime.http.validation import Whole
 
 # Of version 2: 0 comes first.
-Priority = Annotated[Whole, Field(ge=0, le=999)]
+Priority = Annotated[Whole, Field(ge=0, le=999, description="Checked, and changes nothing.")]
 
 
 def choose_name(call: Call, *, name: str | None) -> str:

@@ -1,11 +1,20 @@
 """Cohere's POST /v1/rerank and /v2/rerank: a query and documents in, their numbers and scores out, best first."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from pydantic import Field
 
 from embedding_runtime.http.cohere.meta import Priority, add_identity, choose_name
 from embedding_runtime.http.dialect import Call
+from embedding_runtime.http.fields import (
+    ModelName,
+    OptionalModelName,
+    Query,
+    RerankInstruction,
+    ReturnDocuments,
+    TopN,
+)
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.ranking import Document, rank_documents
 from embedding_runtime.http.text_inputs import check_number
@@ -16,36 +25,40 @@ _MOST_FIELDS = 64  # of one document that are ranked: each is looked for in ever
 
 
 class RerankRequest(RequestForm):
-    """What both versions have. Unknown fields are ignored.
+    """What both versions have. Unknown fields are ignored."""
 
-    A document is a text, or an object whose `text` is ranked. `return_documents`: the answer repeats the documents, as
-    objects. `raw_scores` and `instruction` are ours: logits in place of scores, and the instruction in the template of
-    a language model that reranks.
-    """
-
-    query: str
-    documents: list[Document] = Field(min_length=1)
-    top_n: Count | None = None
-    return_documents: Flag = False
-    raw_scores: Flag = False
-    instruction: str | None = None
+    query: Query
+    documents: Annotated[
+        list[Document], Field(min_length=1, description="What is scored: texts, or objects whose `text` is.")
+    ]
+    top_n: TopN = None
+    return_documents: ReturnDocuments = False
+    raw_scores: Annotated[
+        Flag, Field(description="The model's logits in place of their sigmoids. Not of the vendor's API.")
+    ] = False
+    instruction: RerankInstruction = None
 
 
 class RerankV1Request(RerankRequest):
-    """`model` may be left out: the first served name. `rank_fields`: which fields of a document are ranked, in this
-    order. `max_chunks_per_doc` is checked and changes nothing: a document is one input, cut to the model's maximum.
-    """
+    """A document is one input, cut to the model's maximum."""
 
-    model: str | None = None
-    rank_fields: list[str] | None = Field(default=None, min_length=1, max_length=_MOST_FIELDS)
-    max_chunks_per_doc: Count | None = None
+    model: OptionalModelName = None
+    rank_fields: Annotated[
+        list[str] | None,
+        Field(
+            min_length=1,
+            max_length=_MOST_FIELDS,
+            description="Which fields of a document are scored, in this order; absent: `text`.",
+        ),
+    ] = None
+    max_chunks_per_doc: Annotated[Count | None, Field(description="Checked, and changes nothing.")] = None
 
 
 class RerankV2Request(RerankRequest):
-    """`max_tokens_per_doc`: what is longer of a document is cut off. `priority` is checked and changes nothing."""
+    """Requests are answered in the order in which they come."""
 
-    model: str
-    max_tokens_per_doc: Count | None = None
+    model: ModelName
+    max_tokens_per_doc: Annotated[Count | None, Field(description="What is longer of a document is cut off.")] = None
     priority: Priority = 0
 
 

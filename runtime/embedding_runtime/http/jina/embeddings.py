@@ -12,13 +12,14 @@ from embedding_runtime.core.late_chunking import embed_chunks
 from embedding_runtime.core.output_types import OutputType, convert, require_types
 from embedding_runtime.errors import InvalidRequest
 from embedding_runtime.http.dialect import Call
+from embedding_runtime.http.fields import Dimensions, ModelName
 from embedding_runtime.http.jina.task import find_prompt
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.ranking import Document, read_text
 from embedding_runtime.http.space_suffix import write_suffix
 from embedding_runtime.http.text_inputs import check_number, refuse_ids
 from embedding_runtime.http.usage import describe_usage
-from embedding_runtime.http.validation import Count, Flag, RequestForm, validate
+from embedding_runtime.http.validation import Flag, RequestForm, validate
 from embedding_runtime.http.vector_encoding import build_response, to_base64
 
 
@@ -43,24 +44,26 @@ Inputs = Annotated[_Inputs, BeforeValidator(_read_list, json_schema_input_type=D
 
 
 class EmbeddingsRequest(RequestForm):
-    """Unknown fields are ignored.
+    """Unknown fields are ignored. `embedding_type` has two more names, by which clients call it."""
 
-    `input`: a text or `{"text": ...}`, or a list of them. `embedding_type`, which clients also call `encoding_format`
-    and `encoding_type`: one type or several; without it float. `task`: see `task.find_prompt`; without it the served
-    name's prompt. `normalized` false: the pooled vector as it is; left out: as it is served. `late_chunking`: all
-    inputs are read as one text. `truncate`: whether a text that is too long is cut or refused (the default).
-    """
-
-    model: str
-    input: Inputs
-    embedding_type: Types | None = None
-    encoding_format: Types | None = None
-    encoding_type: Types | None = None
-    task: str | None = None
-    dimensions: Count | None = None
-    normalized: Flag | None = None
-    late_chunking: Flag = False
-    truncate: Flag = False
+    model: ModelName
+    input: Annotated[Inputs, Field(description='A text or {"text": ...}, or a list of them.')]
+    embedding_type: Annotated[Types | None, Field(description="One type or several; absent: float.")] = None
+    encoding_format: Annotated[Types | None, Field(description="As `embedding_type`.")] = None
+    encoding_type: Annotated[Types | None, Field(description="As `embedding_type`.")] = None
+    task: Annotated[
+        str | None,
+        Field(
+            description="What the texts are for, and so which prompt they get: a task of the vendor's, such as "
+            "retrieval.query, or the name of one of the model's prompts; absent: the served name's."
+        ),
+    ] = None
+    dimensions: Dimensions = None
+    normalized: Annotated[Flag | None, Field(description="False: the pooled vector as it is. Absent: as served.")] = (
+        None
+    )
+    late_chunking: Annotated[Flag, Field(description="All inputs are read as one text.")] = False
+    truncate: Annotated[Flag, Field(description="Whether what is too long is cut or refused.")] = False
 
     @property
     def types(self) -> Sequence[EmbeddingType]:

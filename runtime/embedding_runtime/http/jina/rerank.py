@@ -1,28 +1,26 @@
 """Jina's POST /v1/rerank: a query and documents in, the documents with their scores out, best first."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from embedding_runtime.http.dialect import Call
+from embedding_runtime.http.fields import ModelName, ReturnDocuments, TopN
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.ranking import Document, rank_documents, read_text
 from embedding_runtime.http.text_inputs import check_number
 from embedding_runtime.http.usage import Version, describe_search, describe_usage
-from embedding_runtime.http.validation import Count, Flag, RequestForm, validate
+from embedding_runtime.http.validation import RequestForm, validate
 
 
 class RerankRequest(RequestForm):
-    """Unknown fields are ignored. Query and documents are texts, or objects that hold one under `text`.
+    """Unknown fields are ignored. Query and documents are texts, or objects that hold one under `text`."""
 
-    `return_documents` is true unless the request says otherwise, as at the vendor.
-    """
-
-    model: str
-    query: Document
-    documents: list[Document] = Field(min_length=1)
-    top_n: Count | None = None
-    return_documents: Flag = True
+    model: ModelName
+    query: Annotated[Document, Field(description="What the documents are scored for.")]
+    documents: Annotated[list[Document], Field(min_length=1, description="What is scored.")]
+    top_n: TopN = None
+    return_documents: ReturnDocuments = True  # as at the vendor
 
 
 async def rerank(call: Call) -> Response:

@@ -4,18 +4,29 @@ The empty string is answered, as sentence-transformers answers it: one empty chu
 """
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from embedding_model.resolved import Task
 from embedding_runtime.core.embedding import Embeddings, embed
-from embedding_runtime.core.prompts import AskedPrompt, InputType, choose_prompt
+from embedding_runtime.core.prompts import AskedPrompt, choose_prompt
 from embedding_runtime.errors import EmptyInput
 from embedding_runtime.http.dialect import Call
+from embedding_runtime.http.fields import (
+    Dimensions,
+    ModelName,
+    Normalize,
+    PromptInstruction,
+    PromptName,
+    PromptRole,
+    PromptText,
+)
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.space_suffix import write_suffix
 from embedding_runtime.http.text_inputs import TextsOrIds, check_ids, check_number
 from embedding_runtime.http.usage import describe_usage
-from embedding_runtime.http.validation import Count, Flag, RequestForm, validate
+from embedding_runtime.http.validation import RequestForm, validate
 from embedding_runtime.http.vector_encoding import build_response, to_base64
 
 
@@ -27,21 +38,21 @@ class EncodingFormat(StrEnum):
 class EmbeddingsRequest(RequestForm):
     """Unknown fields (`user` among them) are ignored.
 
-    OpenAI has the first four; the rest are extensions, as clients send them in `extra_body`. `normalize` false: the
-    pooled vector as it is. One of these chooses the prompt in place of the served name: `prompt_name`, one of the
-    model's prompts; `input_type`, its prompt for queries or documents; `prompt`, the whole text to put before each
-    input; `instruction`, the task in its query prompt.
+    OpenAI has the first four; the rest are extensions, as clients send them in `extra_body`. One of the last four
+    chooses the prompt in place of the served name.
     """
 
-    model: str
-    input: TextsOrIds
-    encoding_format: EncodingFormat = EncodingFormat.FLOAT
-    dimensions: Count | None = None
-    normalize: Flag | None = None
-    prompt_name: str | None = None
-    input_type: InputType | None = None
-    prompt: str | None = None
-    instruction: str | None = None
+    model: ModelName
+    input: Annotated[TextsOrIds, Field(description="A text or a list of texts; token ids where they are taken.")]
+    encoding_format: Annotated[
+        EncodingFormat, Field(description="Numbers, or their bytes: little-endian float32 in base64.")
+    ] = EncodingFormat.FLOAT
+    dimensions: Dimensions = None
+    normalize: Normalize = None
+    prompt_name: PromptName = None
+    input_type: PromptRole = None
+    prompt: PromptText = None
+    instruction: PromptInstruction = None
 
     def describe_prompt(self) -> AskedPrompt:
         return AskedPrompt(

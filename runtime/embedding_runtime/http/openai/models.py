@@ -14,9 +14,11 @@ async def list_models(call: Call) -> Response:
 
 
 async def show_model(call: Call) -> Response:
-    """The name is the rest of the path, for it may hold slashes. Raises UnknownModel."""
-    path: str = call.request.scope["path"]
-    name = call.choose_name(path.partition(_BEFORE_NAME)[2])
+    """The name is the rest of the path, for it may hold slashes; a slash at its end is taken for none, as on every
+    other path, unless a name ends so. Raises UnknownModel.
+    """
+    rest: str = call.request.scope["path"].partition(_BEFORE_NAME)[2]
+    name = call.choose_name(rest if rest in call.loaded.model.names else rest.rstrip("/"))
     return json_response(_describe(call, name=name), model=name)
 
 

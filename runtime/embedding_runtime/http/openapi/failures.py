@@ -20,6 +20,9 @@ MEANINGS: Mapping[type[RequestError], str] = {
     errors.UnknownRoute: "There is no such path.",
     errors.MethodNotAllowed: "The path takes other methods.",
     errors.SpaceMismatch: "The answer would lie in another vector space than the request pins.",
+    errors.MalformedRequest: "What came cannot be read as HTTP/1.1.",
+    errors.HeadTimeout: "The headers did not come in time.",
+    errors.HeadTooLarge: "The headers take too much.",
     errors.BodyTimeout: "The body did not come in time.",
     errors.BodyTooLarge: "The body is too large: send fewer inputs in one request.",
     errors.Overloaded: "Too much is under way: retry after the seconds of `retry-after`.",
@@ -29,6 +32,7 @@ MEANINGS: Mapping[type[RequestError], str] = {
     errors.InferenceFailed: "The model could not answer.",
     errors.MemoryExhausted: "One of the inputs takes more memory than there is.",
     errors.NonFiniteOutput: "The model answered NaN or infinity for one of the inputs.",
+    errors.TokenizerFailed: "The tokenizer failed at one of the inputs.",
     errors.UnknownToken: "The tokenizer gave an id that the model has no embedding for.",
     errors.MissingEndToken: "The tokenizer left out the token that the vectors are read from.",
 }
@@ -37,7 +41,13 @@ MEANINGS: Mapping[type[RequestError], str] = {
 _ELSEWHERE = (errors.Unauthorized, errors.UnknownModel, errors.UnknownRoute, errors.MethodNotAllowed)
 
 # What can go wrong wherever somebody asks, and what wherever a model answers.
-OF_ALL: Sequence[type[RequestError]] = (errors.NotReady, errors.InferenceFailed)
+OF_ALL: Sequence[type[RequestError]] = (
+    errors.MalformedRequest,
+    errors.HeadTimeout,
+    errors.HeadTooLarge,
+    errors.NotReady,
+    errors.InferenceFailed,
+)
 OF_ANSWERS: Sequence[type[RequestError]] = tuple(
     kind for kind in {**MEANINGS, **TABLE} if kind not in (*OF_ALL, *_ELSEWHERE)
 )

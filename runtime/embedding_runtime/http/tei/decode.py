@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import PlainValidator, WithJsonSchema
+from pydantic import Field, PlainValidator, WithJsonSchema
 
 from embedding_runtime.core.tokenizing import MOST_IDS
 from embedding_runtime.errors import EmptyInput
@@ -29,16 +29,15 @@ def _read(value: Any) -> list[list[int]]:
 
 
 class DecodeRequest(RequestForm):
-    """`ids`: those of one text, or lists of several. `skip_special_tokens`: leaves them out of the text. Unknown fields
-    are ignored.
-    """
+    """Unknown fields are ignored."""
 
     ids: Annotated[
         list[list[int]],
         PlainValidator(_read),
         WithJsonSchema({"anyOf": [IDS_SCHEMA, {"type": "array", "items": _IDS_OF_ONE, "minItems": 1}]}),
+        Field(description="The ids of one text, or lists of the ids of several."),
     ]
-    skip_special_tokens: Flag = True
+    skip_special_tokens: Annotated[Flag, Field(description="Whether they are left out of the text.")] = True
 
 
 async def decode_ids(call: Call) -> Response:

@@ -1,23 +1,25 @@
 """TEI's POST /embed: texts in, one bare list of vectors out, normalised unless the request says otherwise."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from embedding_model.resolved import Task
 from embedding_runtime.core.embedding import embed
 from embedding_runtime.http.dialect import Call
+from embedding_runtime.http.fields import Dimensions
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.space_suffix import write_suffix
 from embedding_runtime.http.tei.texts import TextsRequest, describe_prompt, find_prompt, read_texts
-from embedding_runtime.http.validation import Count, Flag
+from embedding_runtime.http.validation import Flag
 from embedding_runtime.http.vector_encoding import build_response
 
 
 class EmbedRequest(TextsRequest):
-    """`normalize` is true where the request does not say, as in TEI, whatever the model's own pipeline does.
+    """`normalize` is true where the request does not say, as in TEI, whatever the model's own pipeline does."""
 
-    `dimensions`: how many of the vector's first values are wanted.
-    """
-
-    normalize: Flag = True
-    dimensions: Count | None = None
+    normalize: Annotated[Flag, Field(description="False: the pooled vector as it is.")] = True
+    dimensions: Dimensions = None
 
 
 async def create_embeddings(call: Call) -> Response:

@@ -6,9 +6,9 @@ even where they send one.
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from embedding_model.resolved import Activation, Task
 from embedding_runtime.core.classification import Classes, classify
@@ -17,6 +17,7 @@ from embedding_runtime.errors import EmptyInput
 from embedding_runtime.http.dialect import Call
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.space_suffix import AnswerKind, write_suffix
+from embedding_runtime.http.tei.truncation import Truncate
 from embedding_runtime.http.text_inputs import check_number
 from embedding_runtime.http.validation import Count, Flag, RequestForm, validate
 
@@ -32,24 +33,30 @@ class Function(StrEnum):
 
 
 class PredictParameters(RequestForm):
-    """`function_to_apply`: in place of the model's own activation. `top_k`: how many labels are answered."""
+    """Of the Hugging Face API."""
 
-    function_to_apply: Function | None = None
-    top_k: Count | None = None
+    function_to_apply: Annotated[
+        Function | None, Field(description="What makes scores of logits; absent: the model's own activation.")
+    ] = None
+    top_k: Annotated[Count | None, Field(description="So many labels are answered; absent: all.")] = None
 
 
 class PredictRequest(RequestForm):
-    """`inputs`: "a" and ["a"] are one text, ["a", "b"] is one pair; [["a"], ["a", "b"]] are several.
-
-    `truncate`: whether what is too long is cut (the default) or refused. `raw_scores`: logits in place of what the
-    model's activation makes of them. `parameters`: a request of the Hugging Face API, which is answered with a list for
-    each text also where there is one. Unknown fields are ignored.
+    """With `parameters`, which the Hugging Face API has, there is a list for each text also where there is one. Unknown
+    fields are ignored.
     """
 
-    inputs: str | list[str] | list[list[str]]
-    truncate: Flag = True
-    raw_scores: Flag = False
-    parameters: PredictParameters | None = None
+    inputs: Annotated[
+        str | list[str] | list[list[str]],
+        Field(description='"a" and ["a"] are one text, ["a", "b"] is one pair; [["a"], ["a", "b"]] are several.'),
+    ]
+    truncate: Truncate = True
+    raw_scores: Annotated[Flag, Field(description="Logits in place of what the model's activation makes of them.")] = (
+        False
+    )
+    parameters: Annotated[
+        PredictParameters | None, Field(description="Makes it a request of the Hugging Face API.")
+    ] = None
 
     @field_validator("inputs", mode="before")
     @classmethod

@@ -1,6 +1,9 @@
 """TEI's POST /similarity: how similar each of several texts is to one, as the cosine of their vectors."""
 
+from typing import Annotated
+
 import numpy as np
+from pydantic import Field
 
 from embedding_model.resolved import Task
 from embedding_runtime.core.embedding import embed
@@ -8,31 +11,32 @@ from embedding_runtime.core.jobs import Vectors
 from embedding_runtime.core.prompts import AskedPrompt
 from embedding_runtime.errors import EmptyInput, InvalidRequest
 from embedding_runtime.http.dialect import Call
+from embedding_runtime.http.fields import PromptName
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.space_suffix import write_suffix
 from embedding_runtime.http.tei.texts import find_prompt
-from embedding_runtime.http.tei.truncation import Direction
-from embedding_runtime.http.validation import Flag, RequestForm, validate
+from embedding_runtime.http.tei.truncation import OptionalDirection, Truncate
+from embedding_runtime.http.validation import RequestForm, validate
 
 
 class SimilarityInputs(RequestForm):
-    source_sentence: str
-    sentences: list[str]
+    source_sentence: Annotated[str, Field(description="What each of the others is compared with.")]
+    sentences: Annotated[list[str], Field(description="One similarity each is answered, in this order.")]
 
 
 class SimilarityParameters(RequestForm):
     """As those of `/embed`; they hold for all of the texts."""
 
-    truncate: Flag = True
-    truncation_direction: Direction | None = None
-    prompt_name: str | None = None
+    truncate: Truncate = True
+    truncation_direction: OptionalDirection = None
+    prompt_name: PromptName = None
 
 
 class SimilarityRequest(RequestForm):
     """Unknown fields are ignored."""
 
-    inputs: SimilarityInputs
-    parameters: SimilarityParameters = SimilarityParameters()
+    inputs: Annotated[SimilarityInputs, Field(description="The texts to compare.")]
+    parameters: Annotated[SimilarityParameters, Field(description="How they are read.")] = SimilarityParameters()
 
 
 async def compare_texts(call: Call) -> Response:

@@ -1,31 +1,30 @@
 """What requests of TEI that hold texts have in common: their form, and which prompt they ask for."""
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from embedding_runtime.core.prompts import AskedPrompt, InputType, choose_prompt
+from pydantic import Field
+
+from embedding_runtime.core.prompts import AskedPrompt, choose_prompt
 from embedding_runtime.errors import EmptyInput
 from embedding_runtime.http.dialect import Call
-from embedding_runtime.http.tei.truncation import Direction
+from embedding_runtime.http.fields import PromptInstruction, PromptName, PromptRole, PromptText
+from embedding_runtime.http.tei.truncation import OptionalDirection, Truncate
 from embedding_runtime.http.text_inputs import TextsOrIds, check_ids, check_number
-from embedding_runtime.http.validation import Flag, RequestForm, validate
+from embedding_runtime.http.validation import RequestForm, validate
 
 
 class TextsRequest(RequestForm):
-    """`truncate`: whether a text that is too long is cut (the default) or refused; `truncation_direction`: from which
-    side, the served one where it is not said.
-
-    `prompt_name`: one of the model's prompts. Ours, each in its place: `input_type` for the model's prompt for queries
-    or documents; `prompt`, the whole text to put before each input; `instruction`, the task in its query prompt.
-    None of them: the model's default prompt. Unknown fields are ignored.
+    """One of the last four fields chooses the prompt; none of them: the model's default prompt. Unknown fields are
+    ignored.
     """
 
-    inputs: TextsOrIds
-    truncate: Flag = True
-    truncation_direction: Direction | None = None
-    prompt_name: str | None = None
-    input_type: InputType | None = None
-    prompt: str | None = None
-    instruction: str | None = None
+    inputs: Annotated[TextsOrIds, Field(description="A text or a list of texts; token ids where they are taken.")]
+    truncate: Truncate = True
+    truncation_direction: OptionalDirection = None
+    prompt_name: PromptName = None
+    input_type: PromptRole = None
+    prompt: PromptText = None
+    instruction: PromptInstruction = None
 
 
 Form = TypeVar("Form", bound=TextsRequest)

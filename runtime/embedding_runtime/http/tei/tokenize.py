@@ -6,7 +6,9 @@ from.
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from embedding_runtime.core.admission import estimate_tokens
 from embedding_runtime.core.inputs import Text
@@ -14,6 +16,7 @@ from embedding_runtime.core.prompts import AskedPrompt
 from embedding_runtime.core.vocabulary import TokenizedText
 from embedding_runtime.errors import EmptyInput
 from embedding_runtime.http.dialect import Call
+from embedding_runtime.http.fields import PromptName, PromptText
 from embedding_runtime.http.messages import Response, json_response
 from embedding_runtime.http.tei.texts import find_prompt
 from embedding_runtime.http.text_inputs import TextsOrIds, check_ids, check_number
@@ -21,15 +24,14 @@ from embedding_runtime.http.validation import Flag, RequestForm, validate
 
 
 class TokenizeRequest(RequestForm):
-    """`add_special_tokens`: those that the tokenizer puts around a text. `prompt_name`: one of the model's prompts,
-    whose tokens come first; without it the model's default prompt. `prompt`, ours: a whole prompt, empty for none.
-    Unknown fields are ignored.
+    """The prompt's tokens come first; without `prompt_name` and `prompt` those of the model's default prompt. Unknown
+    fields are ignored.
     """
 
-    inputs: TextsOrIds
-    add_special_tokens: Flag = True
-    prompt_name: str | None = None
-    prompt: str | None = None
+    inputs: Annotated[TextsOrIds, Field(description="A text or a list of texts.")]
+    add_special_tokens: Annotated[Flag, Field(description="Those that the tokenizer puts around a text.")] = True
+    prompt_name: PromptName = None
+    prompt: PromptText = None
 
 
 async def tokenize_texts(call: Call) -> Response:

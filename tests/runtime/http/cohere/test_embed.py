@@ -170,6 +170,16 @@ async def test_none_refuses_a_text_that_is_too_long(body: dict[str, Any]) -> Non
     assert "Input 0 is longer" in response.json()["message"]
 
 
+@pytest.mark.parametrize("path", ["/v2/embed", "/cohere/v2/embed"])
+@pytest.mark.parametrize("most", [1, 2])
+async def test_less_than_one_token_of_a_text_is_refused(path: str, most: int) -> None:
+    """Special tokens alone would be the same vector for every text."""
+    async with app_under_test(tokenizer=word_level(max_tokens=6), max_input_tokens=6) as runtime:
+        response = await embed(runtime, path, texts=["w0 w1", "w2 w3"], max_tokens=most)
+    assert response.status_code == 400
+    assert "max_tokens: " in response.json()["message"]
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [

@@ -8,7 +8,7 @@ from embedding_runtime.http.errors import TABLE, find_row, find_status
 
 # Those that its SDKs have a class for, and those that they raise as a bare ApiError with the body.
 _OF_THE_SDKS = {400, 401, 403, 404, 422, 429, 498, 499, 500, 501, 503, 504}
-_BARE = {405, 408, 412, 413}
+_BARE = {405, 408, 412, 413, 431}
 
 
 @pytest.mark.parametrize("kind", sorted(TABLE, key=lambda kind: kind.__name__))

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from rerankers import reranker
 from runtime_under_test import app_under_test, settings
 
-from embedding_runtime.http import body_weight
-from embedding_runtime.http.body_weight import MOST_CONTAINERS, MOST_VALUES, Weight, weigh
+from embedding_runtime.http.body_weight import MOST_CONTAINERS, MOST_VALUES, Weight, count_outside_texts
 
 EMBEDDERS = [
     "/openai/v1/embeddings",
@@ -42,10 +41,15 @@ def count(value: Any) -> Weight:
 @hypothesis.settings(deadline=None)
 @given(value=VALUES, ensure_ascii=st.booleans(), piece=st.integers(1, 64))
 def test_what_stands_in_texts_has_no_weight(value: Any, ensure_ascii: bool, piece: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(body_weight, "MOST_CONTAINERS", -1)
-        patch.setattr(body_weight, "_PIECE_BYTES", piece)
-        assert weigh(json.dumps(value, ensure_ascii=ensure_ascii).encode()) == count(value)
+    body = json.dumps(value, ensure_ascii=ensure_ascii).encode()
+    assert count_outside_texts(body, piece_bytes=piece) == count(value)
+
+
+def test_of_a_body_that_is_too_heavy_the_rest_is_not_looked_at() -> None:
+    body = b"[" * (MOST_CONTAINERS + 1) + b"[" * 1_000_000
+    found = count_outside_texts(body, piece_bytes=1000)
+    assert found.is_too_much
+    assert found.containers <= MOST_CONTAINERS + 1000
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,13 @@ PAIRS = {"query": "hello", "texts": ["a", "b"]}
             id="logits as served",
         ),
         pytest.param(
+            reranker(activation=Activation.IDENTITY),
+            "/rerank",
+            PAIRS,
+            ";out=sigmoid",
+            id="scores where logits are served",
+        ),
+        pytest.param(
             reranker(TEMPLATE, instruction="find pods"),
             "/rerank",
             {**PAIRS, "instruction": "find pods"},

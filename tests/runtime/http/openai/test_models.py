@@ -32,6 +32,14 @@ async def test_a_model_is_found_by_its_name_also_with_slashes(name: str, prefix:
     assert found.json()["id"] == name.replace("%2F", "/")
 
 
+@pytest.mark.parametrize("path", ["words/", "acme/words//", "acme/words/small/", "ends/"])
+async def test_a_slash_behind_a_name_is_its_own_or_none(path: str) -> None:
+    async with app_under_test(serve=settings(served_names=(*NAMES, "ends/"))) as runtime:
+        found = await runtime.client.get(f"/v1/models/{path}")
+    assert found.status_code == 200
+    assert found.json()["id"] == ("ends/" if path == "ends/" else path.rstrip("/"))
+
+
 async def test_another_name_is_openais_404() -> None:
     async with app_under_test(serve=settings(served_names=NAMES)) as runtime:
         answer = await runtime.client.get("/v1/models/acme/secret")

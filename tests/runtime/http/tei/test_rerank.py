@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from runtime_under_test import SPACE, AppUnderTest, WordTokenizer, app_under_test, settings
@@ -14,7 +15,9 @@ from embedding_runtime.backends.fake import FakeBackend, vector_of
 from embedding_runtime.core.inputs import Pair
 from embedding_runtime.core.jobs import Tokens
 from embedding_runtime.core.reranking import MAX_INSTRUCTION, activate
+from embedding_runtime.http.app import GOLDEN_CASE
 from embedding_runtime.http.errors import TABLE, find_status
+from embedding_runtime.http.messages import Receive, Scope, Send
 from embedding_runtime.http.tei.routes import STATUSES, describe_error
 
 QUERY = "which pod restarts"
@@ -52,14 +55,33 @@ async def test_texts_come_back_as_numbers_and_scores_best_first() -> None:
     assert response.headers["x-embedding-space"] == SPACE
 
 
-@pytest.mark.parametrize("activation", [Activation.IDENTITY, Activation.SIGMOID, Activation.TANH, Activation.SOFTMAX])
-async def test_raw_scores_are_logits_whatever_the_activation(activation: Activation) -> None:
+@pytest.mark.parametrize("activation", list(Activation))
+async def test_scores_are_sigmoids_and_raw_scores_logits_whatever_the_activation(activation: Activation) -> None:
+    """As TEI answers. The space says which of the two is another kind of answer than the model is served for."""
     async with reranker(activation=activation) as runtime:
-        raw = (await rank(runtime, raw_scores=True)).json()
-        scores = (await rank(runtime, raw_scores="false")).json()
-    np.testing.assert_allclose([entry["score"] for entry in raw], np.sort(logits())[::-1], rtol=1e-6)
+        raw = await rank(runtime, raw_scores=True)
+        scores = await rank(runtime, raw_scores="false")
+    best = np.sort(logits())[::-1]
+    np.testing.assert_allclose([entry["score"] for entry in raw.json()], best, rtol=1e-6)
+    np.testing.assert_allclose([entry["score"] for entry in scores.json()], 1 / (1 + np.exp(-best)), rtol=1e-6)
+    served_raw, served_sigmoid = activation is Activation.IDENTITY, activation in ("Sigmoid", "Softmax")
+    assert raw.headers["x-embedding-space"] == SPACE + ("" if served_raw else ";out=raw")
+    assert scores.headers["x-embedding-space"] == SPACE + ("" if served_sigmoid else ";out=sigmoid")
+
+
+@pytest.mark.parametrize("activation", list(Activation))
+async def test_the_scores_of_a_golden_case_are_those_of_the_served_activation(activation: Activation) -> None:
+    async with reranker(activation=activation) as runtime:
+
+        async def as_golden_case(scope: Scope, receive: Receive, send: Send) -> None:
+            await runtime.app({**scope, "state": {GOLDEN_CASE: ""}}, receive, send)
+
+        transport = httpx.ASGITransport(app=as_golden_case)
+        async with httpx.AsyncClient(transport=transport, base_url="http://golden-case") as client:
+            answer = await client.post("/rerank", json={"query": QUERY, "texts": TEXTS})
     expected = activate(np.sort(logits())[::-1], activation=activation)
-    np.testing.assert_allclose([entry["score"] for entry in scores], expected, rtol=1e-6)
+    np.testing.assert_allclose([entry["score"] for entry in answer.json()], expected, rtol=1e-6)
+    assert answer.headers["x-embedding-space"] == SPACE
 
 
 async def test_texts_are_returned_when_asked_for() -> None:

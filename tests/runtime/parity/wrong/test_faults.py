@@ -14,13 +14,12 @@ import numpy as np
 import pytest
 import torch
 from switched_run import replaced, run_test
-from torch.nn import functional
 
 from embedding_model.refusal import Refusal
 from embedding_model.resolved import Serving
 from embedding_runtime.architectures import batch, cross_encoder, embedder, multi_head, weights
 from embedding_runtime.architectures.families import ARCHITECTURES
-from embedding_runtime.architectures.native import alibi, bert, jina_bert
+from embedding_runtime.architectures.native import alibi, bert, jina_bert, layout, linear
 from embedding_runtime.core import end_token, prompts, reranking, vectors
 from embedding_runtime.core.inputs import Input, Pair
 from embedding_runtime.core.jobs import Tokens
@@ -88,6 +87,24 @@ def pool_over_padding() -> AbstractContextManager[object]:
     return replaced(embedder, "pool", pool_everything)
 
 
+def see_the_neighbours() -> AbstractContextManager[object]:
+    form_groups = layout._form_groups
+
+    def form_one(lengths: Sequence[int], *, dtype: torch.dtype) -> list[Any]:
+        return form_groups([sum(lengths)], dtype=dtype)
+
+    return replaced(layout, "_form_groups", form_one)
+
+
+def forget_the_residual() -> AbstractContextManager[object]:
+    forward = linear.Linear.forward
+
+    def without(layer: Any, rows: torch.Tensor, *, residual: Any = None, **how: Any) -> torch.Tensor:
+        return forward(layer, rows, **how)
+
+    return replaced(linear.Linear, "forward", without)
+
+
 def count_positions_from_zero() -> AbstractContextManager[object]:
     return replaced(bert.COUNTS_BEHIND_PADDING, "roberta", False)
 
@@ -102,7 +119,7 @@ def lose_token_types() -> AbstractContextManager[object]:
 
 
 def approximate_gelu() -> AbstractContextManager[object]:
-    return replaced(bert.ACTIVATIONS, "gelu", lambda hidden: functional.gelu(hidden, approximate="tanh"))
+    return replaced(linear.ACTIVATIONS, "gelu", linear.ACTIVATIONS["gelu_new"])
 
 
 def normalize_before_the_cut() -> AbstractContextManager[object]:
@@ -205,7 +222,9 @@ FAULTS: Mapping[str, Fault] = {
     "the end token is dropped": Fault(drop_the_end, f"{DECODERS}[qwen3]", Refusal),
     "the end token is dropped where nothing looks for it": Fault(drop_the_end_unnoticed, f"{DECODERS}[qwen3]"),
     "pooling over the prompt": Fault(pool_over_the_prompt, f"{PROMPTS}[Mean]"),
-    "pooling over padding": Fault(pool_over_padding, f"{ENCODERS}[bert]"),
+    "pooling over padding": Fault(pool_over_padding, f"{ENCODERS}[mpnet]"),
+    "attention across the texts of a batch": Fault(see_the_neighbours, f"{ENCODERS}[bert]"),
+    "no residual": Fault(forget_the_residual, f"{ENCODERS}[bert]"),
     "positions off by two": Fault(count_positions_from_zero, f"{ENCODERS}[roberta]"),
     "token types are lost": Fault(lose_token_types, f"{CROSS_ENCODERS}[bert]"),
     "tanh for the exact gelu": Fault(approximate_gelu, f"{NUMBERS}[bert-gelu-native BertEncoder]"),

@@ -1,6 +1,7 @@
 """Ranking and score cases of rerankers, by a classification head and by a language model's prompt."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from seeded_models import ByteLevel
 
 from embedding_model.goldens.cases import RankingCase, ScoreCase
 from embedding_model.inspection.families.heads import Head
+from embedding_model.ports import ReferenceSet
 from embedding_model.refusal import Refusal
 from embedding_model.resolved import Activation, Declared, Side, Task
 from embedding_model.serving import Overrides
@@ -32,8 +34,12 @@ def right(tmp_path_factory: pytest.TempPathFactory) -> Resolved:
     return resolve(build(tmp_path_factory.mktemp("bert") / "model", spread=0.3), declared=RERANKS)
 
 
-def test_a_pod_of_the_same_model_passes_orders_and_scores(right: Resolved) -> None:
-    found = compute(right)
+@pytest.fixture(scope="module")
+def found(right: Resolved) -> ReferenceSet:
+    return compute(right)
+
+
+def test_a_pod_of_the_same_model_passes_orders_and_scores(right: Resolved, found: ReferenceSet) -> None:
     assert_passed(right, found)
     assert [case.name for case in found.goldens if isinstance(case, ScoreCase)][:2] == [
         "reference.english-score-1",
@@ -43,8 +49,7 @@ def test_a_pod_of_the_same_model_passes_orders_and_scores(right: Resolved) -> No
     assert compute(right) == found
 
 
-def test_other_weights_and_another_activation_fail(right: Resolved, tmp_path: Path) -> None:
-    found = compute(right)
+def test_other_weights_and_another_activation_fail(right: Resolved, found: ReferenceSet, tmp_path: Path) -> None:
     moved = resolve(build(tmp_path / "moved", spread=0.3, seed=8), declared=RERANKS)
     raw = resolve(right.folder, declared=RERANKS, overrides=Overrides(activation=Activation.IDENTITY))
     for wrong in (moved, raw):
@@ -73,6 +78,7 @@ def test_of_two_labels_the_score_is_that_of_the_relevant_one(relevant: int, tmp_
 
 QWEN3 = ByteLevel(end=None)
 LONGEST = 320
+RAW = Overrides(activation=Activation.IDENTITY)
 
 
 @pytest.fixture(scope="module")
@@ -87,26 +93,36 @@ def language_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-@pytest.mark.parametrize("side", [None, Side.LEFT])
-def test_a_language_model_passes_by_the_formula_of_its_authors(side: Side | None, language_model: Path) -> None:
-    model = resolve(
-        language_model,
-        declared=RERANKS,
-        overrides=Overrides(truncation=side, activation=Activation.IDENTITY),
-    )
+@pytest.fixture(scope="module")
+def by_formula(language_model: Path) -> tuple[Resolved, ReferenceSet]:
+    """The language model, scoring with raw logits, and its set."""
+    model = resolve(language_model, declared=RERANKS, overrides=RAW)
+    return model, compute(model)
+
+
+def test_a_language_model_passes_by_the_formula_of_its_authors(by_formula: tuple[Resolved, ReferenceSet]) -> None:
+    assert_passed(*by_formula)
+    assert longest_document(by_formula[1]) > LONGEST
+
+
+def test_the_formula_cuts_on_one_side_only(language_model: Path) -> None:
+    model = resolve(language_model, declared=RERANKS, overrides=replace(RAW, truncation=Side.LEFT))
     found = compute(model)
     assert_passed(model, found)
-    longest = max(len(case.document.split()) for case in every_case(found) if isinstance(case, ScoreCase))
-    assert (longest > LONGEST) == (side is None), "the formula knows no other side"
+    assert longest_document(found) < LONGEST
 
 
-def test_a_language_model_with_another_instruction_fails(language_model: Path) -> None:
-    raw = Overrides(activation=Activation.IDENTITY)
-    found = compute(resolve(language_model, declared=RERANKS, overrides=raw))
-    other = Overrides(activation=Activation.IDENTITY, instruction="find the text that names a colour, and no other")
+def test_a_language_model_with_another_instruction_fails(
+    language_model: Path, by_formula: tuple[Resolved, ReferenceSet]
+) -> None:
+    other = replace(RAW, instruction="find the text that names a colour, and no other")
     instructed = resolve(language_model, declared=RERANKS, overrides=other)
-    assert_passed(instructed, compute(instructed))
-    assert failed_names(instructed, found)
+    assert failed_names(instructed, by_formula[1])
+    assert failed_names(by_formula[0], compute(instructed))
+
+
+def longest_document(found: ReferenceSet) -> int:
+    return max(len(case.document.split()) for case in every_case(found) if isinstance(case, ScoreCase))
 
 
 def test_pairs_that_the_library_cuts_otherwise_are_not_asked(tmp_path: Path) -> None:
@@ -129,8 +145,8 @@ def test_documents_that_half_precision_could_swap_are_left_out_of_an_order() -> 
     assert order_apart(scores, distance=1.0) == [1]
 
 
-def test_an_order_asks_for_the_gap_that_is_left_behind_the_tolerance(right: Resolved) -> None:
-    for case in compute(right).goldens:
+def test_an_order_asks_for_the_gap_that_is_left_behind_the_tolerance(found: ReferenceSet) -> None:
+    for case in found.goldens:
         if isinstance(case, RankingCase):
             assert sorted(case.order) == list(range(len(case.documents)))
             assert float(case.min_gap) > 0

@@ -71,9 +71,9 @@ async def test_a_policy_that_rewrites_what_we_write_does_not_keep_a_model_from_b
     cluster: SimulatedCluster,
 ) -> None:
     class Rewriting(MemoryGateway):
-        async def apply(self, manifest: Object) -> Object:
+        async def apply(self, manifest: Object, *, force: bool = False) -> Object:
             text = json.dumps(manifest).replace('"runtime:1"', '"mirror.example.internal/runtime:1"')
-            return await super().apply(json.loads(text))
+            return await super().apply(json.loads(text), force=force)
 
     cluster.gateway.__class__ = Rewriting
     cluster.create_model(hub_spec())

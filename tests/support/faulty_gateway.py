@@ -91,8 +91,8 @@ class FaultyGateway:
             "list", kind.kind, namespace, None, lambda: self._inner.list(kind, namespace=namespace, labels=labels)
         )
 
-    async def apply(self, manifest: Object) -> Object:
-        return await self._write("apply", manifest, lambda: self._inner.apply(manifest))
+    async def apply(self, manifest: Object, *, force: bool = False) -> Object:
+        return await self._write("apply", manifest, lambda: self._inner.apply(manifest, force=force))
 
     async def create(self, manifest: Object) -> Object:
         return await self._write("create", manifest, lambda: self._inner.create(manifest))

@@ -19,8 +19,10 @@ from embedding_operator.api.names import FIELD_MANAGER
 from embedding_operator.kube.connection import authorization
 from embedding_operator.kube.gateway import (
     Conflict,
+    FieldConflict,
     Forbidden,
     GatewayError,
+    HeldField,
     Invalid,
     Kind,
     Object,
@@ -37,6 +39,8 @@ PAGE_SIZE: Final = 500
 # The client serialises JSON for the plain name of this type, and JSON is not always YAML: see _write_yaml.
 APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
 MERGE: Final = "application/merge-patch+json"
+# How the API server names a manager in the cause of a conflict: internal/conflict.go of apimachinery's managedfields.
+_HOLDER: Final = re.compile(r'conflict with ("(?:[^"\\]|\\.)*")(?: with subresource ("(?:[^"\\]|\\.)*"))?')
 _NEEDS_ESCAPE: Final = re.compile("[\x7f-\uffff]")
 JSON: Final = "application/json"
 
@@ -93,9 +97,9 @@ class KubernetesGateway:
             if token is None:
                 return items
 
-    async def apply(self, manifest: Object) -> Object:
+    async def apply(self, manifest: Object, *, force: bool = False) -> Object:
         kind, path = _target(manifest)
-        query = with_query(path, fieldManager=FIELD_MANAGER, force="true")
+        query = with_query(path, fieldManager=FIELD_MANAGER, force="true" if force else None)
         return await self._call("apply", kind.kind, "PATCH", query, body=manifest, content_type=APPLY)
 
     async def create(self, manifest: Object) -> Object:
@@ -227,6 +231,8 @@ def _answer(status: int, data: bytes, *, what: str, retry_after: str | None) -> 
     said = content.get("message") if isinstance(content, dict) else None
     message = f"{what}: {said or f'the API server answered {status}'}"
     seconds = _seconds(retry_after, content)
+    if status == 409 and (held := _list_held(content)):
+        raise FieldConflict(message, held=held)
     error: type[GatewayError] = GatewayError
     if status == 409:
         error = Conflict
@@ -239,6 +245,20 @@ def _answer(status: int, data: bytes, *, what: str, retry_after: str | None) -> 
     elif status == 401 or status >= 500:
         error = Unreachable
     raise error(message, status=status, retry_after=seconds)
+
+
+def _list_held(content: object) -> Sequence[HeldField]:
+    """The fields of a conflict between managers; none for a conflict of any other sort."""
+    details = content.get("details") if isinstance(content, dict) else None
+    causes = (details.get("causes") if isinstance(details, dict) else None) or ()
+    return [_read_cause(cause) for cause in causes if cause.get("reason") == "FieldManagerConflict"]
+
+
+def _read_cause(cause: Object) -> HeldField:
+    """A manager that cannot be read stays "": what it holds is never taken."""
+    found = _HOLDER.match(cause.get("message", ""))
+    manager, subresource = (orjson.loads(part) if part else "" for part in found.groups()) if found else ("", "")
+    return HeldField(manager=manager, subresource=subresource, field=cause.get("field", ""))
 
 
 def _seconds(retry_after: str | None, content: object) -> float | None:

@@ -4,7 +4,8 @@
 wrapper interrupts either between any two calls.
 
 GatewayError
-    Conflict          409: somebody else was faster, or another field manager owns the field; come back at once
+    Conflict          409: somebody else was faster; come back at once
+        FieldConflict     other field managers hold what we apply with another value
     Invalid           422: the API server rejects our manifest; a bug of ours or an input that validation let through
     Forbidden         403: an RBAC rule is missing, a quota is full, or the namespace is terminating
     TooManyRequests   429 or 503, with the seconds to wait
@@ -69,6 +70,24 @@ class Conflict(GatewayError):
     pass
 
 
+@dataclass(frozen=True)
+class HeldField:
+    """A field that another manager holds: its name, the subresource it writes through ("" for none), and the field's
+    path as the API server writes it, such as `.spec.replicas`."""
+
+    manager: str
+    subresource: str
+    field: str
+
+
+class FieldConflict(Conflict):
+    """An apply that was not forced would change what other managers hold; nothing of it was written."""
+
+    def __init__(self, message: str, *, held: Sequence[HeldField]) -> None:
+        super().__init__(message, status=409)
+        self.held = tuple(held)
+
+
 class Invalid(GatewayError):
     pass
 
@@ -94,8 +113,9 @@ class Gateway(Protocol):
     async def list(self, kind: Kind, *, namespace: str | None, labels: Mapping[str, str]) -> Sequence[Object]:
         """All objects with these labels; namespace None means every namespace. apiVersion and kind are filled in."""
 
-    async def apply(self, manifest: Object) -> Object:
-        """Server-side apply, forced, with our field manager."""
+    async def apply(self, manifest: Object, *, force: bool = False) -> Object:
+        """Server-side apply with our field manager. FieldConflict when others hold what it would change; with `force`
+        it is taken from them."""
 
     async def create(self, manifest: Object) -> Object:
         """Plain create (Jobs, Leases, Events); Conflict when the name is taken."""

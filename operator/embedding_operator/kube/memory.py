@@ -1,17 +1,20 @@
 """A Gateway in memory for scenario tests: as much of the API server as a reconcile can notice.
 
 Kept: uid, resourceVersion that moves only when something changes, generation, server-side apply with field removal,
-the status subresource, label selection, immutable fields, deletion with preconditions, finalizers and cascades.
+the status subresource, label selection, immutable fields, deletion with preconditions, finalizers and cascades, and
+the managers of fields (in `get`, by name and operation).
 Not kept: schemas, defaulting, admission, controllers, watches. The contract tests in tests/kube run against this and
 against a real API server.
 """
 
 import copy
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
+from embedding_operator.api.names import FIELD_MANAGER
 from embedding_operator.kube.gateway import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -21,16 +24,21 @@ from embedding_operator.kube.gateway import (
     JOB,
     LEASE,
     Conflict,
+    FieldConflict,
     GatewayError,
     Invalid,
     Kind,
     Object,
 )
+from embedding_operator.kube.holdings import Holdings, Manager, select_held
 from embedding_operator.kube.ownership import Path, merge, owned_paths, remove
 from embedding_operator.kube.paths import kind_of
 
 WRITES: Final = frozenset({"apply", "create", "replace", "label", "delete", "apply_status"})
 _WITHOUT_STATUS: Final = frozenset(kind.kind for kind in (CONFIG_MAP, LEASE, ENDPOINT_SLICE, EVENT))
+_APPLIED: Final = Manager(FIELD_MANAGER, "Apply")
+_UPDATED: Final = Manager(FIELD_MANAGER, "Update")
+_BY_HAND: Final = Manager("kubectl-edit", "Update")
 _SERVER_SIDE: Final = ("uid", "resourceVersion", "generation", "creationTimestamp")
 _IMMUTABLE: Final[Mapping[str, tuple[Path, ...]]] = {
     DEPLOYMENT.kind: (("spec", "selector"),),
@@ -43,17 +51,19 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True)
 class Call:
-    """One call that reached this API server; `body` is the manifest or status written, if any."""
+    """One call that reached this API server; `body` is the manifest or status written, if any. `is_refused`: an apply
+    that conflicted with other managers, and wrote nothing."""
 
     verb: str
     kind: str
     namespace: str | None
     name: str | None
     body: Object | None = None
+    is_refused: bool = False
 
     @property
     def is_write(self) -> bool:
-        return self.verb in WRITES
+        return self.verb in WRITES and not self.is_refused
 
 
 class MemoryGateway:
@@ -63,7 +73,7 @@ class MemoryGateway:
         self, *, paths: Mapping[str, Object] | None = None, now: Callable[[], str] = lambda: "2026-01-01T00:00:00Z"
     ) -> None:
         self._objects: dict[Key, dict[str, Any]] = {}
-        self._applied: dict[tuple[Key, str], set[Path]] = {}
+        self._holdings: dict[tuple[Key, str], Holdings] = {}
         self._paths = dict(paths or {})
         self._now = now
         self._versions = itertools.count(1)
@@ -74,23 +84,30 @@ class MemoryGateway:
 
     async def get(self, kind: Kind, *, namespace: str, name: str) -> Object | None:
         self._record("get", kind, namespace, name)
-        return self.peek(kind, namespace=namespace, name=name)
+        found = self.peek(kind, namespace=namespace, name=name)
+        if found is not None:
+            found["metadata"]["managedFields"] = self._held((kind.kind, namespace, name)).describe()
+        return found
 
     async def list(self, kind: Kind, *, namespace: str | None, labels: Mapping[str, str]) -> Sequence[Object]:
         self._record("list", kind, namespace, None)
         return self.peek_all(kind, namespace=namespace, labels=labels)
 
-    async def apply(self, manifest: Object) -> Object:
+    async def apply(self, manifest: Object, *, force: bool = False) -> Object:
         kind = kind_of(manifest)
         metadata = manifest["metadata"]
         self._record("apply", kind, metadata.get("namespace"), metadata["name"], manifest)
-        return self._apply(kind, _without_status(kind, manifest))
+        try:
+            return self._apply(_without_status(kind, manifest), manager=_APPLIED, force=force)
+        except FieldConflict:
+            self._calls[-1] = dataclasses.replace(self._calls[-1], is_refused=True)
+            raise
 
     async def create(self, manifest: Object) -> Object:
         kind = kind_of(manifest)
         metadata = manifest["metadata"]
         self._record("create", kind, metadata.get("namespace"), metadata.get("name"), manifest)
-        return self.put(manifest, status=False)
+        return self._put(manifest, status=False, manager=_UPDATED)
 
     async def replace(self, manifest: Object) -> Object:
         kind = kind_of(manifest)
@@ -105,7 +122,7 @@ class MemoryGateway:
         wanted = _copy(dict(_without_status(kind, manifest)))
         if "status" in live:
             wanted["status"] = live["status"]
-        return self._store(key, wanted)
+        return self._update(key, wanted, manager=_UPDATED)
 
     async def label(
         self, kind: Kind, *, namespace: str, name: str, uid: str, labels: Mapping[str, str]
@@ -117,7 +134,7 @@ class MemoryGateway:
             return None
         wanted = _copy(live)
         wanted["metadata"].setdefault("labels", {}).update(labels)
-        return self._store(key, wanted)
+        return self._update(key, wanted, manager=_UPDATED)
 
     async def delete(self, kind: Kind, *, namespace: str, name: str, uid: str | None = None) -> None:
         self._record("delete", kind, namespace, name)
@@ -131,7 +148,7 @@ class MemoryGateway:
         if live is None or live["metadata"]["uid"] != uid:
             return None
         body = {"metadata": {"name": name, "namespace": namespace}, "status": status}
-        return self._merge((kind.kind, namespace, name), live, body, part="status")
+        return self._merge((kind.kind, namespace, name), live, body, part="status", manager=_APPLIED, force=True)
 
     async def get_path(self, path: str) -> Object:
         self._calls.append(Call(verb="get", kind="path", namespace=None, name=path))
@@ -174,6 +191,17 @@ class MemoryGateway:
         Raises:
             Conflict: the name is taken.
         """
+        return self._put(manifest, status=status, manager=_BY_HAND)
+
+    def apply_as(self, manager: str, *, manifest: Object, force: bool = True) -> dict[str, Any]:
+        """Server-side apply as somebody else: a GitOps tool, or another controller.
+
+        Raises:
+            FieldConflict: not forced, and others hold what it would change.
+        """
+        return self._apply(manifest, manager=Manager(manager, "Apply"), force=force)
+
+    def _put(self, manifest: Object, *, status: bool, manager: Manager) -> dict[str, Any]:
         kind = kind_of(manifest)
         wanted = _copy(dict(manifest if status else _without_status(kind, manifest)))
         metadata = wanted["metadata"]
@@ -184,7 +212,8 @@ class MemoryGateway:
             raise Conflict(f'{kind.plural} "{key[2]}" already exists', status=409)
         if kind is EMBEDDING_MODEL:
             wanted.setdefault("status", {"observedGeneration": -1})
-        return self._store(key, wanted)
+        self._holdings[(key, "")] = Holdings()
+        return self._update(key, wanted, manager=manager)
 
     def edit(
         self, kind: Kind, change: Callable[[dict[str, Any]], None], *, namespace: str, name: str
@@ -193,7 +222,7 @@ class MemoryGateway:
         key = (kind.kind, namespace, name)
         wanted = _copy(self._objects[key])
         change(wanted)
-        return self._store(key, wanted)
+        return self._update(key, wanted, manager=_BY_HAND)
 
     def remove(self, kind: Kind, *, namespace: str, name: str) -> None:
         """Delete an object as somebody else: finalizers hold it, and its dependents go with it."""
@@ -206,7 +235,7 @@ class MemoryGateway:
             return
         del self._objects[key]
         for part in ("", "status"):
-            self._applied.pop((key, part), None)
+            self._holdings.pop((key, part), None)
         for dependent in list(self._dependents(live["metadata"]["uid"])):
             if dependent in self._objects:
                 self.remove(kind_of(self._objects[dependent]), namespace=dependent[1], name=dependent[2])
@@ -217,33 +246,53 @@ class MemoryGateway:
             if owners and all(owner["uid"] == uid for owner in owners):
                 yield key
 
-    def _apply(self, kind: Kind, manifest: Object) -> dict[str, Any]:
-        key = _key(kind, manifest["metadata"])
+    def _apply(self, manifest: Object, *, manager: Manager, force: bool) -> dict[str, Any]:
+        key = _key(kind_of(manifest), manifest["metadata"])
         live = self._objects.get(key)
         if live is None:
             if manifest["metadata"].get("uid") is not None:
                 raise Conflict("uid mismatch: no existing object was found", status=409)
-            self._applied[(key, "")] = set(owned_paths(manifest))
-            return self.put(manifest, status=False)
-        return self._merge(key, live, manifest, part="")
+            created = self._put(manifest, status=False, manager=manager)
+            held = self._held(key)
+            held.note_apply(manager, applied=set(owned_paths(manifest)), before=created, after=created)
+            return created
+        return self._merge(key, live, manifest, part="", manager=manager, force=force)
 
-    def _merge(self, key: Key, live: dict[str, Any], manifest: Object, *, part: str) -> dict[str, Any]:
+    def _merge(
+        self, key: Key, live: dict[str, Any], manifest: Object, *, part: str, manager: Manager, force: bool
+    ) -> dict[str, Any]:
         uid = manifest["metadata"].get("uid")
         if uid is not None and uid != live["metadata"]["uid"]:
             raise Conflict(f"Precondition failed: UID in precondition: {uid}", status=409)
         now_owned = set(owned_paths(manifest))
+        held = self._held(key, part=part)
         wanted: dict[str, Any] = _copy(live)
-        for path in sorted(self._applied.get((key, part), set()) - now_owned, key=repr):
-            if not any(owned[: len(path)] == path for owned in now_owned):
-                wanted = remove(wanted, path)
-        stored = self._store(key, merge(wanted, manifest))
-        self._applied[(key, part)] = now_owned
+        for path in held.list_given_up(manager, kept=now_owned):
+            wanted = remove(wanted, path)
+        wanted = merge(wanted, manifest)
+        conflicts = held.find_conflicts(manager, before=live, after=wanted)
+        if conflicts and not force:
+            raise FieldConflict(f"Apply failed with {len(conflicts)} conflicts", held=conflicts)
+        before = _copy(live)
+        stored = self._store(key, wanted)
+        held.note_apply(manager, applied=now_owned, before=before, after=stored)
         return stored
+
+    def _update(self, key: Key, wanted: dict[str, Any], *, manager: Manager) -> dict[str, Any]:
+        before = self._objects.get(key, {"metadata": {}})
+        stored = self._store(key, wanted)
+        if select_held(before) != select_held(stored):
+            self._held(key).note_update(manager, before=before, after=stored)
+        return stored
+
+    def _held(self, key: Key, *, part: str = "") -> Holdings:
+        return self._holdings.setdefault((key, part), Holdings())
 
     def _store(self, key: Key, wanted: dict[str, Any]) -> dict[str, Any]:
         """Fill in what the server decides; an unchanged object keeps its resourceVersion."""
         live = self._objects.get(key)
         metadata = wanted["metadata"]
+        metadata.pop("managedFields", None)
         if live is None:
             metadata |= {"uid": f"uid-{next(self._uids)}", "creationTimestamp": self._now(), "generation": 1}
         else:

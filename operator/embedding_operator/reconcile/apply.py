@@ -14,6 +14,7 @@ from embedding_operator.kube.gateway import (
     POD_DISRUPTION_BUDGET,
     SERVICE,
     Conflict,
+    FieldConflict,
     Forbidden,
     Gateway,
     GatewayError,
@@ -24,6 +25,7 @@ from embedding_operator.kube.gateway import (
 )
 from embedding_operator.observe.snapshot import Snapshot
 from embedding_operator.plan.build import Planned, describe_conflict, identify
+from embedding_operator.reconcile.conflicts import apply_or_restore, describe_field_conflict
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +37,8 @@ FORBIDDEN_SECONDS: Final = 60.0  # permissions and quotas change rarely, and not
 
 @dataclass(frozen=True)
 class Written:
-    """`failure` stopped the plan, for the status. `error` is set when a retry may cure it by itself.
+    """`failure` is for the status: a field conflict held one child and every deletion up, anything else the rest of the
+    plan. `error` is set when a retry may cure it by itself.
 
     `writes_serving`: the spec of a Deployment or Service is another one now. An apply alone does not say so: where an
     admission policy rewrites what we write, we apply again and again, and nothing changes.
@@ -50,12 +53,17 @@ async def carry_out(gateway: Gateway, planned: Planned, *, snapshot: Snapshot) -
     """Raises GatewayError for what the status need not speak of (conflict, overload, no answer)."""
     live = {identify(item): item for item in snapshot.children.all()}
     writes_serving = False
+    held_up: Verdict | None = None
     for manifest in planned.plan.apply:
         identity = identify(manifest)
         try:
             if identity not in live and await _is_taken(gateway, manifest, uid=snapshot.uid):
                 return Written(describe_conflict(*identity), writes_serving=writes_serving)
-            answer = await gateway.apply(manifest)
+            answer = await apply_or_restore(gateway, manifest, kind=KINDS[manifest["kind"]])
+        except FieldConflict as error:
+            # What comes after follows from what was observed, not from this write: it goes on.
+            held_up = held_up or describe_field_conflict(*identity, held=error.held)
+            continue
         except GatewayError as error:
             failure = _describe_refusal(*identity, error=error)
             if failure is None:
@@ -64,6 +72,8 @@ async def carry_out(gateway: Gateway, planned: Planned, *, snapshot: Snapshot) -
         is_serving = manifest["kind"] in (DEPLOYMENT.kind, SERVICE.kind)
         writes_serving |= is_serving and live.get(identity, {}).get("spec") != answer.get("spec")
         logger.info("applied %s %s of %s", *identity, snapshot.key)
+    if held_up is not None:
+        return Written(held_up, writes_serving=writes_serving)
     for item in planned.plan.delete:
         try:
             await gateway.delete(KINDS[item.kind], namespace=item.namespace, name=item.name, uid=item.uid)

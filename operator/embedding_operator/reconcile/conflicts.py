@@ -1,0 +1,74 @@
+"""Fields of a child that somebody else holds: what a hand changed is restored, what another manager applies is not.
+
+An update (kubectl edit, scale, patch) happens once, and so does its restoration. What applies (a GitOps tool, another
+controller) states its fields for good: forced, the two would take them from each other for ever.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from embedding_operator.api.names import FIELD_MANAGER
+from embedding_operator.api.reasons import Reason
+from embedding_operator.judge.verdict import Verdict, waiting
+from embedding_operator.kube.gateway import Conflict, FieldConflict, Gateway, HeldField, Kind, Object
+
+# Its end is an event of the child, which wakes us; only where the value stays as it is, nothing tells us.
+RECHECK_SECONDS: Final = 60.0
+_MAX_NAMED: Final = 5
+
+
+async def apply_or_restore(gateway: Gateway, manifest: Object, *, kind: Kind) -> Object:
+    """Apply `manifest`, forced where only updates stand against it. Raises GatewayError.
+
+    Raises:
+        FieldConflict: `held` are the fields that others apply; nothing was written.
+    """
+    try:
+        return await gateway.apply(manifest)
+    except FieldConflict as error:
+        metadata = manifest["metadata"]
+        live = await gateway.get(kind, namespace=metadata["namespace"], name=metadata["name"])
+        applied = _list_applied(error.held, live=live or {})
+        if applied:
+            raise FieldConflict(error.message, held=applied) from error
+    return await gateway.apply(manifest, force=True)
+
+
+def _list_applied(held: Sequence[HeldField], *, live: Object) -> Sequence[HeldField]:
+    """Those of the fields that others apply.
+
+    Raises:
+        Conflict: a manager is not there any more, or not yet to be seen.
+    """
+    entries = live.get("metadata", {}).get("managedFields") or ()
+    operations: dict[tuple[str, str], set[str]] = {}
+    for entry in entries:
+        writer = (entry.get("manager", ""), entry.get("subresource", ""))
+        operations.setdefault(writer, set()).add(entry.get("operation", ""))
+    applied = []
+    # What our own name holds against us was written by update, by an operator of before: none conflicts with itself.
+    for item in (item for item in held if item.manager != FIELD_MANAGER):
+        found = operations.get((item.manager, item.subresource))
+        if found is None and item.manager:
+            raise Conflict(f'field manager "{item.manager}" came or went meanwhile', status=409)
+        # A name that both applies and updates may do either again: it is not taken from.
+        if found != {"Update"}:
+            applied.append(item)
+    return applied
+
+
+def describe_field_conflict(kind: str, name: str, *, held: Sequence[HeldField]) -> Verdict:
+    fields: dict[str, list[str]] = {}
+    for item in held:
+        fields.setdefault(item.manager or "of an unreadable name", []).append(item.field)
+    claims = "; ".join(f'field manager "{manager}" applies {_write_list(paths)}' for manager, paths in fields.items())
+    message = (
+        f"{kind} {name}: {claims}, which this operator sets. It is not fought over, and nothing of this object is "
+        "written meanwhile: take these fields out of what that manager applies, or ask for them in the EmbeddingModel"
+    )
+    return waiting(Reason.FIELD_CONFLICT, message, recheck_seconds=RECHECK_SECONDS)
+
+
+def _write_list(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - _MAX_NAMED} more" if len(paths) > _MAX_NAMED else ""
+    return ", ".join(paths[:_MAX_NAMED]) + more

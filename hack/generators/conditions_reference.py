@@ -1,6 +1,7 @@
 """docs/reference/conditions.md: condition types and reasons, from the enums that the operator uses."""
 
-from embedding_operator.api.reasons import REFUSALS, ConditionType, Reason
+from embedding_operator.api.reasons import ConditionType, Reason
+from embedding_operator.api.refusals import REFUSALS
 
 _INTRODUCTION = """\
 # Conditions and reasons
@@ -16,16 +17,20 @@ Conditions follow kstatus, so that `kubectl wait`, `helm --wait`, Flux and Argo 
 `Ready=False`, `Stalled=True` and `Available=True` together mean: what was asked for last failed, and what was there
 before still serves.
 
+`Ready=False` has the reason and the message of `Reconciling` or `Stalled`, whichever is there. A few reasons come with
+either of them, since the same cause may pass or last; the condition says which it is.
+
 ## Condition types
 
 """
+_HEADER = ("| reason | meaning | what to do |", "|---|---|---|")
 
 
 def write_conditions_reference() -> str:
     lines = [_INTRODUCTION + "| type | meaning |", "|---|---|"]
     lines += [f"| `{kind}` | {kind.doc} |" for kind in ConditionType]
-    lines += ["", "## Reasons", "", "| reason | meaning |", "|---|---|"]
-    lines += [f"| `{reason}` | {reason.doc} |" for reason in Reason]
-    lines += ["", "## Reasons of a refused model, file or override", "", "| reason | meaning |", "|---|---|"]
-    lines += [f"| `{reason}` | {doc} |" for reason, doc in REFUSALS.items()]
+    lines += ["", "## Reasons", "", *_HEADER]
+    lines += [f"| `{reason}` | {reason.doc} | {reason.remedy} |" for reason in Reason]
+    lines += ["", "## Reasons of a refused model, file or override", "", *_HEADER]
+    lines += [f"| `{reason}` | {said.doc} | {said.remedy} |" for reason, said in REFUSALS.items()]
     return "\n".join(lines) + "\n"

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from embedding_model.refusal import Reason as RefusalReason
 from embedding_operator.api.crd import build_crd
-from embedding_operator.api.reasons import REFUSALS, ConditionType, Reason
+from embedding_operator.api.reasons import ConditionType, Reason
+from embedding_operator.api.refusals import REFUSALS
 from embedding_operator.api.status import (
     MAX_MESSAGE,
     Condition,
@@ -105,5 +106,6 @@ def test_every_reason_of_a_refusal_is_explained() -> None:
 
 
 def test_reasons_and_types_are_explained_in_a_sentence() -> None:
-    texts = [*(item.doc for item in (*ConditionType, *Reason)), *REFUSALS.values()]
-    assert not [text for text in texts if not text.endswith(".")]
+    said = [*Reason, *REFUSALS.values()]
+    texts = [*(kind.doc for kind in ConditionType), *(item.doc for item in said), *(item.remedy for item in said)]
+    assert not [text for text in texts if not re.fullmatch(r"\w.*\w\.", text)]

@@ -1,10 +1,12 @@
 """Trouble of a pod reaches the model's conditions, and goes when its cause goes."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from model_samples import golden, hub_spec, verified_by
-from simulated_cluster import SimulatedCluster
+from simulated_cluster import SimulatedCluster, Status
 
 from embedding_model.ports import GoldensReport, Progress
 from embedding_operator.kube.gateway import DEPLOYMENT
@@ -22,6 +24,8 @@ UNSCHEDULABLE = {
         }
     ],
 }
+TAINTED = "0/1 nodes are available: 1 node(s) had untolerated taint {gpu: true}."
+UNTOLERATED = {**UNSCHEDULABLE, "conditions": [{**UNSCHEDULABLE["conditions"][0], "message": TAINTED}]}  # type: ignore[dict-item]
 HASH = json.dumps({"reason": "HashMismatch", "message": "model.safetensors: expected sha256 aa, found bb"})
 MISMATCH = {
     "phase": "Pending",
@@ -37,7 +41,11 @@ MISMATCH = {
 
 @pytest.mark.parametrize(
     ("status", "kind", "reason"),
-    [(UNSCHEDULABLE, "Reconciling", "InsufficientCapacity"), (MISMATCH, "Stalled", "HashMismatch")],
+    [
+        (UNSCHEDULABLE, "Reconciling", "InsufficientCapacity"),
+        (UNTOLERATED, "Reconciling", "Unschedulable"),
+        (MISMATCH, "Stalled", "HashMismatch"),
+    ],
 )
 async def test_trouble_is_copied_up_and_heals(cluster: SimulatedCluster, status: dict, kind: str, reason: str) -> None:  # type: ignore[type-arg]
     cluster.trouble = lambda pod: status
@@ -174,3 +182,68 @@ async def test_a_download_says_how_far_the_slowest_pod_is(cluster: SimulatedClus
     await cluster.settle()
     message = cluster.condition("Reconciling")["message"]  # type: ignore[index]
     assert message.endswith("; fetched 1.2 of 4.8 GB, 3 of 12 files")
+
+
+async def test_a_pod_whose_node_answers_no_more_is_said_to_be_lost_with_it(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec(replicas=2))
+    await cluster.settle()
+    lost = min(cluster.ready_pods())
+    since = {"lastTransitionTime": "2026-03-01T12:30:00Z"}
+
+    def lose(pod: Mapping[str, Any]) -> Status | None:
+        """As the node lifecycle controller writes it: Ready alone, and no reason."""
+        if pod["metadata"]["name"] != lost:
+            return None
+        ready = {"type": "Ready", "status": "False", **since}
+        return {**pod["status"], "conditions": [ready, {"type": "ContainersReady", "status": "True"}]}
+
+    cluster.trouble = lose
+    await cluster.settle()
+    assert cluster.says("Ready") == ("False", "NodeLost")
+    assert cluster.says("Reconciling") == ("True", "NodeLost")
+    assert lost in cluster.condition("Reconciling")["message"]  # type: ignore[index]
+    assert cluster.says("Available") == ("True", "MinimumAvailable")
+    cluster.trouble = lambda pod: None
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_a_pod_that_its_own_kubelet_calls_unready_is_not_lost(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    ready = {"type": "Ready", "status": "False", "reason": "ReadinessGatesNotReady"}
+    conditions = [ready, {"type": "ContainersReady", "status": "True"}]
+    cluster.trouble = lambda pod: {**pod["status"], "conditions": conditions}
+    await cluster.settle()
+    assert cluster.says("Reconciling") != ("True", "NodeLost")
+    assert cluster.says("Ready") != ("True", "Serving")
+
+
+async def test_a_config_map_of_public_keys_that_is_missing_is_named_with_its_key(cluster: SimulatedCluster) -> None:
+    conditions = [
+        {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-03-01T11:00:00Z"},
+        {"type": "PodReadyToStartContainers", "status": "False"},
+    ]
+    cluster.trouble = lambda pod: {"phase": "Pending", "conditions": conditions}
+    jwt = {"jwksConfigMapRef": {"name": "login"}, "audiences": ["search"], "issuer": "https://login.example.com/"}
+    cluster.create_model(hub_spec(auth={"jwt": jwt}))
+    await cluster.settle()
+    assert cluster.says("Reconciling") == ("True", "JwksConfigMapNotFound")
+    assert 'key jwks.json of ConfigMap "login"' in cluster.condition("Reconciling")["message"]  # type: ignore[index]
+    cluster.trouble = lambda pod: None
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_pods_that_are_added_to_ready_ones_are_a_rollout(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    before = cluster.ready_pods()
+    cluster.trouble = lambda pod: None if pod["metadata"]["name"] in before else {"phase": "Pending"}
+    cluster.edit_spec(lambda spec: spec.update(replicas=2))
+    await cluster.settle()
+    assert cluster.says("Ready") == ("False", "RollingOut")
+    assert cluster.says("Reconciling") == ("True", "RollingOut")
+    cluster.trouble = lambda pod: None
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")

@@ -70,7 +70,7 @@ async def test_the_event_names_the_pod_the_case_the_value_and_the_threshold(serv
     await run(serving, steps=3)
     events = [event for event in serving.all(EVENT) if event["reason"] == "Quarantined"]
     assert len(events) == 1
-    assert (events[0]["type"], events[0]["action"]) == ("Warning", "Quarantine")
+    assert [events[0][field] for field in ("type", "reason", "action")] == ["Warning", "Quarantined", "Quarantine"]
     assert all(word in events[0]["note"] for word in (bad["name"], '"rome"', "0.913000", "threshold 0.999"))
 
 

@@ -39,6 +39,7 @@ def find_trouble(pod: Object, *, now: datetime | None = None) -> Verdict | None:
         return waiting(Reason.POD_FAILED, _describe_pod(pod, f"{words}{more}"))
     causes = (
         *_find_placement(pod, status=status),
+        *_find_lost_node(pod, status=status),
         *_find_containers(pod, status=status),
         *(_find_missing_key(pod, now=now) if now else ()),
     )
@@ -68,6 +69,22 @@ def _name_placement(words: str) -> Reason:
     if "persistentvolumeclaim" in words.lower():
         return Reason.VOLUME_NOT_FOUND
     return Reason.INSUFFICIENT_CAPACITY if "Insufficient " in words else Reason.UNSCHEDULABLE
+
+
+def _find_lost_node(pod: Object, *, status: Object) -> Iterator[Verdict]:
+    """A kubelet that calls a pod unready gives a reason, and counts its containers with it.
+
+    The node lifecycle controller, which speaks for a kubelet that is silent, takes Ready away and nothing else.
+    """
+    conditions = {item.get("type"): item for item in status.get("conditions") or ()}
+    ready, containers = conditions.get("Ready", {}), conditions.get("ContainersReady", {})
+    if ready.get("status") == "False" and not ready.get("reason") and containers.get("status") == "True":
+        node = (pod.get("spec") or {}).get("nodeName", "")
+        words = (
+            f'its node "{node}" answers no more. Kubernetes makes another pod once it gives the node up, after five '
+            "minutes unless the cluster says otherwise"
+        )
+        yield waiting(Reason.NODE_LOST, _describe_pod(pod, words))
 
 
 def _find_containers(pod: Object, *, status: Object) -> Iterator[Verdict]:

@@ -15,6 +15,7 @@ from embedding_operator.kube.client import KubernetesGateway
 from embedding_operator.kube.connection import load_configuration
 from embedding_operator.kube.gateway import DEPLOYMENT, FieldConflict, Gateway
 from embedding_operator.kube.memory import MemoryGateway
+from embedding_operator.reconcile.conflicts import apply_or_restore
 
 
 class Others(Protocol):
@@ -25,6 +26,9 @@ class Others(Protocol):
 
     def patch(self, name: str, *, spec: dict[str, Any]) -> None:
         """A hand: kubectl patch of a Deployment."""
+
+    def scale(self, name: str, *, replicas: int) -> None:
+        """A hand: kubectl scale of a Deployment, through its subresource."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,9 @@ class InMemory:
     def patch(self, name: str, *, spec: dict[str, Any]) -> None:
         self.gateway.edit(DEPLOYMENT, lambda item: item["spec"].update(spec), namespace="default", name=name)
 
+    def scale(self, name: str, *, replicas: int) -> None:
+        self.patch(name, spec={"replicas": replicas})
+
 
 @dataclass(frozen=True)
 class OnTheCluster:
@@ -48,6 +55,9 @@ class OnTheCluster:
 
     def patch(self, name: str, *, spec: dict[str, Any]) -> None:
         self.cluster.patch("deployment", name, namespace="default", patch={"spec": spec})
+
+    def scale(self, name: str, *, replicas: int) -> None:
+        self.cluster.kubectl("scale", "deployment", name, "-n", "default", f"--replicas={replicas}")
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,8 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
 
 def deployment(name: str, *, image: str = "example.invalid/a", **spec: Any) -> dict[str, Any]:
     labels = {"embedding-operator.dev/model": name}
-    pod = {"containers": [{"name": "runtime", "image": image}]}
+    # No scheduler has this name: where a test scales it up, no kubelet tries to start it.
+    pod = {"schedulerName": "nobody", "containers": [{"name": "runtime", "image": image}]}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -143,3 +154,25 @@ async def test_what_we_created_before_may_be_taken_over_by_an_apply_only_with_fo
     assert (FIELD_MANAGER, "Update") in await world.find_managers()
     taken = await world.gateway.apply(deployment(world.name, minReadySeconds=2), force=True)
     assert taken["spec"]["minReadySeconds"] == 2
+
+
+async def test_what_hands_scaled_and_edited_is_restored(world: World) -> None:
+    wanted = deployment(world.name, minReadySeconds=1)
+    await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT)
+    world.others.scale(world.name, replicas=1)
+    world.others.patch(world.name, spec={"minReadySeconds": 7})
+    restored = await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT)
+    assert (restored["spec"]["replicas"], restored["spec"]["minReadySeconds"]) == (0, 1)
+
+
+async def test_what_another_manager_applies_is_not_taken_from_it(world: World) -> None:
+    wanted = deployment(world.name, minReadySeconds=1)
+    await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT)
+    world.others.apply(deployment(world.name, minReadySeconds=7), manager="gitops")
+    world.others.scale(world.name, replicas=1)
+    with pytest.raises(FieldConflict) as caught:
+        await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT)
+    assert [(item.manager, item.field) for item in caught.value.held] == [("gitops", ".spec.minReadySeconds")]
+    live = await world.gateway.get(DEPLOYMENT, namespace="default", name=world.name)
+    assert live is not None
+    assert (live["spec"]["replicas"], live["spec"]["minReadySeconds"]) == (1, 7)

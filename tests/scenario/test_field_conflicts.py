@@ -3,11 +3,12 @@
 from typing import Any
 
 import pytest
+from faulty_gateway import FaultyGateway, Refuse
 from model_samples import golden, hub_spec, verified_by
 from simulated_cluster import KEY, SimulatedCluster
 
 from embedding_operator.api.names import FIELD_MANAGER
-from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, SERVICE, Kind
+from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, SERVICE, Conflict, FieldConflict, HeldField, Kind
 from embedding_operator.reconcile.outcome import Wait
 
 
@@ -117,3 +118,32 @@ async def test_what_was_updated_is_restored_with_one_write_and_then_held_again(
     assert cluster.all(DEPLOYMENT)[0]["spec"]["replicas"] == 2
     await cluster.settle()
     assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def _refuse_next_apply(cluster: SimulatedCluster, *, manager: str) -> FaultyGateway:
+    """A Deployment that a hand has changed, whose restoration meets a conflict with this manager."""
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    where = {"namespace": KEY.namespace, "name": cluster.all(DEPLOYMENT)[0]["metadata"]["name"]}
+    recorded = FaultyGateway(cluster.gateway)
+    await cluster.reconcile(gateway=recorded)
+    cluster.gateway.edit(DEPLOYMENT, lambda item: item["spec"].update(replicas=5), **where)
+    gateway = FaultyGateway(cluster.gateway)
+    held = HeldField(manager=manager, subresource="", field=".spec.replicas")
+    gateway.fail_next(Refuse(FieldConflict("Apply failed with 1 conflict", held=[held])), after=len(recorded.positions))
+    return gateway
+
+
+async def test_a_manager_who_is_gone_when_we_look_is_met_again_at_once(cluster: SimulatedCluster) -> None:
+    gateway = await _refuse_next_apply(cluster, manager="passer-by")
+    with pytest.raises(Conflict, match="passer-by"):
+        await cluster.reconcile(gateway=gateway)
+    await cluster.settle(gateway=gateway)
+    assert cluster.all(DEPLOYMENT)[0]["spec"]["replicas"] == 1
+
+
+async def test_nothing_is_taken_from_a_manager_whose_name_cannot_be_read(cluster: SimulatedCluster) -> None:
+    gateway = await _refuse_next_apply(cluster, manager="")
+    await cluster.reconcile(gateway=gateway)
+    assert cluster.says("Reconciling") == ("True", "FieldConflict")
+    assert cluster.all(DEPLOYMENT)[0]["spec"]["replicas"] == 5

@@ -62,6 +62,20 @@ def test_attention_is_that_of_the_padded_batch(lengths: Sequence[int], padding: 
     torch.testing.assert_close(found[is_token], expected[is_token])
 
 
+@pytest.mark.parametrize("broken", range(4))
+def test_a_text_that_overflows_takes_no_other_with_it(broken: int) -> None:
+    batch = make_batch([3, 1, 7, 2])
+    layout = Unpadded(batch, dtype=torch.float32)
+    values = torch.ones((*batch.ids.shape, WIDTH))
+    values[broken] = torch.nan
+    rows = values.flatten(0, 1)[layout.flatten(torch.arange(batch.ids.numel()).view_as(batch.ids))]
+
+    found = layout.restore(layout.attend(torch.ones_like(rows), torch.ones_like(rows), rows, heads=HEADS))
+
+    is_nan = found.isnan().any(dim=2).any(dim=1)
+    assert is_nan.tolist() == [number == broken for number in range(4)]
+
+
 @given(st.lists(st.integers(1, 2 * LONGEST_PADDED), min_size=1, max_size=12), st.sampled_from(Side))
 def test_every_token_comes_back_to_its_place_and_padding_is_zero(lengths: list[int], padding: Side) -> None:
     batch = make_batch(lengths, padding=padding)

@@ -148,8 +148,9 @@ class _Group:
 class _Padding:
     """Texts of unequal length as rows of one length.
 
-    `places` int64 [texts * longest]: which token is there, of a padding place any. `tokens` int64 [tokens]: where each
-    of them is. `mask` [texts, 1, 1, longest] is added to the scores: 0, and minus infinity for padding.
+    `places` int64 [texts * longest]: which token is there, of a padding place the text's own first: a masked NaN of
+    another text would still be one. `tokens` int64 [tokens]: where each of them is. `mask` [texts, 1, 1, longest] is
+    added to the scores: 0, and minus infinity for padding.
     """
 
     places: torch.Tensor
@@ -161,8 +162,8 @@ class _Padding:
         counts = torch.tensor(lengths)
         is_token = torch.arange(lengths[-1])[None, :] < counts[:, None]
         tokens = is_token.flatten().nonzero().squeeze(1)
-        places = torch.zeros(is_token.numel(), dtype=torch.int64)
-        places[tokens] = torch.arange(len(tokens))
+        starts = (counts.cumsum(0) - counts)[:, None]
+        places = torch.where(is_token, starts + torch.arange(lengths[-1]), starts).flatten()
         mask = torch.zeros(is_token.shape, dtype=dtype).masked_fill(~is_token, -math.inf)
         return cls(places=places, tokens=tokens, mask=mask[:, None, None, :])
 

@@ -85,9 +85,15 @@ def test_the_set_that_was_computed_first_stays_the_set_of_its_space() -> None:
 
 
 def test_goldens_with_another_threshold_beside_those_that_were_computed_change_nothing() -> None:
-    first, later = stored(computed()), stored(computed().with_threshold("0.99"), created="2026-03-02T12:00:00Z")
+    first, later = stored(computed()), stored(computed().with_threshold("0.9999"), created="2026-03-02T12:00:00Z")
     [found] = read_references([*later, *first], model="tiny")
     assert found.goldens == computed().goldens
+
+
+def test_goldens_with_a_lower_threshold_are_never_taken_for_those_that_were_computed() -> None:
+    lower = stored(computed().with_threshold("0.99"), created="2026-03-01T11:59:59Z")
+    [found] = read_references([*lower, *stored(computed())], model="tiny")
+    assert (found.goldens, found.holdout) == (computed().goldens, computed().holdout)
 
 
 def test_cases_of_the_users_own_are_no_half_of_a_set() -> None:

@@ -138,8 +138,9 @@ async def test_half_a_set_that_somebody_deleted_is_computed_again(cluster: Simul
     assert [item["data"] for item in stored_cases(cluster, component)] == [half["data"]]
 
 
-async def test_another_threshold_computes_nothing_anew(cluster: SimulatedCluster) -> None:
-    await verify_first(cluster, asking_spec())
+@pytest.mark.parametrize("first", ["0.999", "0.99"], ids=["from the default", "from below the default"])
+async def test_a_raised_threshold_holds_and_computes_nothing_anew(cluster: SimulatedCluster, first: str) -> None:
+    await verify_first(cluster, asking_spec(verification={"minCosineSimilarity": first}))
     cluster.edit_spec(lambda spec: spec["verification"].update(minCosineSimilarity="0.9999"))
     await cluster.settle()
     assert cluster.says("Ready") == ("True", "Serving")

@@ -109,10 +109,10 @@ def _store_documents(owner: Owner, *, judgement: Judgement) -> Iterator[Manifest
         yield model_config_map(
             owner, resolved=judgement.model.resolved, request=model.request or "", followed=model.followed
         )
-    reference = judgement.reference.reference if judgement.reference else None
-    if reference is not None and not reference.config_maps:
-        yield goldens_config_map(owner, case_set=reference.goldens, reference=reference)
-        yield holdout_config_map(owner, reference=reference)
+    computed = judgement.reference.computed if judgement.reference else None
+    if computed is not None:
+        yield goldens_config_map(owner, case_set=computed.goldens, reference=computed)
+        yield holdout_config_map(owner, reference=computed)
     if judgement.cases and judgement.case_set and judgement.gate and judgement.gate.adopted:
         for part in split_case_set(judgement.case_set):
             yield goldens_config_map(owner, case_set=part, reference=judgement.cases.reference)

@@ -58,10 +58,12 @@ class ReferenceWish:
 class ReferenceJudgement:
     """`reference`: the set, with the thresholds of the spec. `verdict`: why there is none, though one is asked for.
 
-    `job`: a Job that must compute it, or whose answer is not stored yet.
+    `job`: a Job that must compute it, or whose answer is not stored yet; `computed` is that answer, with the thresholds
+    that it came with: lower ones of the spec must not become the set's own.
     """
 
     reference: Reference | None = None
+    computed: Reference | None = None
     verdict: Verdict | None = None
     job: ReferenceWish | None = None
 
@@ -102,7 +104,7 @@ def judge_reference(
     judged = _ask_job(snapshot, space=resolved.space)
     if judged.reference is None:
         return judged
-    return replace(judged, reference=judged.reference.with_threshold(threshold))
+    return replace(judged, reference=judged.reference.with_threshold(threshold), computed=judged.reference)
 
 
 def _ask_job(snapshot: Snapshot, *, space: str) -> ReferenceJudgement:

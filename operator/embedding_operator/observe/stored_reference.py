@@ -80,6 +80,13 @@ class _Half:
         """Grows with what was created later."""
         return self.created, self.name
 
+    @property
+    def laxity(self) -> tuple[Decimal, ...]:
+        """Grows with what its thresholds let pass, of what is computed: a copy for pods may have lower ones."""
+        default = Decimal(DEFAULT_MIN_COSINE_SIMILARITY)
+        vectors = (case for case in self.cases.cases if isinstance(case, VectorCase))
+        return tuple(-min(Decimal(case.min_cosine_similarity), default) for case in vectors)
+
 
 def read_references(config_maps: Sequence[Mapping[str, Any]], *, model: str) -> Sequence[Reference]:
     """Every complete set, one for each space, ordered by space.
@@ -107,13 +114,18 @@ _NAMES: Final = {
 def _read_halves(
     config_maps: Iterable[Mapping[str, Any]], *, component: str, model: str
 ) -> Mapping[tuple[str, str], _Half]:
-    """By space and implementation, the oldest of each: later ones have another threshold, or were made again."""
+    """By space and implementation, one of each: as it was computed, and not a copy with the lower thresholds of a spec,
+    which would pass for those of quantised weights; then the oldest, since later ones were made again."""
     found: dict[tuple[str, str], _Half] = {}
     for item in config_maps:
         half = _read_half(item, component=component, model=model)
-        if half is not None and (half.key not in found or half.age < found[half.key].age):
+        if half is not None and (half.key not in found or _precedes(half, found[half.key])):
             found[half.key] = half
     return found
+
+
+def _precedes(a: _Half, b: _Half) -> bool:
+    return (a.laxity, a.age) < (b.laxity, b.age)
 
 
 def _read_half(item: Mapping[str, Any], *, component: str, model: str) -> _Half | None:

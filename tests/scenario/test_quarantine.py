@@ -223,6 +223,23 @@ async def test_nothing_is_written_while_a_deletion_waits_for_its_time(serving: S
     assert serving.gateway.writes == ()
 
 
+async def test_a_pod_that_answers_rightly_again_and_waits_for_its_deletion_is_not_counted(
+    serving: SimulatedCluster,
+) -> None:
+    serving.facts.quarantines[KEY] = QuarantineRecord(at=serving.now, count=7)
+    bad = uids(serving)[0]
+    serving.ill[bad] = {"rome"}
+    await run(serving)
+    assert quarantined(serving) == [bad]
+    del serving.ill[bad]
+    await run(serving)
+    assert bad in {pod["metadata"]["uid"] for pod in serving.pods() if pod["metadata"]["name"] in serving.ready_pods()}
+    assert quarantined(serving) == [bad], "no request reaches it"
+    assert serving.says("Ready") == ("False", "RollingOut")
+    assert serving.status()["readyReplicas"] == 2
+    assert serving.condition("Available")["message"] == "2 pods take requests"
+
+
 async def test_a_replica_that_disagrees_with_the_others_is_replaced_also_without_golden_cases(
     cluster: SimulatedCluster,
 ) -> None:

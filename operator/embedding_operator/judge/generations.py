@@ -68,7 +68,8 @@ class Generation:
 
     @property
     def ready_pods(self) -> Sequence[ObservedPod]:
-        return [pod for pod in self.pods if is_ready(pod)]
+        """Those that a Service which selects this generation sends requests to: not what was taken out of it."""
+        return [pod for pod in self.pods if is_ready(pod) and not is_quarantined(pod)]
 
     def updated_pods(self, inputs: str) -> Sequence[ObservedPod]:
         """Pods of a template that was rendered from these inputs."""
@@ -145,6 +146,12 @@ def _has_inputs(pod: ObservedPod, inputs: str) -> bool:
 
 def is_ready(pod: ObservedPod) -> bool:
     return find_condition(pod.object.get("status") or {}, kind="Ready").get("status") == "True"
+
+
+def is_quarantined(pod: ObservedPod) -> bool:
+    """Whether it was taken out of the Service, for good: it may be ready all the same."""
+    labels = pod.object["metadata"].get("labels") or {}
+    return bool(labels.get(names.LABEL_TRAFFIC) == names.TRAFFIC_QUARANTINED)
 
 
 def is_started(pod: ObservedPod) -> bool:

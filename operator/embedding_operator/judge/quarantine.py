@@ -21,7 +21,7 @@ from embedding_operator.api import names
 from embedding_operator.api.spec import FailurePolicy
 from embedding_operator.judge.audits import list_audit_failures
 from embedding_operator.judge.failures import describe_case, list_failed
-from embedding_operator.judge.generations import Generation, find_condition, is_ready
+from embedding_operator.judge.generations import Generation, find_condition, is_quarantined, is_ready
 from embedding_operator.observe.facts import QuarantineRecord
 from embedding_operator.observe.snapshot import ObservedPod, Snapshot
 
@@ -57,11 +57,6 @@ def judge_quarantine(snapshot: Snapshot, *, generations: Mapping[str, Generation
         replaced=replaced,
         recheck_seconds=wait if gone and wait > 0 else None,
     )
-
-
-def is_quarantined(pod: ObservedPod) -> bool:
-    labels = pod.object["metadata"].get("labels") or {}
-    return bool(labels.get(names.LABEL_TRAFFIC) == names.TRAFFIC_QUARANTINED)
 
 
 def has_been_ready(pod: ObservedPod) -> bool:

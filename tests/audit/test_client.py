@@ -1,5 +1,6 @@
 """One pod's private port over HTTP: what is sent, and which answers count."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from embedding_operator.audit.client import (
     VerdictRefused,
 )
 
+SHEET = QuestionSheet(questions=(Question(kind=QuestionKind.EMBED, text="It rains."),))
 CASES = CaseSet(cases=(SimilarityCase(name="weather", a="a", b="b", expected="0.7", tolerance="0.1"),))
 
 
@@ -122,6 +124,22 @@ async def test_anything_but_a_report_is_unreachable_and_no_verdict(
             await client.goldens("10.0.0.1")
 
 
+async def test_an_answer_that_trickles_and_never_ends_is_given_up(
+    token_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def trickle() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0)
+            yield b""
+
+    monkeypatch.setattr("embedding_operator.audit.client.SHEET_SECONDS", 0.01)
+    monkeypatch.setattr("embedding_operator.audit.client.CONNECT_SECONDS", 0.01)
+    async with client_of(lambda request: httpx.Response(200, content=trickle()), token_file=token_file) as client:
+        async with asyncio.timeout(5):
+            with pytest.raises(PodUnreachable, match="no answer to POST /answers"):
+                await client.answers("10.0.0.1", sheet=SHEET)
+
+
 async def test_without_a_token_no_pod_is_asked(tmp_path: Path) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         raise AssertionError("asked without a token")
@@ -131,7 +149,6 @@ async def test_without_a_token_no_pod_is_asked(tmp_path: Path) -> None:
             await client.goldens("10.0.0.1")
 
 
-SHEET = QuestionSheet(questions=(Question(kind=QuestionKind.EMBED, text="It rains."),))
 VERDICT = Verdict(boot_id="b", case_set="cs-1", passed=False, reason="weather: too far")
 
 

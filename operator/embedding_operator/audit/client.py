@@ -1,5 +1,6 @@
 """Questions to one pod's private port."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -153,17 +154,19 @@ class PodClient:
             headers = {"Authorization": f"Bearer {read_token(self._token_file)}"}
             if content is not None:
                 headers["Content-Type"] = media_type
-            async with self._client.stream(
+            request = self._client.stream(
                 method,
                 f"http://{host}:{self._port}{path}",
                 headers=headers,
                 content=content,
                 timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS),
-            ) as response:
+            )
+            # httpx counts anew from every byte: a pod that sends one at a time would hold its slot for days.
+            async with asyncio.timeout(CONNECT_SECONDS + seconds), request as response:
                 yield response
         except TokenUnavailable as error:
             raise PodUnreachable(str(error)) from error
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             raise PodUnreachable(f"no answer to {method} {path} ({type(error).__name__})") from error
 
 

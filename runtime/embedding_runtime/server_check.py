@@ -1,7 +1,8 @@
 """Golden cases asked of a server somewhere, on the routes that its clients use.
 
 vectors   OpenAI's /v1/embeddings
-scores    TEI's /rerank; Cohere's form on /v1/rerank or /rerank where a server does not take TEI's
+scores    TEI's /rerank, of this runtime those that the model is served with; Cohere's form on /v1/rerank or /rerank
+          where a server does not take TEI's
 labels    TEI's /predict
 terms     TEI's /embed_sparse; it answers ids of tokens, which the model's own tokenizer names
 """
@@ -101,12 +102,18 @@ class _AskedServer:
         refused: list[httpx.Response] = []
         for form in _RANKINGS:
             response = await self._client.post(form.path, json=form.write(question, self._server.model))
-            if response.status_code == 200:
+            if response.status_code != 200:
+                refused.append(response)
+                if response.status_code not in _NOT_HERE:
+                    break
+            elif not _is_of_another_space(response):
                 return _order_scores(form.read(response.json()), question=question)
-            refused.append(response)
-            if response.status_code not in _NOT_HERE:
-                break
-        return _describe_error(refused[0])
+        if refused:
+            return _describe_error(refused[0])
+        return Answer(
+            error="the server answers scores through another activation than the served one, which golden cases are "
+            "of: give --model, the folder, and leave --url out"
+        )
 
 
 @dataclass(frozen=True)
@@ -122,6 +129,10 @@ def _write_tei(question: Question, model: str) -> Mapping[str, Any]:
     return {"query": question.text, "texts": question.documents}
 
 
+def _write_tei_raw(question: Question, model: str) -> Mapping[str, Any]:
+    return {**_write_tei(question, model), "raw_scores": True}
+
+
 def _read_tei(document: Any) -> Mapping[int, float]:
     return {entry["index"]: float(entry["score"]) for entry in document}
 
@@ -134,12 +145,19 @@ def _read_cohere(document: Any) -> Mapping[int, float]:
     return {entry["index"]: float(entry["relevance_score"]) for entry in document["results"]}
 
 
-# TEI's first: this runtime answers the served scores there, and those from 0 to 1 in Cohere's form.
+# This runtime answers sigmoids on all of them, and says so where another activation is served; logits are the served
+# scores of a model without one.
 _RANKINGS = (
     _Ranking("/rerank", _write_tei, _read_tei),
+    _Ranking("/rerank", _write_tei_raw, _read_tei),
     _Ranking("/v1/rerank", _write_cohere, _read_cohere),
     _Ranking("/rerank", _write_cohere, _read_cohere),
 )
+
+
+def _is_of_another_space(response: httpx.Response) -> bool:
+    """Whether this runtime answered with something else than what it serves: the space has a suffix then."""
+    return ";" in response.headers.get(SPACE_HEADER, "")
 
 
 def _order_scores(scores: Mapping[int, float], *, question: Question) -> Answer:

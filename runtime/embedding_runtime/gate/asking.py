@@ -102,7 +102,7 @@ def _read_embed(document: Any, questions: Sequence[Question], server: Server) ->
 
 
 def _write_rerank(questions: Sequence[Question], model: str) -> Mapping[str, Any]:
-    """TEI's form, whose scores are those of the served activation."""
+    """TEI's form; golden cases get the scores of the served activation there, and clients those of a sigmoid."""
     documents = [document for question in questions for document in question.documents]
     return {"query": questions[0].text, "texts": documents}
 

@@ -20,7 +20,7 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from embedding_model.goldens.parse import parse_cases
 from embedding_model.ports import CaseResult
-from embedding_model.resolved import Declared, Task
+from embedding_model.resolved import Activation, Declared, Task
 from embedding_runtime.commands.verify import verify
 from embedding_runtime.core.vocabulary import Vocabulary
 from embedding_runtime.folder_vocabulary import read_folder_vocabulary
@@ -60,6 +60,29 @@ def test_scores_of_a_server_are_verified() -> None:
         assert "are in the wrong order" in wrong[0].detail
 
     asyncio.run(scenario())
+
+
+def test_scores_through_another_activation_than_the_served_one_are_not_taken_for_it() -> None:
+    """Clients get sigmoids of this runtime, golden cases hold what is served."""
+    found: dict[Activation, CaseResult] = {}
+    score = {"query": QUERY, "document": DOCUMENTS[0], "tolerance": "0.0001"}
+
+    async def scenario(activation: Activation) -> None:
+        task = Task.RERANKING
+        inspection = {**SERVED[task]["inspection"], "activation": activation}
+        async with app_under_test(
+            fake_backend(task), task=task, activation=activation, inspection=inspection
+        ) as runtime:
+            body = {"query": QUERY, "texts": DOCUMENTS[:1], "raw_scores": True}
+            [logit] = (await runtime.client.post("/rerank", json=body)).json()
+            case = {"name": "score", "score": {**score, "expected": f"{logit['score']:.6f}"}}
+            [found[activation]] = await check(runtime, case)
+
+    for activation in (Activation.IDENTITY, Activation.TANH):
+        asyncio.run(scenario(activation))
+    assert found[Activation.IDENTITY].passed, found[Activation.IDENTITY].detail
+    assert not found[Activation.TANH].passed
+    assert "give --model, the folder, and leave --url out" in found[Activation.TANH].detail
 
 
 def test_labels_of_a_server_are_verified() -> None:

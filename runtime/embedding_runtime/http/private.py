@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -192,12 +192,15 @@ class Guard:
 
 
 async def _read_body(request: Request, *, limit: int, what: str) -> bytes:
-    """Raises _Unusable for more than `limit` bytes."""
+    """Raises _Unusable for more than `limit` bytes, and where the client goes before it has sent all."""
     data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > limit:
-            raise _Unusable(413, f"{what} may have {limit} bytes.")
+    try:
+        async for chunk in request.stream():
+            data += chunk
+            if len(data) > limit:
+                raise _Unusable(413, f"{what} may have {limit} bytes.")
+    except ClientDisconnect:
+        raise _Unusable(400, f"{what} was not sent to its end.") from None  # nobody reads it
     return bytes(data)
 
 

@@ -164,6 +164,23 @@ async def test_a_sheet_has_so_many_questions_and_bytes() -> None:
     assert str(ports.MAX_QUESTIONS) in many.text
 
 
+async def test_a_sheet_that_breaks_off_is_no_failure_of_the_pod() -> None:
+    async with app_under_test() as runtime:
+        messages = [{"type": "http.request", "body": b'{"questions"', "more_body": True}, {"type": "http.disconnect"}]
+
+        async def receive() -> dict[str, Any]:
+            return messages.pop(0)
+
+        statuses = []
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            statuses.append(message.get("status"))
+
+        scope = {"type": "http", "method": "POST", "path": ports.ANSWERS, "headers": [], "query_string": b""}
+        await PrivateUnderTest(runtime, cases=[]).port.asgi(scope, receive, send)
+    assert statuses[0] == 400
+
+
 async def test_an_audit_that_the_operator_gave_up_costs_no_compute() -> None:
     held = Held()
     backend = FakeBackend(before=held)

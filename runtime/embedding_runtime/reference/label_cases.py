@@ -54,7 +54,10 @@ class Classifier:
         return answered
 
     def _read(self, found: Sequence[Mapping[str, Any]]) -> list[float]:
-        by_label = {entry["label"]: float(entry["score"]) for entry in found}
+        """Labels of one name all get the highest of their scores: then none of them leads, and none is asked for."""
+        by_label: dict[str, float] = {}
+        for entry in found:  # best first
+            by_label.setdefault(entry["label"], float(entry["score"]))
         return [by_label[label] for label in self.labels]
 
 
@@ -83,8 +86,8 @@ def compute_label_cases(folder: Path, *, resolved: ResolvedModel, device: torch.
     if not goldens or not holdout:
         raise refuse(
             Reason.INVALID_FILE,
-            "The reference implementation finds two labels of this classifier equally likely for every text of the "
-            "set, so that no answer tells a right pod from a wrong one.",
+            "For every text of the set the reference implementation finds two labels of this classifier equally "
+            "likely, or the likeliest has the name of another, so that no answer tells a right pod from a wrong one.",
         )
     return goldens, holdout
 

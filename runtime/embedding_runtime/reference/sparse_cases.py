@@ -58,9 +58,9 @@ class SparseModel:
         self._model.to(torch.bfloat16)
 
     def name_terms(self, ids: Sequence[int]) -> list[str]:
-        """The tokens as the tokenizer writes them."""
-        found: list[str] = self._model.tokenizer.convert_ids_to_tokens(list(ids))
-        return found
+        """The tokens as the tokenizer writes them; `[id]` for a row of the weights that is none of its tokens."""
+        found: list[str | None] = self._model.tokenizer.convert_ids_to_tokens(list(ids))
+        return [token or f"[{id_}]" for id_, token in zip(ids, found, strict=True)]
 
     def _embed(self, text: AskedText) -> Weights:
         """Where a table weights the tokens of queries, the prompt of that name asks for it, as it does of a pod."""

@@ -1,12 +1,14 @@
 """Label cases of classifiers, and cases of sparse models."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import seeded_models
-from reference_under_test import assert_passed, compute, every_case, failed_names, resolve
+import torch
+from reference_under_test import Resolved, assert_passed, compute, every_case, failed_names, resolve
 from safetensors.numpy import load_file, save_file
 from sparse_models import build_inference_free, build_splade
 
@@ -14,11 +16,15 @@ from embedding_model.goldens.cases import LabelCase, SparseCase
 from embedding_model.inspection.families.heads import Head
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Declared, Task
-from embedding_runtime.reference.sparse_cases import MOST_TERMS, choose_terms
+from embedding_runtime.folder_vocabulary import read_folder_vocabulary
+from embedding_runtime.reference.sparse_cases import MOST_TERMS, SparseModel, choose_terms
 from embedding_runtime.settings import Dtype
 
 CLASSIFIES = Declared(task=Task.CLASSIFICATION)
-LABELS = {"id2label": {0: "anger", 1: "joy", 2: "sadness"}, "label2id": {"anger": 0, "joy": 1, "sadness": 2}}
+LABELS: dict[str, Any] = {
+    "id2label": {0: "anger", 1: "joy", 2: "sadness"},
+    "label2id": {"anger": 0, "joy": 1, "sadness": 2},
+}
 
 
 def build_classifier(folder: Path, **config: Any) -> Path:
@@ -60,6 +66,22 @@ def test_swapped_labels_and_other_weights_fail(tmp_path: Path) -> None:
         failed = failed_names(resolve(build_classifier(tmp_path / name, **config), declared=CLASSIFIES), found)
         assert failed & {case.name for case in found.goldens}
         assert failed & {case.name for case in found.holdout}
+
+
+def test_labels_of_one_name_are_not_asked_for(tmp_path: Path) -> None:
+    plain = compute(resolve(build_classifier(tmp_path / "plain"), declared=CLASSIFIES))
+    [best] = {case.label for case in every_case(plain) if isinstance(case, LabelCase)}
+    others = [name for name in LABELS["label2id"] if name != best]
+
+    def name_alike(folder: str, *, alike: Sequence[str]) -> Resolved:
+        names = {index: "alike" if name in alike else name for index, name in LABELS["id2label"].items()}
+        config = {"id2label": names, "label2id": {name: index for index, name in names.items()}}
+        return resolve(build_classifier(tmp_path / folder, **config), declared=CLASSIFIES)
+
+    model = name_alike("others", alike=others)
+    assert_passed(model, compute(model))
+    with pytest.raises(Refusal, match="the likeliest has the name of another"):
+        compute(name_alike("best", alike=[best, others[0]]))
 
 
 def test_a_classifier_that_tells_nothing_apart_is_refused(tmp_path: Path) -> None:
@@ -108,6 +130,15 @@ def test_the_heaviest_terms_are_asked_for() -> None:
     assert choose_terms(row) == [7, 3, 9], "0.7 is less than four tenths of the heaviest"
     assert choose_terms(np.zeros(100, dtype=np.float32)) == []
     assert len(choose_terms(np.ones(100, dtype=np.float32))) == MOST_TERMS
+
+
+def test_rows_of_the_weights_without_a_token_are_named_as_a_pod_names_them(tmp_path: Path) -> None:
+    model = resolve(build_splade(tmp_path / "model"))
+    sparse = SparseModel(model.folder, resolved=model.model, device=torch.device("cpu"))
+    vocabulary = read_folder_vocabulary(model.folder, resolved=model.path, declared=Declared())
+    ids = [3, 10**6]
+    assert sparse.name_terms(ids) == vocabulary.name_ids(ids)
+    assert sparse.name_terms(ids)[1] == "[1000000]"
 
 
 def test_a_sparse_model_that_weighs_nothing_is_refused(tmp_path: Path) -> None:

@@ -140,6 +140,30 @@ async def test_an_answer_that_trickles_and_never_ends_is_given_up(
                 await client.answers("10.0.0.1", sheet=SHEET)
 
 
+async def test_pods_that_hang_keep_no_other_from_being_asked(token_file: Path) -> None:
+    pods, waiting = 150, asyncio.Semaphore(0)
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        waiting.release()
+        await all_asked
+        writer.close()
+
+    all_asked = asyncio.get_running_loop().create_future()
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    client = PodClient(token_file=token_file, port=server.sockets[0].getsockname()[1])
+    try:
+        asking = [asyncio.create_task(client.progress("127.0.0.1")) for _ in range(pods)]
+        async with asyncio.timeout(30):
+            for _ in range(pods):
+                await waiting.acquire()
+        all_asked.set_result(None)
+        assert {type(item) for item in await asyncio.gather(*asking, return_exceptions=True)} == {PodUnreachable}
+    finally:
+        server.close()
+        await client.close()
+
+
 async def test_without_a_token_no_pod_is_asked(tmp_path: Path) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         raise AssertionError("asked without a token")

@@ -31,6 +31,7 @@ from embedding_operator.audit.token import TokenUnavailable, read_token
 # many at a time must fit into the operator's memory.
 MAX_ANSWER_BYTES: Final = 2 * 1024 * 1024
 MAX_SHEET_BYTES: Final = 8 * 1024 * 1024
+MAX_IDLE_CONNECTIONS: Final = 20  # the next question to the same pod comes after longer than one stays open
 CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 10.0
 # A trial runs every case through the model; a large set on a busy CPU pod takes a while.
@@ -58,9 +59,13 @@ class PodClient:
     def __init__(self, *, token_file: Path, port: int = PRIVATE_PORT, client: httpx.AsyncClient | None = None) -> None:
         self._token_file = token_file
         self._port = port
-        # Pods are reached directly: a proxy of the environment must never see the token.
+        # Pods are reached directly: a proxy of the environment must never see the token. How many are asked at once is
+        # for whoever asks: with a limit here, pods that hang would keep the others from being asked.
         self._client = client or httpx.AsyncClient(
-            trust_env=False, timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS), follow_redirects=False
+            trust_env=False,
+            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=MAX_IDLE_CONNECTIONS),
+            follow_redirects=False,
         )
 
     async def close(self) -> None:

@@ -342,6 +342,26 @@ async def test_a_pod_that_closed_itself_and_passes_again_has_its_verdict_before_
         assert len(one.verdicts) == before + 1
 
 
+async def test_a_slow_pod_that_passes_again_is_audited_to_the_end(clock: ManualClock, told: list[Key]) -> None:
+    one = serving_pod()
+    pods = AuditedPods(**{"10.0.0.1": one})
+    answers = pods.answers
+
+    async def answer_slowly(ip: str, **sheet: Any) -> Any:
+        await clock.sleep(20.0)
+        return await answers(ip, **sheet)
+
+    pods.answers = answer_slowly  # type: ignore[method-assign]
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        auditor.goldens(pod())
+        auditor.request_audit(pod(), order=ORDER)
+        await clock.advance(60)
+        before = len(one.verdicts)
+        one.holds_verdict = False  # as after a failure of its own, which has passed
+        await clock.advance(15 + 2 * 20)
+        assert len(one.verdicts) == before + 1
+
+
 async def test_another_order_is_carried_out_at_once(clock: ManualClock, told: list[Key]) -> None:
     one = serving_pod()
     async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:

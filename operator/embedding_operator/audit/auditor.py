@@ -247,8 +247,11 @@ class Auditor:
     async def _ask_goldens(self, pod: PodRecord) -> float | None:
         report = await self._client.goldens(pod.ref.ip)
         self._note_report(pod, report)
-        if _has_lost_verdict(report, audit=pod.audit) and Topic.AUDIT in pod.tasks:
-            self._restart_audit(pod)  # it failed by itself and passes again, or never got it: it opens alone soon
+        if _has_lost_verdict(report, audit=pod.audit) and pod.audit is not pod.lost and Topic.AUDIT in pod.tasks:
+            # It failed by itself and passes again, or never got it: it opens alone soon. Once for each audit: a slow
+            # pod is still answering the next one when it is asked this again.
+            pod.lost = pod.audit
+            self._restart_audit(pod)
         waits = {GateState.PENDING: PENDING_SECONDS, GateState.FAILED: CLOSED_SECONDS}
         return waits.get(report.state, self._refresh_seconds)
 

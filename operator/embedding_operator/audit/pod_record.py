@@ -49,7 +49,8 @@ class PodRecord:
     """One start of one pod's container. `tasks` are the questions that are being pursued.
 
     `trial` answers the one case set that was asked for last, `wanted`; `trial_round` is the reconcile that did.
-    `order` is what audits ask, `audit` what the last one found, `audit_report` its report.
+    `order` is what audits ask, `audit` what the last one found, `audit_report` its report. `lost` is an audit whose
+    verdict the pod has no more, so that it is being audited again.
     `progress_round` is the last reconcile that asked how far its fetch is, `audit_round` the last that wanted audits.
     """
 
@@ -60,6 +61,7 @@ class PodRecord:
     trial_round: int = 0
     order: AuditOrder | None = None
     audit: Audit | None = None
+    lost: Audit | None = None
     audit_report: AuditReport | None = None
     audit_round: int = 0
     progress_round: int = 0

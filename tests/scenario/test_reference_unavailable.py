@@ -97,6 +97,46 @@ async def test_it_is_tried_again_after_a_long_pause(cluster: SimulatedCluster) -
     assert cluster.says("Ready") == ("True", "Serving")
 
 
+@pytest.mark.parametrize("trouble", [False, True], ids=["it computes", "its pod finds no place"])
+async def test_under_warn_what_serves_stays_ready_and_unverified_while_it_is_tried_again(
+    cluster: SimulatedCluster, trouble: bool
+) -> None:
+    await refused(cluster, asking_spec(golden("paris"), policy="Warn"))
+    said = {kind: cluster.condition(kind) for kind in ("Ready", "Verified")}
+    assert cluster.says("Ready") == ("True", "Serving")
+    [first] = reference_jobs(cluster)
+    if trouble:
+        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no GPU"}
+        component = names.COMPONENT_REFERENCE
+        cluster.trouble = lambda pod: (
+            {"phase": "Pending", "conditions": [condition]}
+            if pod["metadata"]["labels"][names.LABEL_COMPONENT] == component
+            else None
+        )
+    cluster.pass_time(UNAVAILABLE_SECONDS)
+    await cluster.settle()
+    [second] = reference_jobs(cluster)
+    assert second["metadata"]["uid"] != first["metadata"]["uid"]
+    assert {kind: cluster.condition(kind) for kind in said} == said
+    assert all(order.objection for order in cluster.facts.audits_requested.values())
+    cluster.trouble = lambda pod: None
+    await cluster.settle()
+    answer_references(cluster)
+    await cluster.settle()
+    assert cluster.says("Verified") == ("True", "GoldensPassed")
+    assert cluster.status()["verification"]["source"] == "Both"
+
+
+async def test_under_warn_a_restarted_operator_says_the_same_until_it_has_asked_the_job(
+    cluster: SimulatedCluster,
+) -> None:
+    await refused(cluster, asking_spec(policy="Warn"))
+    said = cluster.status()
+    cluster.facts.job_reports.clear()
+    await cluster.reconcile()
+    assert cluster.status() == said
+
+
 @pytest.mark.parametrize("change", ["what its pod is made of", "requestedAt"])
 async def test_a_change_asks_at_once(cluster: SimulatedCluster, change: str) -> None:
     await refused(cluster, asking_spec())

@@ -108,6 +108,7 @@ def judge(snapshot: Snapshot) -> Judgement:
                 target=target, is_target_ready=is_ready, can_be_made=can_be_made
             ),
             has_slot=is_slot_free(snapshot, target=model.resolved.space, pending=waiting_space),
+            before=_find_verified(snapshot),
         )
     if spec is None or offered is None or offered.resolved is None:
         return judged
@@ -121,6 +122,7 @@ def judge(snapshot: Snapshot) -> Judgement:
         quarantine=quarantine,
         direct=lambda *_: beside,
         has_slot=True,
+        before=_find_verified(snapshot) if judged.target is None else None,
     )
     return describe_pending(replace(judged, pending=pending), key=snapshot.key)
 
@@ -135,11 +137,14 @@ def _judge_target(
     quarantine: Quarantine,
     direct: Direct,
     has_slot: bool,
+    before: Condition | None,
 ) -> Judgement:
-    """`has_slot`: whether pods of this generation, or a Job that needs what they need, may be made now."""
+    """`has_slot`: whether pods of this generation, or a Job that needs what they need, may be made now. `before`: the
+    condition Verified, when it speaks of this generation."""
     target = generations.get(resolved.space) or Generation(space=resolved.space, deployment=None)
     collision = find_collision(snapshot, space=resolved.space)
-    reference = judge_reference(snapshot, spec=spec, resolved=resolved, has_slot=has_slot and collision is None)
+    can_ask = has_slot and collision is None
+    reference = judge_reference(snapshot, spec=spec, resolved=resolved, has_slot=can_ask, before=before)
     cases = judge_case_set(
         spec,
         serving=resolved.serving,
@@ -160,7 +165,7 @@ def _judge_target(
             replaced=quarantine.replaced,
         )
         if snapshot.user_goldens is None:
-            gate = repeat_mismatch(gate, target=target, before=_find_verified(snapshot))
+            gate = repeat_mismatch(gate, target=target, before=before)
         elif gate.verdict.state is State.STALLED:
             gate = replace(gate, verdict=replace(gate.verdict, recheck_seconds=RECHECK_SECONDS))
         gate = reference.hold(policy=spec.verification.failure_policy) or reference.mark(gate)

@@ -7,6 +7,8 @@
     Auto                          the Job's pod cannot start         Waiting, its trouble                are held
     Auto                          refused, or failed every attempt   Stalled ReferenceUnavailable        are held; under
                                                                                                          Warn go without
+    Auto                          the same, and tried again now      as nothing yet; under Warn as       are held; under
+                                                                     said before                         Warn go without
 
 A set is computed once for a space: a stored one answers for as long as a generation of the space is kept, whatever
 image would compute it today.
@@ -20,6 +22,7 @@ from embedding_model.resolved import ResolvedModel
 from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
 from embedding_operator.api.spec import EmbeddingModelSpec, FailurePolicy
+from embedding_operator.api.status import Condition, EmbeddingModelStatus
 from embedding_operator.api.verification_spec import ReferencePolicy
 from embedding_operator.judge.case_set import MAX_DATA_BYTES
 from embedding_operator.judge.gate import Gate
@@ -89,9 +92,15 @@ class ReferenceJudgement:
 
 
 def judge_reference(
-    snapshot: Snapshot, *, spec: EmbeddingModelSpec, resolved: ResolvedModel, has_slot: bool
+    snapshot: Snapshot,
+    *,
+    spec: EmbeddingModelSpec,
+    resolved: ResolvedModel,
+    has_slot: bool,
+    before: Condition | None = None,
 ) -> ReferenceJudgement:
-    """`has_slot`: whether a pod that needs what a serving pod needs may be made now."""
+    """`has_slot`: whether a pod that needs what a serving pod needs may be made now. `before`: the condition Verified,
+    when it speaks of this generation."""
     if spec.verification.reference is ReferencePolicy.OFF:
         return ReferenceJudgement()
     threshold = spec.verification.min_cosine_similarity
@@ -102,9 +111,25 @@ def judge_reference(
         message = "golden cases are computed with the reference implementation once the pods before have gone"
         return ReferenceJudgement(verdict=waiting(Reason.COMPUTING_REFERENCE, message))
     judged = _ask_job(snapshot, space=resolved.space)
+    if judged.is_computing and spec.verification.failure_policy is FailurePolicy.WARN:
+        return _repeat_unavailable(snapshot, judged=judged, before=before)
     if judged.reference is None:
         return judged
     return replace(judged, reference=judged.reference.with_threshold(threshold), computed=judged.reference)
+
+
+def _repeat_unavailable(
+    snapshot: Snapshot, *, judged: ReferenceJudgement, before: Condition | None
+) -> ReferenceJudgement:
+    """`judged`, or what the status says of this very request, until a Job that tries again has answered, or one that a
+    restarted operator has not heard yet. What serves without the set would not be Ready meanwhile, which may be for
+    ever: the Job may wait for the very device that it serves on."""
+    requested_at = (snapshot.model["metadata"].get("annotations") or {}).get(names.ANNOTATION_REQUESTED_AT)
+    is_same = requested_at == EmbeddingModelStatus.from_dict(snapshot.status).last_handled_request
+    if judged.verdict is None or before is None or before.reason != Reason.REFERENCE_UNAVAILABLE or not is_same:
+        return judged
+    again = judged.verdict.recheck_seconds
+    return replace(judged, verdict=stalled(Reason.REFERENCE_UNAVAILABLE, before.message, recheck_seconds=again))
 
 
 def _ask_job(snapshot: Snapshot, *, space: str) -> ReferenceJudgement:

@@ -298,7 +298,7 @@ class Auditor:
             raise
         self._on_audit(str(audit.report.state), self._clock.monotonic() - started)
         self._note_audit(pod, audit, report=audit.report)
-        return max(self._audit_seconds * (1.0 - 0.2 * self._jitter()), AUDIT_SHARE * audit.seconds)
+        return max(self._audit_seconds * (1.0 - 0.2 * self._jitter()), AUDIT_SHARE * pod.weigh_audit(audit))
 
     async def _examine(self, pod: PodRecord, order: AuditOrder) -> Audit:
         colleagues = list_colleagues(self._pods.values(), pod=pod)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.goldens.questions import AnswerSheet, QuestionSheet
-from embedding_model.ports import GoldensReport, JobReport, Progress, Verdict
+from embedding_model.ports import GateState, GoldensReport, JobReport, Progress, Verdict
 from embedding_operator.audit.audit import Audit, list_failed
 from embedding_operator.observe.facts import AuditOrder, AuditReport, PodRef
 
@@ -50,7 +50,7 @@ class PodRecord:
 
     `trial` answers the one case set that was asked for last, `wanted`; `trial_round` is the reconcile that did.
     `order` is what audits ask, `audit` what the last one found, `audit_report` its report. `lost` is an audit whose
-    verdict the pod has no more, so that it is being audited again.
+    verdict the pod has no more, so that it is being audited again. `audit_cost`: see `weigh_audit`.
     `progress_round` is the last reconcile that asked how far its fetch is, `audit_round` the last that wanted audits.
     """
 
@@ -64,11 +64,24 @@ class PodRecord:
     lost: Audit | None = None
     audit_report: AuditReport | None = None
     audit_round: int = 0
+    audit_cost: float | None = None
+    audits_passed: int = 0
     progress_round: int = 0
     job_report: JobReport | None = None
     tasks: dict[Topic, asyncio.Task[None]] = field(default_factory=dict)
     failures: dict[Topic, Failure] = field(default_factory=dict)
     round: int = 0
+
+    def weigh_audit(self, audit: Audit) -> float:
+        """Seconds that an audit costs this pod, 0 until that is known: the least that one took that passed.
+
+        Whatever else ran beside it made it longer, and the first one the start of the pod: neither is its cost.
+        """
+        if audit.report.state is GateState.PASSED:
+            self.audits_passed += 1
+            if self.audits_passed > 1:
+                self.audit_cost = min(audit.seconds, self.audit_cost or audit.seconds)
+        return self.audit_cost or 0.0
 
     @property
     def failed_cases(self) -> frozenset[str]:

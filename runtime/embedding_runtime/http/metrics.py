@@ -163,6 +163,7 @@ class Metrics:
 
     def self_check_done(self, results: Iterable[CaseResult], *, passed: bool, seconds: float) -> None:
         """One run of golden cases and built-in checks."""
+        self._golden.clear()  # of a check that this run has no result of, the last one would stand for ever
         for result in results:
             self._golden.labels(result.name, result.kind).set(result.passed)
         self._checks.labels("passed" if passed else "failed").inc()

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from runtime_under_test import AppUnderTest, app_under_test, settings, until
 
+from embedding_model.ports import CaseResult
 from embedding_model.resolved import Task
 from embedding_runtime import errors
 from embedding_runtime.backends.fake import FakeBackend
@@ -219,3 +220,15 @@ async def exposed() -> set[str]:
 async def test_the_table_of_metrics_in_the_docs_is_complete_and_names_no_other(exposed: set[str]) -> None:
     of_process = {"embedding_ready", "embedding_verdict"}  # the process adds them
     assert names_in_docs() == exposed | of_process
+
+
+def test_a_check_that_the_last_run_has_no_result_of_is_not_told() -> None:
+    def result(name: str, *, passed: bool) -> CaseResult:
+        return CaseResult(name=f"check.{name}", kind="check", passed=passed)
+
+    metrics, name = Metrics(), "embedding_golden_case_passed"
+    metrics.self_check_done([result("run", passed=False)], passed=False, seconds=1)
+    assert value(scrape(metrics), name, case="check.run", kind="check") == 0
+    metrics.self_check_done([result("finite", passed=True)], passed=True, seconds=1)
+    assert value(scrape(metrics), name, case="check.run", kind="check") is None
+    assert value(scrape(metrics), name, case="check.finite", kind="check") == 1

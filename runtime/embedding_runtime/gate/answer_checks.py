@@ -15,9 +15,9 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
-from embedding_model.goldens.compare import decode_vector
+from embedding_model.goldens.compare import NORM_TOLERANCE, decode_vector
 from embedding_model.goldens.questions import Answer, Question, QuestionKind
-from embedding_model.goldens.results import format_measured, format_value
+from embedding_model.goldens.results import format_measured
 from embedding_model.ports import CaseResult
 from embedding_model.resolved import ResolvedModel, Task
 from embedding_runtime.core.inputs import Pair, Text
@@ -42,7 +42,6 @@ FULL_PRECISION = "float32"
 # layer rounds otherwise.
 MIN_COSINE, MIN_COSINE_HALF = 0.9999, 0.999
 SCORE_TOLERANCE, SCORE_TOLERANCE_HALF = 1e-3, 0.1  # of a score above 1: of its size
-NORM_TOLERANCE = 1e-2  # as for golden vectors
 NEGLIGIBLE = 1e-6  # values that differ by no more are alike: a cosine of vectors that are nearly zero says nothing
 
 _KINDS: Mapping[Task, QuestionKind] = {
@@ -135,10 +134,12 @@ def judge_norm(answers: Sequence[Answer]) -> CaseResult:
     """`measured`: how far the norm that is farthest from 1 is from it."""
     norms = [math.hypot(*_values(answer).values()) for answer in answers]
     worst = max(norms, key=lambda norm: abs(norm - 1))
+    off = abs(worst - 1)
+    passed = off <= NORM_TOLERANCE
     return describe_check(
         "norm",
-        passed=abs(worst - 1) <= NORM_TOLERANCE,
-        measured=format_value(abs(worst - 1)),
+        passed=passed,
+        measured=format_measured(off, says=lambda shown: float(shown) <= NORM_TOLERANCE, verdict=passed),
         threshold=str(NORM_TOLERANCE),
         detail=f"vectors are normalised, and the norm farthest from 1 is {worst:.6g}",
     )

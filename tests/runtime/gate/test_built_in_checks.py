@@ -203,6 +203,13 @@ def test_vectors_are_judged(values: list[float], names: list[str]) -> None:
     assert [result.name for result in results if not result.passed] == names
 
 
+def test_a_norm_that_is_just_wrong_is_not_reported_as_the_threshold() -> None:
+    wrong = embedded([1.0100002, 0, 0, 0, 0, 0, 0, 0])
+    results = judge_answers([wrong], together=[wrong], beside=wrong, resolved=resolved_model(), dtype="float32")
+    [norm] = [result for result in results if not result.passed]
+    assert (norm.name, norm.measured, norm.threshold) == ("check.norm", "0.010001", "0.01")
+
+
 def test_vectors_that_are_nearly_zero_are_not_judged_by_their_direction() -> None:
     tiny = [embedded([sign * 1e-8] * 8) for sign in (1, -1)]
     results = judge_answers(

@@ -46,13 +46,14 @@ def measure_share(exact: Values, *, rounded: Values | None) -> float:
 
 def write_decimal(value: float) -> str:
     """The decimal text of a golden case, rounded to 6 digits. Raises Refusal(INVALID_FILE) for what it cannot hold."""
-    if not abs(value) < _TOO_LARGE:
+    written = f"{value:.{_DIGITS}f}"
+    if not abs(float(written)) < _TOO_LARGE:
         raise refuse(
             Reason.INVALID_FILE,
             f"The reference implementation gives scores of {_TOO_LARGE} and more, which no golden case can hold: the "
             "model's weights are broken.",
         )
-    return f"{value:.{_DIGITS}f}"
+    return written
 
 
 def write_decimal_down(value: float) -> str:

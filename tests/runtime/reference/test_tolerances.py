@@ -40,5 +40,6 @@ def test_weights_are_measured_by_their_own_size() -> None:
 def test_numbers_are_written_as_golden_cases_hold_them() -> None:
     assert write_decimal(-1.23456789) == "-1.234568"
     assert write_decimal_down(0.9999999) == "0.999999"
-    with pytest.raises(Refusal, match="1000 and more"):
-        write_decimal(-1000.5)
+    for value in (-1000.5, 999.9999999, float("nan")):
+        with pytest.raises(Refusal, match="1000 and more"):
+            write_decimal(value)

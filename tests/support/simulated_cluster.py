@@ -287,10 +287,11 @@ class SimulatedCluster:
             verdict = GateState.FAILED if self.objected.get(uid) else report.verdict
             self.facts.reports[uid] = report.model_copy(update={"verdict": verdict})
             passed = report.state is GateState.PASSED
+        warns = "Warn" in pod["spec"]["containers"][0]["args"]
         audit = self.facts.audits.get(uid)
         if audit is None:
-            return passed and not self.answers_audits
-        return passed and audit.state is GateState.PASSED
+            return (passed or warns) and not self.answers_audits
+        return warns or (passed and audit.state is GateState.PASSED)
 
     def _answer_audits(self) -> None:
         """The auditor's work: what reconciles have requested is asked, judged, and told to the pod."""

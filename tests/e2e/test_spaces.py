@@ -21,10 +21,14 @@ def _ask(host: str) -> tuple[str, int]:
 
 
 def _server_pods(cluster: LiveCluster, *, namespace: str, space: str | None = None) -> dict[str, str]:
-    """Space of each server pod that exists, the ending ones included, by uid."""
+    """Space of each server pod that holds its device, by uid: those that are ending, but not those that have ended."""
     labels = "embedding-operator.dev/component=server" + (f",{SPACE}={space}" if space else "")
     pods = cluster.list("pods", namespace=namespace, labels=labels)
-    return {pod["metadata"]["uid"]: pod["metadata"]["labels"][SPACE] for pod in pods}
+    return {
+        pod["metadata"]["uid"]: pod["metadata"]["labels"][SPACE]
+        for pod in pods
+        if pod["status"]["phase"] not in ("Succeeded", "Failed")
+    }
 
 
 def test_another_space_waits_behind_a_service_of_its_own_and_approving_moves_to_the_same_pods(

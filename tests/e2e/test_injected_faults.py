@@ -119,7 +119,7 @@ def test_a_fault_that_arises_while_serving_reaches_clients_for_one_audit_interva
     interval = max(audit_seconds, AUDIT_SHARE * measure_audit(live_cluster))
     print(
         f"{what} while serving: {traffic.answered} answered, {len(traffic.failed)} failed, {len(wrong)} wrong, "
-        f"the last asked {last:.1f} s after the fault; audited every {interval:.0f} s"
+        f"the last asked {last:.1f} s after the fault; audits are at most {interval:.0f} s apart"
     )
     assert [answer for answer in wrong if answer.asked > removed] == []
     assert last < PATIENCE * interval

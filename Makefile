@@ -36,7 +36,7 @@ clients: environment ## SDKs and frameworks, each in an environment of its own, 
 
 apiserver: environment ## tests against a real API server
 	@hack/cluster up
-	@$(BIN)/pytest -m apiserver
+	@$(BIN)/pytest -m "apiserver and not soak"
 
 e2e: environment ## tests on the whole local cluster, with built images
 	@hack/cluster up
@@ -59,6 +59,7 @@ bench: environment ## figures: speed beside its peers (docs/benchmarks.md), memo
 	@$(BIN)/python bench/memory.py
 	@$(BIN)/python bench/long_inputs.py
 	@$(BIN)/python bench/fetch_throughput.py
+	@$(BIN)/python bench/scale.py
 	@$(BIN)/python hack/demo.py > /dev/null && $(BIN)/python bench/operator_latency.py
 
 docs: environment ## regenerate CRD, reference pages and chart tables

@@ -1,7 +1,8 @@
 """Runs every layer of tests in order and prints how long each took: what `make test` calls.
 
-The cluster comes up and the images are built in the background while the layers that need neither run. A cluster that
-this run started is taken down again; one that was there before is left running.
+The cluster comes up and the images are built in the background while the layers that need neither run. Layers of one
+stage run at the same time: they spend much of it waiting, and none of them measures anything. A cluster that this run
+started is taken down again; one that was there before is left running.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / ".venv" / "bin"
 CLUSTER = ROOT / "hack" / "cluster"
 LIFECYCLE = "tests/localcluster/lifecycle"
+SIMULATED = ("tests/nodes", "tests/scale")
+LOGS = ROOT / "build" / "layers"
 PYTEST = (str(BIN / "pytest"), "--durations=5")
 
 
@@ -27,27 +32,37 @@ PYTEST = (str(BIN / "pytest"), "--durations=5")
 class Layer:
     name: str
     commands: Sequence[Sequence[str]]
-    needs_cluster: bool = False
 
 
-LAYERS = (
-    Layer(
-        "lint",
-        (
-            (str(BIN / "ruff"), "check", "."),
-            (str(BIN / "ruff"), "format", "--check", "."),
-            (str(BIN / "lint-imports"), "--no-cache"),
+Stage = Sequence[Layer]
+
+WITHOUT_CLUSTER: Sequence[Stage] = (
+    (
+        Layer(
+            "lint",
+            (
+                (str(BIN / "ruff"), "check", "."),
+                (str(BIN / "ruff"), "format", "--check", "."),
+                (str(BIN / "lint-imports"), "--no-cache"),
+            ),
         ),
     ),
-    Layer("types", ((str(BIN / "mypy"),),)),
-    Layer("generated files", ((str(BIN / "python"), "hack/generate", "--check"),)),
-    Layer("unit", ((*PYTEST, "-m", "not apiserver and not e2e and not clients and not soak"),)),
-    Layer("clients", ((*PYTEST, "tests/clients"),)),
-    Layer("API server", ((*PYTEST, "-m", "apiserver"),), needs_cluster=True),
-    Layer("end to end", ((*PYTEST, "-m", "e2e and not soak", f"--ignore={LIFECYCLE}"),), needs_cluster=True),
+    (Layer("types", ((str(BIN / "mypy"),),)),),
+    (Layer("generated files", ((str(BIN / "python"), "hack/generate", "--check"),)),),
+    (
+        Layer("unit", ((*PYTEST, "-m", "not apiserver and not e2e and not clients and not soak"),)),
+        Layer("clients", ((*PYTEST, "tests/clients"),)),
+    ),
+)
+WITH_CLUSTER: Sequence[Stage] = (
+    (
+        Layer("API server", ((*PYTEST, "-m", "apiserver and not soak", *(f"--ignore={path}" for path in SIMULATED)),)),
+        Layer("simulated nodes", ((*PYTEST, "-m", "apiserver and not soak", *SIMULATED),)),
+    ),
+    (Layer("end to end", ((*PYTEST, "-m", "e2e and not soak", f"--ignore={LIFECYCLE}"),)),),
 )
 # Kills and removes the cluster, so it runs last, and never on a cluster that somebody works with.
-DESTRUCTIVE = Layer("cluster lifecycle", ((*PYTEST, "-m", "e2e", LIFECYCLE),), needs_cluster=True)
+DESTRUCTIVE: Stage = (Layer("cluster lifecycle", ((*PYTEST, "-m", "e2e", LIFECYCLE),)),)
 
 
 @dataclass(frozen=True)
@@ -65,23 +80,23 @@ def main() -> int:
     started = time.monotonic()
     with log.open("wb") as output:
         preparation = subprocess.Popen(
-            ["bash", "-c", f"'{CLUSTER}' up && '{CLUSTER}' build all"],
+            ["bash", "-c", f"'{CLUSTER}' tools && '{CLUSTER}' up && '{CLUSTER}' build all"],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    layers = LAYERS if was_running else (*LAYERS, DESTRUCTIVE)
+    with_cluster = WITH_CLUSTER if was_running else (*WITH_CLUSTER, DESTRUCTIVE)
     outcomes: list[Outcome] = []
     try:
-        for layer in (layer for layer in layers if not layer.needs_cluster):
-            outcomes.append(run(layer))
+        for stage in WITHOUT_CLUSTER:
+            outcomes += run(stage)
         print(f"=== cluster and images (log: {log.relative_to(ROOT)})", flush=True)
         ready = wait_showing_progress(preparation, log=log)
         outcomes.append(Outcome("cluster and images", time.monotonic() - started, ready))
         if ready:
-            for layer in (layer for layer in layers if layer.needs_cluster):
-                outcomes.append(run(layer))
+            for stage in with_cluster:
+                outcomes += run(stage)
     finally:
         if preparation.poll() is None:
             preparation.terminate()
@@ -90,7 +105,7 @@ def main() -> int:
             subprocess.run([str(CLUSTER), "down"], cwd=ROOT, check=False)
     if was_running:
         print(f"\nleft out, because they would remove the running cluster: {LIFECYCLE} (hack/cluster down, then again)")
-    return report(outcomes, expected=layers)
+    return report(outcomes, expected=[layer for stage in (*WITHOUT_CLUSTER, *with_cluster) for layer in stage])
 
 
 def anything_is_running() -> bool:
@@ -100,10 +115,31 @@ def anything_is_running() -> bool:
     return any(json.loads(status.stdout)["components"].values())
 
 
-def run(layer: Layer) -> Outcome:
-    print(f"=== {layer.name}", flush=True)
+def run(stage: Stage) -> Sequence[Outcome]:
+    """All its layers at the same time. The first one's output is shown as it comes, that of the others at the end."""
+    first, *others = stage
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(max_workers=len(stage)) as pool:
+        logs = [LOGS / f"{layer.name.replace(' ', '-')}.log" for layer in others]
+        pending = [pool.submit(run_layer, layer, log=log) for layer, log in zip(others, logs, strict=True)]
+        outcomes = [run_layer(first)]
+        for future, log in zip(pending, logs, strict=True):
+            outcomes.append(future.result())
+            print(f"=== {outcomes[-1].name}", flush=True)
+            sys.stdout.buffer.write(log.read_bytes())
+            sys.stdout.buffer.flush()
+    return outcomes
+
+
+def run_layer(layer: Layer, *, log: Path | None = None) -> Outcome:
+    """Its output goes to `log` where there is one."""
+    print(f"=== {layer.name}" if log is None else f"=== beside it: {layer.name} ({log.relative_to(ROOT)})", flush=True)
     started = time.monotonic()
-    codes = [subprocess.run(command, cwd=ROOT, check=False).returncode for command in layer.commands]
+    with nullcontext() if log is None else log.open("wb") as output:
+        codes = [
+            subprocess.run(command, cwd=ROOT, check=False, stdout=output, stderr=output).returncode
+            for command in layer.commands
+        ]
     return Outcome(layer.name, time.monotonic() - started, not any(codes))
 
 

@@ -1,7 +1,21 @@
-"""docs/reference/conditions.md: condition types and reasons, from the enums that the operator uses."""
+"""docs/reference/conditions.md: conditions with their reasons, from the enums and the table that tests hold them to.
 
+A link `#reason-NAME`, the name in lower case, leads to each reason's line.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from embedding_model.refusal import Reason as RefusalReason
+from embedding_operator.api.conditions import (
+    CONDITION_REASONS,
+    EVENT_REASONS,
+    AnyReason,
+    Reasons,
+    list_appearances,
+)
 from embedding_operator.api.reasons import ConditionType, Reason
 from embedding_operator.api.refusals import REFUSALS
+from embedding_operator.api.status import ConditionStatus
 
 _INTRODUCTION = """\
 # Conditions and reasons
@@ -20,17 +34,79 @@ before still serves.
 `Ready=False` has the reason and the message of `Reconciling` or `Stalled`, whichever is there. A few reasons come with
 either of them, since the same cause may pass or last; the condition says which it is.
 
-## Condition types
-
+To find out what a reason means, and what to do about it, look it up under [Reasons](#reasons) or
+[Reasons of a refused model, file or override](#reasons-of-a-refused-model-file-or-override).
 """
-_HEADER = ("| reason | meaning | what to do |", "|---|---|---|")
+_HEADER = ("| reason | seen as | meaning | what to do |", "|---|---|---|---|")
 
 
 def write_conditions_reference() -> str:
-    lines = [_INTRODUCTION + "| type | meaning |", "|---|---|"]
-    lines += [f"| `{kind}` | {kind.doc} |" for kind in ConditionType]
-    lines += ["", "## Reasons", "", *_HEADER]
-    lines += [f"| `{reason}` | {reason.doc} | {reason.remedy} |" for reason in Reason]
+    lines = [_INTRODUCTION, *_write_conditions(), "## Events", "", *_write_events()]
+    lines += ["## Reasons", "", *_HEADER]
+    lines += [_write_row(reason, doc=reason.doc, remedy=reason.remedy) for reason in Reason]
     lines += ["", "## Reasons of a refused model, file or override", "", *_HEADER]
-    lines += [f"| `{reason}` | {said.doc} | {said.remedy} |" for reason, said in REFUSALS.items()]
+    lines += [_write_row(reason, doc=said.doc, remedy=said.remedy) for reason, said in REFUSALS.items()]
     return "\n".join(lines) + "\n"
+
+
+def _write_conditions() -> Iterator[str]:
+    for kind, by_status in CONDITION_REASONS.items():
+        yield from (f"## The condition {kind}", "", kind.doc, "", *_write_statuses(kind, by_status=by_status), "")
+
+
+def _write_statuses(kind: ConditionType, *, by_status: Mapping[ConditionStatus, Reasons]) -> Iterator[str]:
+    if kind is ConditionType.READY:
+        false = [reason for reason in by_status[ConditionStatus.FALSE] if not _has_a_namesake(reason)]
+        by_status = {**by_status, ConditionStatus.FALSE: tuple(false)}
+    yield from ("| status | reasons |", "|---|---|")
+    for status, reasons in by_status.items():
+        more = ""
+        if kind is ConditionType.READY and status is ConditionStatus.FALSE:
+            more = (
+                ", and every reason of [Reconciling](#the-condition-reconciling) and [Stalled](#the-condition-stalled)"
+            )
+        yield f"| `{status}` | {_write_links(reasons)}{more} |"
+
+
+def _has_a_namesake(reason: AnyReason) -> bool:
+    """Whether Reconciling or Stalled has it as well."""
+    kinds = {kind for kind, _ in list_appearances(reason)}
+    return bool(kinds & {ConditionType.RECONCILING, ConditionType.STALLED})
+
+
+def _write_links(reasons: Iterable[AnyReason]) -> str:
+    """One refusal after the other says little: where a source's are, the table of refusals is linked to."""
+    reasons = tuple(reasons)
+    refusals = [reason for reason in reasons if isinstance(reason, RefusalReason)]
+    shown = reasons if len(refusals) < 2 else [reason for reason in reasons if reason not in refusals]
+    links = [f"[{reason}](#{_anchor(reason)})" for reason in shown]
+    if len(refusals) > 1:
+        links.append(
+            "the [reasons of a refused model, file or override](#reasons-of-a-refused-model-file-or-override)"
+            + _write_exceptions(refusals)
+        )
+    return ", ".join(links)
+
+
+def _write_exceptions(refusals: Iterable[AnyReason]) -> str:
+    missing = [reason for reason in RefusalReason if reason not in refusals]
+    return f" but {', '.join(f'[{reason}](#{_anchor(reason)})' for reason in missing)}" if missing else ""
+
+
+def _write_events() -> Iterator[str]:
+    yield (
+        "When `Resolved`, `Verified` or `Ready` turns `True`, and when `Stalled` comes or gets another reason, an "
+        "event tells it with the condition's reason. Of events alone are:"
+    )
+    yield from ("", *(f"- [{reason}](#{_anchor(reason)})" for reason in EVENT_REASONS), "")
+
+
+def _write_row(reason: AnyReason, *, doc: str, remedy: str) -> str:
+    seen = [f"`{kind}={status}`" for kind, status in list_appearances(reason)]
+    seen += ["an event"] if reason in EVENT_REASONS else []
+    return f'| <a id="{_anchor(reason)}"></a>`{reason}` | {", ".join(seen)} | {doc} | {remedy} |'
+
+
+def _anchor(reason: AnyReason) -> str:
+    """With a prefix: the name of a condition may be that of a reason."""
+    return f"reason-{reason.lower()}"

@@ -24,8 +24,13 @@ ETCD_VERSION = "v3.6.4"
 COREDNS_VERSION = "v1.14.7"
 REGISTRY_VERSION = "v3.1.2"
 HELM_VERSION = "v4.1.3"
-_MODULES = {"kubernetes": "6 min on 2 cores", "addons": "2 min on 2 cores", "kstatus": "1 min on 2 cores"}
-CLIENT_TOOLS = ("kubectl", "helm", "kstatus")
+_MODULES = {
+    "kubernetes": "6 min on 2 cores",
+    "addons": "2 min on 2 cores",
+    "kstatus": "1 min on 2 cores",
+    "kwok": "2 min on 2 cores",
+}
+CLIENT_TOOLS = ("kubectl", "helm", "kstatus", "kwok")
 
 _KUBERNETES_DOWNLOADS = f"https://dl.k8s.io/{layout.KUBERNETES_VERSION}/bin/linux/amd64"
 _ETCD_DOWNLOADS = f"https://github.com/etcd-io/etcd/releases/download/{ETCD_VERSION}"
@@ -107,6 +112,7 @@ def _table() -> dict[str, Binary]:
         ),
         Binary("local-provisioner", _source_version("addons", name="local-provisioner"), "addons", None),
         Binary("kstatus", _source_version("kstatus", name="kstatus"), "kstatus", None, is_extra=True),
+        Binary("kwok", _source_version("kwok", name="kwok"), "kwok", None, is_extra=True),
         _kubernetes("kubectl", module=None),
         _archived(
             "helm",
@@ -128,9 +134,9 @@ def binary(name: str) -> Path:
     return layout.BIN / name
 
 
-def missing() -> list[Binary]:
-    """What the cluster needs and the cache does not hold in the right version."""
-    return [each for each in TABLE.values() if not each.is_extra and not _is_cached(each)]
+def missing(*, extras: bool = False) -> list[Binary]:
+    """What the cluster needs, and with `extras` the tests too, that the cache does not hold in the right version."""
+    return [each for each in TABLE.values() if (extras or not each.is_extra) and not _is_cached(each)]
 
 
 def _is_cached(wanted: Binary) -> bool:
@@ -146,12 +152,13 @@ def ensure_client_tool(name: str) -> Path:
     return binary(name)
 
 
-def ensure() -> None:
-    """Bring every binary into the cache. Raises ClusterError that says what to install when there is no way."""
+def ensure(*, extras: bool = False) -> None:
+    """Bring the cluster's binaries into the cache, with `extras` those of the tests too: together they share what is
+    downloaded and compiled. Raises ClusterError that says what to install when there is no way."""
     with exclusive("binaries"):
         layout.BIN.mkdir(parents=True, exist_ok=True)
         adopt_kubebuilder_assets()
-        _fetch(missing())
+        _fetch(missing(extras=extras))
 
 
 def _fetch(wanted: list[Binary]) -> None:

@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("kubeconfig", help="print the path of the kubeconfig")
     tool = commands.add_parser("tool", help="print the path of a client tool, installing it when it is missing")
     tool.add_argument("name", choices=binaries.CLIENT_TOOLS)
+    commands.add_parser("tools", help="fetch or build every binary that the cluster and the tests need")
     build = commands.add_parser("build", help="build and push images; prints their references, by digest")
     build.add_argument("target", nargs="?", choices=[*TARGETS, "all"], default="all")
     load = commands.add_parser("load", help="make an image of this machine's Docker or buildah known to the cluster")
@@ -89,6 +90,8 @@ def _run(options: argparse.Namespace, *, mode: Mode) -> int:
             print(mode.kubeconfig())
         case "tool":
             print(binaries.ensure_client_tool(options.name))
+        case "tools":
+            binaries.ensure(extras=True)
         case "build":
             targets = list(TARGETS) if options.target == "all" else [options.target]
             for reference in mode.build(targets).values():

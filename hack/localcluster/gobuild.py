@@ -14,7 +14,7 @@ from localcluster import layout
 from localcluster.errors import ClusterError
 
 # Folder "kubernetes" builds Kubernetes, etcd and the pause program; folder "addons" CoreDNS, registry, provisioner;
-# folder "kstatus" what tells a status as tools that wait do.
+# folder "kstatus" what tells a status as tools that wait do; folder "kwok" what plays the kubelet.
 SOURCES = Path(__file__).resolve().parent / "gomodules"
 _CACHES = layout.CACHE / "go"
 

@@ -1,7 +1,7 @@
-"""kopf, and nothing but kopf: watches of our kind and of its children, turned into keys.
+"""kopf, and nothing but kopf: watches of our kind and of its children, turned into what is kept in memory, and keys.
 
 Only `on.event` is used. Change handlers, timers and daemons write annotations and finalizers on the user's object and
-depend on edges; here an event says no more than "look at this key again", so a lost or doubled one does no harm.
+depend on edges; here an event says how an object is now, and "look at this key again": a doubled one does no harm.
 """
 
 import threading
@@ -24,6 +24,7 @@ from embedding_operator.kube.gateway import (
     POD_DISRUPTION_BUDGET,
     SERVICE,
     Kind,
+    Object,
 )
 from embedding_operator.observe.facts import Key
 
@@ -43,11 +44,13 @@ WATCH_GRACE_SECONDS: Final = 30
 class Watches:
     """What to watch and whom to tell. `namespaces` empty means all of them.
 
-    `on_key` is called from the informer's own thread; it must neither raise nor block.
+    `on_object` gets each event's type (None where a watch begins, and lists) and object, `on_key` the object's key.
+    Both are called from the informer's own thread; they must neither raise nor block.
     """
 
     on_key: Callable[[Key], None]
     load_connection: Callable[[], Awaitable[Connection]]
+    on_object: Callable[[Kind, str | None, Object], None] = lambda kind, change, item: None
     namespaces: tuple[str, ...] = ()
     credentials_seconds: float = CREDENTIALS_SECONDS
 
@@ -77,16 +80,25 @@ def build_registry(watches: Watches) -> kopf.OperatorRegistry:
         return _as_kopf(await watches.load_connection(), seconds=watches.credentials_seconds)
 
     @kopf.on.event(*_selector(EMBEDDING_MODEL), registry=registry)
-    async def enqueue_model(*, namespace: str | None, name: str, **_: Any) -> None:
+    async def enqueue_model(*, event: Mapping[str, Any], namespace: str | None, name: str, **_: Any) -> None:
+        watches.on_object(EMBEDDING_MODEL, event["type"], event["object"])
         watches.on_key(Key(namespace=namespace or "", name=name))
 
-    async def enqueue_owner(*, namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
+    for kind in CHILD_KINDS:
+        handler = _tell_owner(watches, kind=kind)
+        kopf.on.event(*_selector(kind), registry=registry, id=f"enqueue_owner_of_{kind.plural}")(handler)
+    return registry
+
+
+def _tell_owner(watches: Watches, *, kind: Kind) -> Callable[..., Awaitable[None]]:
+    async def enqueue_owner(
+        *, event: Mapping[str, Any], namespace: str | None, labels: Mapping[str, str], **_: Any
+    ) -> None:
+        watches.on_object(kind, event["type"], event["object"])
         if model := labels.get(LABEL_MODEL):
             watches.on_key(Key(namespace=namespace or "", name=model))
 
-    for kind in CHILD_KINDS:
-        kopf.on.event(*_selector(kind), registry=registry, id=f"enqueue_owner_of_{kind.plural}")(enqueue_owner)
-    return registry
+    return enqueue_owner
 
 
 def build_settings() -> kopf.OperatorSettings:

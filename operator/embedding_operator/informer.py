@@ -156,16 +156,23 @@ async def resync(
     namespaces: tuple[str, ...],
     seconds: float,
     add_after: Callable[[Key, float], None],
+    compare: Callable[[], Awaitable[None]] | None = None,
     clock: Clock | None = None,
     jitter: Callable[[], float] = random.random,
 ) -> None:
     """Put every model on the queue about every `seconds` (+-20 %), spread over a tenth of that; never returns.
 
-    What the watches missed, and what is not watched at all (the user's golden ConfigMaps), is seen at the latest here.
+    `compare` comes before it: it brings what is kept in memory up to date. What the watches missed, and what is not
+    watched at all (the user's golden ConfigMaps), is seen at the latest here.
     """
     clock = clock or MonotonicClock()
     while True:
         await clock.sleep(seconds * (0.8 + 0.4 * jitter()))
+        if compare is not None:
+            try:
+                await compare()
+            except GatewayError as error:
+                logger.warning("cannot compare what is kept in memory at a resync: %s", error.message)
         try:
             for key in await list_keys(gateway, namespaces=namespaces):
                 add_after(key, seconds / 10 * jitter())

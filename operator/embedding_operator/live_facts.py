@@ -1,26 +1,33 @@
 """The facts of a running operator: the resolver's, the tracker's, the auditor's and the key data, behind one seam."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import GateState, GoldensReport, JobReport, Progress
 from embedding_operator.audit.auditor import Auditor
+from embedding_operator.audit.key_data import KeyData
 from embedding_operator.audit.quarantine_log import QuarantineLog
+from embedding_operator.audit.refused_answers import RefusedAnswers
 from embedding_operator.audit.retirement import Retirement
-from embedding_operator.audit.token import KeyData
+from embedding_operator.document_log import DocumentLog
 from embedding_operator.observe.facts import (
     AuditOrder,
     AuditReport,
+    Claim,
+    Document,
     Head,
     Key,
     PodRef,
     QuarantineRecord,
+    RefusedAnswer,
     Resolution,
     ResolutionRequest,
+    RestorationRecord,
 )
+from embedding_operator.reconcile.restorations import RestorationLog
 from embedding_operator.resolve.resolver import Resolver
 from embedding_operator.resolve.tracker import Tracker
 
@@ -37,7 +44,10 @@ class LiveFacts:
     auditor: Auditor | None
     key_data: KeyData
     quarantine_log: QuarantineLog
+    restoration_log: RestorationLog
+    refused: RefusedAnswers
     retirement: Retirement | None
+    document_log: DocumentLog = field(default_factory=DocumentLog)
 
     def resolution(self, key: Key, *, request: ResolutionRequest) -> Resolution:
         return self.resolver.resolution(key, request=request)
@@ -61,6 +71,15 @@ class LiveFacts:
     def job_report(self, pod: PodRef) -> JobReport | None:
         return self.auditor.job_report(pod) if self.auditor else None
 
+    def job_defect(self, pod: PodRef) -> str | None:
+        return self.auditor.job_defect(pod) if self.auditor else None
+
+    def refused_answers(self, key: Key) -> Mapping[str, RefusedAnswer]:
+        return self.refused.read(key)
+
+    def record_refused_answer(self, key: Key, *, question: str, answer: RefusedAnswer) -> None:
+        self.refused.record(key, question=question, answer=answer)
+
     def audit(self, pod: PodRef) -> AuditReport | None:
         return self.auditor.audit(pod) if self.auditor else _NEVER_AUDITED
 
@@ -74,15 +93,27 @@ class LiveFacts:
     def record_quarantine(self, key: Key, *, at: datetime) -> None:
         self.quarantine_log.record(key, at=at)
 
-    def is_retired(self, pod: PodRef) -> bool:
+    def restoration(self, claim: Claim) -> RestorationRecord | None:
+        return self.restoration_log.read(claim)
+
+    def record_restoration(self, claim: Claim, *, record: RestorationRecord) -> None:
+        self.restoration_log.record(claim, record=record)
+
+    def is_retired(self, pod: PodRef) -> bool | None:
         return self.retirement.is_retired(pod) if self.retirement else True
 
-    def request_retirement(self, pod: PodRef) -> None:
+    def request_retirement(self, pod: PodRef, *, boot_id: str | None, retires: bool = True) -> None:
         if self.retirement:
-            self.retirement.request(pod)
+            self.retirement.request(pod, boot_id=boot_id, retires=retires)
 
     def unreachable(self, pod: PodRef) -> str | None:
         return self.auditor.unreachable(pod) if self.auditor else None
+
+    def documents(self, key: Key) -> Mapping[str, Document]:
+        return self.document_log.read(key)
+
+    def note_documents(self, key: Key, *, documents: Mapping[str, Document]) -> None:
+        self.document_log.note(key, documents=documents)
 
     def keys(self) -> Mapping[str, str] | None:
         return self.key_data.data

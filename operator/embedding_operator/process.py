@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -19,19 +20,26 @@ from embedding_model.sources.polling import Polled
 from embedding_operator import handlers
 from embedding_operator.audit.auditor import Auditor
 from embedding_operator.audit.client import PodClient
+from embedding_operator.audit.key_data import KeyData
 from embedding_operator.audit.quarantine_log import QuarantineLog
+from embedding_operator.audit.refused_answers import RefusedAnswers
 from embedding_operator.audit.retirement import Retirement
-from embedding_operator.audit.token import KeyData
+from embedding_operator.audit.token import AccountTokens
 from embedding_operator.health import BEAT_SECONDS, Health, HealthServer
-from embedding_operator.informer import Informer, list_keys, resync
+from embedding_operator.inbox import Inbox
+from embedding_operator.informer import Informer, Watch, list_keys, resync
+from embedding_operator.kube.cache import ObjectCache
+from embedding_operator.kube.caching import CachingGateway
 from embedding_operator.kube.client import KubernetesGateway
+from embedding_operator.kube.comparing import Comparer, VersionedGateway
 from embedding_operator.kube.connection import load_configuration, load_connection
-from embedding_operator.kube.gateway import Gateway, GatewayError
+from embedding_operator.kube.gateway import EMBEDDING_MODEL, Gateway, GatewayError
 from embedding_operator.lease import Elector, LeaseLost
 from embedding_operator.live_facts import LiveFacts
 from embedding_operator.metrics import Metrics
 from embedding_operator.observe.facts import Facts, Key, ResolutionRequest, Resolved
 from embedding_operator.reconcile.outcome import Outcome
+from embedding_operator.reconcile.restorations import RestorationLog
 from embedding_operator.resolve.hub import poll_branch, resolve_from_hub
 from embedding_operator.resolve.resolver import Resolver
 from embedding_operator.resolve.threads import ThreadedAsk
@@ -132,7 +140,7 @@ async def _acquire(elector: Elector, *, stop: asyncio.Event) -> bool:
 async def _lead(
     settings: Settings,
     *,
-    gateway: Gateway,
+    gateway: VersionedGateway,
     elector: Elector,
     reconcile: Reconcile,
     watches: Callable[..., handlers.Watches],
@@ -162,7 +170,7 @@ async def _lead(
 def _assemble(
     settings: Settings,
     *,
-    gateway: Gateway,
+    gateway: VersionedGateway,
     reconcile: Reconcile,
     watches: Callable[..., handlers.Watches],
     health: Health,
@@ -171,12 +179,15 @@ def _assemble(
     """Build the parts and start their tasks."""
     loop = asyncio.get_running_loop()
     namespaces = tuple(settings.watch_namespaces)
+    cache = ObjectCache((EMBEDDING_MODEL, *handlers.CHILD_KINDS))
+    cached = CachingGateway(gateway, cache=cache)
+    comparer = Comparer(cache, gateway, namespaces=namespaces)
 
     async def work(key: Key) -> Outcome:
         auditing = leader.auditor.round_of(key) if leader.auditor else nullcontext()
         retiring = leader.retirement.round_of(key) if leader.retirement else nullcontext()
         with leader.resolver.round_of(key), leader.tracker.round_of(key), auditing, retiring:
-            return await reconcile(key, gateway, facts)
+            return await reconcile(key, cached, facts)
 
     queue: WorkQueue[Key] = WorkQueue(
         work, workers=settings.workers, timeout=settings.reconcile_timeout, on_outcome=metrics.record_reconcile
@@ -185,25 +196,29 @@ def _assemble(
     resolver = Resolver(ask, on_change=queue.add, on_result=metrics.record_resolution)
     poll = ThreadedAsk(partial(poll_branch, settings=settings), threads=POLLING_THREADS)
     tracker = Tracker(poll, on_change=queue.add, poll_seconds=settings.poll_seconds, on_result=metrics.record_poll)
-    client, auditor, retirement = None, None, None
-    if settings.pod_token_file is not None:
-        client = PodClient(token_file=settings.pod_token_file)
+    tokens, client, auditor, retirement = None, None, None, None
+    if settings.service_account is not None:
+        tokens = AccountTokens(gateway, namespace=settings.namespace, account=settings.service_account)
+        client = PodClient(tokens=tokens)
         retirement = Retirement(client, on_change=queue.add)
         auditor = Auditor(
             client, on_change=queue.add, audit_seconds=settings.audit_seconds, on_audit=metrics.record_audit
         )
     new_keys = asyncio.Event()
-    key_data = KeyData(gateway, token_file=settings.pod_token_file, on_change=new_keys.set)
+    key_data = KeyData(gateway, tokens=tokens, namespace=settings.namespace, on_change=new_keys.set)
     facts = LiveFacts(
         resolver=resolver,
         tracker=tracker,
         auditor=auditor,
         key_data=key_data,
         quarantine_log=QuarantineLog(on_quarantine=metrics.record_quarantine),
+        restoration_log=RestorationLog(),
+        refused=RefusedAnswers(),
         retirement=retirement,
     )
-    watch = partial(handlers.watch, watches(on_key=lambda key: loop.call_soon_threadsafe(queue.add, key)))
-    informer = Informer(gateway, watch=watch)
+    inbox = Inbox(loop, deliver=queue.add)
+    watch = partial(handlers.watch, watches(on_key=inbox.add, on_object=cache.note))
+    informer = Informer(gateway, watch=_doubting(cache, watch=watch))
     leader = _Leader(
         queue=queue,
         informer=informer,
@@ -217,19 +232,34 @@ def _assemble(
     )
     leader.working = leader.start("workqueue", queue.run())
     leader.start("informer", leader.informer.run())
+    leader.start("comparison", comparer.run())
     leader.start("key data", key_data.run())
-    leader.start("key data changes", _enqueue_all(gateway, namespaces=namespaces, on=new_keys, queue=queue))
+    leader.start("key data changes", _enqueue_all(cached, namespaces=namespaces, on=new_keys, queue=queue))
     leader.start("heartbeat", _beat(health, metrics=metrics, queue=queue))
     leader.start(
         "resync",
         resync(
-            gateway,
+            cached,
+            compare=comparer.compare_all,
             namespaces=namespaces,
             seconds=settings.resync_seconds,
             add_after=lambda key, seconds: queue.add_after(key, seconds=seconds),
         ),
     )
     return leader
+
+
+def _doubting(cache: ObjectCache, *, watch: Watch) -> Watch:
+    """While no watch lives, nothing is read from memory."""
+
+    async def watch_and_doubt(*, stop: threading.Event) -> None:
+        cache.doubt(*cache.kinds)
+        try:
+            await watch(stop=stop)
+        finally:
+            cache.doubt(*cache.kinds)
+
+    return watch_and_doubt
 
 
 async def _stop(leader: _Leader, *, holding: asyncio.Task[None], settings: Settings) -> None:

@@ -95,7 +95,7 @@ class Settings:
     reconcile_timeout  a reconcile that takes longer is a bug or a dead connection: given up and retried
     namespace          where the Lease lives: the operator's own
     identity           who holds the Lease: the pod's name, unique per process
-    pod_token_file     projected service-account token for the pods' private port; None: pods are never asked
+    service_account    the operator's own, in `namespace`: pods are asked with its tokens; None: they are never asked
     health_port        /healthz and /readyz
     metrics_port       Prometheus metrics; 0 turns them off
     shutdown_seconds   after SIGTERM, running reconciles get this long before they are cancelled
@@ -119,7 +119,7 @@ class Settings:
     reconcile_timeout: float = 60.0
     namespace: str = "default"
     identity: str = "embedding-operator"
-    pod_token_file: Path | None = None
+    service_account: str | None = None
     health_port: int = 8082
     metrics_port: int = 8083
     shutdown_seconds: float = 8.0

@@ -64,6 +64,7 @@ class WorkQueue(Generic[K]):
         self._delayed: list[tuple[float, int, K]] = []  # a heap: due at, order, key
         self._due_at: dict[K, float] = {}
         self._order = itertools.count()
+        self._turn = asyncio.Lock()
         self._wake_worker = asyncio.Event()
         self._wake_timer = asyncio.Event()
         self._stopping = False
@@ -121,12 +122,22 @@ class WorkQueue(Generic[K]):
             self._added_at.pop(key)
             self._running.add(key)
             try:
+                await self._await_turn()
                 await self._work_on(key)
             finally:
                 self._running.discard(key)
                 if key in self._again:
                     self._again.discard(key)
                     self.add(key)
+
+    async def _await_turn(self) -> None:
+        """One reconcile begins in a round of the event loop, whatever the number of workers.
+
+        One that finds all it needs in memory waits for nothing: where all workers had such ones, the Lease, audits and
+        every answer would come late by as many reconciles, round after round.
+        """
+        async with self._turn:
+            await asyncio.sleep(0)
 
     async def _work_on(self, key: K) -> None:
         started = self._clock.monotonic()

@@ -1,10 +1,11 @@
 """The private port: route names, payloads and file names that operator and runtime agree on.
 
 Routes STARTUP, READY, LIVE and METRICS are open; the others need `Authorization: Bearer` with the operator's
-service-account token (audience TOKEN_AUDIENCE).
+service-account token for the pod's namespace (`name_audience`).
 """
 
 from enum import StrEnum
+from typing import Final
 
 from embedding_model.goldens.cases import GoldenCase
 from embedding_model.refusal import RefusalDocument
@@ -20,7 +21,7 @@ METRICS = "/metrics"
 GOLDENS = "/goldens"  # GET: GoldensReport of the mounted set; POST JSON lines: a trial, without effect on readiness
 ANSWERS = "/answers"  # POST QuestionSheet: AnswerSheet, through the serving path, also while the pod is shut
 VERDICT = "/verdict"  # POST Verdict: 204; 409 when it speaks of another process or another case set
-RETIRE = "/retire"  # POST: from now on every response says Connection: close; 204
+RETIRE = "/retire"  # POST RetireOrder: 204; 409 when it speaks of another process
 RESULT = "/result"  # GET on a Job's pod: JobReport, until the Job is deleted
 PROGRESS = "/progress"  # GET on a pod that fetches: Progress
 
@@ -28,12 +29,15 @@ PROGRESS = "/progress"  # GET on a pod that fetches: Progress
 MAX_QUESTIONS = 1024
 MAX_QUESTION_BYTES = 8 * 1024 * 1024
 
-TOKEN_AUDIENCE = "embedding-runtime"  # noqa: S105 - the name of an audience
+# Of tokens for pods whose runtime knows no audience of a namespace; a pod that is told of one refuses them.
+TOKEN_AUDIENCE: Final = "embedding-runtime"  # noqa: S105 - the name of an audience
 
-# Keys of the ConfigMap <name>-keys, mounted as a folder and re-read when they change.
+# Keys of the ConfigMap <name>-keys, mounted as a folder and re-read when they change. Without an audience, which an
+# older operator does not write, it is TOKEN_AUDIENCE.
 KEYS_ISSUER = "issuer"
 KEYS_JWKS = "jwks.json"
 KEYS_SUBJECT = "subject"
+KEYS_AUDIENCE = "audience"
 
 MODEL_FILE = "model.json"  # a ResolvedModel, in ConfigMap <name>-model-<hash10>
 GOLDENS_FILE = "goldens.jsonl"  # golden cases, in ConfigMap <name>-goldens-<hash10>
@@ -47,6 +51,11 @@ TERMINATION_LOG = "/dev/termination-log"
 SPACE_HEADER = "x-embedding-space"
 REVISION_HEADER = "x-model-revision"
 VERIFIED_HEADER = "x-embedding-verified"
+
+
+def name_audience(namespace: str) -> str:
+    """Of the tokens that open the private ports of this namespace's pods, and of no other's."""
+    return f"{TOKEN_AUDIENCE}/{namespace}"
 
 
 class GateState(StrEnum):
@@ -75,7 +84,7 @@ class GoldensReport(Document):
 
     `state` and `results` are wall one's: what the pod found of itself, built-in checks (kind "check") included.
     `checked_at`: when (RFC 3339, UTC). `verdict` is wall two's: Pending until the operator has judged this process.
-    `quantization` is absent where nothing is quantised.
+    `quantization` is absent where nothing is quantised, `retired` where the pod does not end its connections.
     """
 
     boot_id: str
@@ -89,6 +98,14 @@ class GoldensReport(Document):
     device: str
     dtype: str
     quantization: Quantization | None = None
+    retired: bool | None = None
+
+
+class RetireOrder(Document):
+    """Whether every response of this process says Connection: close from now on: clients come back elsewhere."""
+
+    boot_id: str
+    retired: bool
 
 
 class Verdict(Document):

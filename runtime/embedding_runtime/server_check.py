@@ -19,7 +19,7 @@ from embedding_model.ports import SPACE_HEADER, CaseResult
 from embedding_model.refusal import Unavailable
 from embedding_runtime.core.vocabulary import Vocabulary
 from embedding_runtime.gate.answering import answer_cases
-from embedding_runtime.gate.asking import UNLIMITED, Server, post_questions, read_message
+from embedding_runtime.gate.asking import UNLIMITED, NotAsked, Server, post_questions, read_message
 
 EMBEDDINGS = "/v1/embeddings"
 MODELS = "/v1/models"
@@ -73,7 +73,7 @@ class _AskedServer:
         self._server = Server(client, model, name_terms=vocabulary.name_ids if vocabulary else _name_by_number)
 
     async def ask(self, question: Question) -> Answer:
-        """Raises what `post_questions` raises."""
+        """Raises what `post_questions` raises, but for NotAsked."""
         if question.kind is QuestionKind.RERANK:
             return await self._rank(question)
         if question.kind is QuestionKind.EMBED and question.prompt is not None and self._names_prompts:
@@ -82,7 +82,10 @@ class _AskedServer:
             return Answer(
                 error="the server answers ids of tokens: give --model too, the folder whose tokenizer names them"
             )
-        [answer] = await post_questions(self._server, questions=[question])
+        try:
+            [answer] = await post_questions(self._server, questions=[question])
+        except NotAsked as error:  # a person reads it beside what could be asked
+            return Answer(error=str(error))
         return answer
 
     async def _embed_prompted(self, question: Question) -> Answer:

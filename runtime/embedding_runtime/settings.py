@@ -56,7 +56,7 @@ class ServeSettings:
     task: Task | None = None
     pooling: Pooling | None = None
     goldens: Path | None = None  # golden cases: a file of JSON lines, or a folder of such files
-    keys: Path | None = None  # folder with issuer, jwks.json and subject; without it the guarded routes refuse all
+    keys: Path | None = None  # folder with what tokens are checked with; without it the guarded routes refuse all
     served_names: tuple[str, ...] = ()  # NAME or NAME=PROMPT; none: the repository's or folder's name
     failure_policy: FailurePolicy = FailurePolicy.BLOCK
     # How long an operator that audits must have been silent before the pod opens without its verdict. 0: no verdict is

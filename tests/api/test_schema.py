@@ -127,7 +127,7 @@ def test_the_check_fails_and_shows_the_line_when_one_word_differs(tmp_path: Path
     page.write_text(page.read_text().replace("`GoldenMismatch`", "`GoldenMissmatch`"))
     result = run_check(tmp_path)
     assert result.returncode == 1
-    assert "-| `GoldenMissmatch` |" in result.stdout
+    assert '-| <a id="reason-goldenmismatch"></a>`GoldenMissmatch` |' in result.stdout
     assert "run hack/generate" in result.stderr
 
 

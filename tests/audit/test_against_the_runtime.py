@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from fixed_tokens import FixedTokens
 from manual_clock import ManualClock
 from private_under_test import RIGHT, PrivateUnderTest, vector_case
 from runtime_under_test import SPACE, AppUnderTest, app_under_test, resolved_model, settings, until
@@ -28,17 +28,10 @@ MOUNTED = CaseSet(cases=(RIGHT,))
 HELD = CaseSet(cases=tuple(vector_case(f"held.{n}", text=f"a text that nobody knows {n}") for n in range(10)))
 
 
-@pytest.fixture
-def token_file(tmp_path: Path) -> Path:
-    file = tmp_path / "token"
-    file.write_text("operator")
-    return file
-
-
 @asynccontextmanager
-async def auditor_of(private: PrivateUnderTest, *, token_file: Path) -> AsyncIterator[Auditor]:
+async def auditor_of(private: PrivateUnderTest) -> AsyncIterator[Auditor]:
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app=private.port.asgi))
-    client = PodClient(token_file=token_file, client=http)
+    client = PodClient(tokens=FixedTokens(), client=http)
     auditor = Auditor(client, on_change=lambda key: None, audit_seconds=60.0, clock=ManualClock())
     try:
         yield auditor
@@ -67,7 +60,7 @@ def order_of(serving: Serving, *, mounted: CaseSet = MOUNTED, held: CaseSet = HE
 
 
 @pytest.mark.parametrize("task", Task)
-async def test_a_healthy_server_of_every_task_passes_and_opens_by_the_verdict(task: Task, token_file: Path) -> None:
+async def test_a_healthy_server_of_every_task_passes_and_opens_by_the_verdict(task: Task) -> None:
     cases = MOUNTED if task is Task.EMBEDDING else CaseSet(cases=())
     values = {key: value for key, value in SERVED[task].items() if key != "inspection"}
     serving = resolved_model(task=task, **values).serving
@@ -76,7 +69,7 @@ async def test_a_healthy_server_of_every_task_passes_and_opens_by_the_verdict(ta
         await check_itself(runtime, cases=cases)
         assert not runtime.lifecycle.ready
         private = PrivateUnderTest(runtime, cases=cases.cases)
-        async with auditor_of(private, token_file=token_file) as auditor:
+        async with auditor_of(private) as auditor:
             held = HELD if task is Task.EMBEDDING else CaseSet(cases=())
             report = await audit(auditor, order=order_of(serving, mounted=cases, held=held))
         assert [result for result in report.results if not result.passed] == []
@@ -95,12 +88,12 @@ class Cheat(FakeBackend):
         return output if is_own else Output(dense=output.dense * np.float32(-1))
 
 
-async def test_a_server_that_only_knows_its_own_cases_never_opens(token_file: Path) -> None:
+async def test_a_server_that_only_knows_its_own_cases_never_opens() -> None:
     async with app_under_test(Cheat()) as runtime:
         runtime.lifecycle.audit_grace_seconds = 0
         await check_itself(runtime, cases=MOUNTED)
         assert runtime.lifecycle.gate is GateState.PASSED
-        async with auditor_of(PrivateUnderTest(runtime, cases=MOUNTED.cases), token_file=token_file) as auditor:
+        async with auditor_of(PrivateUnderTest(runtime, cases=MOUNTED.cases)) as auditor:
             report = await audit(auditor, order=order_of(resolved_model().serving))
         failed = [result for result in report.results if not result.passed]
         assert {result.name.partition(".")[0] for result in failed} == {"held"}
@@ -108,21 +101,21 @@ async def test_a_server_that_only_knows_its_own_cases_never_opens(token_file: Pa
         assert runtime.lifecycle.verdict_reason.startswith(failed[0].name)
 
 
-async def test_under_warn_a_failed_audit_serves_and_says_so(token_file: Path) -> None:
+async def test_under_warn_a_failed_audit_serves_and_says_so() -> None:
     async with app_under_test(Cheat(), serve=settings(failure_policy=FailurePolicy.WARN)) as runtime:
         await check_itself(runtime, cases=MOUNTED)
-        async with auditor_of(PrivateUnderTest(runtime, cases=MOUNTED.cases), token_file=token_file) as auditor:
+        async with auditor_of(PrivateUnderTest(runtime, cases=MOUNTED.cases)) as auditor:
             await audit(auditor, order=order_of(resolved_model().serving))
         answer = await runtime.embed(input="hello")
     assert answer.status_code == 200
     assert answer.headers["x-embedding-verified"] == "false"
 
 
-async def test_a_verdict_about_other_cases_than_the_pods_is_refused_and_is_no_failed_audit(token_file: Path) -> None:
+async def test_a_verdict_about_other_cases_than_the_pods_is_refused_and_is_no_failed_audit() -> None:
     async with app_under_test() as runtime:
         await check_itself(runtime, cases=MOUNTED)
         before = runtime.lifecycle.verdict
-        async with auditor_of(PrivateUnderTest(runtime, cases=[]), token_file=token_file) as auditor:
+        async with auditor_of(PrivateUnderTest(runtime, cases=[])) as auditor:
             auditor.request_audit(POD, order=order_of(resolved_model().serving))
             await until(lambda: bool(auditor._known(POD).failures))
             assert auditor.audit(POD) is None

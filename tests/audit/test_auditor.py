@@ -21,7 +21,7 @@ from embedding_operator.audit.auditor import (
     SILENT_SECONDS,
     Auditor,
 )
-from embedding_operator.audit.client import PodUnreachable
+from embedding_operator.audit.client import AnswerUnusable, PodUnreachable
 from embedding_operator.observe.facts import Key, PodRef
 
 Answer = TypeVar("Answer")
@@ -49,22 +49,22 @@ class Pods:
         self.fetches: dict[str, Progress] = {}
         self.asked: Counter[str] = Counter()
 
-    async def goldens(self, ip: str) -> GoldensReport:
-        return self._answer(self.reports, ip, question=f"goldens {ip}")
+    async def goldens(self, pod: PodRef) -> GoldensReport:
+        return self._answer(self.reports, pod.ip, question=f"goldens {pod.ip}")
 
-    async def trial(self, ip: str, *, case_set: CaseSet) -> GoldensReport:
-        return self._answer(self.trials, ip, question=f"trial {ip}")
+    async def trial(self, pod: PodRef, *, case_set: CaseSet) -> GoldensReport:
+        return self._answer(self.trials, pod.ip, question=f"trial {pod.ip}")
 
-    async def job_report(self, ip: str) -> JobReport:
-        return self._answer(self.job_reports, ip, question=f"result {ip}")
+    async def job_report(self, pod: PodRef) -> JobReport:
+        return self._answer(self.job_reports, pod.ip, question=f"result {pod.ip}")
 
-    async def progress(self, ip: str) -> Progress:
-        return self._answer(self.fetches, ip, question=f"progress {ip}")
+    async def progress(self, pod: PodRef) -> Progress:
+        return self._answer(self.fetches, pod.ip, question=f"progress {pod.ip}")
 
-    async def answers(self, ip: str, *, sheet: QuestionSheet) -> AnswerSheet:
+    async def answers(self, pod: PodRef, *, sheet: QuestionSheet) -> AnswerSheet:
         raise PodUnreachable("no answer")
 
-    async def deliver(self, ip: str, *, verdict: Verdict) -> None:
+    async def deliver(self, pod: PodRef, *, verdict: Verdict) -> None:
         raise PodUnreachable("no answer")
 
     def _answer(self, answers: Mapping[str, Answer], ip: str, *, question: str) -> Answer:
@@ -307,11 +307,11 @@ async def test_a_pod_whose_container_does_not_run_yet_is_not_called_silent(clock
 class SlowPods(Pods):
     """Pods of the addresses 10.6.6.x take a connection and never answer."""
 
-    async def goldens(self, ip: str) -> GoldensReport:
-        if ip.startswith("10.6.6."):
-            self.asked[f"goldens {ip}"] += 1
+    async def goldens(self, pod: PodRef) -> GoldensReport:
+        if pod.ip.startswith("10.6.6."):
+            self.asked[f"goldens {pod.ip}"] += 1
             await asyncio.get_running_loop().create_future()
-        return await super().goldens(ip)
+        return await super().goldens(pod)
 
 
 async def test_pods_that_never_answer_hold_up_neither_other_namespaces_nor_other_questions(clock: ManualClock) -> None:
@@ -419,3 +419,23 @@ async def test_a_pod_that_fetches_and_cannot_be_asked_is_no_trouble(clock: Manua
         with auditor.round_of(KEY):
             assert auditor.unreachable(waiting) is None
     assert told == []
+
+
+async def test_a_job_that_answers_what_is_no_report_is_told_at_once_until_it_answers_one(
+    clock: ManualClock, pods: Pods
+) -> None:
+    told: list[Key] = []
+    answer = pods.job_report
+
+    async def answer_garbage(*_: object) -> JobReport:
+        raise AnswerUnusable("the answer to GET /result is no JobReport")
+
+    pods.job_report = answer_garbage  # type: ignore[method-assign]
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        assert auditor.job_report(pod()) is None
+        await settle()
+        assert auditor.job_defect(pod()) == "the answer to GET /result is no JobReport"
+        assert told == [KEY]
+        pods.job_report, pods.job_reports["10.0.0.1"] = answer, JobReport(state=JobState.RUNNING)  # type: ignore[method-assign]
+        await clock.advance(2)
+        assert auditor.job_defect(pod()) is None

@@ -1,81 +1,17 @@
 """Wall two: the operator asks every pod, judges for itself, and says what it found."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from random import Random
 from typing import Any
 
-import pytest
-from audited_pods import SERVING, SPACE, AuditedPod, AuditedPods, answer_rightly, cases, embed
+from audited_pods import SERVING, SPACE, AuditedPods, answer_rightly, cases
+from auditor_under_test import GOLDENS, KEY, NOW, ORDER, auditor_of, failed_cases, pod, serving_pod, wrong_for
 from manual_clock import ManualClock, settle
 
-from embedding_model.goldens.cases import CaseSet
-from embedding_model.goldens.compare import encode_vector
 from embedding_model.goldens.questions import Answer, Question
 from embedding_model.ports import GateState
-from embedding_operator.audit.auditor import AUDIT_SHARE, PARALLEL_AUDITS_IN_NAMESPACE, SILENT_SECONDS, Auditor
+from embedding_operator.audit.auditor import SILENT_SECONDS
 from embedding_operator.audit.checks import TEXTS
 from embedding_operator.audit.sheets import HOLDOUT_CASES
-from embedding_operator.observe.facts import AuditOrder, AuditReport, Key, PodRef
-
-KEY = Key("search", "a")
-NOW = datetime(2026, 3, 1, tzinfo=UTC)
-GOLDENS = cases("reference.one", "mine")
-HOLDOUT = cases(*(f"held.{number}" for number in range(20)))
-ORDER = AuditOrder(case_set=GOLDENS, holdout=HOLDOUT, serving=SERVING, space=SPACE)
-
-
-def pod(ip: str = "10.0.0.1", *, starts: int = 0, key: Key = KEY) -> PodRef:
-    return PodRef(key=key, name=f"pod-{ip}", uid=f"uid-{ip}", ip=ip, starts=starts)
-
-
-def serving_pod(**fields: Any) -> AuditedPod:
-    return AuditedPod(**{"mounted": GOLDENS, **fields})
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def told() -> list[Key]:
-    return []
-
-
-@asynccontextmanager
-async def auditor_of(
-    pods: AuditedPods, *, clock: ManualClock, told: list[Key], seen: list[str] | None = None
-) -> AsyncIterator[Auditor]:
-    auditor = Auditor(
-        pods,
-        on_change=told.append,
-        audit_seconds=60.0,
-        clock=clock,
-        now=lambda: NOW,
-        jitter=lambda: 0.0,
-        rng=Random(7),
-        on_audit=lambda result, seconds: (seen if seen is not None else []).append(result),
-    )
-    try:
-        yield auditor
-    finally:
-        await auditor.close()
-
-
-def failed_cases(report: AuditReport | None) -> list[str]:
-    assert report is not None
-    return [result.name for result in report.results if not result.passed]
-
-
-def wrong_for(*texts: str) -> Callable[[Question], Answer]:
-    def answer(question: Question) -> Answer:
-        if any(text in question.text for text in texts):
-            return Answer(vector=encode_vector(embed("something else")))
-        return answer_rightly(question)
-
-    return answer
+from embedding_operator.observe.facts import AuditOrder, Key
 
 
 async def test_a_pod_that_answers_everything_rightly_is_told_so_with_its_boot_id_and_case_set(
@@ -207,18 +143,6 @@ async def test_not_reaching_a_pod_is_never_a_failed_audit_and_keeps_the_last_one
     assert set(seen) == {"Passed", "Unreachable"}
 
 
-async def test_a_pod_that_is_overloaded_is_asked_again(clock: ManualClock, told: list[Key]) -> None:
-    one = serving_pod(refuses=3)
-    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
-        auditor.request_audit(pod(), order=ORDER)
-        await settle()
-        assert auditor.audit(pod()) is None
-        await clock.advance(7)
-        report = auditor.audit(pod())
-    assert report is not None
-    assert report.state is GateState.PASSED
-
-
 async def test_one_answer_that_is_missing_once_fails_nothing_and_one_that_stays_missing_fails(
     clock: ManualClock, told: list[Key]
 ) -> None:
@@ -295,119 +219,6 @@ async def test_wrong_answers_count_also_when_the_verdict_does_not_get_through(
         assert [verdict.passed for verdict in one.verdicts] == [False]
 
 
-async def test_audits_repeat_on_the_interval_and_tell_nobody_when_nothing_changes(
-    clock: ManualClock, told: list[Key]
-) -> None:
-    one = serving_pod()
-    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
-        auditor.request_audit(pod(), order=ORDER)
-        await clock.advance(600)
-    assert len(one.verdicts) == 11
-    assert told == [KEY]
-
-
-async def test_an_audit_takes_at_most_one_per_cent_of_a_pods_time(clock: ManualClock, told: list[Key]) -> None:
-    one = serving_pod()
-    pods = AuditedPods(**{"10.0.0.1": one})
-    answers = pods.answers
-
-    async def answer_slowly(ip: str, **sheet: Any) -> Any:
-        await clock.sleep(2.0)
-        return await answers(ip, **sheet)
-
-    pods.answers = answer_slowly  # type: ignore[method-assign]
-    async with auditor_of(pods, clock=clock, told=told) as auditor:
-        auditor.request_audit(pod(), order=ORDER)
-        await clock.advance(4.0 + 60.0 + 4.0)
-        assert len(one.verdicts) == 2, "the first audit was of a pod that may have been cold"
-        await clock.advance(AUDIT_SHARE * 4.0 - 1)
-        assert len(one.verdicts) == 2
-        await clock.advance(1 + 4.0)
-        assert len(one.verdicts) == 3
-
-
-async def test_what_ran_beside_an_audit_does_not_make_the_next_one_late(clock: ManualClock, told: list[Key]) -> None:
-    one = serving_pod()
-    pods = AuditedPods(**{"10.0.0.1": one})
-    answers = pods.answers
-
-    async def answer_slowly_once(ip: str, **sheet: Any) -> Any:
-        await clock.sleep(10.0 if len(one.verdicts) == 2 else 0.1)
-        return await answers(ip, **sheet)
-
-    pods.answers = answer_slowly_once  # type: ignore[method-assign]
-    async with auditor_of(pods, clock=clock, told=told) as auditor:
-        auditor.request_audit(pod(), order=ORDER)
-        await clock.advance(600)
-    assert len(one.verdicts) >= 9
-
-
-async def test_a_pod_that_closed_itself_and_passes_again_has_its_verdict_before_it_opens_alone(
-    clock: ManualClock, told: list[Key]
-) -> None:
-    one = serving_pod()
-    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
-        auditor.goldens(pod())
-        auditor.request_audit(pod(), order=ORDER)
-        await clock.advance(30)
-        before = len(one.verdicts)
-        one.holds_verdict = False  # as behind a failure of its own
-        one.wall_one = GateState.FAILED
-        await clock.advance(15)
-        assert len(one.verdicts) == before, "it is shut, and its failure is its own"
-        one.wall_one = GateState.PASSED
-        await clock.advance(4)
-        assert len(one.verdicts) == before + 1
-
-
-async def test_a_slow_pod_that_passes_again_is_audited_to_the_end(clock: ManualClock, told: list[Key]) -> None:
-    one = serving_pod()
-    pods = AuditedPods(**{"10.0.0.1": one})
-    answers = pods.answers
-
-    async def answer_slowly(ip: str, **sheet: Any) -> Any:
-        await clock.sleep(20.0)
-        return await answers(ip, **sheet)
-
-    pods.answers = answer_slowly  # type: ignore[method-assign]
-    async with auditor_of(pods, clock=clock, told=told) as auditor:
-        auditor.goldens(pod())
-        auditor.request_audit(pod(), order=ORDER)
-        await clock.advance(60)
-        before = len(one.verdicts)
-        one.holds_verdict = False  # as after a failure of its own, which has passed
-        await clock.advance(15 + 2 * 20)
-        assert len(one.verdicts) == before + 1
-
-
-async def test_another_order_is_carried_out_at_once(clock: ManualClock, told: list[Key]) -> None:
-    one = serving_pod()
-    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
-        auditor.request_audit(pod(), order=ORDER)
-        await settle()
-        auditor.request_audit(
-            pod(), order=AuditOrder(GOLDENS, HOLDOUT, SERVING, SPACE, objection="no reference could be computed")
-        )
-        await settle()
-        report = auditor.audit(pod())
-    assert [verdict.passed for verdict in one.verdicts] == [True, False]
-    assert one.verdicts[1].reason == "no reference could be computed"
-    assert report is not None
-    assert report.state is GateState.PASSED, "nothing is wrong with what it answers"
-
-
-async def test_audits_end_when_reconciles_request_them_no_more(clock: ManualClock, told: list[Key]) -> None:
-    one = serving_pod()
-    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
-        with auditor.round_of(KEY):
-            auditor.request_audit(pod(), order=ORDER)
-        await settle()
-        with auditor.round_of(KEY):
-            auditor.audit(pod())
-        await clock.advance(600)
-        assert len(one.verdicts) == 1
-
-
 async def test_another_start_of_the_container_is_another_process(clock: ManualClock, told: list[Key]) -> None:
     one = serving_pod()
     async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
@@ -416,65 +227,9 @@ async def test_another_start_of_the_container_is_another_process(clock: ManualCl
         assert auditor.audit(pod(starts=1)) is None
 
 
-async def test_the_first_audits_of_new_pods_do_not_queue_behind_those_of_pods_that_hang(
-    clock: ManualClock, told: list[Key]
-) -> None:
-    pods = AuditedPods()
-    hanging: set[str] = set()
-    answers = pods.answers
-
-    async def hang(ip: str, **sheet: Any) -> Any:
-        if ip in hanging:
-            await clock.sleep(10_000)
-        return await answers(ip, **sheet)
-
-    pods.answers = hang  # type: ignore[method-assign]
-    ips = [f"10.1.0.{number}" for number in range(2 * PARALLEL_AUDITS_IN_NAMESPACE)]
-    pods.by_ip |= {ip: serving_pod() for ip in [*ips, "10.0.0.1"]}
-    async with auditor_of(pods, clock=clock, told=told) as auditor:
-        for ip in ips:
-            auditor.request_audit(pod(ip), order=ORDER)
-        for _ in range(10):
-            await settle()
-        assert all(len(pods.by_ip[ip].verdicts) == 1 for ip in ips)
-        hanging.update(ips)
-        await clock.advance(60)
-        auditor.request_audit(pod(), order=ORDER)
-        await settle()
-        assert auditor.audit(pod()) is not None
-
-
 async def test_a_pod_that_serves_another_space_fails(clock: ManualClock, told: list[Key]) -> None:
     one = serving_pod(space=f"sp1-{'b' * 32}")
     async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
         auditor.request_audit(pod(), order=ORDER)
         await settle()
         assert failed_cases(auditor.audit(pod())) == ["check.space"]
-
-
-def drift(question: Question) -> Answer:
-    values = embed(question.text)
-    return Answer(vector=encode_vector([values[1], values[0], *values[2:]]))
-
-
-async def test_replicas_are_compared_with_one_that_passed_on_the_same_hardware(
-    clock: ManualClock, told: list[Key]
-) -> None:
-    order = AuditOrder(case_set=CaseSet(cases=()), holdout=CaseSet(cases=()), serving=SERVING, space=SPACE)
-    good, bad, other = AuditedPod(), AuditedPod(answer=drift), AuditedPod(answer=drift, dtype="bfloat16")
-    pods = AuditedPods(**{"10.0.0.1": good, "10.0.0.2": bad, "10.0.0.3": other})
-    async with auditor_of(pods, clock=clock, told=told) as auditor:
-        auditor.goldens(pod("10.0.0.1"))
-        auditor.request_audit(pod("10.0.0.1"), order=order)
-        await settle()
-        for ip in ("10.0.0.2", "10.0.0.3"):
-            auditor.request_audit(pod(ip), order=order)
-        await settle()
-        assert failed_cases(auditor.audit(pod("10.0.0.1"))) == []
-        assert failed_cases(auditor.audit(pod("10.0.0.2"))) == ["check.replicas"]
-        assert failed_cases(auditor.audit(pod("10.0.0.3"))) == []
-        report = auditor.audit(pod("10.0.0.2"))
-    assert report is not None
-    [result] = [result for result in report.results if not result.passed]
-    assert "pod-10.0.0.1" in result.detail
-    assert result.threshold == "0.999"

@@ -10,7 +10,7 @@ from embedding_model.goldens.compare import encode_vector
 from embedding_model.goldens.questions import Answer, LabelScore, Question, TermWeight
 from embedding_model.ports import CaseResult
 from embedding_model.resolved import Serving, Side, Task
-from embedding_operator.audit.checks import LONGEST_TOKENS, Peer, judge_checks, list_checks
+from embedding_operator.audit.checks import LONGEST_TOKENS, Checks, Peer, judge_checks, keep_fixed, list_checks
 
 Compute = Callable[[Question], Answer]
 SHORT = SERVING.model_copy(update={"max_input_tokens": 32})
@@ -52,8 +52,12 @@ def judge(
         serving=serving,
         lone=(alone or compute)(checks.lone),
         together=[compute(question) for question in checks.together],
-        peer=Peer("other", [peer(question) for question in checks.fixed]) if peer else None,
+        peer=_find_peer(checks, peer) if peer else None,
     )
+
+
+def _find_peer(checks: Checks, compute: Callable[[Question], Answer]) -> Peer:
+    return Peer("other", keep_fixed(checks, together=[compute(question) for question in checks.together]))
 
 
 def failed(results: Sequence[CaseResult]) -> list[str]:

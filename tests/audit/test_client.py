@@ -1,16 +1,18 @@
 """One pod's private port over HTTP: what is sent, and which answers count."""
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
+from dataclasses import replace
 
 import httpx
 import pytest
+from fixed_tokens import FixedTokens
 
 from embedding_model.goldens.cases import CaseSet, SimilarityCase
 from embedding_model.goldens.questions import Answer, AnswerSheet, Question, QuestionKind, QuestionSheet
-from embedding_model.ports import GateState, GoldensReport, JobReport, JobState, Verdict
+from embedding_model.ports import GateState, GoldensReport, JobReport, JobState, Progress, Verdict
 from embedding_operator.audit.client import (
     MAX_ANSWER_BYTES,
     MAX_SHEET_BYTES,
@@ -19,6 +21,7 @@ from embedding_operator.audit.client import (
     RouteUnknown,
     VerdictRefused,
 )
+from embedding_operator.observe.facts import Key, PodRef
 
 SHEET = QuestionSheet(questions=(Question(kind=QuestionKind.EMBED, text="It rains."),))
 CASES = CaseSet(cases=(SimilarityCase(name="weather", a="a", b="b", expected="0.7", tolerance="0.1"),))
@@ -36,68 +39,113 @@ def report(case_set: str = "cs-1") -> GoldensReport:
     )
 
 
-@pytest.fixture
-def token_file(tmp_path: Path) -> Path:
-    file = tmp_path / "token"
-    file.write_text("first\n")
-    return file
+POD = PodRef(key=Key("search", "words"), name="words-0", uid="uid-0", ip="10.0.0.1", starts=0)
 
 
 @asynccontextmanager
-async def client_of(answer: Callable[[httpx.Request], httpx.Response], *, token_file: Path) -> AsyncIterator[PodClient]:
-    client = PodClient(token_file=token_file, client=httpx.AsyncClient(transport=httpx.MockTransport(answer)))
+async def client_of(
+    answer: Callable[[httpx.Request], httpx.Response], *, tokens: FixedTokens | None = None
+) -> AsyncIterator[PodClient]:
+    http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    client = PodClient(tokens=tokens or FixedTokens(), client=http)
     try:
         yield client
     finally:
         await client.close()
 
 
-async def test_goldens_are_asked_on_the_private_port_with_the_token_as_it_is_now(token_file: Path) -> None:
+async def test_goldens_are_asked_on_the_private_port_with_the_token_as_it_is_now() -> None:
     seen: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         seen.append(request)
         return httpx.Response(200, content=report().to_json())
 
-    async with client_of(answer, token_file=token_file) as client:
-        assert await client.goldens("10.0.0.1") == report()
-        token_file.write_text("rotated")  # noqa: ASYNC240
-        await client.goldens("10.0.0.1")
+    tokens = FixedTokens("first")
+    async with client_of(answer, tokens=tokens) as client:
+        assert await client.goldens(POD) == report()
+        tokens.every = "rotated"
+        await client.goldens(POD)
     assert str(seen[0].url) == "http://10.0.0.1:8081/goldens"
     assert [request.headers["Authorization"] for request in seen] == ["Bearer first", "Bearer rotated"]
 
 
-async def test_an_ipv6_pod_is_asked_in_brackets(token_file: Path) -> None:
+async def test_a_pod_is_asked_with_the_token_of_its_namespace_and_of_no_other() -> None:
+    shown: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        shown.append(request.headers["Authorization"])
+        return httpx.Response(200, content=report().to_json())
+
+    tokens = FixedTokens(by_audience={"embedding-runtime/search": "searching", "embedding-runtime/ranking": "ranking"})
+    async with client_of(answer, tokens=tokens) as client:
+        await client.goldens(POD)
+        await client.goldens(replace(POD, key=Key("ranking", "words")))
+    assert shown == ["Bearer searching", "Bearer ranking"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_pod_gets_no_other_token_by_refusing_the_one_of_its_namespace(status: int) -> None:
+    tokens = FixedTokens()
+    async with client_of(lambda request: httpx.Response(status), tokens=tokens) as client:
+        for _ in range(2):
+            with pytest.raises(PodUnreachable, match=str(status)):
+                await client.goldens(POD)
+    assert set(tokens.asked) == {"embedding-runtime/search"}
+
+
+async def test_a_pod_of_an_older_version_is_asked_with_the_token_that_it_knows() -> None:
+    tokens = FixedTokens()
+    async with client_of(lambda request: httpx.Response(200, content=report().to_json()), tokens=tokens) as client:
+        await client.goldens(replace(POD, takes_shared_token=True))
+    assert tokens.asked == ["embedding-runtime"]
+
+
+async def test_an_answer_that_unpacks_to_more_is_refused_before_it_does() -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["Accept-Encoding"])
+        packed = gzip.compress(report().to_json())
+        return httpx.Response(200, content=packed, headers={"Content-Encoding": "gzip"})
+
+    async with client_of(answer) as client:
+        with pytest.raises(PodUnreachable, match="packed"):
+            await client.goldens(POD)
+    assert seen == ["identity"]
+
+
+async def test_an_ipv6_pod_is_asked_in_brackets() -> None:
     seen: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         seen.append(str(request.url))
         return httpx.Response(200, content=JobReport(state=JobState.RUNNING).to_json())
 
-    async with client_of(answer, token_file=token_file) as client:
-        assert (await client.job_report("fd00::1")).state is JobState.RUNNING
+    async with client_of(answer) as client:
+        assert (await client.job_report(replace(POD, ip="fd00::1"))).state is JobState.RUNNING
     assert seen == ["http://[fd00::1]:8081/result"]
 
 
-async def test_a_trial_posts_the_cases_as_json_lines(token_file: Path) -> None:
+async def test_a_trial_posts_the_cases_as_json_lines() -> None:
     seen: list[bytes] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         seen.append(request.content)
         return httpx.Response(200, content=report(CASES.name).to_json())
 
-    async with client_of(answer, token_file=token_file) as client:
-        assert (await client.trial("10.0.0.1", case_set=CASES)).case_set == CASES.name
+    async with client_of(answer) as client:
+        assert (await client.trial(POD, case_set=CASES)).case_set == CASES.name
     assert seen == [CASES.to_jsonl()]
 
 
-async def test_an_answer_for_other_cases_does_not_count(token_file: Path) -> None:
+async def test_an_answer_for_other_cases_does_not_count() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=report("cs-other").to_json())
 
-    async with client_of(answer, token_file=token_file) as client:
+    async with client_of(answer) as client:
         with pytest.raises(PodUnreachable, match="cs-other"):
-            await client.trial("10.0.0.1", case_set=CASES)
+            await client.trial(POD, case_set=CASES)
 
 
 def refuse(request: httpx.Request) -> httpx.Response:
@@ -117,16 +165,14 @@ def refuse(request: httpx.Request) -> httpx.Response:
     ids=["refused", "unauthorised", "starting", "redirect", "not a report", "too long"],
 )
 async def test_anything_but_a_report_is_unreachable_and_no_verdict(
-    token_file: Path, answer: Callable[[httpx.Request], httpx.Response], words: str
+    answer: Callable[[httpx.Request], httpx.Response], words: str
 ) -> None:
-    async with client_of(answer, token_file=token_file) as client:
+    async with client_of(answer) as client:
         with pytest.raises(PodUnreachable, match=words):
-            await client.goldens("10.0.0.1")
+            await client.goldens(POD)
 
 
-async def test_an_answer_that_trickles_and_never_ends_is_given_up(
-    token_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_answer_that_trickles_and_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     async def trickle() -> AsyncIterator[bytes]:
         while True:
             await asyncio.sleep(0)
@@ -134,13 +180,36 @@ async def test_an_answer_that_trickles_and_never_ends_is_given_up(
 
     monkeypatch.setattr("embedding_operator.audit.client.SHEET_SECONDS", 0.01)
     monkeypatch.setattr("embedding_operator.audit.client.CONNECT_SECONDS", 0.01)
-    async with client_of(lambda request: httpx.Response(200, content=trickle()), token_file=token_file) as client:
+    async with client_of(lambda request: httpx.Response(200, content=trickle())) as client:
         async with asyncio.timeout(5):
             with pytest.raises(PodUnreachable, match="no answer to POST /answers"):
-                await client.answers("10.0.0.1", sheet=SHEET)
+                await client.answers(POD, sheet=SHEET)
 
 
-async def test_pods_that_hang_keep_no_other_from_being_asked(token_file: Path) -> None:
+async def test_what_a_pod_wants_kept_is_not() -> None:
+    requests: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append((await reader.readuntil(b"\r\n\r\n")).decode().lower())
+        body = Progress(files=1, files_done=0, bytes=1, bytes_done=0).to_json()
+        head = f"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    client = PodClient(tokens=FixedTokens(), port=server.sockets[0].getsockname()[1])
+    try:
+        for _ in range(2):
+            await client.progress(replace(POD, ip="127.0.0.1"))
+    finally:
+        server.close()
+        await client.close()
+    assert len(requests) == 2
+    assert not any("cookie" in request for request in requests)
+
+
+async def test_pods_that_hang_keep_no_other_from_being_asked() -> None:
     pods, waiting = 150, asyncio.Semaphore(0)
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -151,9 +220,9 @@ async def test_pods_that_hang_keep_no_other_from_being_asked(token_file: Path) -
 
     all_asked = asyncio.get_running_loop().create_future()
     server = await asyncio.start_server(hang, "127.0.0.1", 0)
-    client = PodClient(token_file=token_file, port=server.sockets[0].getsockname()[1])
+    client = PodClient(tokens=FixedTokens(), port=server.sockets[0].getsockname()[1])
     try:
-        asking = [asyncio.create_task(client.progress("127.0.0.1")) for _ in range(pods)]
+        asking = [asyncio.create_task(client.progress(replace(POD, ip="127.0.0.1"))) for _ in range(pods)]
         async with asyncio.timeout(30):
             for _ in range(pods):
                 await waiting.acquire()
@@ -164,19 +233,19 @@ async def test_pods_that_hang_keep_no_other_from_being_asked(token_file: Path) -
         await client.close()
 
 
-async def test_without_a_token_no_pod_is_asked(tmp_path: Path) -> None:
+async def test_without_a_token_no_pod_is_asked() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         raise AssertionError("asked without a token")
 
-    async with client_of(answer, token_file=tmp_path / "missing") as client:
-        with pytest.raises(PodUnreachable, match="cannot read the token file"):
-            await client.goldens("10.0.0.1")
+    async with client_of(answer, tokens=FixedTokens("")) as client:
+        with pytest.raises(PodUnreachable, match="no token"):
+            await client.goldens(POD)
 
 
 VERDICT = Verdict(boot_id="b", case_set="cs-1", passed=False, reason="weather: too far")
 
 
-async def test_questions_are_posted_as_json_and_come_back_as_answers(token_file: Path) -> None:
+async def test_questions_are_posted_as_json_and_come_back_as_answers() -> None:
     seen: list[httpx.Request] = []
     answers = AnswerSheet(boot_id="b", space="sp1-0", answers=(Answer(vector="AACAPw=="),))
 
@@ -184,26 +253,26 @@ async def test_questions_are_posted_as_json_and_come_back_as_answers(token_file:
         seen.append(request)
         return httpx.Response(200, content=answers.to_json())
 
-    async with client_of(answer, token_file=token_file) as client:
-        assert await client.answers("10.0.0.1", sheet=SHEET) == answers
+    async with client_of(answer) as client:
+        assert await client.answers(POD, sheet=SHEET) == answers
     assert (seen[0].method, seen[0].url.path, seen[0].headers["Content-Type"]) == (
         "POST",
         "/answers",
         "application/json",
     )
     assert QuestionSheet.from_json(seen[0].content) == SHEET
-    assert seen[0].headers["Authorization"] == "Bearer first"
+    assert seen[0].headers["Authorization"] == "Bearer operator"
 
 
-async def test_a_verdict_is_delivered_and_needs_no_answer(token_file: Path) -> None:
+async def test_a_verdict_is_delivered_and_needs_no_answer() -> None:
     seen: list[bytes] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         seen.append(request.content)
         return httpx.Response(204)
 
-    async with client_of(answer, token_file=token_file) as client:
-        await client.deliver("10.0.0.1", verdict=VERDICT)
+    async with client_of(answer) as client:
+        await client.deliver(POD, verdict=VERDICT)
     assert [Verdict.from_json(body) for body in seen] == [VERDICT]
 
 
@@ -211,28 +280,24 @@ async def test_a_verdict_is_delivered_and_needs_no_answer(token_file: Path) -> N
     ("status", "error"),
     [(404, RouteUnknown), (405, RouteUnknown), (409, VerdictRefused), (401, PodUnreachable), (503, PodUnreachable)],
 )
-async def test_each_refusal_of_a_verdict_has_its_meaning(
-    token_file: Path, status: int, error: type[PodUnreachable]
-) -> None:
-    async with client_of(lambda request: httpx.Response(status), token_file=token_file) as client:
+async def test_each_refusal_of_a_verdict_has_its_meaning(status: int, error: type[PodUnreachable]) -> None:
+    async with client_of(lambda request: httpx.Response(status)) as client:
         with pytest.raises(PodUnreachable) as caught:
-            await client.deliver("10.0.0.1", verdict=VERDICT)
+            await client.deliver(POD, verdict=VERDICT)
     assert type(caught.value) is error
 
 
 @pytest.mark.parametrize(("status", "error"), [(404, RouteUnknown), (413, PodUnreachable), (500, PodUnreachable)])
 async def test_only_a_route_that_is_not_there_tells_of_an_older_server(
-    token_file: Path, status: int, error: type[PodUnreachable]
+    status: int, error: type[PodUnreachable]
 ) -> None:
-    async with client_of(lambda request: httpx.Response(status), token_file=token_file) as client:
+    async with client_of(lambda request: httpx.Response(status)) as client:
         with pytest.raises(PodUnreachable) as caught:
-            await client.answers("10.0.0.1", sheet=SHEET)
+            await client.answers(POD, sheet=SHEET)
     assert type(caught.value) is error
 
 
-async def test_answers_that_are_too_long_are_not_read_to_their_end(token_file: Path) -> None:
-    async with client_of(
-        lambda request: httpx.Response(200, content=b" " * (MAX_SHEET_BYTES + 1)), token_file=token_file
-    ) as client:
+async def test_answers_that_are_too_long_are_not_read_to_their_end() -> None:
+    async with client_of(lambda request: httpx.Response(200, content=b" " * (MAX_SHEET_BYTES + 1))) as client:
         with pytest.raises(PodUnreachable, match="longer than"):
-            await client.answers("10.0.0.1", sheet=SHEET)
+            await client.answers(POD, sheet=SHEET)

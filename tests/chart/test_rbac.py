@@ -28,9 +28,10 @@ MODELS: Mapping[str, set[str]] = {
     "events.k8s.io/events": {"create"},
 }
 KEYS: Mapping[str, set[str]] = {"/openid/v1/jwks": {"get"}}
-LEASE: Mapping[str, set[str]] = {
+OWN_NAMESPACE: Mapping[str, set[str]] = {
     "coordination.k8s.io/leases": {"create"},
     "coordination.k8s.io/leases/embedding-operator": {"get", "update"},
+    "/serviceaccounts/token/embedding-operator": {"create"},
 }
 
 
@@ -66,14 +67,26 @@ def test_for_some_namespaces_it_is_a_role_in_each_and_only_the_keys_beyond(rende
     assert {name: permissions(role["rules"]) for name, role in roles.items()} == {
         "search": MODELS,
         "ranking": MODELS,
-        "operators": LEASE,
+        "operators": OWN_NAMESPACE,
     }
 
 
-def test_the_lease_is_written_in_the_operators_own_namespace_only(pick: Callable[..., Any]) -> None:
-    role = pick("Role", name="embedding-operator-lease")
+def test_the_lease_and_tokens_of_its_own_account_are_the_operators_own_namespaces_alone(
+    pick: Callable[..., Any],
+) -> None:
+    role = pick("Role", name="embedding-operator-own-namespace")
     assert role["metadata"]["namespace"] == "operators"
-    assert permissions(role["rules"]) == LEASE
+    assert permissions(role["rules"]) == OWN_NAMESPACE
+
+
+def test_tokens_are_of_the_account_that_the_operator_runs_as(render: Callable[..., Any]) -> None:
+    objects = render(serviceAccount={"create": False, "name": "brought-along"})
+    (deployed,) = [item for item in objects if item["kind"] == "Deployment"]
+    pod = deployed["spec"]["template"]["spec"]
+    environment = {item["name"]: item.get("value") for item in pod["containers"][0]["env"]}
+    (role,) = [item for item in objects if item["kind"] == "Role"]
+    assert pod["serviceAccountName"] == environment["EMBEDDING_OPERATOR_SERVICE_ACCOUNT"] == "brought-along"
+    assert permissions(role["rules"])["/serviceaccounts/token/brought-along"] == {"create"}
 
 
 def test_every_role_of_the_operator_is_bound_to_its_account_alone(render: Callable[..., Any], case: str) -> None:
@@ -91,6 +104,7 @@ def test_no_rule_has_a_wildcard_or_reads_secrets(render: Callable[..., Any], cas
         for rule in item.get("rules", ()) if item["kind"] in ("ClusterRole", "Role") else ():
             words = [word for values in rule.values() for word in values]
             assert not {"*", "secrets", "escalate", "bind", "impersonate", "pods/exec"} & set(words)
+            assert "serviceaccounts/token" not in words or rule["resourceNames"] == ["embedding-operator"]
 
 
 def test_the_clusters_own_roles_cover_the_new_kind_until_told_otherwise(render: Callable[..., Any]) -> None:
@@ -134,6 +148,7 @@ def bound(live_cluster: LiveCluster, render: Callable[..., Any]) -> Iterator[Cal
     live_cluster.kubectl("apply", "-f", "-", stdin=text)
 
     def may(*question: str, namespace: str = "default") -> bool:
+        question = tuple(word.replace("OWN-ACCOUNT", name) for word in question)
         account = f"--as=system:serviceaccount:{name}:{name}"
         command = [live_cluster.kubectl_binary, "--kubeconfig", str(live_cluster.kubeconfig), "auth", "can-i"]
         answer = subprocess.run(
@@ -158,3 +173,6 @@ def test_the_real_api_server_lets_the_operator_do_its_work_and_nothing_else(boun
     assert not bound("get", "secrets")
     assert not bound("patch", "embeddingmodels.embedding-operator.dev")
     assert not bound("create", "pods")
+    assert bound("create", "serviceaccounts/OWN-ACCOUNT", "--subresource=token", namespace="own")
+    assert not bound("create", "serviceaccounts/default", "--subresource=token", namespace="own")
+    assert not bound("create", "serviceaccounts/OWN-ACCOUNT", "--subresource=token")

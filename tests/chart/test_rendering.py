@@ -60,19 +60,7 @@ def test_the_pod_meets_the_restricted_standard(pick: Callable[..., Any], case: s
         "capabilities": {"drop": ["ALL"]},
     }
     assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & set(pod)
-    assert {key for volume in pod["volumes"] for key in volume} == {"name", "configMap", "projected", "emptyDir"}
-
-
-def test_the_pods_token_is_for_the_runtime_alone_and_short_lived(pick: Callable[..., Any]) -> None:
-    pod = pick("Deployment")["spec"]["template"]["spec"]
-    volume = next(item for item in pod["volumes"] if item["name"] == "runtime-token")
-    assert volume["projected"]["sources"] == [
-        {"serviceAccountToken": {"audience": "embedding-runtime", "expirationSeconds": 600, "path": "token"}}
-    ]
-    (container,) = pod["containers"]
-    environment = {item["name"]: item.get("value") for item in container["env"]}
-    mount = next(item for item in container["volumeMounts"] if item["name"] == "runtime-token")
-    assert environment["EMBEDDING_OPERATOR_POD_TOKEN_FILE"] == f"{mount['mountPath']}/token"
+    assert {key for volume in pod["volumes"] for key in volume} == {"name", "configMap", "emptyDir"}
 
 
 def test_the_token_of_the_api_server_is_asked_for_by_the_pod_not_by_the_account(pick: Callable[..., Any]) -> None:

@@ -16,6 +16,8 @@ from local_hub import LocalHub
 from models_under_test import embedding_model
 
 NAMESPACE = "e2e-clients"
+# The checks of the others differ in no way that a pod or a Service could see: they run on this machine (tests/clients).
+ALWAYS = ("js", "llamaindex", "sdk")
 KEY = "a-key-that-only-tests-know"
 KEYS = "client-keys"
 RERANKER_REPO = "acme/distilled-reranker"
@@ -86,7 +88,9 @@ def wait_ready(cluster: LiveCluster, *, name: str) -> Mapping[str, Any]:
         raise AssertionError(f"{error}\n{conditions_text(now)}") from None
 
 
-@pytest.mark.parametrize("group", group_names())
+@pytest.mark.parametrize(
+    "group", [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.soak) for name in group_names()]
+)
 def test_a_pod_with_the_clients_gets_its_answers_through_the_services(
     group: str, environment: Mapping[str, str], live_cluster: LiveCluster, cluster_status: Mapping[str, Any]
 ) -> None:

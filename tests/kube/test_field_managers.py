@@ -3,7 +3,8 @@
 import json
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +16,9 @@ from embedding_operator.kube.client import KubernetesGateway
 from embedding_operator.kube.connection import load_configuration
 from embedding_operator.kube.gateway import DEPLOYMENT, FieldConflict, Gateway
 from embedding_operator.kube.memory import MemoryGateway
-from embedding_operator.reconcile.conflicts import apply_or_restore
+from embedding_operator.observe.facts import MemoryFacts
+from embedding_operator.reconcile.conflicts import ContestedFields, apply_or_restore
+from embedding_operator.reconcile.restorations import FREE_RESTORATIONS, Restorations
 
 
 class Others(Protocol):
@@ -42,7 +45,7 @@ class InMemory:
         self.gateway.edit(DEPLOYMENT, lambda item: item["spec"].update(spec), namespace="default", name=name)
 
     def scale(self, name: str, *, replicas: int) -> None:
-        self.patch(name, spec={"replicas": replicas})
+        self.gateway.scale(DEPLOYMENT, namespace="default", name=name, replicas=replicas, manager="kubectl")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,9 @@ class World:
     gateway: Gateway
     others: Others
     name: str
+    restorations: Restorations = field(
+        default_factory=lambda: Restorations(facts=MemoryFacts(), asked="1@", now=datetime(2026, 3, 1, tzinfo=UTC))
+    )
 
     async def find_managers(self) -> set[tuple[str, str]]:
         live = await self.gateway.get(DEPLOYMENT, namespace="default", name=self.name)
@@ -158,21 +164,39 @@ async def test_what_we_created_before_may_be_taken_over_by_an_apply_only_with_fo
 
 async def test_what_hands_scaled_and_edited_is_restored(world: World) -> None:
     wanted = deployment(world.name, minReadySeconds=1)
-    await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT)
+    await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT, restorations=world.restorations)
     world.others.scale(world.name, replicas=1)
     world.others.patch(world.name, spec={"minReadySeconds": 7})
-    restored = await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT)
+    restored = await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT, restorations=world.restorations)
     assert (restored["spec"]["replicas"], restored["spec"]["minReadySeconds"]) == (0, 1)
 
 
 async def test_what_another_manager_applies_is_not_taken_from_it(world: World) -> None:
     wanted = deployment(world.name, minReadySeconds=1)
-    await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT)
+    await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT, restorations=world.restorations)
     world.others.apply(deployment(world.name, minReadySeconds=7), manager="gitops")
     world.others.scale(world.name, replicas=1)
     with pytest.raises(FieldConflict) as caught:
-        await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT)
+        await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT, restorations=world.restorations)
     assert [(item.manager, item.field) for item in caught.value.held] == [("gitops", ".spec.minReadySeconds")]
     live = await world.gateway.get(DEPLOYMENT, namespace="default", name=world.name)
     assert live is not None
     assert (live["spec"]["replicas"], live["spec"]["minReadySeconds"]) == (1, 7)
+
+
+async def test_who_scales_a_deployment_again_and_again_is_named_and_left_alone(world: World) -> None:
+    wanted = deployment(world.name)
+    await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT, restorations=world.restorations)
+    for _ in range(FREE_RESTORATIONS):
+        world.others.scale(world.name, replicas=1)
+        restored = await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT, restorations=world.restorations)
+        assert restored["spec"]["replicas"] == 0
+    world.others.scale(world.name, replicas=1)
+    with pytest.raises(ContestedFields) as caught:
+        await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT, restorations=world.restorations)
+    assert [(item.manager, item.subresource, item.field) for item in caught.value.held] == [
+        ("kubectl", "scale", ".spec.replicas")
+    ]
+    live = await world.gateway.get(DEPLOYMENT, namespace="default", name=world.name)
+    assert live is not None
+    assert live["spec"]["replicas"] == 1

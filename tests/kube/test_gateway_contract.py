@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from embedding_operator.audit.token import Claims
 from embedding_operator.kube.client import KubernetesGateway
 from embedding_operator.kube.connection import load_configuration
 from embedding_operator.kube.gateway import (
@@ -17,6 +18,7 @@ from embedding_operator.kube.gateway import (
     LEASE,
     POD_DISRUPTION_BUDGET,
     SERVICE,
+    SERVICE_ACCOUNT,
     Conflict,
     Gateway,
     GatewayError,
@@ -270,6 +272,22 @@ async def test_a_path_answers_json_and_an_unknown_one_says_404(gateway: Gateway)
     assert (await gateway.get_path("/openid/v1/jwks"))["keys"]
     with pytest.raises(GatewayError) as caught:
         await gateway.get_path("/no/such/path")
+    assert caught.value.status == 404
+
+
+async def test_a_token_is_for_its_audience_alone_and_lives_ten_minutes(gateway: Gateway, name: str) -> None:
+    metadata = {"name": name, "namespace": "default"}
+    await gateway.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+    token = await gateway.request_token(namespace="default", account=name, audience="runtime/a", seconds=600)
+    claims = Claims.read(token)
+    assert (claims.audience, claims.seconds) == (("runtime/a",), 600.0)
+    assert claims.subject == f"system:serviceaccount:default:{name}"
+    await gateway.delete(SERVICE_ACCOUNT, namespace="default", name=name)
+
+
+async def test_an_account_that_is_not_there_gives_no_token(gateway: Gateway, name: str) -> None:
+    with pytest.raises(GatewayError) as caught:
+        await gateway.request_token(namespace="default", account=name, audience="runtime/a", seconds=600)
     assert caught.value.status == 404
 
 

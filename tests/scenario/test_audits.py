@@ -206,3 +206,19 @@ async def test_without_golden_cases_a_failed_check_is_said_in_verified_and_stall
     await cluster.settle()
     assert cluster.says("Verified") == ("Unknown", "NoGoldens")
     assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_a_pod_that_cannot_be_asked_stays_verified_by_its_own_checks_and_is_named(
+    cluster: SimulatedCluster,
+) -> None:
+    cluster.create_model(hub_spec(verification=verified_by(golden())))
+    await cluster.settle()
+    [pod] = cluster.pods()
+    cluster.facts.unreachable_pods[pod["metadata"]["uid"]] = "no answer to POST /answers (ReadTimeout)"
+    await cluster.settle()
+    assert cluster.says("Verified") == ("True", "GoldensPassed")
+    message = str(cluster.condition("Verified"))
+    assert f"the operator cannot ask pod {pod['metadata']['name']} (no answer to POST /answers" in message
+    cluster.facts.unreachable_pods.clear()
+    await cluster.settle()
+    assert "cannot ask" not in str(cluster.condition("Verified"))

@@ -8,7 +8,8 @@ from model_samples import golden, hub_spec, verified_by
 from simulated_cluster import KEY, SimulatedCluster, settings
 
 from embedding_operator.api import names
-from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, SERVICE, Kind
+from embedding_operator.judge.generations import list_mounted
+from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, POD, POD_DISRUPTION_BUDGET, SERVICE, Kind
 from embedding_operator.reconcile.outcome import Wait
 from embedding_operator.settings import UpgradePolicy
 
@@ -73,6 +74,18 @@ async def test_what_was_deleted_by_hand_comes_back_as_it_was(cluster: SimulatedC
     cluster.gateway.remove(kind, namespace=KEY.namespace, name=cluster.all(kind)[0]["metadata"]["name"])
     await cluster.settle()
     assert [(item["metadata"]["annotations"], item["spec"]) for item in cluster.all(kind)] == before
+
+
+async def test_a_disruption_budget_that_was_edited_or_deleted_by_hand_is_restored(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec(replicas=2))
+    await cluster.settle()
+    [before] = cluster.all(POD_DISRUPTION_BUDGET)
+    _edit(cluster, POD_DISRUPTION_BUDGET, lambda item: item["spec"].update(maxUnavailable=0))
+    await cluster.settle()
+    assert [item["spec"] for item in cluster.all(POD_DISRUPTION_BUDGET)] == [before["spec"]]
+    cluster.take_away(POD_DISRUPTION_BUDGET, before["metadata"]["name"])
+    await cluster.settle()
+    assert [item["spec"] for item in cluster.all(POD_DISRUPTION_BUDGET)] == [before["spec"]]
 
 
 async def test_config_maps_deleted_by_hand_come_back(cluster: SimulatedCluster) -> None:
@@ -170,3 +183,84 @@ async def test_children_of_a_namesake_that_is_gone_are_waited_for(cluster: Simul
     cluster.gateway.remove(SERVICE, namespace=KEY.namespace, name=KEY.name)
     await cluster.settle()
     assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def _serve_while_another_space_is_refused(cluster: SimulatedCluster) -> tuple[str, ...]:
+    """Names of the ConfigMaps that the serving pod mounts, of which the spec says nothing any more."""
+    cluster.create_model(hub_spec(verification=verified_by(golden())))
+    await cluster.settle()
+    [pod] = cluster.pods()
+    cluster.wrong = {"rome"}
+    rome = verified_by(golden("rome", dimensions=4))
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}, verification=rome))
+    await cluster.settle()
+    assert cluster.says("Available") == ("True", "PreviousGenerationServing")
+    mounted = [name for part in ("model-config", "goldens") for name in list_mounted(pod["spec"], volume=part)]
+    return tuple(mounted)
+
+
+def _restart_serving_pods(cluster: SimulatedCluster) -> None:
+    for pod in cluster.pods():
+        if pod["metadata"]["labels"][names.LABEL_SPACE] == cluster.selected_space():
+            cluster.gateway.remove(POD, namespace=KEY.namespace, name=pod["metadata"]["name"])
+
+
+async def test_what_serving_pods_mount_comes_back_though_the_spec_asks_for_something_else(
+    cluster: SimulatedCluster,
+) -> None:
+    mounted = await _serve_while_another_space_is_refused(cluster)
+    before = [cluster.find(CONFIG_MAP, name) or {} for name in mounted]
+    for name in mounted:
+        cluster.take_away(CONFIG_MAP, name)
+    await cluster.reconcile()
+    after = [cluster.find(CONFIG_MAP, name) or {} for name in mounted]
+    assert [(item["data"], item["metadata"]["annotations"]) for item in after] == [
+        (item["data"], item["metadata"]["annotations"]) for item in before
+    ]
+    _restart_serving_pods(cluster)
+    await cluster.settle()
+    assert cluster.says("Available") == ("True", "PreviousGenerationServing")
+
+
+async def test_what_nobody_saw_before_it_was_deleted_is_named_and_the_way_back_makes_it_anew(
+    cluster: SimulatedCluster,
+) -> None:
+    mounted = await _serve_while_another_space_is_refused(cluster)
+    for name in mounted:
+        cluster.take_away(CONFIG_MAP, name)
+    cluster.facts.noted_documents.clear()  # another replica leads by now
+    await cluster.settle()
+    assert cluster.says("Available") == ("True", "PreviousGenerationServing")
+    assert all(name in (cluster.condition("Available") or {})["message"] for name in mounted)
+    _restart_serving_pods(cluster)
+    await cluster.settle()
+    assert cluster.says("Available") == ("False", "NotAvailable")
+    cluster.edit_spec(lambda spec: spec.update(embedding={}, verification=verified_by(golden())))
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    assert all(cluster.find(CONFIG_MAP, name) for name in mounted)
+
+
+async def test_nothing_is_held_of_a_model_that_serves_what_it_is_asked_for(cluster: SimulatedCluster) -> None:
+    await _serve_while_another_space_is_refused(cluster)
+    assert cluster.facts.documents(KEY)
+    cluster.wrong = set()
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    assert cluster.facts.documents(KEY) == {}
+
+
+async def test_a_serving_deployment_that_a_hand_deleted_finds_what_its_pods_mount(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec(verification=verified_by(golden())))
+    await cluster.settle()
+    space = cluster.selected_space()
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}, space=space))
+    await cluster.settle()
+    assert cluster.says("Stalled") is not None
+    name = names.deployment_name(KEY.name, fingerprint=space)
+    for pod in cluster.pods():  # as the garbage collector does
+        if pod["metadata"]["name"].startswith(f"{name}-"):
+            cluster.gateway.remove(POD, namespace=KEY.namespace, name=pod["metadata"]["name"])
+    cluster.take_away(DEPLOYMENT, name)
+    await cluster.settle()
+    assert cluster.says("Available") == ("True", "PreviousGenerationServing")

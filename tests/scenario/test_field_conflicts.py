@@ -8,7 +8,15 @@ from model_samples import golden, hub_spec, verified_by
 from simulated_cluster import KEY, SimulatedCluster
 
 from embedding_operator.api.names import FIELD_MANAGER
-from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, SERVICE, Conflict, FieldConflict, HeldField, Kind
+from embedding_operator.kube.gateway import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    SERVICE,
+    Conflict,
+    FieldConflict,
+    HeldField,
+    Kind,
+)
 from embedding_operator.reconcile.outcome import Wait
 
 
@@ -147,3 +155,93 @@ async def test_nothing_is_taken_from_a_manager_whose_name_cannot_be_read(cluster
     await cluster.reconcile(gateway=gateway)
     assert cluster.says("Reconciling") == ("True", "FieldConflict")
     assert cluster.all(DEPLOYMENT)[0]["spec"]["replicas"] == 5
+
+
+HPA = "kube-controller-manager"
+
+
+def _scale(cluster: SimulatedCluster, *, replicas: int, manager: str = HPA) -> None:
+    name = cluster.all(DEPLOYMENT)[0]["metadata"]["name"]
+    cluster.gateway.scale(DEPLOYMENT, namespace=KEY.namespace, name=name, replicas=replicas, manager=manager)
+
+
+def _replicas(cluster: SimulatedCluster) -> int:
+    return int(cluster.all(DEPLOYMENT)[0]["spec"]["replicas"])
+
+
+async def _autoscale(cluster: SimulatedCluster, *, periods: int, seconds: float = 15.0) -> int:
+    """An autoscaler of the Deployment that wants 5, every `seconds`; how often it had to write."""
+    written = 0
+    for _ in range(periods):
+        if _replicas(cluster) != 5:
+            _scale(cluster, replicas=5)
+            written += 1
+        await cluster.settle()
+        cluster.pass_time(seconds)
+    return written
+
+
+async def test_a_hand_that_scales_the_deployment_is_undone_at_once(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec(replicas=2))
+    await cluster.settle()
+    for _ in range(3):
+        _scale(cluster, replicas=5, manager="kubectl")
+        await cluster.settle()
+        assert _replicas(cluster) == 2
+        assert cluster.says("Ready") == ("True", "Serving")
+        cluster.pass_time(3600)
+
+
+async def test_an_autoscaler_of_the_deployment_is_named_and_not_fought(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec(replicas=2))
+    await cluster.settle()
+    written = await _autoscale(cluster, periods=3)
+    assert written == 3
+    assert _replicas(cluster) == 5
+    assert cluster.says("Ready") == ("False", "FieldConflict")
+    assert cluster.says("Reconciling") == ("True", "FieldConflict")
+    assert cluster.says("Available") == ("True", "MinimumAvailable")
+    for said in (HPA, "updates .spec.replicas again and again", f"scale EmbeddingModel {KEY.name} instead"):
+        assert said in _message(cluster)
+
+
+async def test_the_pauses_of_a_contested_field_grow_so_that_a_day_sees_few_restorations(
+    cluster: SimulatedCluster,
+) -> None:
+    cluster.create_model(hub_spec(replicas=2))
+    await cluster.settle()
+    assert await _autoscale(cluster, periods=24 * 4, seconds=900.0) < 16
+
+
+async def test_a_contested_field_is_restored_once_nobody_writes_it_any_more(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec(replicas=2))
+    await cluster.settle()
+    await _autoscale(cluster, periods=3)
+    cluster.pass_time(60)
+    await cluster.settle()
+    assert _replicas(cluster) == 2
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+@pytest.mark.parametrize("asks", ["spec", "annotation"])
+async def test_a_contested_field_is_restored_at_once_when_the_user_asks_anew(
+    cluster: SimulatedCluster, asks: str
+) -> None:
+    cluster.create_model(hub_spec(replicas=2))
+    await cluster.settle()
+    await _autoscale(cluster, periods=3)
+    if asks == "spec":
+        cluster.edit_spec(lambda spec: spec.update(replicas=3))
+    else:
+        cluster.facts.resolutions |= {f"{asked}@now": found for asked, found in cluster.facts.resolutions.items()}
+        cluster.request_anew("now")
+    await cluster.settle()
+    assert _replicas(cluster) == (3 if asks == "spec" else 2)
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_an_autoscaler_that_wants_what_we_do_is_no_conflict(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec(replicas=5))
+    await cluster.settle()
+    assert await _autoscale(cluster, periods=10) == 0
+    assert cluster.says("Ready") == ("True", "Serving")

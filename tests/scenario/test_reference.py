@@ -179,3 +179,35 @@ async def test_a_restarted_operator_finds_the_answer_that_the_job_still_serves(c
     await cluster.settle()
     assert cluster.says("Ready") == ("True", "Serving")
     assert len(stored_cases(cluster, names.COMPONENT_HOLDOUT)) == 1
+
+
+@pytest.mark.parametrize("policy", ["Warn", "Block"])
+@pytest.mark.parametrize("cases", [[], [golden("paris")]], ids=["no cases before", "the user's cases before"])
+async def test_what_serves_is_not_called_verified_by_a_reference_that_was_turned_on_and_is_not_there_yet(
+    cluster: SimulatedCluster, policy: str, cases: list[dict[str, Any]]
+) -> None:
+    """Its pods are not marked: what they were asked they passed."""
+    verification = {**verified_by(*cases), "reference": "Off", "failurePolicy": policy}
+    cluster.create_model(hub_spec(verification=verification))
+    await cluster.settle()
+    serving = cluster.ready_pods()
+    cluster.edit_spec(lambda spec: spec["verification"].update(reference="Auto"))
+    await cluster.settle()
+    assert cluster.says("Verified") == ("Unknown", "ComputingReference")
+    assert cluster.says("Ready") == ("False", "ComputingReference")
+    assert cluster.says("Available") == ("True", "MinimumAvailable")
+    assert cluster.ready_pods() == serving
+    assert [order.objection for order in cluster.facts.audits_requested.values()] == [""]
+    answer_references(cluster)
+    for _ in range(100):
+        await cluster.reconcile()
+        cluster.step()
+        said = cluster.says("Verified")
+        if said is not None and said[0] == "True":
+            break
+        assert said is not None
+        assert said[0] == "Unknown"
+    assert not cluster.ready_pods() & serving, "only a pod that has mounted the set can pass it"
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    assert cluster.status()["verification"]["source"] == ("Both" if cases else "Reference")

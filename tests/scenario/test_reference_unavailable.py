@@ -8,6 +8,7 @@ from reference_samples import (
     answer_references,
     end_references,
     reference_jobs,
+    reference_pods,
     refuse_references,
     stored_cases,
 )
@@ -204,18 +205,85 @@ async def test_a_job_that_a_drain_ended_is_made_again_soon(cluster: SimulatedClu
         ({"prefix": "mine."}, "golden cases under names that are"),
         ({"dimensions": 60_000}, "fit into a ConfigMap"),
         ({"cases": 0}, "one half is empty"),
+        (None, "the answer to GET /result is no JobReport"),
     ],
 )
-async def test_an_answer_that_cannot_be_used_is_none(
-    cluster: SimulatedCluster, parts: dict[str, Any], words: str
+async def test_an_answer_that_cannot_be_used_is_refused_at_once_and_its_pod_let_go(
+    cluster: SimulatedCluster, parts: dict[str, Any] | None, words: str
 ) -> None:
     cluster.create_model(asking_spec())
     await cluster.settle()
-    answer_references(cluster, **parts)
+    _answer_uselessly(cluster, parts)
     await cluster.settle()
     assert cluster.says("Stalled") == ("True", "ReferenceUnavailable")
+    assert cluster.says("Verified") == ("False", "ReferenceUnavailable")
     assert words in str(cluster.condition("Stalled"))
+    assert 'spec.verification.reference to "Off"' in str(cluster.condition("Stalled"))
     assert stored_cases(cluster, names.COMPONENT_GOLDENS) == []
+    assert (reference_jobs(cluster), cluster.pods()) == ([], [])
+
+
+def _answer_uselessly(cluster: SimulatedCluster, parts: dict[str, Any] | None) -> None:
+    if parts is not None:
+        answer_references(cluster, **parts)
+        return
+    for pod in reference_pods(cluster):
+        cluster.facts.job_defects[pod["metadata"]["uid"]] = "the answer to GET /result is no JobReport"
+
+
+async def test_a_job_that_was_refused_for_its_answer_is_made_again_after_a_long_pause(
+    cluster: SimulatedCluster,
+) -> None:
+    cluster.create_model(asking_spec())
+    await cluster.settle()
+    answer_references(cluster, cases=0)
+    await cluster.settle()
+    cluster.pass_time(UNAVAILABLE_SECONDS / 2)
+    await cluster.settle()
+    assert reference_jobs(cluster) == []
+    assert cluster.says("Stalled") == ("True", "ReferenceUnavailable")
+    cluster.pass_time(UNAVAILABLE_SECONDS / 2)
+    await cluster.settle()
+    assert len(reference_jobs(cluster)) == 1
+    answer_references(cluster)
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_a_job_that_was_refused_for_its_answer_is_made_at_once_of_something_else(
+    cluster: SimulatedCluster,
+) -> None:
+    cluster.create_model(asking_spec())
+    await cluster.settle()
+    answer_references(cluster, cases=0)
+    await cluster.settle()
+    cluster.edit_spec(lambda spec: spec.update(replicas=2))
+    await cluster.settle()
+    assert reference_jobs(cluster) == [], "it would answer the same"
+    cluster.edit_spec(lambda spec: spec.update(resources={"limits": {"memory": "3Gi"}}))
+    await cluster.settle()
+    assert len(reference_jobs(cluster)) == 1
+
+
+async def test_under_warn_it_serves_after_an_answer_that_cannot_be_used(cluster: SimulatedCluster) -> None:
+    cluster.create_model(asking_spec(golden("paris"), policy="Warn"))
+    await cluster.settle()
+    answer_references(cluster, cases=0)
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    assert cluster.says("Verified") == ("False", "ReferenceUnavailable")
+    assert reference_jobs(cluster) == []
+
+
+async def test_another_leader_asks_once_more_for_what_was_refused(cluster: SimulatedCluster) -> None:
+    cluster.create_model(asking_spec())
+    await cluster.settle()
+    answer_references(cluster, cases=0)
+    await cluster.settle()
+    cluster.facts.refused.clear()
+    await cluster.settle()
+    assert len(reference_jobs(cluster)) == 1
+    assert cluster.says("Reconciling") == ("True", "ComputingReference")
 
 
 async def test_a_missing_profile_is_told_before_anything_is_computed(cluster: SimulatedCluster) -> None:

@@ -232,6 +232,36 @@ async def test_a_spec_that_cannot_be_read_is_a_condition_and_no_crash(cluster: S
     assert cluster.says("Available") == ("True", "PreviousGenerationServing")
 
 
+async def test_of_a_spec_that_cannot_be_read_nobody_says_how_many_replicas_it_asks_for(
+    cluster: SimulatedCluster,
+) -> None:
+    cluster.create_model(hub_spec(model={}))
+    assert await cluster.settle() == Stalled("InvalidSpec")
+    assert cluster.says("Available") == ("False", "NotAvailable")
+
+
+async def test_a_profile_that_is_there_at_last_is_said_no_more_while_the_volume_is_read(
+    cluster: SimulatedCluster,
+) -> None:
+    """The status says it of this very request; it is not what the source answered."""
+    profiles = dict(cluster.settings.profiles)
+    cluster.gateway.put(
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"namespace": "search", "name": "models"},
+        }
+    )
+    cluster.create_model(hub_spec(model={"persistentVolumeClaim": {"claimName": "models"}}, runtime={"profile": "own"}))
+    await cluster.settle()
+    assert cluster.says("Resolved") == ("False", "ProfileNotFound")
+    assert cluster.says("Verified") == ("Unknown", "InspectingVolume")
+    cluster.settings = replace(cluster.settings, profiles={**profiles, "own": profiles["cpu"]})
+    await cluster.settle()
+    assert cluster.says("Reconciling") == ("True", "InspectingVolume")
+    assert cluster.says("Stalled") is None
+
+
 async def test_an_unknown_profile_is_named_with_the_known_ones(cluster: SimulatedCluster) -> None:
     cluster.create_model(hub_spec())
     await cluster.settle()

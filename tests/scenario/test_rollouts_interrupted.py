@@ -6,6 +6,7 @@ import pytest
 from model_samples import golden, hub_spec, verified_by
 from simulated_cluster import KEY, SimulatedCluster
 
+from embedding_model.ports import GateState, GoldensReport
 from embedding_operator.api import names
 from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, POD
 from embedding_operator.reconcile.outcome import Done
@@ -216,3 +217,51 @@ async def test_an_operator_that_forgot_everything_in_the_middle_ends_where_it_wo
     assert cluster.replicas() == {old: 0, cluster.selected_space(): 2}
     assert {_space(pod) for pod in cluster.all(POD)} == {cluster.selected_space()}
     assert cluster.find(DEPLOYMENT, names.deployment_name(KEY.name, fingerprint=old)) is not None
+
+
+async def test_a_pod_that_ends_its_connections_and_serves_again_is_told_to_keep_them(
+    cluster: SimulatedCluster,
+) -> None:
+    """The Service came back to it, or it was told by mistake: what it should do is told whenever it reports another."""
+    cluster.create_model(hub_spec(replicas=2, verification=verified_by(golden())))
+    await cluster.settle()
+    told, _ = (pod["metadata"]["uid"] for pod in cluster.pods())
+    report = cluster.facts.reports[told]
+    cluster.facts.reports[told] = report.model_copy(update={"retired": True})
+    cluster.facts.retired_pods.add(told)
+    await cluster.reconcile()
+    assert cluster.facts.recalls_requested == {told}
+    cluster.facts.recalls_requested.clear()
+    cluster.facts.reports[told] = report
+    await cluster.settle()
+    assert (cluster.facts.recalls_requested, cluster.facts.retirements_requested) == (set(), set())
+
+
+async def test_a_restarted_operator_tells_no_pod_to_retire_that_does_already(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    serving = cluster.selected_space()
+    [pod] = cluster.pods()
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}))
+    for _ in range(100):
+        if cluster.facts.retirements_requested:
+            break
+        await cluster.reconcile()
+        cluster.step()
+    assert cluster.selected_space() != serving
+    uid = pod["metadata"]["uid"]
+    cluster.facts.reports[uid] = GoldensReport(
+        boot_id="boot",
+        case_set="cs-none",
+        state=GateState.PASSED,
+        space=serving,
+        revision="r",
+        device="cpu",
+        dtype="float32",
+        retired=True,
+    )
+    cluster.facts.retirements_requested.clear()
+    cluster.facts.retired_pods.clear()
+    await cluster.reconcile()
+    assert cluster.facts.retirements_requested == set()
+    assert cluster.facts.recalls_requested == set()

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -13,6 +13,7 @@ from embedding_model.goldens.questions import Answer, AnswerSheet, Question, Que
 from embedding_model.ports import GateState, GoldensReport, JobReport, JobState, Progress, Verdict
 from embedding_model.resolved import Serving, Task
 from embedding_operator.audit.client import PodUnreachable, RouteUnknown, VerdictRefused
+from embedding_operator.observe.facts import PodRef
 
 DIMENSIONS = 8
 SPACE = f"sp1-{'a' * 32}"
@@ -40,6 +41,10 @@ def cases(*names: str) -> CaseSet:
     return CaseSet(cases=tuple(case(name) for name in names))
 
 
+async def _at_once() -> None:
+    pass
+
+
 @dataclass
 class AuditedPod:
     """One process. `answer` computes; `asked` are the texts that it was asked, `verdicts` what it was told."""
@@ -55,6 +60,7 @@ class AuditedPod:
     is_old: bool = False
     refuses: int = 0  # answers to refuse with 503 before the first
     on_sheet: Callable[[], None] = lambda: None
+    before_answer: Callable[[], Awaitable[None]] = _at_once  # what it waits for, as one that is slow
     asked: list[str] = field(default_factory=list)
     sheets: int = 0
     verdicts: list[Verdict] = field(default_factory=list)
@@ -67,53 +73,54 @@ class AuditedPods:
         self.by_ip: dict[str, AuditedPod] = dict(pods)
         self.calls: Counter[str] = Counter()
 
-    async def goldens(self, ip: str) -> GoldensReport:
-        pod = self._find(ip, "goldens")
+    async def goldens(self, pod: PodRef) -> GoldensReport:
+        found = self._find(pod, "goldens")
         return GoldensReport(
-            boot_id=pod.boot_id,
-            case_set=pod.mounted.name,
-            state=pod.wall_one,
-            verdict=_judge(pod.verdicts) if pod.holds_verdict else GateState.PENDING,
-            space=pod.space,
+            boot_id=found.boot_id,
+            case_set=found.mounted.name,
+            state=found.wall_one,
+            verdict=_judge(found.verdicts) if found.holds_verdict else GateState.PENDING,
+            space=found.space,
             revision="r",
-            device=pod.device,
-            dtype=pod.dtype,
+            device=found.device,
+            dtype=found.dtype,
         )
 
-    async def trial(self, ip: str, *, case_set: CaseSet) -> GoldensReport:
+    async def trial(self, pod: PodRef, *, case_set: CaseSet) -> GoldensReport:
         raise PodUnreachable("no trials here")
 
-    async def job_report(self, ip: str) -> JobReport:
+    async def job_report(self, pod: PodRef) -> JobReport:
         return JobReport(state=JobState.RUNNING)
 
-    async def progress(self, ip: str) -> Progress:
+    async def progress(self, pod: PodRef) -> Progress:
         raise PodUnreachable("nothing is fetched")
 
-    async def answers(self, ip: str, *, sheet: QuestionSheet) -> AnswerSheet:
-        pod = self._find(ip, "answers")
-        if pod.is_old:
+    async def answers(self, pod: PodRef, *, sheet: QuestionSheet) -> AnswerSheet:
+        found = self._find(pod, "answers")
+        if found.is_old:
             raise RouteUnknown("404")
-        if pod.refuses:
-            pod.refuses -= 1
+        if found.refuses:
+            found.refuses -= 1
             raise PodUnreachable("503")
-        pod.sheets += 1
-        pod.on_sheet()
-        pod.asked += [question.text for question in sheet.questions]
-        answers = tuple(pod.answer(question) for question in sheet.questions)
-        return AnswerSheet(boot_id=pod.boot_id, space=pod.space, answers=answers)
+        await found.before_answer()
+        found.sheets += 1
+        found.on_sheet()
+        found.asked += [question.text for question in sheet.questions]
+        answers = tuple(found.answer(question) for question in sheet.questions)
+        return AnswerSheet(boot_id=found.boot_id, space=found.space, answers=answers)
 
-    async def deliver(self, ip: str, *, verdict: Verdict) -> None:
-        pod = self._find(ip, "verdict")
-        if (verdict.boot_id, verdict.case_set) != (pod.boot_id, pod.mounted.name):
+    async def deliver(self, pod: PodRef, *, verdict: Verdict) -> None:
+        found = self._find(pod, "verdict")
+        if (verdict.boot_id, verdict.case_set) != (found.boot_id, found.mounted.name):
             raise VerdictRefused("409")
-        pod.verdicts.append(verdict)
-        pod.holds_verdict = True
+        found.verdicts.append(verdict)
+        found.holds_verdict = True
 
-    def _find(self, ip: str, question: str) -> AuditedPod:
-        self.calls[f"{question} {ip}"] += 1
-        if ip not in self.by_ip:
+    def _find(self, pod: PodRef, question: str) -> AuditedPod:
+        self.calls[f"{question} {pod.ip}"] += 1
+        if pod.ip not in self.by_ip:
             raise PodUnreachable("no answer")
-        return self.by_ip[ip]
+        return self.by_ip[pod.ip]
 
 
 def _judge(verdicts: list[Verdict]) -> GateState:

@@ -129,6 +129,15 @@ class FaultyGateway:
             lambda: self._inner.apply_status(kind, namespace=namespace, name=name, uid=uid, status=status),
         )
 
+    async def request_token(self, *, namespace: str, account: str, audience: str, seconds: int) -> str:
+        return await self._run(
+            "create",
+            "TokenRequest",
+            namespace,
+            account,
+            lambda: self._inner.request_token(namespace=namespace, account=account, audience=audience, seconds=seconds),
+        )
+
     async def get_path(self, path: str) -> Object:
         return await self._run("get", "path", None, path, lambda: self._inner.get_path(path))
 

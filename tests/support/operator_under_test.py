@@ -1,5 +1,6 @@
 """`embedding-operator run` as a real process, under the rights that the chart gives it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -21,7 +22,7 @@ CRD = ROOT / "crds" / "embeddingmodels.embedding-operator.dev.yaml"
 SYSTEM = "embedding-operator"  # namespace of the operator
 ACCOUNT = "operator"
 USER = f"system:serviceaccount:{SYSTEM}:{ACCOUNT}"
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 180.0  # beside another layer of tests and its API servers
 
 
 @dataclass
@@ -94,7 +95,7 @@ class OperatorWorld:
             f"--kubeconfig={self.folder / 'operator.conf'}",
             f"--namespace={SYSTEM}",
             f"--identity=replica-{number}",
-            f"--pod-token-file={self.folder / 'pod-token'}",
+            f"--service-account={ACCOUNT}",
             f"--health-port={health}",
             f"--metrics-port={metrics}",
             *arguments,
@@ -133,7 +134,13 @@ class OperatorWorld:
 
     def install_crd(self) -> None:
         self.cluster.kubectl("apply", "-f", str(CRD))
-        self.cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"crd/{CRD.stem}")
+        self.cluster.wait_for("the CRD is established", self._is_crd_established, seconds=DEADLINE_SECONDS)
+
+    def _is_crd_established(self) -> bool:
+        """`kubectl wait` fails on an object whose status has no conditions yet."""
+        crd = json.loads(self.cluster.kubectl("get", "crd", CRD.stem, "-o", "json"))
+        conditions = crd.get("status", {}).get("conditions") or ()
+        return any(item["type"] == "Established" and item["status"] == "True" for item in conditions)
 
     def operator_events(self, *, since: int) -> Sequence[Mapping[str, Any]]:
         """Requests that operators made, complete ones only, from a position in the audit log on."""
@@ -164,8 +171,6 @@ def operator_world(
     )
     cluster.kubectl("apply", "-f", "-", stdin=_render_rbac(helm, namespaces=namespaces))
     server.write_kubeconfig(folder / "operator.conf", token=server.service_account_token(ACCOUNT, namespace=SYSTEM))
-    token = server.service_account_token(ACCOUNT, namespace=SYSTEM, audience="embedding-runtime")
-    (folder / "pod-token").write_text(token)
     settings = {
         "hub": {"endpoint": hub_url},
         "profiles": {"cpu": {"image": "registry.example/runtime:1", "referenceImage": "registry.example/reference:1"}},

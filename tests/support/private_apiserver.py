@@ -1,17 +1,16 @@
 """An etcd and a kube-apiserver of a test's own, on loopback: it may be killed, and its CRDs deleted.
 
-No controllers run: nothing is garbage-collected, and Deployments stay without pods.
+No controllers run: nothing is garbage-collected, and Deployments stay without pods. kwok_cluster.py adds them.
 """
 
 import json
 import secrets
 import socket
 import ssl
-import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +19,7 @@ from typing import Any
 import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-
-from localcluster.binaries import binary
+from programs import Programs
 
 READY_SECONDS = 60.0
 AUDIT_POLICY = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}]}
@@ -35,14 +33,22 @@ def free_port() -> int:
 
 @dataclass
 class PrivateApiServer:
-    """`kubeconfig` is the administrator's; `audit_log` has one JSON event a line."""
+    """`kubeconfig` is the administrator's; `audit_log` has one JSON event a line.
+
+    `arguments` are further ones of the API server. Without controllers nobody makes service accounts: pods do without.
+    """
 
     folder: Path
     port: int = field(default_factory=free_port)
     etcd_port: int = field(default_factory=free_port)
     token: str = field(default_factory=lambda: secrets.token_hex(16))
     feature_gates: str = ""  # such as ImageVolume=true
-    _processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    service_range: str = "10.99.0.0/24"
+    has_controllers: bool = False
+    arguments: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        self.programs = Programs(self.folder)
 
     @property
     def url(self) -> str:
@@ -82,7 +88,7 @@ class PrivateApiServer:
 
     def start_etcd(self) -> None:
         client, peer = f"http://127.0.0.1:{self.etcd_port}", f"http://127.0.0.1:{free_port()}"
-        self._start(
+        self.programs.start(
             "etcd",
             f"--data-dir={self.folder / 'etcd'}",
             f"--listen-client-urls={client}",
@@ -96,43 +102,52 @@ class PrivateApiServer:
 
     def start(self) -> None:
         """Start the API server and wait until it is ready."""
-        self._start(
+        self.programs.start(
             "kube-apiserver",
             f"--etcd-servers=http://127.0.0.1:{self.etcd_port}",
             f"--secure-port={self.port}",
             "--bind-address=127.0.0.1",
             "--endpoint-reconciler-type=none",
             f"--cert-dir={self.folder / 'certificates'}",
-            "--service-cluster-ip-range=10.99.0.0/24",
+            f"--service-cluster-ip-range={self.service_range}",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={self.folder / 'sa.key'}",
             f"--service-account-signing-key-file={self.folder / 'sa.key'}",
             f"--token-auth-file={self.folder / 'tokens.csv'}",
             "--authorization-mode=RBAC",
-            "--disable-admission-plugins=ServiceAccount",
+            *(() if self.has_controllers else ("--disable-admission-plugins=ServiceAccount",)),
             f"--audit-policy-file={self.folder / 'audit-policy.json'}",
             f"--audit-log-path={self.audit_log}",
             "--audit-log-mode=blocking-strict",
             "--shutdown-delay-duration=0s",
             *([f"--feature-gates={self.feature_gates}"] if self.feature_gates else ()),
+            *self.arguments,
         )
         deadline = time.monotonic() + READY_SECONDS
         while not self._is_ready():
-            process = self._processes["kube-apiserver"]
-            assert process.poll() is None, f"kube-apiserver ended: {self._tail('kube-apiserver')}"
-            assert time.monotonic() < deadline, f"kube-apiserver is not ready: {self._tail('kube-apiserver')}"
+            self.programs.must_run("kube-apiserver")
+            assert time.monotonic() < deadline, f"kube-apiserver is not ready: {self.programs.tail('kube-apiserver')}"
             time.sleep(0.1)
 
     def kill(self) -> None:
         """kill -9 of the API server; etcd keeps what was written."""
-        self._end("kube-apiserver")
+        self.programs.kill("kube-apiserver")
 
     def stop(self) -> None:
-        for name in ("kube-apiserver", "etcd"):
-            self._end(name)
+        self.programs.kill_all()
 
     def request(self, method: str, path: str, *, body: Mapping[str, Any] | None = None) -> Any:
-        """One call as the administrator."""
+        """One call as the administrator. 429 is tried again, as clients do: a CRD is there before its storage."""
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            try:
+                return self._request(method, path, body=body)
+            except urllib.error.HTTPError as error:
+                if error.code != 429 or time.monotonic() > deadline:
+                    raise
+                time.sleep(float(error.headers.get("Retry-After") or 1))
+
+    def _request(self, method: str, path: str, *, body: Mapping[str, Any] | None) -> Any:
         call = urllib.request.Request(
             self.url + path,
             method=method,
@@ -172,23 +187,16 @@ class PrivateApiServer:
         except (urllib.error.URLError, OSError):
             return False
 
-    def _start(self, name: str, *arguments: str) -> None:
-        with (self.folder / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen([str(binary(name)), *arguments], stdout=log, stderr=log)
-
-    def _end(self, name: str) -> None:
-        process = self._processes.pop(name, None)
-        if process is not None:
-            process.kill()
-            process.wait()
-
-    def _tail(self, name: str) -> str:
-        return (self.folder / f"{name}.log").read_text(errors="replace")[-2000:]
-
 
 @contextmanager
 def private_apiserver(folder: Path, *, feature_gates: str = "") -> Iterator[PrivateApiServer]:
-    server = PrivateApiServer(folder, feature_gates=feature_gates)
+    with running(PrivateApiServer(folder, feature_gates=feature_gates)) as server:
+        yield server
+
+
+@contextmanager
+def running(server: PrivateApiServer) -> Iterator[PrivateApiServer]:
+    """Everything that was started in `server.programs` ends with it."""
     server.prepare()
     try:
         server.start_etcd()

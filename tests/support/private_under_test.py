@@ -2,11 +2,12 @@
 
 import base64
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, MutableMapping, Sequence
+from typing import Any
 
 import httpx
 import numpy as np
-from runtime_under_test import DIMENSIONS, AppUnderTest, WordTokenizer
+from runtime_under_test import DIMENSIONS, AppUnderTest, WordTokenizer, until
 
 from embedding_model.goldens.cases import CaseSet, GoldenCase, SimilarityCase, VectorCase
 from embedding_runtime.backends.fake import vector_of
@@ -63,6 +64,22 @@ class PrivateUnderTest:
 
     async def status(self, path: str) -> int:
         return (await self.client.get(path)).status_code
+
+    async def post_and_give_up(self, path: str, *, content: bytes, once: Callable[[], bool]) -> None:
+        """Post all of `content`, and be gone as soon as `once` holds. Returns when the port is done with it."""
+        messages = [{"type": "http.request", "body": content, "more_body": False}]
+
+        async def receive() -> dict[str, Any]:
+            if messages:
+                return messages.pop()
+            await until(once)
+            return {"type": "http.disconnect"}
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            pass
+
+        scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b""}
+        await self.port.asgi(scope, receive, send)
 
 
 class Held:

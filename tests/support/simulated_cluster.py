@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from declared_conditions import assert_declared
+
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import MODEL_FILE, CaseResult, GateState, GoldensReport
 from embedding_model.resolved import Quantization, ResolvedModel
 from embedding_model.sources.access import Access
 from embedding_operator.api import names
+from embedding_operator.judge.generations import list_mounted
 from embedding_operator.kube.gateway import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -53,10 +56,19 @@ def settings(*, image: str = "runtime:1", policy: UpgradePolicy = UpgradePolicy.
     return Settings(profiles=profiles, mirrors=mirrors, upgrade_policy=policy, identity="test-operator")
 
 
+@dataclass(frozen=True)
+class Mounted:
+    """What a pod found in its volumes when it started, and has for as long as it runs."""
+
+    model: ResolvedModel | None  # None of a Job that finds it out
+    case_set: CaseSet | None
+
+
 @dataclass
 class SimulatedCluster:
     """`wrong` holds names of golden cases that pods fail, `ill` by a pod's uid those that it fails in audits alone;
     `trouble` gives a pod's status instead of a good start. Without `answers_audits` nobody audits: pods open alone.
+    `taken`: names of ConfigMaps that a hand deleted. A pod that mounts one waits; any other that is missing is a bug.
     """
 
     settings: Settings = field(default_factory=settings)
@@ -71,6 +83,8 @@ class SimulatedCluster:
 
     def __post_init__(self) -> None:
         self.gateway = MemoryGateway(now=self._write_now)
+        self.taken: set[str] = set()
+        self.mounted: dict[str, Mounted] = {}  # by pod uid
         self.selections: list[tuple[str, dict[str, int]]] = []  # each selection of the Service, with ready pods then
 
     # The user.
@@ -96,6 +110,11 @@ class SimulatedCluster:
             model["metadata"].setdefault("annotations", {})[names.ANNOTATION_REQUESTED_AT] = at
 
         self.gateway.edit(EMBEDDING_MODEL, edit, namespace=KEY.namespace, name=KEY.name)
+
+    def take_away(self, kind: Kind, name: str) -> None:
+        """Delete an object by hand."""
+        self.taken |= {name} if kind is CONFIG_MAP else set()
+        self.gateway.remove(kind, namespace=KEY.namespace, name=name)
 
     # What can be seen.
 
@@ -141,9 +160,11 @@ class SimulatedCluster:
     # Time.
 
     async def reconcile(self, *, gateway: Gateway | None = None) -> Outcome:
-        return await reconcile(
+        outcome = await reconcile(
             KEY, gateway=gateway or self.gateway, facts=self.facts, settings=self.settings, clock=lambda: self.now
         )
+        assert_declared(self.find(EMBEDDING_MODEL, KEY.name) or {})
+        return outcome
 
     async def settle(self, *, gateway: Gateway | None = None) -> Outcome:
         """Reconcile and let controllers work until nothing changes; then prove that reconciling writes nothing."""
@@ -269,7 +290,10 @@ class SimulatedCluster:
     def _start_pod(self, pod: Mapping[str, Any]) -> Status:
         before = pod.get("status", {})
         if before.get("phase") != "Running" or not _has_started(before):
+            if self._find_missing(pod):
+                return {"phase": "Pending", "conditions": [{"type": "PodReadyToStartContainers", "status": "False"}]}
             state = {"running": {"startedAt": self._write_now()}}
+            self._mount(pod)
             running = {"name": pod["spec"]["containers"][0]["name"], "started": True, "state": state}
             ready = {"type": "Ready", "status": "False", "lastTransitionTime": self._write_now()}
             return {"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": [running], "conditions": [ready]}
@@ -281,9 +305,9 @@ class SimulatedCluster:
 
     def _is_open(self, pod: Mapping[str, Any]) -> bool:
         """As the pod decides: by its own check, and by the verdict, without which it opens when nobody audits."""
-        uid, passed, case_set = pod["metadata"]["uid"], True, self._read_mounted(pod)
-        if case_set is not None:
-            report = self._answer(pod, case_set=case_set)
+        uid, passed, mounted = pod["metadata"]["uid"], True, self._mount(pod)
+        if mounted.case_set is not None:
+            report = self._answer(pod, case_set=mounted.case_set)
             verdict = GateState.FAILED if self.objected.get(uid) else report.verdict
             self.facts.reports[uid] = report.model_copy(update={"verdict": verdict})
             passed = report.state is GateState.PASSED
@@ -310,9 +334,15 @@ class SimulatedCluster:
                 )
                 for case in (*order.case_set.cases, *order.holdout.cases)
             )
-            checks = sorted(name for name in failed if name.startswith("check."))
+            checks = {name for names_ in self.ill.values() for name in names_ if name.startswith("check.")}
             results += tuple(
-                CaseResult(name=name, kind="check", passed=False, detail="it does not hold") for name in checks
+                CaseResult(
+                    name=name,
+                    kind="check",
+                    passed=name not in failed,
+                    detail="it does not hold" if name in failed else "it holds",
+                )
+                for name in sorted(checks)
             )
             state = GateState.PASSED if all(result.passed for result in results) else GateState.FAILED
             self.objected[uid] = order.objection
@@ -327,15 +357,29 @@ class SimulatedCluster:
     def _write_now(self) -> str:
         return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def _read_mounted(self, pod: Mapping[str, Any]) -> CaseSet | None:
-        for volume in pod["spec"]["volumes"]:
-            if volume["name"] == "goldens":
-                sources = [source["configMap"]["name"] for source in volume["projected"]["sources"]]
-                found = [self.find(CONFIG_MAP, name) for name in sources]
-                assert all(found), "a pod mounts a ConfigMap that is gone"
-                parts = [item["data"]["goldens.jsonl"] for item in found if item]
-                return CaseSet.from_jsonl("".join(parts).encode())
-        return None
+    def _find_missing(self, pod: Mapping[str, Any]) -> set[str]:
+        """ConfigMaps of ours that keep the pod without its volumes."""
+        mounted = (name for volume in ("model-config", "goldens") for name in list_mounted(pod["spec"], volume=volume))
+        missing = {name for name in mounted if self.find(CONFIG_MAP, name) is None}
+        assert missing <= self.taken, f"a pod mounts ConfigMaps that are gone: {missing - self.taken}"
+        return missing
+
+    def _mount(self, pod: Mapping[str, Any]) -> Mounted:
+        """The volumes of a pod that has started."""
+        uid = pod["metadata"]["uid"]
+        if uid not in self.mounted:
+            models = self._read_volume(pod, volume="model-config", key=MODEL_FILE)
+            parts = self._read_volume(pod, volume="goldens", key="goldens.jsonl")
+            self.mounted[uid] = Mounted(
+                model=ResolvedModel.from_json(models[0]) if models else None,
+                case_set=CaseSet.from_jsonl("".join(parts).encode()) if parts else None,
+            )
+        return self.mounted[uid]
+
+    def _read_volume(self, pod: Mapping[str, Any], *, volume: str, key: str) -> list[str]:
+        found = [self.find(CONFIG_MAP, name) for name in list_mounted(pod["spec"], volume=volume)]
+        assert all(found), "a pod mounts a ConfigMap that is gone"
+        return [item["data"][key] for item in found if item]
 
     def _answer(self, pod: Mapping[str, Any], *, case_set: CaseSet) -> GoldensReport:
         results = tuple(
@@ -348,7 +392,9 @@ class SimulatedCluster:
             )
             for case in case_set.cases
         )
-        quantization = self._read_model(pod).serving.quantization
+        model = self._mount(pod).model
+        assert model is not None, "a pod without a model was asked golden cases"
+        quantization = model.serving.quantization
         state = GateState.PASSED if all(item.passed for item in results) else GateState.FAILED
         return GoldensReport(
             boot_id="boot",
@@ -361,12 +407,6 @@ class SimulatedCluster:
             dtype="float32",
             quantization=None if quantization is Quantization.NONE else quantization,
         )
-
-    def _read_model(self, pod: Mapping[str, Any]) -> ResolvedModel:
-        [volume] = [item for item in pod["spec"]["volumes"] if item["name"] == "model-config"]
-        config_map = self.find(CONFIG_MAP, volume["configMap"]["name"])
-        assert config_map is not None, "a pod mounts a ConfigMap that is gone"
-        return ResolvedModel.from_json(config_map["data"][MODEL_FILE])
 
     def _answer_trials(self) -> None:
         if not self.answers_trials:

@@ -1,31 +1,17 @@
 """A model in trouble takes its own turn and nobody else's."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 from manual_clock import ManualClock, settle
+from running_queue import running
 
 from embedding_operator.kube.gateway import Unreachable
 from embedding_operator.reconcile.outcome import Done, Outcome, Wait
 from embedding_operator.workqueue import WorkQueue
 
 HEALTHY = [f"healthy-{number}" for number in range(20)]
-
-
-@asynccontextmanager
-async def running(
-    reconcile: Callable[[str], Awaitable[Outcome]], *, clock: ManualClock, workers: int, limit: float | None = None
-) -> AsyncIterator[WorkQueue[str]]:
-    queue = WorkQueue(reconcile, workers=workers, clock=clock, jitter=lambda: 0.0, timeout=limit)
-    task = asyncio.create_task(queue.run())
-    await settle()
-    try:
-        yield queue
-    finally:
-        queue.stop()
-        await task
 
 
 @pytest.fixture
@@ -134,3 +120,29 @@ async def test_a_key_that_never_succeeds_keeps_no_worker_meanwhile(
         await settle()
         assert done == HEALTHY
         assert queue.state.delayed == 1
+
+
+async def test_reconciles_that_wait_for_nothing_leave_every_other_round_of_the_loop_to_others() -> None:
+    """The Lease, audits and answers of the API server come in those rounds."""
+    log: list[str] = []
+
+    async def reconcile(key: str) -> Outcome:
+        log.append(key)
+        return Done()
+
+    async def tick() -> None:
+        while True:
+            log.append("another")
+            await asyncio.sleep(0)
+
+    queue: WorkQueue[str] = WorkQueue(reconcile, workers=8)
+    for number in range(40):
+        queue.add(f"model-{number}")
+    tasks = [asyncio.create_task(tick()), asyncio.create_task(queue.run())]
+    await settle()
+    await settle()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    begun = log[log.index("model-0") : log.index("model-39") + 1]
+    assert all("another" in pair for pair in pairwise(begun))

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 import pytest
 from manual_clock import ManualClock, settle
+from running_queue import running
 
 from embedding_operator.clock import backoff
 from embedding_operator.kube.gateway import Conflict, TooManyRequests, Unreachable
@@ -17,24 +17,6 @@ from embedding_operator.workqueue import WorkQueue
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
-
-
-@asynccontextmanager
-async def running(
-    reconcile: Callable[[str], Awaitable[Outcome]],
-    *,
-    clock: ManualClock,
-    workers: int = 2,
-    limit: float | None = None,
-) -> AsyncIterator[WorkQueue[str]]:
-    queue = WorkQueue(reconcile, workers=workers, clock=clock, jitter=lambda: 0.0, timeout=limit)
-    task = asyncio.create_task(queue.run())
-    await settle()
-    try:
-        yield queue
-    finally:
-        queue.stop()
-        await task
 
 
 class Script:

@@ -39,6 +39,9 @@ ANNOTATION_APPLIED: Final = f"{GROUP}/applied"  # on every child: hash of the ma
 ANNOTATION_REQUEST: Final = f"{GROUP}/request"  # on a model ConfigMap or a Job: what was asked (ResolutionRequest)
 ANNOTATION_FOLLOWED: Final = f"{GROUP}/followed"  # on a model ConfigMap: when updatePolicy Track came to its commit
 ANNOTATION_REFERENCE: Final = f"{GROUP}/reference"  # on a reference's ConfigMaps: the libraries that computed it
+# On a pod: the runtime in it checks tokens for the audience of its namespace. Without it, one that all pods share.
+ANNOTATION_AUDIENCE: Final = f"{GROUP}/token-audience"
+AUDIENCE_NAMESPACE: Final = "Namespace"
 
 CONTAINER_RUNTIME: Final = "runtime"
 CONTAINER_FETCH: Final = "fetch"  # init container of models that are not mounted as they are
@@ -88,8 +91,8 @@ def holdout_configmap_name(model: str, *, content: bytes) -> str:
 
 
 def pending_service_name(model: str, *, fingerprint: str) -> str:
-    """The Service of a space that is verified and not approved."""
-    return f"{model}-{space10(fingerprint)}"
+    """The Service of a space that is verified and not approved: named as the Deployment behind it."""
+    return deployment_name(model, fingerprint=fingerprint)
 
 
 def service_url(service: str, *, namespace: str) -> str:

@@ -148,7 +148,7 @@ class Reason(_Explained):
     )
     TERMINATING = (
         "Terminating",
-        "The object, one of its children or its namespace is being deleted.",
+        "A child, or the namespace, is being deleted; a child is made anew once it is gone.",
         "Wait; when it lasts, look for finalizers on the object that the message names.",
     )
 
@@ -185,8 +185,10 @@ class Reason(_Explained):
     )
     FIELD_CONFLICT = (
         "FieldConflict",
-        "Another manager applies a field of a child that is the operator's; the message names both. It is not fought.",
-        "Take the field out of what the other manager applies; ask for it in the EmbeddingModel.",
+        "Another manager applies a field of a child that is the operator's, or updates it again and again; the message "
+        "names both. It is not fought.",
+        "Take the field out of what the other manager writes; ask for it in the EmbeddingModel. An autoscaler has to "
+        "scale the EmbeddingModel, not its Deployment.",
     )
     SECRET_NOT_FOUND = (
         "SecretNotFound",
@@ -225,8 +227,8 @@ class Reason(_Explained):
     )
     POD_FAILED = (
         "PodFailed",
-        "A pod was evicted, or lost its node, before it was ready.",
-        "Read the message; raise the limit that it names, or free the node of what presses it.",
+        "A pod was evicted, its container could not be created, or a Job got no pod or ended without an answer.",
+        "Read the message; raise the limit that it names, or take away what evicts or refuses the pod.",
     )
     NOT_AVAILABLE = (
         "NotAvailable",
@@ -293,11 +295,11 @@ class Reason(_Explained):
     )
     CONFLICT = (
         "Conflict",
-        "An object with the name of a child exists and is not ours; it is never touched.",
+        "An object with the name of a child exists and is not ours, or of another vector space; it is never touched.",
         "Delete or rename that object, or rename the EmbeddingModel.",
     )
     CHILD_REJECTED = (
         "ChildRejected",
-        "The API server rejects a child as invalid; the message has its words.",
-        "Correct the field that the message speaks of; an admission policy may have to admit it.",
+        "The API server, an admission policy or a webhook rejects a child; the message has its words.",
+        "Correct the field that the message speaks of, have the policy admit it, or bring the webhook back.",
     )

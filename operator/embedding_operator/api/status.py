@@ -1,6 +1,7 @@
 """What the operator reports: `status` of an EmbeddingModel. The CRD's schema is generated from these models.
 
-Status can be rebuilt from zero at any time; nothing is remembered only there. An absent value is left out, never null.
+Status can be rebuilt from zero at any time: without `stored`, what ConfigMaps hold is found out anew. An absent value
+is left out, never null.
 """
 
 from dataclasses import dataclass
@@ -287,6 +288,13 @@ class PodsStatus(StatusModel):
     runtime_image: Annotated[str | None, Cut(1024), Field(description="Image of the serving pods.")] = None
 
 
+class StoredStatus(StatusModel):
+    """A ConfigMap that the operator wrote."""
+
+    name: Annotated[str, Cut(253), Field(description="Its name.")]
+    digest: Annotated[str, Cut(128), Field(description="sha256 over its content: with another one it is not used.")]
+
+
 class EmbeddingModelStatus(StatusModel):
     """What is."""
 
@@ -318,6 +326,15 @@ class EmbeddingModelStatus(StatusModel):
         Field(
             description="Value of the annotation embedding-operator.dev/requestedAt that was handled last.",
         ),
+    ] = None
+    stored: Annotated[
+        tuple[StoredStatus, ...] | None,
+        Cut(128),
+        Field(
+            description="ConfigMaps of resolved models, golden cases and templates, as the operator wrote them. Any "
+            "other content under these names, or a ConfigMap that is not listed, is not used.",
+        ),
+        ListMap(),
     ] = None
 
     def condition(self, kind: ConditionType) -> Condition | None:

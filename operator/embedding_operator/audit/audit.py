@@ -17,8 +17,9 @@ from embedding_model.goldens.cases import GoldenCase
 from embedding_model.goldens.compare import judge_case
 from embedding_model.goldens.questions import Answer, AnswerSheet, Question, QuestionSheet, list_questions
 from embedding_model.ports import CaseResult, GateState, Verdict
-from embedding_operator.audit.checks import Checks, Peer, judge_checks, judge_space, list_checks
+from embedding_operator.audit.checks import Checks, Peer, judge_checks, judge_space, keep_fixed, list_checks
 from embedding_operator.audit.client import PodUnreachable
+from embedding_operator.audit.kept_answers import KeptAnswer
 from embedding_operator.audit.sheets import split_sheets
 from embedding_operator.observe.facts import AuditOrder, AuditReport
 
@@ -34,13 +35,13 @@ class AskSheet(Protocol):
 
 @dataclass(frozen=True)
 class Audit:
-    """What came of it. `fixed` are the answers to the checks' fixed texts, for other pods to be compared with;
-    `seconds` is how long the pod took to answer.
+    """What came of it. `fixed` are the answers to the checks' fixed texts, for other pods to be compared with: none of
+    a pod that failed. `seconds` is how long the pod took to answer.
     """
 
     report: AuditReport
     verdict: Verdict
-    fixed: tuple[Answer, ...]
+    fixed: tuple[KeptAnswer, ...]
     seconds: float
 
 
@@ -69,14 +70,14 @@ async def audit_pod(
     cases, checks = (*order.case_set.cases, *drawn), list_checks(order.serving)
     questions = [*checks.together, *(question for case in cases for question in list_questions(case))]
     answers = await _ask(ask, order=order, checks=checks, questions=questions, monotonic=monotonic)
-    fixed = tuple(answers.by_question[question] for question in checks.fixed)
+    together = [answers.by_question[question] for question in checks.together]
     results = [
         judge_space(answers.space, wanted=order.space),
         *judge_checks(
             checks,
             serving=order.serving,
             lone=answers.lone,
-            together=[answers.by_question[question] for question in checks.together],
+            together=together,
             peer=peer,
         ),
     ]
@@ -92,6 +93,7 @@ async def audit_pod(
         results=tuple(_shorten(result) for result in results),
         at=now(),
     )
+    fixed = () if failed else keep_fixed(checks, together=together)
     return Audit(report=report, verdict=_decide(report, order=order), fixed=fixed, seconds=answers.seconds)
 
 

@@ -10,16 +10,26 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 from weakref import WeakValueDictionary
 
 from embedding_model.goldens.cases import CaseSet
+from embedding_model.goldens.questions import AnswerSheet, QuestionSheet
 from embedding_model.ports import GateState, GoldensReport, JobReport, JobState, Progress
 from embedding_operator.audit.audit import Audit, audit_pod
-from embedding_operator.audit.client import PodUnreachable, RouteUnknown, VerdictRefused
-from embedding_operator.audit.peers import find_peer, find_suspects, list_colleagues
-from embedding_operator.audit.pod_record import Failure, PodQuestions, PodRecord, Topic, is_same_order, without_times
+from embedding_operator.audit.client import AnswerUnusable, NeverAsked, PodUnreachable, RouteUnknown, VerdictRefused
+from embedding_operator.audit.peers import find_peer, find_suspects, list_colleagues, needs_witness
+from embedding_operator.audit.pod_record import (
+    Delivery,
+    Failure,
+    PodQuestions,
+    PodRecord,
+    Topic,
+    is_same_order,
+    without_times,
+)
 from embedding_operator.audit.progress_board import HOLD_SECONDS, ProgressBoard
 from embedding_operator.audit.sheets import draw_holdout
 from embedding_operator.clock import Clock, MonotonicClock, backoff
@@ -38,8 +48,6 @@ MAX_UNREACHABLE_SECONDS: Final = 15.0
 SILENT_SECONDS: Final = 30.0
 # A trial that failed is asked again this often: what failed it may have passed.
 FAILED_TRIAL_SECONDS: Final = 300.0
-# A pod spends at most one part in so many on answering audits, however long that takes it.
-AUDIT_SHARE: Final = 100
 # Questions of one kind under way at the same time, over all pods, and over those of one namespace: pods that answer
 # slowly, or not at all, hold up no other tenant, and a trial, which may take minutes, no other kind.
 PARALLEL: Final = 16
@@ -151,6 +159,9 @@ class Auditor:
             return known.job_report
         return known.job_report.model_copy(update={"progress": self._board.read(pod.key, pod.uid)})
 
+    def job_defect(self, pod: PodRef) -> str | None:
+        return self._known(pod).job_defect
+
     def progress(self, pod: PodRef) -> Progress | None:
         """How far its fetch is, as long as every reconcile asks."""
         known = self._known(pod)
@@ -193,6 +204,8 @@ class Auditor:
 
     def _drop(self, pod: PodRecord, topic: Topic) -> None:
         pod.failures.pop(topic, None)
+        if topic is Topic.AUDIT:
+            pod.undelivered = None
         if task := pod.tasks.pop(topic, None):
             task.cancel()
 
@@ -211,12 +224,15 @@ class Auditor:
                     return
             except PodUnreachable as error:
                 attempts += 1
-                seconds = backoff(attempts, first=PENDING_SECONDS, limit=MAX_UNREACHABLE_SECONDS, jitter=self._jitter)
+                limit = FAILED_TRIAL_SECONDS if topic is Topic.TRIAL else MAX_UNREACHABLE_SECONDS
+                seconds = backoff(attempts, first=PENDING_SECONDS, limit=limit, jitter=self._jitter)
                 self._note_failure(pod, topic, words=str(error))
             except Exception as error:
                 attempts += 1
                 seconds = MAX_UNREACHABLE_SECONDS
                 logger.error("%s: unexpected error while asking pod %s", pod.ref.key, pod.ref.name, exc_info=error)
+            if topic is Topic.AUDIT and pod.undelivered is None:
+                seconds = max(seconds, pod.budget.rest(now=self._clock.monotonic()))
             await self._clock.sleep(seconds)
 
     def _slots_in(self, namespace: str, topic: Topic) -> asyncio.Semaphore:
@@ -245,7 +261,7 @@ class Auditor:
         self._on_change(pod.ref.key)
 
     async def _ask_goldens(self, pod: PodRecord) -> float | None:
-        report = await self._client.goldens(pod.ref.ip)
+        report = await self._client.goldens(pod.ref)
         self._note_report(pod, report)
         if _has_lost_verdict(report, audit=pod.audit) and pod.audit is not pod.lost and Topic.AUDIT in pod.tasks:
             # It failed by itself and passes again, or never got it: it opens alone soon. Once for each audit: a slow
@@ -264,7 +280,7 @@ class Auditor:
         self._on_change(pod.ref.key)
 
     async def _ask_trial(self, pod: PodRecord, case_set: CaseSet) -> float | None:
-        report = await self._client.trial(pod.ref.ip, case_set=case_set)
+        report = await self._client.trial(pod.ref, case_set=case_set)
         if report.state is GateState.PENDING:
             return PENDING_SECONDS
         if pod.trial is None or without_times(report) != without_times(pod.trial):
@@ -278,16 +294,9 @@ class Auditor:
         order = pod.order
         assert order is not None
         try:
-            audit = await self._examine(pod, order)
-            failed = audit.report.state is GateState.FAILED
-            try:
-                await self._client.deliver(pod.ref.ip, verdict=audit.verdict)
-            except VerdictRefused:
-                raise
-            except PodUnreachable:
-                if failed:
-                    self._note_audit(pod, audit, report=audit.report)
-                raise
+            audit = self._find_undelivered(pod) or await self._examine(pod, order)
+            pod.undelivered = pod.undelivered or Delivery(audit, since=self._clock.monotonic())
+            await self._deliver(pod, audit)
         except RouteUnknown:
             self._on_audit("Unsupported", self._clock.monotonic() - started)
             report = AuditReport("", order.case_set.name, GateState.PENDING, results=(), at=self._now())
@@ -298,31 +307,73 @@ class Auditor:
             raise
         self._on_audit(str(audit.report.state), self._clock.monotonic() - started)
         self._note_audit(pod, audit, report=audit.report)
-        return max(self._audit_seconds * (1.0 - 0.2 * self._jitter()), AUDIT_SHARE * pod.weigh_audit(audit))
+        return self._audit_seconds * (1.0 - 0.2 * self._jitter())
+
+    def _find_undelivered(self, pod: PodRecord) -> Audit | None:
+        """The last audit, when only its verdict did not arrive: the pod need not answer everything again."""
+        now = self._clock.monotonic()
+        if pod.undelivered is not None and now - pod.undelivered.since >= self._audit_seconds:
+            pod.undelivered = None  # it says little about the pod of today
+        return pod.undelivered.audit if pod.undelivered else None
+
+    async def _deliver(self, pod: PodRecord, audit: Audit) -> None:
+        try:
+            await self._client.deliver(pod.ref, verdict=audit.verdict)
+            pod.undelivered = None
+        except (RouteUnknown, VerdictRefused):
+            pod.undelivered = None
+            raise
+        except PodUnreachable:
+            if audit.report.state is GateState.FAILED:
+                self._note_audit(pod, audit, report=audit.report)
+            raise
 
     async def _examine(self, pod: PodRecord, order: AuditOrder) -> Audit:
         colleagues = list_colleagues(self._pods.values(), pod=pod)
         if colleagues and pod.report is None:
             # It says on what hardware the pod computes.
-            self._note_report(pod, await self._client.goldens(pod.ref.ip))
-        return await audit_pod(
-            lambda sheet: self._client.answers(pod.ref.ip, sheet=sheet),
-            order=order,
-            drawn=draw_holdout(order.holdout, suspects=find_suspects([pod, *colleagues]), rng=self._rng),
-            peer=find_peer(colleagues, pod=pod),
-            monotonic=self._clock.monotonic,
-            now=self._now,
-        )
+            self._note_report(pod, await self._client.goldens(pod.ref))
+        spent = 0.0
+
+        async def ask(sheet: QuestionSheet) -> AnswerSheet:
+            nonlocal spent
+            begun: float | None = self._clock.monotonic()
+            try:
+                return await self._client.answers(pod.ref, sheet=sheet)
+            except NeverAsked:
+                begun = None
+                raise
+            finally:
+                spent += 0.0 if begun is None else self._clock.monotonic() - begun
+
+        try:
+            audit = await audit_pod(
+                ask,
+                order=order,
+                drawn=draw_holdout(order.holdout, suspects=find_suspects([pod, *colleagues]), rng=self._rng),
+                peer=find_peer(colleagues, pod=pod),
+                monotonic=self._clock.monotonic,
+                now=self._now,
+            )
+        except BaseException:  # also one that is cancelled, for another order
+            pod.budget.charge_unfinished(spent, now=self._clock.monotonic())
+            raise
+        passed = audit.report.state is GateState.PASSED
+        pod.budget.charge(audit.seconds, passed=passed, now=self._clock.monotonic())
+        return audit
 
     def _note_audit(self, pod: PodRecord, audit: Audit | None, *, report: AuditReport) -> None:
         before, failed_before = pod.audit_report, pod.failed_cases
+        colleagues = list_colleagues(self._pods.values(), pod=pod)
+        if audit is not None and audit.fixed and not needs_witness(colleagues, pod=pod):
+            audit = replace(audit, fixed=())
         pod.audit, pod.audit_report = audit, report
         if before is not None and _what_counts(before) == _what_counts(report):
             return
         self._on_change(pod.ref.key)
         if pod.failed_cases - failed_before:
             # Is it the pod or the case? Those who passed are asked the same, now.
-            for other in list_colleagues(self._pods.values(), pod=pod):
+            for other in colleagues:
                 if Topic.AUDIT in other.tasks and not other.failed_cases:
                     self._restart_audit(other)
 
@@ -331,15 +382,21 @@ class Auditor:
         self._pursue(pod, Topic.AUDIT, lambda: self._audit(pod))
 
     async def _ask_job(self, pod: PodRecord) -> float | None:
-        report = await self._client.job_report(pod.ref.ip)
-        before, pod.job_report = pod.job_report, report
+        try:
+            report = await self._client.job_report(pod.ref)
+        except AnswerUnusable as error:
+            if pod.job_defect is None:
+                self._on_change(pod.ref.key)
+            pod.job_defect = str(error)
+            raise
+        before, pod.job_report, pod.job_defect = pod.job_report, report, None
         is_shown = report.progress is not None and self._board.post(pod.ref.key, pod.ref.uid, progress=report.progress)
         if is_shown or before is None or _without_progress(report) != _without_progress(before):
             self._on_change(pod.ref.key)
         return PENDING_SECONDS if report.state is JobState.RUNNING else None
 
     async def _ask_progress(self, pod: PodRecord) -> float | None:
-        progress = await self._client.progress(pod.ref.ip)
+        progress = await self._client.progress(pod.ref)
         if self._board.post(pod.ref.key, pod.ref.uid, progress=progress):
             self._on_change(pod.ref.key)
         return HOLD_SECONDS

@@ -23,6 +23,7 @@ from embedding_model.goldens.compare import NORM_TOLERANCE, decode_vector
 from embedding_model.goldens.questions import Answer, Question, QuestionKind
 from embedding_model.ports import CaseResult
 from embedding_model.resolved import Serving, Side, Task
+from embedding_operator.audit.kept_answers import KeptAnswer
 
 KIND: Final = "check"
 MIN_COSINE: Final = 0.999
@@ -59,10 +60,10 @@ class Checks:
 
 @dataclass(frozen=True)
 class Peer:
-    """Another pod, and what it answered to `Checks.fixed`."""
+    """Another pod, and what it answered to `Checks.fixed` in an audit that it passed."""
 
     name: str
-    answers: Sequence[Answer]
+    answers: Sequence[KeptAnswer]
 
 
 def list_checks(serving: Serving) -> Checks:
@@ -95,8 +96,14 @@ def judge_checks(
     results.append(_compare("batch", alone, among, task=serving.task, what="one text alone and among others"))
     results += _judge_truncation(checks, answers=truncated, task=serving.task)
     if peer is not None:
-        results.append(_judge_peer(checks, values=values, peer=peer, task=serving.task))
+        results.append(_judge_peer(values, peer=peer, task=serving.task))
     return tuple(results)
+
+
+def keep_fixed(checks: Checks, *, together: Sequence[Answer]) -> tuple[KeptAnswer, ...]:
+    """Of a pod that passed: what others are compared with. `together` as in `judge_checks`."""
+    read = [_read(answer, question=question) for answer, question in zip(together, checks.fixed, strict=False)]
+    return tuple(KeptAnswer.keep(values) for values in read if not isinstance(values, str))
 
 
 def judge_space(answered: str, *, wanted: str) -> CaseResult:
@@ -180,14 +187,11 @@ def _judge_truncation(checks: Checks, *, answers: Sequence[Answer], task: Task) 
     yield _compare("truncation", a, b, task=task, what="two texts that differ only beyond the maximum length")
 
 
-def _judge_peer(checks: Checks, *, values: Sequence[_Values], peer: Peer, task: Task) -> CaseResult:
+def _judge_peer(values: Sequence[_Values], *, peer: Peer, task: Task) -> CaseResult:
     """The worst of the fixed texts."""
     what = f"pod {peer.name} and this one"
-    results = []
-    for mine, answer, question in zip(values, peer.answers, checks.fixed, strict=True):
-        theirs = _read(answer, question=question)
-        if not isinstance(theirs, str):  # a peer is one whose audit passed
-            results.append(_compare("replicas", mine, theirs, task=task, what=what))
+    pairs = zip(values, peer.answers, strict=True)
+    results = [_compare("replicas", mine, theirs.read(), task=task, what=what) for mine, theirs in pairs]
     return min(results, key=lambda result: result.passed)
 
 

@@ -1,10 +1,14 @@
 """Other pods of the same model and vector space: what they failed, and whom a pod is compared with."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
-from embedding_model.ports import GateState
 from embedding_operator.audit.checks import Peer
 from embedding_operator.audit.pod_record import PodRecord
+
+# Of a space, on the same hardware: two are compared with each other, and all others with one of them. What each of them
+# answered is kept, tens of KiB of a large model.
+WITNESSES: Final = 2
 
 
 def list_colleagues(pods: Iterable[PodRecord], *, pod: PodRecord) -> Sequence[PodRecord]:
@@ -24,8 +28,21 @@ def find_suspects(pods: Iterable[PodRecord]) -> frozenset[str]:
 
 def find_peer(colleagues: Iterable[PodRecord], *, pod: PodRecord) -> Peer | None:
     """One whose last audit passed, on the same device and with the same dtype."""
-    for other in colleagues:
-        passed = other.audit is not None and other.audit.report.state is GateState.PASSED
-        if passed and other.audit is not None and other.hardware is not None and other.hardware == pod.hardware:
-            return Peer(name=other.ref.name, answers=other.audit.fixed)
-    return None
+    witness = next(iter(_list_witnesses(colleagues, pod=pod)), None)
+    return Peer(name=witness.ref.name, answers=witness.audit.fixed) if witness and witness.audit else None
+
+
+def needs_witness(colleagues: Iterable[PodRecord], *, pod: PodRecord) -> bool:
+    """Whether others may have to be compared with what `pod` answers."""
+    return len(_list_witnesses(colleagues, pod=pod)) < WITNESSES
+
+
+def _list_witnesses(colleagues: Iterable[PodRecord], *, pod: PodRecord) -> Sequence[PodRecord]:
+    return [
+        other
+        for other in colleagues
+        if other.audit is not None
+        and other.audit.fixed
+        and other.hardware is not None
+        and other.hardware == pod.hardware
+    ]

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.goldens.questions import AnswerSheet, QuestionSheet
-from embedding_model.ports import GateState, GoldensReport, JobReport, Progress, Verdict
+from embedding_model.ports import GoldensReport, JobReport, Progress, Verdict
 from embedding_operator.audit.audit import Audit, list_failed
+from embedding_operator.audit.budget import AuditBudget
 from embedding_operator.observe.facts import AuditOrder, AuditReport, PodRef
 
 
@@ -27,12 +28,12 @@ class Topic(StrEnum):
 class PodQuestions(Protocol):
     """The pod client, or one of a test. Every call raises PodUnreachable."""
 
-    async def goldens(self, ip: str) -> GoldensReport: ...
-    async def trial(self, ip: str, *, case_set: CaseSet) -> GoldensReport: ...
-    async def job_report(self, ip: str) -> JobReport: ...
-    async def progress(self, ip: str) -> Progress: ...
-    async def answers(self, ip: str, *, sheet: QuestionSheet) -> AnswerSheet: ...
-    async def deliver(self, ip: str, *, verdict: Verdict) -> None: ...
+    async def goldens(self, pod: PodRef) -> GoldensReport: ...
+    async def trial(self, pod: PodRef, *, case_set: CaseSet) -> GoldensReport: ...
+    async def job_report(self, pod: PodRef) -> JobReport: ...
+    async def progress(self, pod: PodRef) -> Progress: ...
+    async def answers(self, pod: PodRef, *, sheet: QuestionSheet) -> AnswerSheet: ...
+    async def deliver(self, pod: PodRef, *, verdict: Verdict) -> None: ...
 
 
 @dataclass
@@ -44,13 +45,22 @@ class Failure:
     is_told: bool = False
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """An audit whose verdict is still to be delivered, and since when, by the clock."""
+
+    audit: Audit
+    since: float
+
+
 @dataclass
 class PodRecord:
     """One start of one pod's container. `tasks` are the questions that are being pursued.
 
     `trial` answers the one case set that was asked for last, `wanted`; `trial_round` is the reconcile that did.
     `order` is what audits ask, `audit` what the last one found, `audit_report` its report. `lost` is an audit whose
-    verdict the pod has no more, so that it is being audited again. `audit_cost`: see `weigh_audit`.
+    verdict the pod has no more, so that it is being audited again; `undelivered` is one whose verdict it has not
+    got yet. `job_defect`: why the last answer of a Job's pod was no report.
     `progress_round` is the last reconcile that asked how far its fetch is, `audit_round` the last that wanted audits.
     """
 
@@ -64,24 +74,14 @@ class PodRecord:
     lost: Audit | None = None
     audit_report: AuditReport | None = None
     audit_round: int = 0
-    audit_cost: float | None = None
-    audits_passed: int = 0
+    undelivered: Delivery | None = None
+    budget: AuditBudget = field(default_factory=AuditBudget)
     progress_round: int = 0
     job_report: JobReport | None = None
+    job_defect: str | None = None
     tasks: dict[Topic, asyncio.Task[None]] = field(default_factory=dict)
     failures: dict[Topic, Failure] = field(default_factory=dict)
     round: int = 0
-
-    def weigh_audit(self, audit: Audit) -> float:
-        """Seconds that an audit costs this pod, 0 until that is known: the least that one took that passed.
-
-        Whatever else ran beside it made it longer, and the first one the start of the pod: neither is its cost.
-        """
-        if audit.report.state is GateState.PASSED:
-            self.audits_passed += 1
-            if self.audits_passed > 1:
-                self.audit_cost = min(audit.seconds, self.audit_cost or audit.seconds)
-        return self.audit_cost or 0.0
 
     @property
     def failed_cases(self) -> frozenset[str]:

@@ -1,111 +1,149 @@
-"""The token that opens the pods' private port, and what the pods need to check it offline."""
+"""The tokens that open pods' private ports: one for each namespace, of the operator's own service account.
+
+Whatever is asked sees the token that it is asked with. Pods take only the one of their own namespace, so that what one
+tenant's pod sees opens no other's.
+"""
 
 import asyncio
 import base64
 import logging
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Final
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 import orjson
 
-from embedding_model.ports import KEYS_ISSUER, KEYS_JWKS, KEYS_SUBJECT, TOKEN_AUDIENCE
 from embedding_operator.clock import Clock, MonotonicClock, backoff
 from embedding_operator.kube.gateway import Gateway, GatewayError
 
 logger = logging.getLogger(__name__)
 
-JWKS_PATH: Final = "/openid/v1/jwks"
-# Signing keys are rotated by hand and rarely, with both old and new ones served for longer than this.
-REFRESH_SECONDS: Final = 300.0
-MAX_RETRY_SECONDS: Final = 60.0
+# The least that the API server gives: a token that was seen is of use for no longer.
+LIFETIME_SECONDS: Final = 600
+# A new one is asked for when this much of its life is over, up to a tenth of it sooner: as the kubelet does.
+REFRESH_SHARE: Final = 0.8
+FIRST_RETRY_SECONDS: Final = 1.0
+MAX_RETRY_SECONDS: Final = 30.0
 
 
 class TokenUnavailable(Exception):
-    """The token's file is missing, empty, or holds no service-account token."""
+    """The API server gives no token, or one that cannot be read."""
 
 
-def read_token(path: Path) -> str:
-    """The present token; the kubelet replaces the file before it expires, so it is read again for every use.
+class Tokens(Protocol):
+    """The account's tokens, or one of a test."""
 
-    Raises:
-        TokenUnavailable: names the file, never its content.
+    async def token(self, audience: str) -> str:
+        """Raises TokenUnavailable."""
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a token of ours says. Its signature is for others to check."""
+
+    issuer: str
+    subject: str
+    audience: tuple[str, ...]
+    seconds: float
+
+    @classmethod
+    def read(cls, token: str) -> "Claims":
+        """Raises TokenUnavailable, without a part of the token."""
+        try:
+            payload = token.split(".")[1]
+            claims = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+            audience = claims["aud"]
+            return cls(
+                issuer=str(claims["iss"]),
+                subject=str(claims["sub"]),
+                audience=(audience,) if isinstance(audience, str) else tuple(audience),
+                seconds=float(claims["exp"] - claims["iat"]),
+            )
+        except (IndexError, KeyError, TypeError, ValueError) as error:
+            raise TokenUnavailable("what the API server gave is no token of a service account") from error
+
+
+@dataclass
+class _Entry:
+    """The token of one audience, empty until there is one. Times are of the clock."""
+
+    token: str = ""
+    refresh_at: float = 0.0
+    expires_at: float = 0.0
+    failures: int = 0
+    retry_at: float = 0.0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class AccountTokens:
+    """Tokens of one service account, asked of the API server when they are needed and kept for most of their life.
+
+    One that could not be renewed is used to its end. One event loop.
     """
-    try:
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TokenUnavailable(f"cannot read the token file {path}: {type(error).__name__}") from error
-    if not token:
-        raise TokenUnavailable(f"the token file {path} is empty")
-    return token
-
-
-def read_claims(token: str) -> tuple[str, str]:
-    """Issuer and subject of our own token. Its signature is for others to check.
-
-    Raises:
-        TokenUnavailable: it is not a JWT with these claims, or not for our audience.
-    """
-    try:
-        payload = token.split(".")[1]
-        claims = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        issuer, subject, audience = str(claims["iss"]), str(claims["sub"]), claims["aud"]
-    except (IndexError, KeyError, TypeError, ValueError) as error:
-        raise TokenUnavailable("the token file holds no service-account token (a JWT with iss, sub and aud)") from error
-    if TOKEN_AUDIENCE not in ([audience] if isinstance(audience, str) else audience):
-        raise TokenUnavailable(f"the token is not for the audience {TOKEN_AUDIENCE}; project it with that audience")
-    return issuer, subject
-
-
-class KeyData:
-    """Issuer, subject and JWKS: the data of the ConfigMaps `<name>-keys`. `run` keeps them fresh."""
 
     def __init__(
         self,
         gateway: Gateway,
         *,
-        token_file: Path | None,
-        on_change: Callable[[], None],
+        namespace: str,
+        account: str,
         clock: Clock | None = None,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._gateway = gateway
-        self._token_file = token_file
-        self._on_change = on_change
+        self._namespace = namespace
+        self._account = account
         self._clock = clock or MonotonicClock()
-        self._data: Mapping[str, str] | None = None
+        self._jitter = jitter
+        self._entries: dict[str, _Entry] = {}
         self._said: str | None = None
 
-    @property
-    def data(self) -> Mapping[str, str] | None:
-        """None until it could be read for the first time; a later failure keeps what was read."""
-        return self._data
+    async def token(self, audience: str) -> str:
+        """A token for this audience alone. Raises TokenUnavailable, whose text names no account."""
+        entry = self._entries.setdefault(audience, _Entry())
+        if not self._is_fresh(entry) and not (entry.lock.locked() and self._is_valid(entry)):
+            async with entry.lock:
+                if not self._is_fresh(entry) and self._clock.monotonic() >= entry.retry_at:
+                    await self._renew(entry, audience=audience)
+        if not self._is_valid(entry):
+            raise TokenUnavailable("the API server gives the operator no token for this namespace's pods")
+        return entry.token
 
-    async def run(self) -> None:
-        """Read now, and then every REFRESH_SECONDS; never returns."""
-        if self._token_file is None:
-            logger.warning("no pod token file is set: pods' golden reports and volumes' inspections cannot be read")
-            await asyncio.Event().wait()
+    def _is_fresh(self, entry: _Entry) -> bool:
+        return self._clock.monotonic() < entry.refresh_at
+
+    def _is_valid(self, entry: _Entry) -> bool:
+        return self._clock.monotonic() < entry.expires_at
+
+    async def _renew(self, entry: _Entry, *, audience: str) -> None:
+        """The next token, or when to ask for it again."""
+        self._drop_unused()
+        asked_at = self._clock.monotonic()
+        try:
+            token = await self._gateway.request_token(
+                namespace=self._namespace, account=self._account, audience=audience, seconds=LIFETIME_SECONDS
+            )
+            claims = Claims.read(token)
+            if claims.audience != (audience,):
+                raise TokenUnavailable("the API server gave a token for another audience")
+        except (GatewayError, TokenUnavailable) as error:
+            entry.failures += 1
+            seconds = backoff(entry.failures, first=FIRST_RETRY_SECONDS, limit=MAX_RETRY_SECONDS, jitter=self._jitter)
+            entry.retry_at = self._clock.monotonic() + seconds
+            self._say(f"no token of {self._namespace}/{self._account} for pods: {error}")
             return
-        failures = 0
-        while True:
-            try:
-                data = await self._read(self._token_file)
-            except (GatewayError, TokenUnavailable) as error:
-                failures += 1
-                self._say(f"cannot read what pods need to check our token: {error}")
-                await self._clock.sleep(backoff(failures, first=1.0, limit=MAX_RETRY_SECONDS))
-                continue
-            failures = 0
-            if data != self._data:
-                self._data = data
-                self._on_change()
-            await self._clock.sleep(REFRESH_SECONDS)
+        entry.token, entry.failures, entry.retry_at = token, 0, 0.0
+        entry.expires_at = asked_at + claims.seconds
+        entry.refresh_at = asked_at + claims.seconds * (REFRESH_SHARE - 0.1 * self._jitter())
+        self._said = None
 
-    async def _read(self, token_file: Path) -> Mapping[str, str]:
-        issuer, subject = read_claims(read_token(token_file))
-        jwks = await self._gateway.get_path(JWKS_PATH)
-        text = orjson.dumps(jwks, option=orjson.OPT_SORT_KEYS).decode()
-        return {KEYS_ISSUER: issuer, KEYS_SUBJECT: subject, KEYS_JWKS: text}
+    def _drop_unused(self) -> None:
+        """Namespaces come and go."""
+        now = self._clock.monotonic()
+        for audience, entry in list(self._entries.items()):
+            if max(entry.expires_at, entry.retry_at) < now and not entry.lock.locked():
+                del self._entries[audience]
 
     def _say(self, message: str) -> None:
         if message != self._said:

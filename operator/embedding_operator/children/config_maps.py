@@ -1,7 +1,7 @@
 """ConfigMaps: resolved model, case set and rendered template (immutable, named by content), and the keys (mutable)."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -13,6 +13,7 @@ from embedding_operator.children.metadata import Owner, build_child
 from embedding_operator.observe.stored_reference import Reference, identify_cases, is_computed
 
 TEMPLATE_FILE = "deployment.json"
+_DOCUMENT_ANNOTATIONS: Final = (names.ANNOTATION_REQUEST, names.ANNOTATION_FOLLOWED, names.ANNOTATION_REFERENCE)
 
 
 def model_config_map(owner: Owner, *, resolved: ResolvedModel, request: str, followed: str = "") -> dict[str, Any]:
@@ -81,14 +82,29 @@ def template_config_map(owner: Owner, *, body: Mapping[str, Any], space: str, in
     )
 
 
+def restored_config_map(owner: Owner, *, seen: Mapping[str, Any]) -> dict[str, Any]:
+    """One of the immutable ones, as it was when it was `seen`."""
+    metadata = seen["metadata"]
+    labels, annotations = metadata["labels"], metadata.get("annotations") or {}
+    return _immutable(
+        owner,
+        name=metadata["name"],
+        component=labels[names.LABEL_COMPONENT],
+        space=labels.get(names.LABEL_SPACE),
+        annotations={name: annotations[name] for name in _DOCUMENT_ANNOTATIONS if name in annotations},
+        data=seen["data"],
+    )
+
+
 def keys_config_map(owner: Owner, *, data: Mapping[str, str]) -> dict[str, Any]:
+    """`data` is the same for all models; the audience is the namespace's."""
     return build_child(
         owner,
         api_version="v1",
         kind="ConfigMap",
         name=names.keys_configmap_name(owner.name),
         component=names.COMPONENT_KEYS,
-        data=dict(data),
+        data={**data, ports.KEYS_AUDIENCE: ports.name_audience(owner.namespace)},
     )
 
 

@@ -5,7 +5,7 @@ may not change now, is restored word for word from its template ConfigMap.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -19,11 +19,13 @@ from embedding_operator.children.config_maps import (
     holdout_config_map,
     keys_config_map,
     model_config_map,
+    restored_config_map,
     template_config_map,
 )
 from embedding_operator.children.deployment import SURGING, deployment, deployment_body
 from embedding_operator.children.disruption_budget import MIN_REPLICAS, disruption_budget
 from embedding_operator.children.metadata import Owner
+from embedding_operator.children.mounted import Mounted, find_mounted
 from embedding_operator.children.pod_template import Rendering
 from embedding_operator.children.profile import RenderSettings, Unrenderable
 from embedding_operator.children.reference_job import reference_job
@@ -55,11 +57,13 @@ class Desired:
     """`problem` is set when something could not be rendered; what could be, is in `manifests` all the same.
 
     `update_available`: a rendering of today (image, chart values) would differ from the template in force.
+    `mounted`: the ConfigMaps that pods mount, though nothing that is rendered today is.
     """
 
     manifests: Sequence[Manifest] = ()
     problem: Verdict | None = None
     update_available: bool = False
+    mounted: Mounted = field(default_factory=Mounted)
 
 
 def desire(snapshot: Snapshot, *, judgement: Judgement, settings: RenderSettings, rolls_upgrades: bool) -> Desired:
@@ -78,7 +82,10 @@ def desire(snapshot: Snapshot, *, judgement: Judgement, settings: RenderSettings
     traffic = _direct_traffic(owner, snapshot=snapshot, judgement=judgement)
     manifests = [*keys, *(manifest for part in parts for manifest in part.manifests), *others, *traffic]
     distinct = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in manifests}
-    return replace(main, manifests=sorted(distinct.values(), key=_apply_order), problem=problem)
+    rendered = {name for kind, name in distinct if kind == "ConfigMap"}
+    mounted = find_mounted(snapshot, generations=judgement.generations, rendered=rendered)
+    distinct |= {("ConfigMap", name): restored_config_map(owner, seen=seen) for name, seen in mounted.deleted.items()}
+    return replace(main, manifests=sorted(distinct.values(), key=_apply_order), problem=problem, mounted=mounted)
 
 
 def _desire_part(
@@ -166,16 +173,16 @@ class _Target:
             return Desired(manifests=jobs)
         wish = judgement.reference.job if judgement.reference else None
         if wish is not None and not (wish.expired or wish.kept):
-            jobs.append(
-                reference_job(
-                    self.owner,
-                    question=wish.question,
-                    resolved=resolved,
-                    model_config_map=_name_first(stored, component=names.COMPONENT_MODEL),
-                    spec=spec,
-                    settings=self.settings,
-                )
+            asked = reference_job(
+                self.owner,
+                question=wish.question,
+                resolved=resolved,
+                model_config_map=_name_first(stored, component=names.COMPONENT_MODEL),
+                spec=spec,
+                settings=self.settings,
             )
+            if asked["metadata"]["name"] != wish.refused:  # made of something else it may answer otherwise
+                jobs.append(asked)
         if judgement.gate is None or not judgement.gate.adopted:
             replicas = judgement.traffic.target_replicas
             held = _hold_target(

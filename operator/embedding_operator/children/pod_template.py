@@ -109,10 +109,15 @@ def pod_template(rendering: Rendering, *, spec: EmbeddingModelSpec, settings: Re
     return {
         "metadata": {
             "labels": labels | {names.LABEL_TRAFFIC: names.TRAFFIC_ON},
-            "annotations": {names.ANNOTATION_INPUTS: rendering.inputs},
+            "annotations": {names.ANNOTATION_INPUTS: rendering.inputs, **audience_annotation()},
         },
         "spec": pod,
     }
+
+
+def audience_annotation() -> dict[str, str]:
+    """Of every pod that we render: which token to show it. Its keys name the audience (`keys_config_map`)."""
+    return {names.ANNOTATION_AUDIENCE: names.AUDIENCE_NAMESPACE}
 
 
 def pod_basics(profile: Profile, *, settings: RenderSettings, has_cache: bool = False) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from embedding_operator.children.pod_template import (
     LOG_ARGUMENTS,
     Layout,
     Rendering,
+    audience_annotation,
     container_ports,
     environment,
     fetch_container,
@@ -82,7 +83,10 @@ def reference_job(
             "parallelism": 1,
             "podFailurePolicy": _failure_policy(),
             "template": {
-                "metadata": {"labels": child_labels(owner.name, component=component, space=resolved.space)},
+                "metadata": {
+                    "labels": child_labels(owner.name, component=component, space=resolved.space),
+                    "annotations": audience_annotation(),
+                },
                 "spec": pod,
             },
         },

@@ -27,6 +27,7 @@ from embedding_operator.children.mounts import (
 from embedding_operator.children.pod_template import (
     LAST_WORDS,
     LOG_ARGUMENTS,
+    audience_annotation,
     container_ports,
     environment,
     place_pod,
@@ -113,7 +114,10 @@ def resolve_job(
             "completions": 1,
             "parallelism": 1,
             "template": {
-                "metadata": {"labels": child_labels(owner.name, component=component)},
+                "metadata": {
+                    "labels": child_labels(owner.name, component=component),
+                    "annotations": audience_annotation(),
+                },
                 "spec": pod,
             },
         },

@@ -28,9 +28,8 @@ PORT = click.IntRange(0, 65535)
 @flag("--namespace", also="POD_NAMESPACE", default="default", show_default=True, help="Where the Lease is kept.")
 @flag("--identity", also="POD_NAME", default=None, help="Name of this replica in the Lease. Default: the host's name.")
 @flag(
-    "--pod-token-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Service-account token for the audience embedding-runtime. Without it, pods are never asked.",
+    "--service-account",
+    help="The operator's own, in --namespace: with its tokens pods are asked. Without it they are never asked.",
 )
 @flag("--health-port", type=PORT, default=8082, show_default=True, help="Port of /healthz and /readyz.")
 @flag("--metrics-port", type=PORT, default=8083, show_default=True, help="Port of /metrics; 0 turns it off.")

@@ -1,16 +1,13 @@
 """A vector space that spec.space does not approve: verified behind a Service of its own, and nothing moves to it."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
+from embedding_operator.judge.judgement import Judgement
 from embedding_operator.judge.model import ModelJudgement
 from embedding_operator.judge.verdict import State, Verdict
 from embedding_operator.observe.facts import Key
-
-if TYPE_CHECKING:
-    from embedding_operator.judge.judgement import Judgement
 
 
 def find_offered(model: ModelJudgement, *, selected: str | None) -> ModelJudgement | None:
@@ -24,7 +21,7 @@ def find_offered(model: ModelJudgement, *, selected: str | None) -> ModelJudgeme
     return offered
 
 
-def describe_pending(judged: "Judgement", *, key: Key) -> "Judgement":
+def describe_pending(judged: Judgement, *, key: Key) -> Judgement:
     """`judged`, with words about the pending generation where it says that something waits for approval."""
     pending = judged.pending
     if pending is None or pending.target is None:
@@ -39,7 +36,7 @@ def describe_pending(judged: "Judgement", *, key: Key) -> "Judgement":
     return replace(judged, model=replace(model, held=held, news=news))
 
 
-def _describe_state(pending: "Judgement") -> str:
+def _describe_state(pending: Judgement) -> str:
     """Of one that nothing keeps from being there as it was asked for."""
     if pending.rollout is not None and pending.rollout.reason == Reason.SCALED_TO_ZERO:
         return pending.rollout.message
@@ -56,7 +53,7 @@ def _extend(verdict: Verdict | None, *, words: str, again: float | None) -> Verd
     return replace(verdict, message=f"{verdict.message}. {words}", recheck_seconds=min(looks, default=None))
 
 
-def _find_cause(pending: "Judgement") -> Verdict | None:
+def _find_cause(pending: Judgement) -> Verdict | None:
     """The first of what keeps its pods from being verified and ready."""
     gate, cases = pending.gate, pending.cases
     verdicts = [

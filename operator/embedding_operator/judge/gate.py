@@ -72,7 +72,8 @@ def judge_gate(
     if case_set is None:
         pods = target.updated_pods(inputs)
         failure = _find_failure(pods, case_set=NO_CASES, policy=policy, replaced=replaced)
-        message = "there are no golden cases: outputs are not compared with anything"
+        silence = describe_silence(pod for pod in pods if is_started(pod))
+        message = f"there are no golden cases: outputs are not compared with anything{silence}"
         unjudged = failure or _find_unaudited(target, pods=pods, policy=policy)
         return unjudged or Gate(verdict=good(Reason.NO_GOLDENS, message), blocks=False)
     wanted = name_parts(case_set, model=model, space=target.space)
@@ -122,7 +123,9 @@ def _judge_pods(
     passed = [pod.report for pod in pods if pod.report is not None and is_verified(pod, case_set=case_set)]
     # Under Block a pod is ready only after it passed the set that it has mounted: that needs no report.
     if passed or (blocks and any(is_ready(pod) for pod in pods)):
-        message = f"all {len(case_set.cases)} golden cases passed"
+        # Then wall one alone says so: nobody audits a pod that cannot be asked.
+        silence = describe_silence(pod for pod in pods if is_started(pod))
+        message = f"all {len(case_set.cases)} golden cases passed{silence}"
         return Gate(verdict=good(Reason.GOLDENS_PASSED, message), blocks=blocks, reports=passed)
     if replicas == 0:
         return Gate(verdict=waiting(Reason.SCALED_TO_ZERO, "there is no pod to ask"), blocks=False)

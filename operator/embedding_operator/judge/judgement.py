@@ -1,28 +1,17 @@
-"""All verdicts on one snapshot, in the order in which they depend on each other."""
+"""All verdicts on one snapshot."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from embedding_model.goldens.cases import CaseSet
-from embedding_model.resolved import ResolvedModel
-from embedding_operator.api.reasons import ConditionType
-from embedding_operator.api.spec import EmbeddingModelSpec
-from embedding_operator.api.status import Condition, EmbeddingModelStatus
-from embedding_operator.judge.approval import describe_pending, find_offered
-from embedding_operator.judge.case_set import CaseSetJudgement, judge_case_set
-from embedding_operator.judge.collisions import find_collision
-from embedding_operator.judge.gate import Gate, judge_gate, repeat_mismatch
-from embedding_operator.judge.generations import Generation, read_generations
-from embedding_operator.judge.inputs import hash_inputs
+from embedding_operator.judge.case_set import CaseSetJudgement
+from embedding_operator.judge.gate import Gate
+from embedding_operator.judge.generations import Generation
 from embedding_operator.judge.model import ModelJudgement
-from embedding_operator.judge.quarantine import Quarantine, judge_quarantine
-from embedding_operator.judge.reference import ReferenceJudgement, judge_reference
-from embedding_operator.judge.rollout import judge_rollout
-from embedding_operator.judge.tracking import judge_model
-from embedding_operator.judge.traffic import Traffic, find_serving_space, is_slot_free, judge_traffic
-from embedding_operator.judge.verdict import RECHECK_SECONDS, State, Verdict
-from embedding_operator.observe.snapshot import Snapshot
+from embedding_operator.judge.quarantine import Quarantine
+from embedding_operator.judge.reference import ReferenceJudgement
+from embedding_operator.judge.traffic import Traffic
+from embedding_operator.judge.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -72,128 +61,3 @@ class Judgement:
     def all(self) -> Sequence["Judgement"]:
         """This one, and that of the pending space: whatever is done for a target is done for both."""
         return [self] if self.pending is None else [self, self.pending]
-
-
-Direct = Callable[[str, bool, bool], Traffic]
-"""Directs the traffic, given the target's space, whether it is ready, and whether its pods can be made."""
-
-
-def judge(snapshot: Snapshot) -> Judgement:
-    model = judge_model(snapshot)
-    generations, spec = read_generations(snapshot), snapshot.spec
-    quarantine = judge_quarantine(snapshot, generations=generations)
-    offered = find_offered(model, selected=find_serving_space(snapshot, generations=generations))
-    waiting_space = offered.resolved.space if offered and offered.resolved else None
-    direct = partial(
-        judge_traffic,
-        snapshot,
-        generations=generations,
-        replicas=spec.replicas if spec else 0,
-        pending=waiting_space,
-        is_settled=model.is_settled,
-        scales_selected=model.held is not None,
-    )
-    if spec is None or model.resolved is None or model.held is not None:
-        traffic = direct(target=None, is_target_ready=False)
-        judged = Judgement(model=model, generations=generations, traffic=traffic, quarantine=quarantine)
-    else:
-        judged = _judge_target(
-            snapshot,
-            spec,
-            model=model,
-            resolved=model.resolved,
-            generations=generations,
-            quarantine=quarantine,
-            direct=lambda target, is_ready, can_be_made: direct(
-                target=target, is_target_ready=is_ready, can_be_made=can_be_made
-            ),
-            has_slot=is_slot_free(snapshot, target=model.resolved.space, pending=waiting_space),
-            before=_find_verified(snapshot),
-        )
-    if spec is None or offered is None or offered.resolved is None:
-        return judged
-    beside = Traffic(selected=judged.traffic.selected, target_replicas=spec.replicas)
-    pending = _judge_target(
-        snapshot,
-        spec,
-        model=offered,
-        resolved=offered.resolved,
-        generations=generations,
-        quarantine=quarantine,
-        direct=lambda *_: beside,
-        has_slot=True,
-        before=_find_verified(snapshot) if judged.target is None else None,
-    )
-    return describe_pending(replace(judged, pending=pending), key=snapshot.key)
-
-
-def _judge_target(
-    snapshot: Snapshot,
-    spec: EmbeddingModelSpec,
-    *,
-    model: ModelJudgement,
-    resolved: ResolvedModel,
-    generations: Mapping[str, Generation],
-    quarantine: Quarantine,
-    direct: Direct,
-    has_slot: bool,
-    before: Condition | None,
-) -> Judgement:
-    """`has_slot`: whether pods of this generation, or a Job that needs what they need, may be made now. `before`: the
-    condition Verified, when it speaks of this generation."""
-    target = generations.get(resolved.space) or Generation(space=resolved.space, deployment=None)
-    collision = find_collision(snapshot, space=resolved.space)
-    can_ask = has_slot and collision is None
-    reference = judge_reference(snapshot, spec=spec, resolved=resolved, has_slot=can_ask, before=before)
-    cases = judge_case_set(
-        spec,
-        serving=resolved.serving,
-        user_goldens=snapshot.user_goldens,
-        labels=resolved.inspection.labels,
-        reference=reference.reference,
-    )
-    inputs = hash_inputs(spec, resolved=resolved, case_set=cases.case_set)
-    gate = None
-    if cases.problem is None and collision is None:
-        gate = judge_gate(
-            target,
-            model=snapshot.key.name,
-            case_set=cases.case_set,
-            inputs=inputs,
-            policy=spec.verification.failure_policy,
-            replicas=spec.replicas,
-            replaced=quarantine.replaced,
-        )
-        if snapshot.user_goldens is None:
-            gate = repeat_mismatch(gate, target=target, before=before)
-        elif gate.verdict.state is State.STALLED:
-            gate = replace(gate, verdict=replace(gate.verdict, recheck_seconds=RECHECK_SECONDS))
-        gate = reference.hold(policy=spec.verification.failure_policy) or reference.mark(gate)
-    rollout = judge_rollout(
-        target,
-        inputs=inputs,
-        replicas=spec.replicas,
-        policy=spec.rollout,
-        weights=resolved.inspection.weights,
-        now=snapshot.now,
-    )
-    is_ready = rollout.is_good and gate is not None and not (gate.blocks and not gate.verdict.is_good)
-    return Judgement(
-        model=model,
-        generations=generations,
-        traffic=direct(resolved.space, is_ready, gate is not None),
-        cases=cases,
-        target=target,
-        inputs=inputs,
-        collision=collision,
-        reference=reference,
-        gate=gate,
-        rollout=rollout,
-        quarantine=quarantine,
-    )
-
-
-def _find_verified(snapshot: Snapshot) -> Condition | None:
-    """The condition Verified, when it speaks of this generation."""
-    status = EmbeddingModelStatus.from_dict(snapshot.status)
-    return status.condition(ConditionType.VERIFIED) if status.observed_generation == snapshot.generation else None

@@ -197,4 +197,6 @@ def _repeat_refusal(snapshot: Snapshot) -> Verdict | None:
         return None
     if is_stalled is None:
         return waiting(condition.reason, condition.message) if condition.reason in _REPEATED else None
+    if condition.reason not in set(RefusalReason):
+        return None  # not the source's word: what the settings lack is known at once
     return Verdict(State.STALLED, condition.reason, condition.message)

@@ -7,11 +7,15 @@
     Auto                          the Job's pod cannot start         Waiting, its trouble                are held
     Auto                          refused, or failed every attempt   Stalled ReferenceUnavailable        are held; under
                                                                                                          Warn go without
+    Auto                          answered what cannot be used       the same                            the same
     Auto                          the same, and tried again now      as nothing yet; under Warn as       are held; under
                                                                      said before                         Warn go without
 
 A set is computed once for a space: a stored one answers for as long as a generation of the space is kept, whatever
 image would compute it today.
+
+A Job whose answer cannot be used is deleted at once: its pod would go on serving it, and hold a device. The operator
+remembers it in memory; another leader tries once more.
 """
 
 from dataclasses import dataclass, replace
@@ -37,6 +41,7 @@ from embedding_operator.judge.pod_trouble import find_mount_overdue, find_troubl
 from embedding_operator.judge.progress import describe_progress
 from embedding_operator.judge.silence import describe_silence
 from embedding_operator.judge.verdict import State, Verdict, stalled, waiting
+from embedding_operator.observe.facts import RefusedAnswer
 from embedding_operator.observe.snapshot import Snapshot
 from embedding_operator.observe.stored_reference import Reference, is_computed
 
@@ -50,11 +55,13 @@ WAY_ON: Final = 'Set spec.verification.reference to "Off" to go on with golden c
 @dataclass(frozen=True)
 class ReferenceWish:
     """A Job must compute the set. `expired` names one that has had its time and is made again, `kept` one that computes
-    or has answered: it stays, even where it would be rendered differently today."""
+    or has answered: it stays, even where it would be rendered differently today. `refused` is the name of one that was
+    deleted for its answer, and is not made again yet."""
 
     question: str
     expired: str | None = None
     kept: str | None = None
+    refused: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,13 +69,15 @@ class ReferenceJudgement:
     """`reference`: the set, with the thresholds of the spec. `verdict`: why there is none, though one is asked for.
 
     `job`: a Job that must compute it, or whose answer is not stored yet; `computed` is that answer, with the thresholds
-    that it came with: lower ones of the spec must not become the set's own.
+    that it came with: lower ones of the spec must not become the set's own. `refused` is an answer that is thrown away
+    now, with its Job.
     """
 
     reference: Reference | None = None
     computed: Reference | None = None
     verdict: Verdict | None = None
     job: ReferenceWish | None = None
+    refused: RefusedAnswer | None = None
 
     @property
     def is_unavailable(self) -> bool:
@@ -139,13 +148,16 @@ def _ask_job(snapshot: Snapshot, *, space: str) -> ReferenceJudgement:
     job = max(jobs, key=lambda item: (bool(item.report and item.report.reference), *item.age), default=None)
     wish = ReferenceWish(question)
     if job is None:
-        return ReferenceJudgement(verdict=find_missing_claim(snapshot, job=None) or _describe_work(), job=wish)
+        said = _repeat_refused(snapshot, wish=wish)
+        return said or ReferenceJudgement(verdict=find_missing_claim(snapshot, job=None) or _describe_work(), job=wish)
     if job.report and job.report.reference is not None:
         problem = _find_problem(job.report.reference, space=space)
         if problem is None:
             reference = Reference.from_document(job.report.reference)
             return ReferenceJudgement(reference=reference, job=ReferenceWish(question, kept=job.name))
-        return _give_up(snapshot, job=job, wish=wish, words=f"Job {job.name} answered {problem}")
+        return _refuse(snapshot, job=job, wish=wish, words=f"Job {job.name} answered {problem}")
+    if job.pod and job.pod.job_defect and not job.end:
+        return _refuse(snapshot, job=job, wish=wish, words=f"Job {job.name}: {job.pod.job_defect}")
     if job.refusal is not None:
         is_advised = job.refusal.field == FIELD
         words = f"{job.refusal.reason}: {job.refusal.message}"
@@ -180,13 +192,35 @@ def _judge_ended(snapshot: Snapshot, *, job: ObservedJob, wish: ReferenceWish) -
     return _give_up(snapshot, job=job, wish=wish, words=words)
 
 
+def _refuse(snapshot: Snapshot, *, job: ObservedJob, wish: ReferenceWish, words: str) -> ReferenceJudgement:
+    """The Job goes, and with it the pod; what it answered is remembered, for as long as another one is not made."""
+    refused = RefusedAnswer(job=job.name, words=words, at=snapshot.now)
+    verdict = stalled(Reason.REFERENCE_UNAVAILABLE, _describe(words), recheck_seconds=UNAVAILABLE_SECONDS)
+    return ReferenceJudgement(verdict=verdict, job=replace(wish, expired=job.name), refused=refused)
+
+
+def _repeat_refused(snapshot: Snapshot, *, wish: ReferenceWish) -> ReferenceJudgement | None:
+    refused = snapshot.refused_answers.get(wish.question)
+    if refused is None:
+        return None
+    left = UNAVAILABLE_SECONDS - (snapshot.now - refused.at).total_seconds()
+    if left <= 0:
+        return None
+    verdict = stalled(Reason.REFERENCE_UNAVAILABLE, _describe(refused.words), recheck_seconds=max(left, 1.0))
+    return ReferenceJudgement(verdict=verdict, job=replace(wish, refused=refused.job))
+
+
+def _describe(words: str, *, advice: str = WAY_ON) -> str:
+    said = f"golden cases cannot be computed with the reference implementation: {words}".rstrip(". ")
+    return f"{said}. {advice}" if advice else said
+
+
 def _give_up(
     snapshot: Snapshot, *, job: ObservedJob, wish: ReferenceWish, words: str, advice: str = WAY_ON
 ) -> ReferenceJudgement:
     """The Job stays as the record of when that was, unless what it is made of changes."""
     left = job.seconds_left(now=snapshot.now, of=UNAVAILABLE_SECONDS)
-    said = f"golden cases cannot be computed with the reference implementation: {words}".rstrip(". ")
-    message = f"{said}. {advice}" if advice else said
+    message = _describe(words, advice=advice)
     verdict = stalled(Reason.REFERENCE_UNAVAILABLE, message, recheck_seconds=max(left, 1.0))
     return ReferenceJudgement(verdict=verdict, job=replace(wish, expired=job.name if left <= 0 else None))
 

@@ -13,7 +13,7 @@ Under `strategy: Replace` step 5 comes first: see `is_slot_free`. A space that s
 to step 2: it has a Service of its own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -32,7 +32,8 @@ class Traffic:
     """`selected`: the space that the Service is to select; None while there is nothing to select.
 
     `replicas`: what each generation is to have that is neither the target nor pending. `target_replicas`: what the
-    target is to have. `retiring`: pods to be told to end their connections. `expired`: retired generations to delete.
+    target is to have. `retiring`: pods to be told to end their connections; `recalled`: pods that do, of a space that a
+    Service selects or will select, and are to be told to keep them. `expired`: retired generations to delete.
     `own_services`: spaces that have a Service of their own, beside the model's.
     `leaves_gap`: the pods that serve go before new ones come (Replace), and `awaited` are those that are not gone yet.
     `verdict` is set while a move is under way.
@@ -42,6 +43,7 @@ class Traffic:
     replicas: Mapping[str, int] = field(default_factory=dict)
     target_replicas: int = 0
     retiring: Sequence[ObservedPod] = ()
+    recalled: Sequence[ObservedPod] = ()
     expired: Sequence[str] = ()
     own_services: Sequence[str] = ()
     leaves_gap: bool = False
@@ -105,6 +107,7 @@ def judge_traffic(
             snapshot, generations=generations, target=target, pending=pending, replicas=replicas
         ),
         retiring=retiring,
+        recalled=_find_recalled(generations, spaces={target, pending, selected, *own_services}),
         expired=_expire(others, wanted=wanted, selected=selected) if is_known else (),
         own_services=own_services,
         leaves_gap=leaves_gap,
@@ -271,6 +274,11 @@ def _find_own_services(
 def _find_staying(item: Generation, *, listed: frozenset[str]) -> Sequence[ObservedPod]:
     """Pods that clients may still be connected to."""
     return [pod for pod in item.pods if pod.name in listed or (is_ready(pod) and not pod.is_retired)]
+
+
+def _find_recalled(generations: Mapping[str, Generation], *, spaces: Collection[str | None]) -> Sequence[ObservedPod]:
+    pods = (pod for space, item in generations.items() if space in spaces for pod in item.pods)
+    return [pod for pod in pods if pod.report is not None and pod.report.retired]
 
 
 def _is_listed(item: Generation, *, listed: frozenset[str]) -> bool:

@@ -16,8 +16,10 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
 from embedding_operator.api.names import FIELD_MANAGER
+from embedding_operator.kube.cache import Version, read_version
 from embedding_operator.kube.connection import authorization
 from embedding_operator.kube.gateway import (
+    SERVICE_ACCOUNT,
     Conflict,
     FieldConflict,
     Forbidden,
@@ -36,6 +38,8 @@ CALL_TIMEOUT_SECONDS: Final = 10.0
 # A page of 500 objects stays well under a megabyte or two; the API server's own recommendation.
 PAGE_SIZE: Final = 500
 
+# Of a list: every object without spec, status and data.
+METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 # The client serialises JSON for the plain name of this type, and JSON is not always YAML: see _write_yaml.
 APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
 MERGE: Final = "application/merge-patch+json"
@@ -84,15 +88,23 @@ class KubernetesGateway:
         return await self._found("get", kind.kind, "GET", path)
 
     async def list(self, kind: Kind, *, namespace: str | None, labels: Mapping[str, str]) -> Sequence[Object]:
+        items = await self._pages(kind, namespace=namespace, selector=label_selector(labels), accept=JSON)
+        return [{**item, "apiVersion": kind.api_version, "kind": kind.kind} for item in items]
+
+    async def list_versions(self, kind: Kind, *, namespace: str | None, label: str | None) -> Sequence[Version]:
+        items = await self._pages(kind, namespace=namespace, selector=label, accept=METADATA_ONLY)
+        return [read_version(item) for item in items]
+
+    async def _pages(self, kind: Kind, *, namespace: str | None, selector: str | None, accept: str) -> Sequence[Object]:
         path = resource_path(kind, namespace=namespace)
         items: list[Object] = []
         token: str | None = None
         while True:
-            query = with_query(path, limit=PAGE_SIZE, labelSelector=label_selector(labels), **{"continue": token})
-            page = await self._found("list", kind.kind, "GET", query)
+            query = with_query(path, limit=PAGE_SIZE, labelSelector=selector, **{"continue": token})
+            page = await self._found("list", kind.kind, "GET", query, accept=accept)
             if page is None:
                 return items
-            items += [{**item, "apiVersion": kind.api_version, "kind": kind.kind} for item in page.get("items") or ()]
+            items += page.get("items") or ()
             token = page.get("metadata", {}).get("continue") or None
             if token is None:
                 return items
@@ -156,16 +168,37 @@ class KubernetesGateway:
                 return None
             raise
 
+    async def request_token(self, *, namespace: str, account: str, audience: str, seconds: int) -> str:
+        path = resource_path(SERVICE_ACCOUNT, namespace=namespace, name=account, subresource="token")
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"audiences": [audience], "expirationSeconds": seconds},
+        }
+        answer = await self._call("create", "TokenRequest", "POST", path, body=body)
+        token = (answer.get("status") or {}).get("token")
+        if not isinstance(token, str) or not token:
+            raise GatewayError("create TokenRequest: the API server answered without a token")
+        return token
+
     async def get_path(self, path: str) -> Object:
         # The JWKS has a media type of its own, and the API server refuses to call it plain JSON.
         return await self._call("get", "path", "GET", path, accept="*/*")
 
     async def _found(
-        self, verb: str, kind: str, method: str, path: str, *, body: Object | None = None, content_type: str = JSON
+        self,
+        verb: str,
+        kind: str,
+        method: str,
+        path: str,
+        *,
+        body: Object | None = None,
+        content_type: str = JSON,
+        accept: str = JSON,
     ) -> Object | None:
         """As `_call`, with None for 404."""
         try:
-            return await self._call(verb, kind, method, path, body=body, content_type=content_type)
+            return await self._call(verb, kind, method, path, body=body, content_type=content_type, accept=accept)
         except GatewayError as error:
             if error.status == 404:
                 return None

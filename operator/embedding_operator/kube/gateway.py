@@ -38,6 +38,7 @@ PERSISTENT_VOLUME_CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumec
 ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
 JOB = Kind("batch/v1", "Job", "jobs")
 POD_DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+SERVICE_ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")  # its subresource `token` alone
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
 
@@ -51,6 +52,7 @@ KINDS: Sequence[Kind] = (
     ENDPOINT_SLICE,
     JOB,
     POD_DISRUPTION_BUDGET,
+    SERVICE_ACCOUNT,
     LEASE,
     EVENT,
 )
@@ -134,6 +136,10 @@ class Gateway(Protocol):
 
     async def apply_status(self, kind: Kind, *, namespace: str, name: str, uid: str, status: Object) -> Object | None:
         """Server-side apply of the status subresource; the uid guards against a namesake created since."""
+
+    async def request_token(self, *, namespace: str, account: str, audience: str, seconds: int) -> str:
+        """A token of this service account for this audience alone; nothing is stored. GatewayError with status 404
+        when there is no such account."""
 
     async def get_path(self, path: str) -> Object:
         """GET of a non-resource path that answers JSON, such as /openid/v1/jwks."""

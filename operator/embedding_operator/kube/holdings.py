@@ -19,10 +19,11 @@ _ABSENT: Final = object()
 
 @dataclass(frozen=True)
 class Manager:
-    """A name, and whether it writes by Apply or by Update: one name may do both, and counts twice."""
+    """A name, and whether it writes by Apply or by Update, and through which subresource: one name counts as often."""
 
     name: str
     operation: str
+    subresource: str = ""
 
 
 class Holdings:
@@ -31,7 +32,7 @@ class Holdings:
 
     def describe(self) -> Sequence[Mapping[str, str]]:
         """managedFields, without the fields."""
-        return [{"manager": item.name, "operation": item.operation} for item, held in self._held.items() if held]
+        return [_describe(manager) for manager, held in self._held.items() if held]
 
     def list_given_up(self, manager: Manager, *, kept: set[Path]) -> Sequence[Path]:
         """What this manager applied before, leaves out now, and nobody else holds."""
@@ -45,7 +46,7 @@ class Holdings:
     def find_conflicts(self, manager: Manager, *, before: Object, after: Object) -> Sequence[HeldField]:
         """Fields of others that `after` changes."""
         return [
-            HeldField(manager=other.name, subresource="", field=write_path(path))
+            HeldField(manager=other.name, subresource=other.subresource, field=write_path(path))
             for other, held in self._held.items()
             if other != manager
             for path in sorted(held, key=repr)
@@ -69,6 +70,11 @@ class Holdings:
 
     def _list_others(self, manager: Manager) -> set[Path]:
         return {path for other, held in self._held.items() if other != manager for path in held}
+
+
+def _describe(manager: Manager) -> Mapping[str, str]:
+    through = {"subresource": manager.subresource} if manager.subresource else {}
+    return {"manager": manager.name, "operation": manager.operation, **through}
 
 
 def select_held(item: Object) -> Object:

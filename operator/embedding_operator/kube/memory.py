@@ -7,12 +7,16 @@ Not kept: schemas, defaulting, admission, controllers, watches. The contract tes
 against a real API server.
 """
 
+import base64
 import copy
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, TypeVar, cast
+
+import orjson
 
 from embedding_operator.api.names import FIELD_MANAGER
 from embedding_operator.kube.gateway import (
@@ -23,6 +27,7 @@ from embedding_operator.kube.gateway import (
     EVENT,
     JOB,
     LEASE,
+    SERVICE_ACCOUNT,
     Conflict,
     FieldConflict,
     GatewayError,
@@ -34,8 +39,9 @@ from embedding_operator.kube.holdings import Holdings, Manager, select_held
 from embedding_operator.kube.ownership import Path, merge, owned_paths, remove
 from embedding_operator.kube.paths import kind_of
 
+ISSUER: Final = "https://kubernetes.default.svc"
 WRITES: Final = frozenset({"apply", "create", "replace", "label", "delete", "apply_status"})
-_WITHOUT_STATUS: Final = frozenset(kind.kind for kind in (CONFIG_MAP, LEASE, ENDPOINT_SLICE, EVENT))
+_WITHOUT_STATUS: Final = frozenset(kind.kind for kind in (CONFIG_MAP, SERVICE_ACCOUNT, LEASE, ENDPOINT_SLICE, EVENT))
 _APPLIED: Final = Manager(FIELD_MANAGER, "Apply")
 _UPDATED: Final = Manager(FIELD_MANAGER, "Update")
 _BY_HAND: Final = Manager("kubectl-edit", "Update")
@@ -150,6 +156,22 @@ class MemoryGateway:
         body = {"metadata": {"name": name, "namespace": namespace}, "status": status}
         return self._merge((kind.kind, namespace, name), live, body, part="status", manager=_APPLIED, force=True)
 
+    async def request_token(self, *, namespace: str, account: str, audience: str, seconds: int) -> str:
+        """Of the form of a token, signed by nobody."""
+        self._record("request_token", SERVICE_ACCOUNT, namespace, account)
+        if (SERVICE_ACCOUNT.kind, namespace, account) not in self._objects:
+            raise GatewayError(f'serviceaccounts "{account}" not found', status=404)
+        issued = int(datetime.fromisoformat(self._now()).timestamp())
+        claims = {
+            "iss": ISSUER,
+            "sub": f"system:serviceaccount:{namespace}:{account}",
+            "aud": [audience],
+            "iat": issued,
+            "exp": issued + seconds,
+        }
+        parts = (orjson.dumps({"alg": "none"}), orjson.dumps(claims), b"")
+        return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+
     async def get_path(self, path: str) -> Object:
         self._calls.append(Call(verb="get", kind="path", namespace=None, name=path))
         if path not in self._paths:
@@ -223,6 +245,13 @@ class MemoryGateway:
         wanted = _copy(self._objects[key])
         change(wanted)
         return self._update(key, wanted, manager=_BY_HAND)
+
+    def scale(self, kind: Kind, *, namespace: str, name: str, replicas: int, manager: str) -> dict[str, Any]:
+        """Through the subresource, as somebody else: a hand or an autoscaler."""
+        key = (kind.kind, namespace, name)
+        wanted = _copy(self._objects[key])
+        wanted["spec"]["replicas"] = replicas
+        return self._update(key, wanted, manager=Manager(manager, "Update", "scale"))
 
     def remove(self, kind: Kind, *, namespace: str, name: str) -> None:
         """Delete an object as somebody else: finalizers hold it, and its dependents go with it."""

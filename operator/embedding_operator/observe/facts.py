@@ -10,7 +10,7 @@ puts `key` back on the work queue when the answer changes. "Could not reach" is 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import CaseResult, GateState, GoldensReport, JobReport, Progress
@@ -125,7 +125,8 @@ class PodRef:
     """One start of one pod's container: an answer of an earlier start says nothing about this one.
 
     `ip` is empty until the pod has one. `starts` is the restart count of the main container, `is_running` whether it
-    runs: one that does not cannot be expected to answer.
+    runs: one that does not cannot be expected to answer. `takes_shared_token`: an older version rendered it, whose
+    runtime knows no audience of a namespace.
     """
 
     key: Key
@@ -134,6 +135,7 @@ class PodRef:
     ip: str
     starts: int
     is_running: bool = True
+    takes_shared_token: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,39 @@ def count_quarantine(before: QuarantineRecord | None, *, at: datetime) -> Quaran
     return QuarantineRecord(at=at, count=before.count + 1 if before is not None and is_recent else 1)
 
 
+@dataclass(frozen=True)
+class RefusedAnswer:
+    """An answer of a Job that is not used, in words, and when that was found (`at`). The Job is deleted for it: its pod
+    would hold a device. `job` is its name, which a Job that is made of something else does not have."""
+
+    job: str
+    words: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A field of a child that a manager updates: `child` is the object's uid, `field` its path."""
+
+    child: str
+    manager: str
+    field: str
+
+
+@dataclass(frozen=True)
+class RestorationRecord:
+    """How often in a row a field was taken back from who claims it, the last time `at`. `asked` is what the user asked
+    for then: another wish begins anew."""
+
+    at: datetime
+    count: int
+    asked: str
+
+
+Document = Mapping[str, Any]
+"""A ConfigMap as the API server gave it."""
+
+
 class Facts(Protocol):
     """What the reconciler may ask. No call waits, none raises."""
 
@@ -212,6 +247,15 @@ class Facts(Protocol):
     def job_report(self, pod: PodRef) -> JobReport | None:
         """What the pod of a Job has to say; None when it has not answered yet. Progress moves as in `progress`."""
 
+    def job_defect(self, pod: PodRef) -> str | None:
+        """Why the last answer of a Job's pod is no report, in words; None when it is, or when there was none."""
+
+    def refused_answers(self, key: Key) -> Mapping[str, RefusedAnswer]:
+        """Answers of this model's Jobs that are not used, lately, by the question that the Job was asked."""
+
+    def record_refused_answer(self, key: Key, *, question: str, answer: RefusedAnswer) -> None:
+        """One is being thrown away now."""
+
     def audit(self, pod: PodRef) -> AuditReport | None:
         """What wall two last found of this start of the pod; None until it has been asked."""
 
@@ -225,14 +269,28 @@ class Facts(Protocol):
     def record_quarantine(self, key: Key, *, at: datetime) -> None:
         """One is being deleted now."""
 
-    def is_retired(self, pod: PodRef) -> bool:
-        """Whether the pod has been told to end its connections (`request_retirement`), or cannot be told."""
+    def restoration(self, claim: Claim) -> RestorationRecord | None:
+        """When the field was last taken back; None when it never was, or long ago."""
 
-    def request_retirement(self, pod: PodRef) -> None:
-        """Tell the pod to say `Connection: close` on every response from now on."""
+    def record_restoration(self, claim: Claim, *, record: RestorationRecord) -> None:
+        """It has just been."""
+
+    def is_retired(self, pod: PodRef) -> bool | None:
+        """Whether the pod was told last to end its connections (`request_retirement`), or cannot be told; None where
+        this operator told it nothing."""
+
+    def request_retirement(self, pod: PodRef, *, boot_id: str | None, retires: bool = True) -> None:
+        """Tell this process to say `Connection: close` on every response from now on, or no more. Without a `boot_id`
+        nobody can be told yet."""
 
     def unreachable(self, pod: PodRef) -> str | None:
         """Why a running pod has not answered for half a minute, in words; None when it answers."""
+
+    def documents(self, key: Key) -> Mapping[str, Document]:
+        """What was last noted with `note_documents`, by name; empty after a restart."""
+
+    def note_documents(self, key: Key, *, documents: Mapping[str, Document]) -> None:
+        """Hold ConfigMaps that pods mount and that nothing could render anew if a hand deleted them."""
 
     def keys(self) -> Mapping[str, str] | None:
         """Data of the ConfigMap `<name>-keys` (see embedding_model.ports); None until it could be read."""
@@ -248,16 +306,21 @@ class MemoryFacts:
     heads: dict[str, Head] = field(default_factory=dict)  # by ResolutionRequest.source
     fetches: dict[str, Progress] = field(default_factory=dict)  # by pod uid
     job_reports: dict[str, JobReport] = field(default_factory=dict)  # by pod uid
+    job_defects: dict[str, str] = field(default_factory=dict)  # by pod uid
+    refused: dict[tuple[Key, str], RefusedAnswer] = field(default_factory=dict)  # by model and question
     audits: dict[str, AuditReport] = field(default_factory=dict)  # by pod uid
     quarantines: dict[Key, QuarantineRecord] = field(default_factory=dict)
+    restorations: dict[Claim, RestorationRecord] = field(default_factory=dict)
     retired_pods: set[str] = field(default_factory=set)  # by pod uid
     unreachable_pods: dict[str, str] = field(default_factory=dict)  # by pod uid
+    noted_documents: dict[Key, Mapping[str, Document]] = field(default_factory=dict)
     key_data: Mapping[str, str] | None = None
     resolutions_requested: list[ResolutionRequest] = field(default_factory=list)
     heads_requested: list[ResolutionRequest] = field(default_factory=list)  # at once
     trials_requested: dict[tuple[str, str], CaseSet] = field(default_factory=dict)
     audits_requested: dict[str, AuditOrder] = field(default_factory=dict)  # by pod uid
     retirements_requested: set[str] = field(default_factory=set)  # by pod uid
+    recalls_requested: set[str] = field(default_factory=set)  # by pod uid
 
     def resolution(self, key: Key, *, request: ResolutionRequest) -> Resolution:
         self.resolutions_requested.append(request)
@@ -283,6 +346,15 @@ class MemoryFacts:
     def job_report(self, pod: PodRef) -> JobReport | None:
         return self.job_reports.get(pod.uid)
 
+    def job_defect(self, pod: PodRef) -> str | None:
+        return self.job_defects.get(pod.uid)
+
+    def refused_answers(self, key: Key) -> Mapping[str, RefusedAnswer]:
+        return {question: answer for (model, question), answer in self.refused.items() if model == key}
+
+    def record_refused_answer(self, key: Key, *, question: str, answer: RefusedAnswer) -> None:
+        self.refused[key, question] = answer
+
     def audit(self, pod: PodRef) -> AuditReport | None:
         return self.audits.get(pod.uid)
 
@@ -295,14 +367,31 @@ class MemoryFacts:
     def record_quarantine(self, key: Key, *, at: datetime) -> None:
         self.quarantines[key] = count_quarantine(self.quarantines.get(key), at=at)
 
-    def is_retired(self, pod: PodRef) -> bool:
-        return pod.uid in self.retired_pods
+    def restoration(self, claim: Claim) -> RestorationRecord | None:
+        return self.restorations.get(claim)
 
-    def request_retirement(self, pod: PodRef) -> None:
-        self.retirements_requested.add(pod.uid)
+    def record_restoration(self, claim: Claim, *, record: RestorationRecord) -> None:
+        self.restorations[claim] = record
+
+    def is_retired(self, pod: PodRef) -> bool | None:
+        return True if pod.uid in self.retired_pods else None
+
+    def request_retirement(self, pod: PodRef, *, boot_id: str | None, retires: bool = True) -> None:
+        if retires:
+            self.retirements_requested.add(pod.uid)
+            return
+        self.recalls_requested.add(pod.uid)
+        for told in (self.retirements_requested, self.retired_pods):
+            told.discard(pod.uid)
 
     def unreachable(self, pod: PodRef) -> str | None:
         return self.unreachable_pods.get(pod.uid)
+
+    def documents(self, key: Key) -> Mapping[str, Document]:
+        return self.noted_documents.get(key, {})
+
+    def note_documents(self, key: Key, *, documents: Mapping[str, Document]) -> None:
+        self.noted_documents[key] = documents
 
     def keys(self) -> Mapping[str, str] | None:
         return self.key_data

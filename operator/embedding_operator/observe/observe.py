@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Any, Final
 
 from embedding_model import ports
@@ -33,6 +34,7 @@ from embedding_operator.observe.snapshot import (
 from embedding_operator.observe.source import Hubs, read_source
 from embedding_operator.observe.stored_model import read_stored_models
 from embedding_operator.observe.stored_reference import read_references
+from embedding_operator.observe.vouched import split_vouched
 
 # Set by the EndpointSlice controller.
 LABEL_SERVICE_NAME: Final = "kubernetes.io/service-name"
@@ -56,6 +58,7 @@ async def observe(gateway: Gateway, key: Key, *, facts: Facts, hubs: Hubs, now: 
     uid = str(model["metadata"]["uid"])
     groups = [_sort(item for item in group if _is_controlled_by(item, uid=uid)) for group in objects]
     strangers = [item for group in objects for item in group if not _is_controlled_by(item, uid=uid)]
+    groups[2], planted = split_vouched(groups[2], status=model.get("status"))
     models = read_stored_models(groups[2])
     asked = read_source(model, spec=spec, models=models, facts=facts, key=key, hubs=hubs)
     jobs = frozenset(item["metadata"]["uid"] for item in groups[3])
@@ -76,6 +79,7 @@ async def observe(gateway: Gateway, key: Key, *, facts: Facts, hubs: Hubs, now: 
         children=Children(*groups),
         foreign=[item for item in strangers if not _is_leftover(item, name=key.name)],
         leftover=[item for item in strangers if _is_leftover(item, name=key.name)],
+        planted=planted,
         pods=[_read_pod(pod, key=key, facts=facts) for pod in _sort(pods) if _is_our_pod(pod, key=key, jobs=jobs)],
         endpoints=_sort(slices),
         user_goldens=await _read_user_goldens(gateway, key=key, spec=spec),
@@ -83,6 +87,8 @@ async def observe(gateway: Gateway, key: Key, *, facts: Facts, hubs: Hubs, now: 
         cache_exists=await _look_for_claim(gateway, key=key, claim=_cache_claim(spec)),
         keys=facts.keys(),
         quarantine=facts.quarantine(key),
+        documents=facts.documents(key),
+        refused_answers=facts.refused_answers(key),
     )
 
 
@@ -115,27 +121,46 @@ def _read_pod(pod: Object, *, key: Key, facts: Facts) -> ObservedPod:
         key=key,
         name=pod["metadata"]["name"],
         uid=pod["metadata"]["uid"],
-        ip="" if has_ended(pod) else status.get("podIP") or "",
+        ip="" if has_ended(pod) else read_address(pod),
         starts=sum(item.get("restartCount", 0) for item in started),
         is_running=any("running" in (item.get("state") or {}) for item in started),
+        takes_shared_token=names.ANNOTATION_AUDIENCE not in (pod["metadata"].get("annotations") or {}),
     )
     component = (pod["metadata"].get("labels") or {}).get(names.LABEL_COMPONENT)
     if component in names.JOB_COMPONENTS and is_fetching(pod):
         return ObservedPod(object=pod, ref=ref, progress=facts.progress(ref), silence=facts.unreachable(ref))
     if component in names.JOB_COMPONENTS:
-        return ObservedPod(object=pod, ref=ref, job_report=facts.job_report(ref), silence=facts.unreachable(ref))
-    report, trials = facts.goldens(ref), facts.trials(ref)
+        report, defect = facts.job_report(ref), facts.job_defect(ref)
+        return ObservedPod(object=pod, ref=ref, job_report=report, silence=facts.unreachable(ref), job_defect=defect)
+    goldens, trials = facts.goldens(ref), facts.trials(ref)
+    told = facts.is_retired(ref)
     progress = facts.progress(ref) if is_fetching(pod) else None
     return ObservedPod(
         object=pod,
         ref=ref,
-        report=report,
+        report=goldens,
         trials=trials,
         progress=progress,
         silence=facts.unreachable(ref),
         audit=facts.audit(ref),
-        is_retired=facts.is_retired(ref),
+        is_retired=bool(goldens and goldens.retired) if told is None else told,
     )
+
+
+def read_address(pod: Object) -> str:
+    """Where to ask it; empty where no pod of ours can be: what listens there would be shown our token.
+
+    We render no pod on its node's network, and no network gives a pod an address of the node's own or of its link,
+    where the node's cloud answers. Who may write a pod's status could say so all the same.
+    """
+    text = (pod.get("status") or {}).get("podIP") or ""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return ""
+    address = getattr(address, "ipv4_mapped", None) or address
+    is_odd = address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified
+    return "" if is_odd or (pod.get("spec") or {}).get("hostNetwork") else text
 
 
 async def _read_user_goldens(gateway: Gateway, *, key: Key, spec: EmbeddingModelSpec | None) -> UserGoldens | None:

@@ -17,6 +17,7 @@ from embedding_operator.observe.facts import (
     Key,
     PodRef,
     QuarantineRecord,
+    RefusedAnswer,
     Resolution,
     ResolutionRequest,
 )
@@ -31,7 +32,8 @@ class ObservedPod:
     """A pod, with what it answered on its private port.
 
     `trials` holds the answers to trials by the name of the case set. `progress`: of its fetch, while it runs.
-    `silence`: why it has not answered for half a minute, though it runs. `audit`: what wall two found of it.
+    `silence`: why it has not answered for half a minute, though it runs. `job_defect`: why what it answered is no
+    report of a Job. `audit`: what wall two found of it.
     `is_retired`: it ends its clients' connections.
     """
 
@@ -42,6 +44,7 @@ class ObservedPod:
     job_report: JobReport | None = None
     progress: Progress | None = None
     silence: str | None = None
+    job_defect: str | None = None
     audit: AuditReport | None = None
     is_retired: bool = False
 
@@ -99,7 +102,8 @@ class Snapshot:
     """`spec` is None when it could not be parsed; `spec_error` then says why.
 
     `foreign` are objects that carry our label but are controlled by somebody else; `leftover` those of an earlier
-    EmbeddingModel of the same name, which the garbage collector is about to delete.
+    EmbeddingModel of the same name, which the garbage collector is about to delete. `planted` are ConfigMaps that claim
+    to be controlled by it, with a content that we did not write: no child, and nothing in them is ever read.
     `endpoints` are the EndpointSlices of the model's Service.
     `request` is what the spec asks to resolve, `stored` the model that answers it already; without one `resolution` is
     what the resolver says. `models` are all stored models.
@@ -107,6 +111,8 @@ class Snapshot:
     `head`: where the branch stands, under updatePolicy Track. When that is another commit than the stored one,
     `candidate` is the request for it, and `resolution` the resolver's answer to that.
     `quarantine`: pods that were deleted lately because they failed their audits.
+    `documents`: ConfigMaps as an earlier reconcile saw them, by name, of those that nothing could render anew.
+    `refused_answers`: what Jobs answered lately and is not used, by the question that they were asked.
     `references` are the stored sets of golden cases that the reference implementation computed, by space.
     `cache_exists` and `claim_exists` are None when no such claim is asked for.
     """
@@ -127,6 +133,7 @@ class Snapshot:
     children: Children = field(default_factory=Children)
     foreign: Sequence[Object] = ()
     leftover: Sequence[Object] = ()
+    planted: Sequence[Object] = ()
     pods: Sequence[ObservedPod] = ()
     endpoints: Sequence[Object] = ()
     user_goldens: UserGoldens | None = None
@@ -134,6 +141,8 @@ class Snapshot:
     cache_exists: bool | None = None
     keys: Mapping[str, str] | None = None
     quarantine: QuarantineRecord | None = None
+    refused_answers: Mapping[str, RefusedAnswer] = field(default_factory=dict)
+    documents: Mapping[str, Object] = field(default_factory=dict)
 
     @property
     def uid(self) -> str:

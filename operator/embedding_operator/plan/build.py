@@ -1,6 +1,6 @@
 """Snapshot and wanted manifests -> Plan: only what differs is written, and only what is ours is touched."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +29,10 @@ def make_plan(snapshot: Snapshot, *, judgement: Judgement, manifests: Sequence[M
     live = {identify(item): item for item in snapshot.children.all()}
     foreign = {identify(item) for item in snapshot.foreign}
     leftover = {identify(item) for item in snapshot.leftover}
+    planted = {identify(item): item for item in snapshot.planted}
     apply: list[Manifest] = []
     obstacles: list[Verdict] = []
+    forged: list[Object] = []
     for manifest in manifests:
         identity = identify(manifest)
         current = live.get(identity)
@@ -38,15 +40,21 @@ def make_plan(snapshot: Snapshot, *, judgement: Judgement, manifests: Sequence[M
             obstacles.append(describe_conflict(*identity))
         elif identity in leftover or (current and current["metadata"].get("deletionTimestamp")):
             obstacles.append(_describe_ending(*identity))
+        elif identity in planted and planted[identity].get("data") != manifest["data"]:
+            forged.append(planted[identity])
+            obstacles.append(_describe_forged(*identity))
         elif current is None or not is_current(current, manifest=manifest):
             apply.append(manifest)
-    wanted = {identify(manifest) for manifest in manifests}
+    wanted = {identify(manifest): manifest for manifest in manifests}
     return Planned(
         plan=Plan(
             isolate=_plan_isolation(judgement.quarantine),
             replace=[_replace(pod, quarantine=judgement.quarantine) for pod in judgement.quarantine.delete],
-            apply=apply,
-            delete=_plan_deletions(snapshot, judgement=judgement, wanted=wanted),
+            apply=[] if forged else apply,  # no pod may start with them meanwhile
+            delete=[
+                *(_delete(item, why="it does not hold what we wrote") for item in forged),
+                *_plan_deletions(snapshot, judgement=judgement, wanted=wanted),
+            ],
         ),
         obstacle=min(obstacles, key=lambda item: item.state is not State.STALLED, default=None),
     )
@@ -77,6 +85,11 @@ def _describe_ending(kind: str, name: str) -> Verdict:
     return waiting(Reason.TERMINATING, f"{kind} {name} is being deleted", recheck_seconds=RECHECK_SECONDS)
 
 
+def _describe_forged(kind: str, name: str) -> Verdict:
+    message = f"{kind} {name} does not hold what this operator wrote: it is deleted, and made anew"
+    return waiting(Reason.TERMINATING, message, recheck_seconds=RECHECK_SECONDS)
+
+
 def _plan_isolation(quarantine: Quarantine) -> Sequence[Isolate]:
     return [
         Isolate(namespace=pod.ref.key.namespace, name=pod.name, uid=pod.ref.uid, why=quarantine.replaced[pod.name])
@@ -94,14 +107,16 @@ def _replace(pod: ObservedPod, *, quarantine: Quarantine) -> Delete:
     )
 
 
-def _plan_deletions(snapshot: Snapshot, *, judgement: Judgement, wanted: set[Identity]) -> Sequence[Delete]:
+def _plan_deletions(
+    snapshot: Snapshot, *, judgement: Judgement, wanted: Mapping[Identity, Manifest]
+) -> Sequence[Delete]:
     expired = set(judgement.traffic.expired)
     doomed: list[tuple[Object, str]] = [
         (generation.deployment, "retired longer than the generations that are kept")
         for space, generation in judgement.generations.items()
         if space in expired and generation.deployment is not None
     ]
-    kept = wanted | {("Job", name) for part in judgement.all for name in part.kept_jobs}
+    kept = wanted.keys() | {("Job", name) for part in judgement.all for name in part.kept_jobs}
     doomed += [(job, "it has done its work or had its time") for job in _unwanted(snapshot.children.jobs, kept)]
     doomed += [
         (service, "what it was for is approved and moved to, or taken back")
@@ -115,7 +130,7 @@ def _plan_deletions(snapshot: Snapshot, *, judgement: Judgement, wanted: set[Ide
     return [_delete(item, why=why) for item, why in doomed if not item["metadata"].get("deletionTimestamp")]
 
 
-def _unwanted(items: Iterable[Object], wanted: set[Identity]) -> Iterable[Object]:
+def _unwanted(items: Iterable[Object], wanted: Container[Identity]) -> Iterable[Object]:
     return (item for item in items if identify(item) not in wanted)
 
 

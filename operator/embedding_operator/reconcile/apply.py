@@ -23,9 +23,11 @@ from embedding_operator.kube.gateway import (
     Object,
     TooManyRequests,
 )
+from embedding_operator.observe.facts import Facts
 from embedding_operator.observe.snapshot import Snapshot
 from embedding_operator.plan.build import Planned, describe_conflict, identify
 from embedding_operator.reconcile.conflicts import apply_or_restore, describe_field_conflict
+from embedding_operator.reconcile.restorations import Restorations
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +51,10 @@ class Written:
     writes_serving: bool = False
 
 
-async def carry_out(gateway: Gateway, planned: Planned, *, snapshot: Snapshot) -> Written:
+async def carry_out(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, facts: Facts) -> Written:
     """Raises GatewayError for what the status need not speak of (conflict, overload, no answer)."""
     live = {identify(item): item for item in snapshot.children.all()}
+    restorations = Restorations.of(snapshot, facts=facts)
     writes_serving = False
     held_up: Verdict | None = None
     for manifest in planned.plan.apply:
@@ -59,10 +62,11 @@ async def carry_out(gateway: Gateway, planned: Planned, *, snapshot: Snapshot) -
         try:
             if identity not in live and await _is_taken(gateway, manifest, uid=snapshot.uid):
                 return Written(describe_conflict(*identity), writes_serving=writes_serving)
-            answer = await apply_or_restore(gateway, manifest, kind=KINDS[manifest["kind"]])
+            kind = KINDS[manifest["kind"]]
+            answer = await apply_or_restore(gateway, manifest, kind=kind, restorations=restorations)
         except FieldConflict as error:
             # What comes after follows from what was observed, not from this write: it goes on.
-            held_up = held_up or describe_field_conflict(*identity, held=error.held)
+            held_up = held_up or describe_field_conflict(*identity, model=snapshot.key.name, error=error)
             continue
         except GatewayError as error:
             failure = _describe_refusal(*identity, error=error)

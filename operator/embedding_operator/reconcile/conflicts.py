@@ -1,7 +1,8 @@
-"""Fields of a child that somebody else holds: what a hand changed is restored, what another manager applies is not.
+"""Fields of a child that somebody else holds: what a hand changed is restored, what another manager wants is not.
 
 An update (kubectl edit, scale, patch) happens once, and so does its restoration. What applies (a GitOps tool, another
-controller) states its fields for good: forced, the two would take them from each other for ever.
+controller) states its fields for good, and what updates them again and again (an autoscaler) means them too: forced,
+the two would take them from each other for ever.
 """
 
 from collections.abc import Sequence
@@ -11,27 +12,47 @@ from embedding_operator.api.names import FIELD_MANAGER
 from embedding_operator.api.reasons import Reason
 from embedding_operator.judge.verdict import Verdict, waiting
 from embedding_operator.kube.gateway import Conflict, FieldConflict, Gateway, HeldField, Kind, Object
+from embedding_operator.reconcile.restorations import Restorations
 
 # Its end is an event of the child, which wakes us; only where the value stays as it is, nothing tells us.
 RECHECK_SECONDS: Final = 60.0
 _MAX_NAMED: Final = 5
+_REPLICAS: Final = ".spec.replicas"
 
 
-async def apply_or_restore(gateway: Gateway, manifest: Object, *, kind: Kind) -> Object:
+class ContestedFields(FieldConflict):
+    """`held` are fields that somebody updates again and again; nothing was written. `seconds`: until the next try."""
+
+    def __init__(self, message: str, *, held: Sequence[HeldField], seconds: float) -> None:
+        super().__init__(message, held=held)
+        self.seconds = seconds
+
+
+async def apply_or_restore(gateway: Gateway, manifest: Object, *, kind: Kind, restorations: Restorations) -> Object:
     """Apply `manifest`, forced where only updates stand against it. Raises GatewayError.
 
     Raises:
         FieldConflict: `held` are the fields that others apply; nothing was written.
+        ContestedFields: nobody applies them, and who updates them was undone too often.
     """
     try:
         return await gateway.apply(manifest)
     except FieldConflict as error:
         metadata = manifest["metadata"]
         live = await gateway.get(kind, namespace=metadata["namespace"], name=metadata["name"])
-        applied = _list_applied(error.held, live=live or {})
+        if live is None:  # there is nobody to take a field from
+            return await gateway.apply(manifest)
+        applied = _list_applied(error.held, live=live)
         if applied:
             raise FieldConflict(error.message, held=applied) from error
-    return await gateway.apply(manifest, force=True)
+        updated = [item for item in error.held if item.manager != FIELD_MANAGER]
+        contested = restorations.list_contested(updated, child=live)
+        if contested:
+            seconds = restorations.count_seconds(contested, child=live)
+            raise ContestedFields(error.message, held=contested, seconds=seconds) from error
+    restored = await gateway.apply(manifest, force=True)
+    restorations.record(updated, child=live)
+    return restored
 
 
 def _list_applied(held: Sequence[HeldField], *, live: Object) -> Sequence[HeldField]:
@@ -57,16 +78,32 @@ def _list_applied(held: Sequence[HeldField], *, live: Object) -> Sequence[HeldFi
     return applied
 
 
-def describe_field_conflict(kind: str, name: str, *, held: Sequence[HeldField]) -> Verdict:
+def describe_field_conflict(kind: str, name: str, *, model: str, error: FieldConflict) -> Verdict:
+    """`model`: name of the EmbeddingModel."""
+    is_contested = isinstance(error, ContestedFields)
+    claims = _describe_claims(error.held, verb="updates" if is_contested else "applies")
+    said = (
+        f"{kind} {name}: {claims}, which this operator sets. It is not fought over, and nothing of this object is "
+        "written meanwhile"
+    )
+    if not isinstance(error, ContestedFields):
+        advice = "take these fields out of what that manager applies, or ask for them in the EmbeddingModel"
+        return waiting(Reason.FIELD_CONFLICT, f"{said}: {advice}", recheck_seconds=RECHECK_SECONDS)
+    if any(item.field == _REPLICAS for item in error.held):
+        advice = f"scale EmbeddingModel {model} instead, which an autoscaler takes as its scaleTargetRef"
+    else:
+        advice = "stop who does it, and ask for these fields in the EmbeddingModel"
+    message = f"{said}: {advice}. They are restored now and then, and at once when the EmbeddingModel changes"
+    return waiting(Reason.FIELD_CONFLICT, message, recheck_seconds=max(1.0, error.seconds))
+
+
+def _describe_claims(held: Sequence[HeldField], *, verb: str) -> str:
     fields: dict[str, list[str]] = {}
     for item in held:
         fields.setdefault(item.manager or "of an unreadable name", []).append(item.field)
-    claims = "; ".join(f'field manager "{manager}" applies {_write_list(paths)}' for manager, paths in fields.items())
-    message = (
-        f"{kind} {name}: {claims}, which this operator sets. It is not fought over, and nothing of this object is "
-        "written meanwhile: take these fields out of what that manager applies, or ask for them in the EmbeddingModel"
-    )
-    return waiting(Reason.FIELD_CONFLICT, message, recheck_seconds=RECHECK_SECONDS)
+    again = " again and again" if verb == "updates" else ""
+    claims = (f'field manager "{manager}" {verb} {_write_list(paths)}{again}' for manager, paths in fields.items())
+    return "; ".join(claims)
 
 
 def _write_list(paths: Sequence[str]) -> str:

@@ -9,7 +9,8 @@ from embedding_operator.api.status import EmbeddingModelStatus
 from embedding_operator.children.desired import desire
 from embedding_operator.children.profile import RenderSettings
 from embedding_operator.judge.audits import list_audits
-from embedding_operator.judge.judgement import Judgement, judge
+from embedding_operator.judge.judge import judge
+from embedding_operator.judge.judgement import Judgement
 from embedding_operator.judge.objections import list_objections
 from embedding_operator.judge.verdict import State
 from embedding_operator.kube.gateway import EMBEDDING_MODEL, Gateway
@@ -51,6 +52,7 @@ async def reconcile(
     """
     snapshot = await observe(gateway, key, facts=facts, hubs=settings, now=clock())
     if snapshot is None or snapshot.model["metadata"].get("deletionTimestamp"):
+        facts.note_documents(key, documents={})
         return Done()
     judgement = judge(snapshot)
     _ask_audits(snapshot, judgement=judgement, facts=facts)
@@ -61,23 +63,26 @@ async def reconcile(
     wanted = desire(
         snapshot, judgement=judgement, settings=settings, rolls_upgrades=settings.upgrade_policy == "Rolling"
     )
+    facts.note_documents(key, documents=wanted.mounted.seen)
     planned = make_plan(snapshot, judgement=judgement, manifests=wanted.manifests)
     _ask_trials(judgement, facts=facts)
-    for pod in judgement.traffic.retiring:
-        facts.request_retirement(pod.ref)
+    _remember_refused(judgement, key=key, facts=facts)
+    _ask_retirements(judgement, facts=facts)
     for isolated in await isolate(gateway, planned.plan, snapshot=snapshot, facts=facts):
         await tell_quarantined(gateway, snapshot=snapshot, why=isolated.why, instance=settings.identity)
-    written = await carry_out(gateway, planned, snapshot=snapshot)
+    written = await carry_out(gateway, planned, snapshot=snapshot, facts=facts)
     findings = Findings(
         judgement=judgement,
-        replicas=snapshot.spec.replicas if snapshot.spec else 0,
+        replicas=snapshot.spec.replicas if snapshot.spec else None,
         failure=written.failure,
         obstacle=planned.obstacle,
         problem=wanted.problem,
         writes_serving=written.writes_serving,
         update_available=wanted.update_available,
+        lost=wanted.mounted.lost,
     )
-    status = build_status(snapshot, judgement=judgement, conditions=summarise(findings, snapshot=snapshot))
+    conditions = summarise(findings, snapshot=snapshot)
+    status = build_status(snapshot, judgement=judgement, conditions=conditions, manifests=wanted.manifests)
     await _write_status(gateway, snapshot=snapshot, status=status, settings=settings)
     if written.error is not None:
         raise written.error
@@ -95,6 +100,22 @@ def _ask_trials(judgement: Judgement, *, facts: Facts) -> None:
         if part.gate is not None and part.case_set is not None:
             for pod in part.gate.trial:
                 facts.request_trial(pod.ref, case_set=part.case_set)
+
+
+def _ask_retirements(judgement: Judgement, *, facts: Facts) -> None:
+    traffic = judgement.traffic
+    for pods, retires in ((traffic.retiring, True), (traffic.recalled, False)):
+        for pod in pods:
+            boot_id = pod.report.boot_id if pod.report else None
+            facts.request_retirement(pod.ref, boot_id=boot_id, retires=retires)
+
+
+def _remember_refused(judgement: Judgement, *, key: Key, facts: Facts) -> None:
+    """Before its Job is deleted: afterwards nothing else tells of the answer."""
+    for part in judgement.all:
+        asked = part.reference
+        if asked is not None and asked.job is not None and asked.refused is not None:
+            facts.record_refused_answer(key, question=asked.job.question, answer=asked.refused)
 
 
 async def _write_status(

@@ -39,6 +39,7 @@ from embedding_operator.judge.verdict import State
 from embedding_operator.observe.snapshot import Snapshot
 from embedding_operator.observe.stored_model import describe_source
 from embedding_operator.observe.stored_reference import is_computed
+from embedding_operator.observe.vouched import list_stored
 
 MAX_EVIDENCE = 64
 MAX_TEXT = 1024
@@ -46,7 +47,14 @@ MAX_TEXT = 1024
 MAX_EVIDENCE_BYTES = 128 * 1024
 
 
-def build_status(snapshot: Snapshot, *, judgement: Judgement, conditions: Sequence[Condition]) -> EmbeddingModelStatus:
+def build_status(
+    snapshot: Snapshot,
+    *,
+    judgement: Judgement,
+    conditions: Sequence[Condition],
+    manifests: Sequence[Mapping[str, Any]],
+) -> EmbeddingModelStatus:
+    """`manifests`: the children that are wanted."""
     before = EmbeddingModelStatus.from_dict(snapshot.status)
     owner = Owner(namespace=snapshot.key.namespace, name=snapshot.key.name, uid=snapshot.uid)
     serving = judgement.serving or judgement.target
@@ -63,6 +71,7 @@ def build_status(snapshot: Snapshot, *, judgement: Judgement, conditions: Sequen
         updated_replicas=_count_updated(judgement),
         selector=_describe_selector(owner.name, space=serving.space) if serving else before.selector,
         last_handled_request=_echo_request(snapshot, judgement=judgement, before=before),
+        stored=list_stored(snapshot.children.config_maps, manifests=manifests, before=before.stored),
     )
 
 

@@ -5,8 +5,8 @@ Reconciling  present while the verdict is waiting
 Stalled      present while the verdict is stalled
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -27,15 +27,17 @@ MAX_WORDS: Final = 4096  # characters of a message; it may quote what a model's 
 @dataclass(frozen=True)
 class Findings:
     """What one reconcile found out. `failure` stopped a write, `obstacle` is an object in the way of a child,
-    `problem` kept something from being rendered. `writes_serving`: Deployment or Service were just changed."""
+    `problem` kept something from being rendered. `writes_serving`: Deployment or Service were just changed.
+    `lost`: ConfigMaps that pods of a space mount, and that nobody can restore."""
 
     judgement: Judgement
-    replicas: int
+    replicas: int | None  # of a spec that can be read
     failure: Verdict | None = None
     obstacle: Verdict | None = None
     problem: Verdict | None = None
     writes_serving: bool = False
     update_available: bool = False
+    lost: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 def _read_closed_gate(findings: Findings) -> Verdict | None:
@@ -171,8 +173,19 @@ def _judge_ready(findings: Findings, *, cause: Verdict | None) -> Said:
 
 
 def _judge_available(findings: Findings, *, cause: Verdict | None, snapshot: Snapshot) -> Said:
-    judgement = findings.judgement
     selected = read_selected_space(snapshot)
+    status, reason, message = _count_serving(findings, cause=cause, selected=selected)
+    lost = findings.lost.get(selected) if selected else None
+    if lost:
+        message = (
+            f"{message}; ConfigMap {', '.join(lost)} was deleted, and nothing can restore it: a pod of that generation "
+            "that starts anew waits for it, until what it was made of is asked for again"
+        )
+    return status, reason, message
+
+
+def _count_serving(findings: Findings, *, cause: Verdict | None, selected: str | None) -> Said:
+    judgement = findings.judgement
     serving = judgement.generations.get(selected) if selected else None
     ready = len(serving.ready_pods) if serving else 0
     if serving is None or ready == 0:

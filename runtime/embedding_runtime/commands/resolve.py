@@ -34,7 +34,7 @@ D = TypeVar("D", bound=Document)
 @flag("--work", type=FOLDER, help="Folder for an image that is pulled, and for pickles while they are converted.")
 @flag("--cache", type=FOLDER, help="Volume that pods share: what was converted goes to its embedding-operator-v1.")
 @access_flags
-@flag("--keys", type=click.Path(path_type=Path), help="Folder with issuer, jwks.json and subject: who may read it.")
+@flag("--keys", type=click.Path(path_type=Path), help="Folder with the files that tokens are checked with.")
 @flag("--host", default=ANY_ADDRESS, show_default=True, help="Address to listen on; :: takes IPv4 too.")
 @flag("--private-port", default=8081, show_default=True, type=click.IntRange(min=0, max=65535))
 @log_format_flag

@@ -63,7 +63,7 @@ def _setting(name: str, **attributes: Any) -> Callable[[F], F]:
 @_setting(
     "--keys",
     type=click.Path(path_type=Path),
-    help="Folder with issuer, jwks.json and subject: who may use the guarded routes of the private port.",
+    help="Folder with issuer, jwks.json, subject and audience: who may use the guarded routes of the private port.",
 )
 @flag(
     "--served-name",

@@ -22,7 +22,7 @@ from embedding_model.ports import CaseResult
 from embedding_model.resolved import ResolvedModel, Task
 from embedding_runtime.core.inputs import Pair, Text
 from embedding_runtime.errors import InvalidRequest, RequestError
-from embedding_runtime.gate.asking import ask_app_together
+from embedding_runtime.gate.asking import ask_app_together, ask_twice
 from embedding_runtime.gate.check_results import describe_check
 from embedding_runtime.http.app import App
 from embedding_runtime.http.dialect import Loaded
@@ -55,7 +55,7 @@ _KINDS: Mapping[Task, QuestionKind] = {
 async def check_answers(app: App) -> list[CaseResult]:
     """One result for each check that the model's task has, also while the gate is shut.
 
-    What cannot be answered fails check.finite, and is all that is reported then.
+    What has an error for an answer twice fails check.finite, and is all that is reported then. Raises NotAsked.
     """
     loaded = app.loaded
     assert loaded is not None
@@ -63,7 +63,7 @@ async def check_answers(app: App) -> list[CaseResult]:
     others = await _find_usable(NEIGHBOURS, loaded=loaded)
     if not questions:
         return []
-    ask = ask_app_together(app)
+    ask = ask_twice(ask_app_together(app))
     alone = [answer for question in questions for answer in await ask([question])]
     together = await ask(questions)
     *_, beside = await ask([*others, questions[0]])

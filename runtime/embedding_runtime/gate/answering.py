@@ -17,7 +17,10 @@ Found = TypeVar("Found")
 
 
 async def answer_cases(cases: Sequence[GoldenCase], *, ask: Ask) -> tuple[CaseResult, ...]:
-    """One result per case, in their order. A case that could not be answered has failed, with the reason."""
+    """One result per case, in their order. A case that has an error for an answer has failed, with the reason.
+
+    Raises what `ask` raises.
+    """
 
     async def answer(case: GoldenCase) -> CaseResult:
         return judge_case(case, await asyncio.gather(*(ask(question) for question in list_questions(case))))
@@ -26,7 +29,7 @@ async def answer_cases(cases: Sequence[GoldenCase], *, ask: Ask) -> tuple[CaseRe
 
 
 async def answer_questions(questions: Sequence[Question], *, ask: Ask) -> tuple[Answer, ...]:
-    """One answer per question, in their order."""
+    """One answer per question, in their order. Raises what `ask` raises."""
     return await _answer_all(questions, answer=ask)
 
 
@@ -37,4 +40,9 @@ async def _answer_all(asked: Sequence[Asked], *, answer: Callable[[Asked], Await
         async with limit:
             return await answer(one)
 
-    return tuple(await asyncio.gather(*(answer_one(one) for one in asked)))
+    try:
+        async with asyncio.TaskGroup() as group:  # what nobody waits for any more is not computed
+            tasks = [group.create_task(answer_one(one)) for one in asked]
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return tuple(task.result() for task in tasks)

@@ -15,6 +15,10 @@ from embedding_runtime.http.messages import Receive, Scope, Send
 # blur the reason.
 UNLIMITED = httpx.Timeout(None)
 
+# Statuses that speak of the server and not of its answer: too much to do, a device that computes nothing any more, the
+# end of the process.
+_NOT_NOW = (429, 503)
+
 # How one question is answered; and several of one kind and prompt (of one query, where documents are ranked) by one
 # request, in their order.
 Ask = Callable[[Question], Awaitable[Answer]]
@@ -22,6 +26,10 @@ AskTogether = Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]]
 
 # The tokens of ids, as the tokenizer writes them.
 NameTerms = Callable[[Sequence[int]], Sequence[str]]
+
+
+class NotAsked(Exception):
+    """The server cannot answer just now, in words: nothing is known of its answers."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +42,11 @@ class Server:
 
 
 def ask_app(app: App) -> Ask:
-    """Through the application in this process, also while the gate is shut."""
-    together = ask_app_together(app)
+    """Through the application in this process, also while the gate is shut. Asking raises NotAsked."""
+    return ask_one(ask_app_together(app))
 
+
+def ask_one(together: AskTogether) -> Ask:
     async def ask(question: Question) -> Answer:
         [answer] = await together([question])
         return answer
@@ -67,16 +77,28 @@ def ask_app_together(app: App) -> AskTogether:
     return ask
 
 
+def ask_twice(ask: AskTogether) -> AskTogether:
+    """Asks those once more that have no answer: a worker that was just replaced loses what it computed."""
+
+    async def ask_again(questions: Sequence[Question]) -> Sequence[Answer]:
+        answers = await ask(questions)
+        return await ask(questions) if any(answer.error is not None for answer in answers) else answers
+
+    return ask_again
+
+
 async def post_questions(server: Server, *, questions: Sequence[Question]) -> Sequence[Answer]:
     """Answers to questions of one kind and prompt, by one request. A refused request is the answer's error.
 
     The prompt is what the server applies by itself, but for sparse vectors, where the request names it. Raises
-    httpx.HTTPError where nothing answers, and ValueError, LookupError or TypeError for what is no answer.
+    NotAsked, httpx.HTTPError where nothing answers, and ValueError, LookupError or TypeError for what is no answer.
     """
     form = _FORMS[questions[0].kind]
     response = await server.client.post(form.path, json=form.write(questions, server.model))
     if response.status_code != 200:
         error = f"answered with status {response.status_code}: {read_message(response)}"
+        if response.status_code in _NOT_NOW:
+            raise NotAsked(error)
         return [Answer(error=error)] * len(questions)
     answers = form.read(response.json(), questions, server)
     if len(answers) != len(questions):

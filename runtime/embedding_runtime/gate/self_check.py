@@ -9,7 +9,7 @@ from embedding_model.ports import CaseResult, GateState
 from embedding_runtime.clock import Clock, SystemClock, name_now
 from embedding_runtime.gate.answer_checks import check_answers
 from embedding_runtime.gate.answering import answer_cases
-from embedding_runtime.gate.asking import ask_app
+from embedding_runtime.gate.asking import NotAsked, ask_app_together, ask_one, ask_twice
 from embedding_runtime.gate.check_results import describe_check
 from embedding_runtime.gate.token_checks import check_tokens
 from embedding_runtime.http.app import App
@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # A run is followed by at least so many times its duration without one: wall one takes 1 % of the time at most.
 REST = 100
+# Until the next run, where runs are turned off and one could not be carried out: the pod waits for it.
+RETRY_SECONDS = 60.0
 # Pods that started together do not check together for ever.
 JITTER = 0.2
 
@@ -46,32 +48,47 @@ class SelfCheck:
         self._clock = clock or SystemClock()
         self._jitter = jitter
         self._runs = 0
+        self._is_owed = False  # the last run could not be carried out, and the pod is what it is for that
         self._cost = 0.0
 
     async def run(self) -> None:
-        """Once, and what follows for the pod. The model must be loaded."""
+        """Once, and what follows for the pod. The model must be loaded. Raises nothing.
+
+        Without a run that was carried out nothing is served unmarked: at the start one that could not be is a failed
+        one. While the pod serves, that it cannot be asked just now says nothing against what it answered before.
+        """
         started = self._clock.monotonic()
-        self._record(await self._check(), started=started)
+        try:
+            results = await self._check()
+        except NotAsked as error:
+            if self._lifecycle.gate is not GateState.PENDING:
+                logger.warning("the pod could not be asked, and stays what it was: %s", error)
+                self._metrics.self_check_given_up()
+                return
+            self._is_owed = True
+            logger.error("the pod could not be asked: %s", error)
+            results = (describe_check("run", passed=False, detail=f"the pod could not be asked: {error}"),)
+        except Exception as error:
+            self._is_owed = True
+            logger.exception("the pod could not check itself")
+            detail = f"the pod could not check itself ({type(error).__name__}); its log has the details"
+            results = (describe_check("run", passed=False, detail=detail),)
+        else:
+            self._is_owed = False
+        self._record(results, started=started)
 
     async def repeat(self) -> None:
-        """Again and again, behind a first run; returns only where that is turned off."""
-        while self._seconds > 0:
-            await self._clock.sleep(max(self._seconds * (1 - JITTER * self._jitter()), REST * self._cost))
-            started = self._clock.monotonic()
-            try:
-                results = await self._check()
-            except Exception as error:
-                # Nothing is known of the pod then, and nothing is served unchecked.
-                logger.exception("the pod could not check itself")
-                detail = f"the pod could not check itself ({type(error).__name__}); its log has the details"
-                results = (describe_check("run", passed=False, detail=detail),)
-            self._record(results, started=started)
+        """Again and again, behind a first run; returns once that is turned off and a run has been carried out."""
+        while self._seconds > 0 or self._is_owed:
+            seconds = (self._seconds or RETRY_SECONDS) * (1 - JITTER * self._jitter())
+            await self._clock.sleep(max(seconds, REST * self._cost))
+            await self.run()
 
     async def _check(self) -> tuple[CaseResult, ...]:
-        """Golden cases first, in their order."""
+        """Golden cases first, in their order. Raises NotAsked."""
         loaded = self._app.loaded
         assert loaded is not None
-        cases = await answer_cases(self._cases, ask=ask_app(self._app))
+        cases = await answer_cases(self._cases, ask=ask_one(ask_twice(ask_app_together(self._app))))
         return (*cases, *await check_answers(self._app), *await check_tokens(loaded))
 
     def _record(self, results: tuple[CaseResult, ...], *, started: float) -> None:

@@ -170,6 +170,10 @@ class Metrics:
         self._check_seconds.observe(seconds)
         self._check_passed.set(passed)
 
+    def self_check_given_up(self) -> None:
+        """One run that says nothing, because the pod could not be asked."""
+        self._checks.labels("unasked").inc()
+
     def request_done(
         self,
         *,

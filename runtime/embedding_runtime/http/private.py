@@ -13,11 +13,11 @@ from starlette.routing import Route
 from embedding_model import ports
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.goldens.questions import AnswerSheet, QuestionSheet
-from embedding_model.ports import CaseResult, GateState, GoldensReport, Verdict
+from embedding_model.ports import CaseResult, GateState, GoldensReport, RetireOrder, Verdict
 from embedding_model.refusal import Refusal
 from embedding_model.resolved import Document, Quantization
 from embedding_runtime.clock import name_now
-from embedding_runtime.gate import answer_cases, answer_questions, ask_app, parse_case_set
+from embedding_runtime.gate import NotAsked, answer_cases, answer_questions, ask_app, parse_case_set
 from embedding_runtime.http.app import App
 from embedding_runtime.http.auth.operator_token import Refused, TokenCheck
 from embedding_runtime.http.dialect import Loaded
@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 MAX_TRIAL_BYTES = 8 * 1024 * 1024  # a case set is at most a few ConfigMaps of 900 KiB
 MAX_VERDICT_BYTES = 64 * 1024
+MAX_ORDER_BYTES = 4 * 1024
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Sent = TypeVar("Sent", bound=Document)
@@ -129,8 +130,7 @@ class PrivatePort:
         try:
             verdict = _parse(Verdict, await _read_body(request, limit=MAX_VERDICT_BYTES, what="A verdict"))
             self._require_loaded()
-            if verdict.boot_id != lifecycle.boot_id:
-                raise _Unusable(409, f"The verdict is of the process {verdict.boot_id}; this is {lifecycle.boot_id}.")
+            self._require_this(verdict.boot_id, what="The verdict")
             if verdict.case_set != self._cases.name:
                 raise _Unusable(409, f"The verdict is of the case set {verdict.case_set}; mounted: {self._cases.name}.")
         except _Unusable as unusable:
@@ -143,8 +143,21 @@ class PrivatePort:
         return Response(status_code=204)
 
     async def _retire(self, request: Request) -> Response:
-        self._lifecycle.retired = True
+        lifecycle = self._lifecycle
+        try:
+            order = _parse(RetireOrder, await _read_body(request, limit=MAX_ORDER_BYTES, what="An order to retire"))
+            self._require_this(order.boot_id, what="The order to retire")
+        except _Unusable as unusable:
+            return unusable.response
+        if order.retired != lifecycle.retired:
+            lifecycle.retired = order.retired
+            logger.info("every response %s", "ends its connection" if order.retired else "leaves its connection open")
         return Response(status_code=204)
+
+    def _require_this(self, boot_id: str, *, what: str) -> None:
+        """Raises _Unusable where another process is meant."""
+        if boot_id != self._lifecycle.boot_id:
+            raise _Unusable(409, f"{what} is of the process {boot_id}; this is {self._lifecycle.boot_id}.")
 
     def _require_loaded(self) -> Loaded:
         """Raises _Unusable while the model is being loaded."""
@@ -170,6 +183,7 @@ class PrivatePort:
                 device=loaded.device,
                 dtype=loaded.dtype,
                 quantization=None if quantization is Quantization.NONE else quantization,
+                retired=self._lifecycle.retired or None,
             )
         )
 
@@ -215,9 +229,14 @@ def _parse(form: type[Sent], data: bytes) -> Sent:
 
 
 async def _work_for(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """What `work` returns, as long as somebody waits for it. Raises _Unusable."""
+    """What `work` returns, as long as somebody waits for it. Raises _Unusable.
+
+    Questions that the pod cannot take just now must not look like answers: whoever asked would judge them.
+    """
     try:
         return await run_while_connected(work, receive=request.receive)
+    except NotAsked as error:
+        raise _Unusable(503, f"The questions could not be asked: {error}") from None
     except ClientGone:
         raise _Unusable(503, "The questions were given up.") from None  # nobody reads it
 

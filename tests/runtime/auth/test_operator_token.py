@@ -34,19 +34,23 @@ def public_jwk(key: Any, *, key_id: str) -> dict[str, Any]:
     return {**algorithm.to_jwk(key.public_key(), as_dict=True), "kid": key_id, "use": "sig"}
 
 
-def write_keys(folder: Path, *jwks: dict[str, Any], subject: str = SUBJECT) -> None:
-    """As a ConfigMap mount does it: a new folder, and a link swapped over to it."""
+def write_keys(folder: Path, *jwks: dict[str, Any], subject: str = SUBJECT, audience: str | None = None) -> None:
+    """As a ConfigMap mount does it: a new folder, a link swapped over to it; an older operator names no audience."""
     data = folder / f"data-{time.monotonic_ns()}"
     data.mkdir(parents=True)
     (data / "issuer").write_text(ISSUER)
     (data / "subject").write_text(subject)
     (data / "jwks.json").write_text(json.dumps({"keys": jwks}))
+    if audience is not None:
+        (data / "audience").write_text(audience)
     link = folder / "..new"
     link.symlink_to(data.name)
     os.replace(link, folder / "..data")
-    for name in ("issuer", "subject", "jwks.json"):
+    for name in ("issuer", "subject", "jwks.json", "audience"):
         if not (folder / name).is_symlink():
             (folder / name).symlink_to(f"..data/{name}")
+        if not (folder / name).exists():
+            (folder / name).unlink()
 
 
 @pytest.fixture
@@ -75,6 +79,37 @@ def refusal(check: TokenCheck, authorization: str | None) -> Refused:
 
 def test_the_operators_token_gets_in(keys: Path, mint: Mint) -> None:
     TokenCheck(keys).check(f"Bearer {mint()}")
+
+
+def test_a_token_for_another_namespace_or_for_all_is_refused_where_the_keys_name_one(
+    tmp_path: Path, mint: Mint, rsa_key: rsa.RSAPrivateKey
+) -> None:
+    write_keys(tmp_path, public_jwk(rsa_key, key_id="first"), audience="embedding-runtime/search\n")
+    check = TokenCheck(tmp_path)
+    check.check(f"Bearer {mint(aud=['embedding-runtime/search'])}")
+    for audience in ("embedding-runtime/ranking", "embedding-runtime", "embedding-runtime/", "search"):
+        assert refusal(check, f"Bearer {mint(aud=[audience])}").status == 401
+    assert "embedding-runtime/search" in refusal(check, None).message
+
+
+def test_the_audience_follows_the_keys_when_the_operator_is_upgraded_and_rolled_back(
+    tmp_path: Path, mint: Mint, rsa_key: rsa.RSAPrivateKey
+) -> None:
+    shared, own = (f"Bearer {mint(aud=[name])}" for name in ("embedding-runtime", "embedding-runtime/search"))
+    check, key = TokenCheck(tmp_path), public_jwk(rsa_key, key_id="first")
+    for audience, taken, refused in (
+        (None, shared, own),
+        ("embedding-runtime/search", own, shared),
+        (None, shared, own),
+    ):
+        write_keys(tmp_path, key, audience=audience)
+        check.check(taken)
+        assert refusal(check, refused).status == 401
+
+
+def test_an_empty_audience_lets_nobody_in(tmp_path: Path, mint: Mint, rsa_key: rsa.RSAPrivateKey) -> None:
+    write_keys(tmp_path, public_jwk(rsa_key, key_id="first"), audience="\n")
+    assert refusal(TokenCheck(tmp_path), f"Bearer {mint()}").status == 403
 
 
 def test_an_elliptic_curve_key_works_too(tmp_path: Path, mint: Mint) -> None:

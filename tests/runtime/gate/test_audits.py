@@ -189,23 +189,9 @@ async def test_an_audit_that_the_operator_gave_up_costs_no_compute() -> None:
         engine = runtime.app.loaded.engine
         computing = asyncio.create_task(runtime.embed(input="first"))
         await until(lambda: len(backend.batches) == 1)
-        messages = [{"type": "http.request", "body": sheet(embed("two words")), "more_body": False}]
-        gone = asyncio.Event()
-
-        async def receive() -> dict[str, Any]:
-            if messages:
-                return messages.pop()
-            await gone.wait()
-            return {"type": "http.disconnect"}
-
-        async def send(message: MutableMapping[str, Any]) -> None:
-            pass
-
-        scope = {"type": "http", "method": "POST", "path": ports.ANSWERS, "headers": [], "query_string": b""}
-        audit = asyncio.create_task(PrivateUnderTest(runtime, cases=[]).port.asgi(scope, receive, send))
-        await until(lambda: engine.queue.tokens == 2)
-        gone.set()
-        await audit
+        await PrivateUnderTest(runtime, cases=[]).post_and_give_up(
+            ports.ANSWERS, content=sheet(embed("two words")), once=lambda: engine.queue.tokens == 2
+        )
         assert engine.queue.tokens == 0
         held.go.set()
         await computing
@@ -350,3 +336,14 @@ async def test_a_verdict_that_comes_before_its_own_checks_are_done_is_kept() -> 
         assert (await pod.ready()).status_code == 503
         await check(runtime, cases=[RIGHT])
         assert (await pod.ready()).status_code == 200
+
+
+async def test_a_server_that_cannot_answer_just_now_gives_no_answers_that_could_be_judged() -> None:
+    async with app_under_test() as runtime:
+        private = PrivateUnderTest(runtime, cases=[RIGHT])
+        runtime.app.loaded.engine.give_up("The server shuts down.")
+        asked = await private.client.post(ports.ANSWERS, content=sheet(*(embed(f"text {n}") for n in range(40))))
+        tried = await private.client.post(ports.GOLDENS, content=CaseSet(cases=(RIGHT,)).to_jsonl())
+    for answer in (asked, tried):
+        assert answer.status_code == 503
+        assert answer.json()["error"]["message"].endswith("status 503: The server shuts down.")

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import MutableMapping
-from typing import Any
 
 import httpx
 import pytest
@@ -19,7 +17,7 @@ from runtime_under_test import (
 
 from embedding_model import ports
 from embedding_model.goldens.cases import CaseSet, GoldenCase, SimilarityCase
-from embedding_model.ports import GateState, GoldensReport
+from embedding_model.ports import GateState, GoldensReport, RetireOrder
 from embedding_model.refusal import Reason, Refusal
 from embedding_runtime.backends.fake import FakeBackend
 from embedding_runtime.gate import answer_cases, ask_app, parse_case_set, read_case_set
@@ -206,23 +204,9 @@ async def test_a_trial_that_the_operator_gave_up_costs_no_compute() -> None:
         engine = runtime.app.loaded.engine
         computing = asyncio.create_task(runtime.embed(input="first"))
         await until(lambda: len(backend.batches) == 1)
-        messages = [{"type": "http.request", "body": CaseSet(cases=(RIGHT,)).to_jsonl(), "more_body": False}]
-        gone = asyncio.Event()
-
-        async def receive() -> dict[str, Any]:
-            if messages:
-                return messages.pop()
-            await gone.wait()
-            return {"type": "http.disconnect"}
-
-        async def send(message: MutableMapping[str, Any]) -> None:
-            pass
-
-        scope = {"type": "http", "method": "POST", "path": ports.GOLDENS, "headers": [], "query_string": b""}
-        trial = asyncio.create_task(PrivateUnderTest(runtime, cases=[]).port.asgi(scope, receive, send))
-        await until(lambda: engine.queue.tokens == 2)
-        gone.set()
-        await trial
+        await PrivateUnderTest(runtime, cases=[]).post_and_give_up(
+            ports.GOLDENS, content=CaseSet(cases=(RIGHT,)).to_jsonl(), once=lambda: engine.queue.tokens == 2
+        )
         assert engine.queue.tokens == 0
         held.go.set()
         await computing
@@ -250,13 +234,35 @@ async def test_retire_closes_every_connection_after_its_response() -> None:
     async with app_under_test() as runtime:
         private = PrivateUnderTest(runtime, cases=[])
         before = await runtime.embed(input="hello")
-        retired = await private.client.post(ports.RETIRE)
+        order = RetireOrder(boot_id=runtime.lifecycle.boot_id, retired=True)
+        retired = await private.client.post(ports.RETIRE, content=order.to_json())
         after = await runtime.embed(input="hello")
+        report = GoldensReport.from_json((await private.client.get(ports.GOLDENS)).content)
         assert await private.status(ports.READY) == 200
 
-    assert retired.status_code == 204
+    assert (retired.status_code, report.retired) == (204, True)
     assert "connection" not in before.headers
     assert (after.status_code, after.headers["connection"]) == (200, "close")
+
+
+async def test_retirement_is_taken_back_and_then_reported_no_more() -> None:
+    async with app_under_test() as runtime:
+        private = PrivateUnderTest(runtime, cases=[])
+        for retired in (True, False):
+            order = RetireOrder(boot_id=runtime.lifecycle.boot_id, retired=retired)
+            assert (await private.client.post(ports.RETIRE, content=order.to_json())).status_code == 204
+        answer = await runtime.embed(input="hello")
+        report = await private.client.get(ports.GOLDENS)
+    assert "connection" not in answer.headers
+    assert b"retired" not in report.content
+
+
+@pytest.mark.parametrize(("body", "status"), [(b'{"bootId": "another", "retired": true}', 409), (b"", 400)])
+async def test_an_order_to_retire_for_another_process_or_for_none_is_refused(body: bytes, status: int) -> None:
+    async with app_under_test() as runtime:
+        private = PrivateUnderTest(runtime, cases=[])
+        assert (await private.client.post(ports.RETIRE, content=body)).status_code == status
+        assert not runtime.lifecycle.retired
 
 
 async def test_a_pod_whose_workers_cannot_go_on_is_neither_live_nor_ready() -> None:

@@ -28,7 +28,12 @@ class Turning(FakeBackend):
 
     factor = 1.0
 
+    failures = 0  # batches that are lost before the next one is computed
+
     def _describe(self, tokens: Tokens) -> Output:
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("the worker is being replaced")
         output = super()._describe(tokens)
         assert output.dense is not None
         return Output(dense=(output.dense * self.factor).astype(np.float32))
@@ -73,12 +78,13 @@ class Pod:
 
     async def next_check(self) -> None:
         """Moves to the next run and waits until it is done."""
-        runs = self._runs()
+        runs = self.count_runs()
         await self.clock.advance(SECONDS)
-        await until(lambda: self._runs() > runs)
+        await until(lambda: self.count_runs() > runs)
 
-    def _runs(self) -> float:
-        return sum(self.sample("embedding_self_checks_total", result=result) for result in ("passed", "failed"))
+    def count_runs(self) -> float:
+        results = ("passed", "failed", "unasked")
+        return sum(self.sample("embedding_self_checks_total", result=result) for result in results)
 
     def sample(self, name: str, **labels: str) -> float:
         families = text_string_to_metric_families(self.runtime.metrics.render().decode())
@@ -241,10 +247,6 @@ async def test_a_check_that_cannot_be_run_counts_as_failed(caplog: pytest.LogCap
     async with serving() as pod:
         loaded = pod.runtime.app.loaded
 
-        class Broken:
-            def __getattr__(self, name: str) -> object:
-                raise RuntimeError(f"there is no {name}")
-
         pod.runtime.app._loaded = Broken()  # type: ignore[assignment]
         await pod.next_check()
         assert loaded is not None
@@ -255,3 +257,81 @@ async def test_a_check_that_cannot_be_run_counts_as_failed(caplog: pytest.LogCap
         assert pod.lifecycle.gate is GateState.PASSED
     assert detail.endswith("check.run: the pod could not check itself (RuntimeError); its log has the details")
     assert "could not check itself" in caplog.text
+
+
+async def test_a_pod_that_cannot_be_asked_while_it_serves_stays_what_it_was(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as pod:
+        results, at = pod.lifecycle.results, pod.lifecycle.checked_at
+        pod.runtime.app.loaded.engine.give_up("The server shuts down.")
+        await pod.next_check()
+        assert await pod.ready() == 200
+        assert pod.sample("embedding_self_checks_total", result="unasked") == 1
+        assert pod.sample("embedding_self_check_passed") == 1
+        assert (pod.lifecycle.results, pod.lifecycle.checked_at) == (results, at)
+    assert "stays what it was: answered with status 503: The server shuts down." in caplog.text
+
+
+async def test_one_answer_that_is_lost_once_closes_no_pod() -> None:
+    async with serving() as pod:
+        pod.backend.failures = 1
+        await pod.next_check()
+        assert (pod.lifecycle.gate, pod.backend.failures) == (GateState.PASSED, 0)
+
+
+async def test_an_answer_that_stays_lost_is_a_failed_case() -> None:
+    async with serving() as pod:
+        pod.backend.failures = 1000
+        await pod.next_check()
+        failed = {result.name for result in pod.lifecycle.results if not result.passed}
+    assert failed == {"right", "check.finite"}
+
+
+class Broken:
+    """Stands for a loaded model, and has nothing of what one has."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError(f"there is no {name}")
+
+
+@pytest.mark.parametrize("seconds", [SECONDS, 0.0])
+@pytest.mark.parametrize("policy", FailurePolicy)
+async def test_a_first_check_that_cannot_be_run_is_a_failed_one_and_tried_again_until_it_can(
+    seconds: float, policy: FailurePolicy, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where later runs are turned off: the pod waits for this one."""
+    async with app_under_test(Turning(), serve=settings(failure_policy=policy)) as runtime:
+        lifecycle, loaded, clock = runtime.lifecycle, runtime.app.loaded, ManualClock()
+        lifecycle.gate = GateState.PENDING
+        check = SelfCheck(
+            runtime.app,
+            cases=[RIGHT],
+            lifecycle=lifecycle,
+            metrics=runtime.metrics,
+            seconds=seconds,
+            clock=clock,
+            jitter=lambda: 0.0,
+        )
+        runtime.app._loaded = Broken()  # type: ignore[assignment]
+        await check.run()
+        runtime.app._loaded = loaded
+        assert (lifecycle.gate, lifecycle.ready) == (GateState.FAILED, policy is FailurePolicy.WARN)
+        assert "check.run: the pod could not check itself (RuntimeError)" in lifecycle.explain_failure()
+        assert "there is no" in caplog.text
+        repeating = asyncio.create_task(check.repeat())
+        await clock.advance(SECONDS)
+        await until(lambda: lifecycle.gate is GateState.PASSED)
+        await until(lambda: repeating.done() == (seconds == 0))
+        repeating.cancel()
+        await asyncio.gather(repeating, return_exceptions=True)
+
+
+async def test_a_pod_that_cannot_be_asked_before_it_serves_stays_shut_and_says_why() -> None:
+    async with app_under_test(Turning()) as runtime:
+        runtime.lifecycle.gate = GateState.PENDING
+        runtime.app.loaded.engine.give_up("The server shuts down.")
+        check = SelfCheck(
+            runtime.app, cases=[RIGHT], lifecycle=runtime.lifecycle, metrics=runtime.metrics, seconds=SECONDS
+        )
+        await check.run()
+    assert not runtime.lifecycle.ready
+    assert "check.run: the pod could not be asked: answered with status 503" in runtime.lifecycle.explain()

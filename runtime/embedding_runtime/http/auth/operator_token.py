@@ -1,7 +1,8 @@
 """Who may use the guarded routes of the private port: the operator, by its service-account token, checked offline.
 
-The keys are a folder mounted from the ConfigMap `<name>-keys`: issuer, JWKS and the operator's `sub`. The operator
-refreshes them, so they are read again whenever they change.
+The keys are a folder mounted from the ConfigMap `<name>-keys`: issuer, JWKS, the operator's `sub`, and the audience of
+the pod's namespace, so that a token which a pod of another namespace was shown opens nothing here. The operator
+refreshes them: they are read again whenever they change.
 """
 
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ class Refused(Exception):
 class Keys:
     issuer: str
     subject: str
+    audience: str
     jwks: SigningKeys
 
 
@@ -37,7 +39,7 @@ class TokenCheck:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._stamp: tuple[Stamp, ...] | None = None
+        self._stamp: tuple[Stamp | None, ...] | None = None
         self._keys: Keys | None = None
 
     def check(self, authorization: str | None) -> None:
@@ -45,11 +47,11 @@ class TokenCheck:
         keys = self._current_keys()
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise Refused(401, f"This route needs a bearer token for the audience {ports.TOKEN_AUDIENCE}.")
+            raise Refused(401, f"This route needs a bearer token for the audience {keys.audience}.")
         try:
             claims = keys.jwks.verify(
                 token.strip(),
-                audience=ports.TOKEN_AUDIENCE,
+                audience=keys.audience,
                 issuer=keys.issuer,
                 require=("exp", "iss", "aud", "sub"),
             )
@@ -62,7 +64,7 @@ class TokenCheck:
         if self._folder is None:
             raise Refused(403, "This process was started without --keys, so nobody may use this route.")
         try:
-            stamp = tuple(read_stamp(self._folder / name) for name in FILES)
+            stamp = (*(read_stamp(self._folder / name) for name in FILES), _stamp_audience(self._folder))
             if self._keys is None or stamp != self._stamp:
                 self._keys = _read_keys(self._folder)
                 self._stamp = stamp
@@ -73,8 +75,20 @@ class TokenCheck:
         return self._keys
 
 
+def _stamp_audience(folder: Path) -> Stamp | None:
+    """None: there is none, so an older operator wrote the keys."""
+    try:
+        return read_stamp(folder / ports.KEYS_AUDIENCE)
+    except FileNotFoundError:
+        return None
+
+
 def _read_keys(folder: Path) -> Keys:
     issuer, jwks, subject = ((folder / name).read_text().strip() for name in FILES)
-    if not issuer or not subject:
-        raise ValueError("empty issuer or subject")
-    return Keys(issuer=issuer, subject=subject, jwks=parse_jwks(jwks.encode()))
+    try:
+        audience = (folder / ports.KEYS_AUDIENCE).read_text().strip()
+    except FileNotFoundError:
+        audience = ports.TOKEN_AUDIENCE
+    if not issuer or not subject or not audience:
+        raise ValueError("empty issuer, subject or audience")
+    return Keys(issuer=issuer, subject=subject, audience=audience, jwks=parse_jwks(jwks.encode()))

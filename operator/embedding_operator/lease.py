@@ -29,12 +29,11 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True)
 class _Sighting:
-    """A holder's record and when it was first seen to be like this, by our own clock."""
+    """A holder's record, and when it expires by our own clock: so long after it was first seen to be like this."""
 
     holder: str
     renewed: str
-    seconds: float
-    seen_at: float
+    expires_at: float
 
 
 class Elector:
@@ -75,7 +74,7 @@ class Elector:
                 pass  # another standby was faster
             except GatewayError as error:
                 self._say(f"standing by: cannot read or take the Lease {self._where}: {error.message}")
-            await self._pause()
+            await self._pause(until=self._seen.expires_at if self._seen is not None else None)
 
     async def hold(self) -> None:
         """Renew until it fails.
@@ -137,8 +136,8 @@ class Elector:
         now = self._clock.monotonic()
         if self._seen is None or (self._seen.holder, self._seen.renewed) != (holder, renewed):
             seconds = float(spec.get("leaseDurationSeconds") or self._settings.duration)
-            self._seen = _Sighting(holder=holder, renewed=renewed, seconds=seconds, seen_at=now)
-        return now - self._seen.seen_at > self._seen.seconds
+            self._seen = _Sighting(holder=holder, renewed=renewed, expires_at=now + seconds)
+        return now >= self._seen.expires_at
 
     async def _renew(self) -> None:
         held, self._held = self._held, None
@@ -180,9 +179,12 @@ class Elector:
         """MicroTime: RFC 3339 in UTC with six digits, the only form the API server accepts here."""
         return self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
-    async def _pause(self) -> None:
+    async def _pause(self, *, until: float | None = None) -> None:
+        """Until the next try, or until a moment before it that is still to come."""
         # Up to 20 % more, so that standbys do not come all at the same moment.
-        await self._clock.sleep(self._settings.retry * (1.0 + 0.2 * self._jitter()))
+        seconds = self._settings.retry * (1.0 + 0.2 * self._jitter())
+        left = until - self._clock.monotonic() if until is not None else 0.0
+        await self._clock.sleep(min(seconds, left) if left > 0 else seconds)
 
     def _say(self, message: str) -> None:
         """Once per change: a standby asks every second for weeks."""

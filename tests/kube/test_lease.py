@@ -23,7 +23,7 @@ def api() -> MemoryGateway:
     return MemoryGateway()
 
 
-def candidate(gateway: Gateway, identity: str, *, clock: ManualClock) -> Elector:
+def candidate(gateway: Gateway, identity: str, *, clock: ManualClock, jitter: float = 0.0) -> Elector:
     return Elector(
         gateway,
         namespace="system",
@@ -31,7 +31,7 @@ def candidate(gateway: Gateway, identity: str, *, clock: ManualClock) -> Elector
         settings=LeaseSettings(),
         clock=clock,
         now=lambda: datetime.fromtimestamp(clock.monotonic(), UTC),
-        jitter=lambda: 0.0,
+        jitter=lambda: jitter,
     )
 
 
@@ -68,6 +68,18 @@ async def test_a_standby_takes_over_when_the_leader_stops_renewing(api: MemoryGa
     lease = api.peek(LEASE, namespace="system", name="embedding-operator")
     assert lease is not None
     assert lease["spec"]["leaseTransitions"] == 1
+
+
+async def test_a_standby_looks_again_at_the_moment_when_the_lease_expires(
+    api: MemoryGateway, clock: ManualClock
+) -> None:
+    """Not at its next regular look, which comes up to 1.2 s later."""
+    await candidate(api, "a", clock=clock).acquire()
+    standing_by = asyncio.create_task(candidate(api, "b", clock=clock, jitter=1.0).acquire())
+    await clock.advance(7.9)
+    assert not standing_by.done()
+    await clock.advance(0.1)
+    await standing_by
 
 
 async def test_a_released_lease_is_taken_at_the_next_look(api: MemoryGateway, clock: ManualClock) -> None:

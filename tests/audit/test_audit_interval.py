@@ -1,7 +1,7 @@
 """When audits come, and what they may cost."""
 
 from audited_pods import SERVING, SPACE, AuditedPods
-from auditor_under_test import GOLDENS, HOLDOUT, KEY, ORDER, auditor_of, pod, serving_pod
+from auditor_under_test import GOLDENS, HOLDOUT, KEY, ORDER, auditor_of, auditor_of_one, pod, serving_pod
 from manual_clock import ManualClock, settle
 
 from embedding_model.ports import GateState
@@ -12,8 +12,7 @@ from embedding_operator.observe.facts import AuditOrder, Key
 
 async def test_a_pod_that_is_overloaded_is_asked_again(clock: ManualClock, told: list[Key]) -> None:
     one = serving_pod(refuses=3)
-    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
-        auditor.request_audit(pod(), order=ORDER)
+    async with auditor_of_one(one, clock=clock, told=told) as auditor:
         await settle()
         assert auditor.audit(pod()) is None
         await clock.advance(7)
@@ -26,8 +25,7 @@ async def test_audits_repeat_on_the_interval_and_tell_nobody_when_nothing_change
     clock: ManualClock, told: list[Key]
 ) -> None:
     one = serving_pod()
-    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
-        auditor.request_audit(pod(), order=ORDER)
+    async with auditor_of_one(one, clock=clock, told=told):
         await clock.advance(600)
     assert len(one.verdicts) == 11
     assert told == [KEY]
@@ -35,8 +33,7 @@ async def test_audits_repeat_on_the_interval_and_tell_nobody_when_nothing_change
 
 async def test_an_audit_takes_at_most_one_per_cent_of_a_pods_time(clock: ManualClock, told: list[Key]) -> None:
     one = serving_pod(before_answer=lambda: clock.sleep(2.0))
-    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
-        auditor.request_audit(pod(), order=ORDER)
+    async with auditor_of_one(one, clock=clock, told=told):
         await clock.advance(4.0 + 60.0 + 4.0)
         assert len(one.verdicts) == 2, "the first audit was of a pod that may have been cold"
         await clock.advance(AUDIT_SHARE * 4.0 - 1)
@@ -48,8 +45,7 @@ async def test_an_audit_takes_at_most_one_per_cent_of_a_pods_time(clock: ManualC
 async def test_what_ran_beside_an_audit_does_not_make_the_next_one_late(clock: ManualClock, told: list[Key]) -> None:
     one = serving_pod()
     one.before_answer = lambda: clock.sleep(10.0 if len(one.verdicts) == 2 else 0.1)
-    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
-        auditor.request_audit(pod(), order=ORDER)
+    async with auditor_of_one(one, clock=clock, told=told):
         await clock.advance(600)
     assert len(one.verdicts) >= 9
 
@@ -58,9 +54,8 @@ async def test_a_pod_that_closed_itself_and_passes_again_has_its_verdict_before_
     clock: ManualClock, told: list[Key]
 ) -> None:
     one = serving_pod()
-    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
+    async with auditor_of_one(one, clock=clock, told=told) as auditor:
         auditor.goldens(pod())
-        auditor.request_audit(pod(), order=ORDER)
         await clock.advance(30)
         before = len(one.verdicts)
         one.holds_verdict = False  # as behind a failure of its own
@@ -74,9 +69,8 @@ async def test_a_pod_that_closed_itself_and_passes_again_has_its_verdict_before_
 
 async def test_a_slow_pod_that_passes_again_is_audited_to_the_end(clock: ManualClock, told: list[Key]) -> None:
     one = serving_pod(before_answer=lambda: clock.sleep(20.0))
-    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
+    async with auditor_of_one(one, clock=clock, told=told) as auditor:
         auditor.goldens(pod())
-        auditor.request_audit(pod(), order=ORDER)
         await clock.advance(60)
         before = len(one.verdicts)
         one.holds_verdict = False  # as after a failure of its own, which has passed
@@ -86,8 +80,7 @@ async def test_a_slow_pod_that_passes_again_is_audited_to_the_end(clock: ManualC
 
 async def test_another_order_is_carried_out_at_once(clock: ManualClock, told: list[Key]) -> None:
     one = serving_pod()
-    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
-        auditor.request_audit(pod(), order=ORDER)
+    async with auditor_of_one(one, clock=clock, told=told) as auditor:
         await settle()
         auditor.request_audit(
             pod(), order=AuditOrder(GOLDENS, HOLDOUT, SERVING, SPACE, objection="no reference could be computed")

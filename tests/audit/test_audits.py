@@ -3,7 +3,18 @@
 from typing import Any
 
 from audited_pods import SERVING, SPACE, AuditedPods, answer_rightly, cases
-from auditor_under_test import GOLDENS, KEY, NOW, ORDER, auditor_of, failed_cases, pod, serving_pod, wrong_for
+from auditor_under_test import (
+    GOLDENS,
+    KEY,
+    NOW,
+    ORDER,
+    auditor_of,
+    auditor_of_one,
+    failed_cases,
+    pod,
+    serving_pod,
+    wrong_for,
+)
 from manual_clock import ManualClock, settle
 
 from embedding_model.goldens.questions import Answer, Question
@@ -18,8 +29,7 @@ async def test_a_pod_that_answers_everything_rightly_is_told_so_with_its_boot_id
     clock: ManualClock, told: list[Key]
 ) -> None:
     one = serving_pod()
-    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
-        auditor.request_audit(pod(), order=ORDER)
+    async with auditor_of_one(one, clock=clock, told=told) as auditor:
         assert auditor.audit(pod()) is None
         await settle()
         report = auditor.audit(pod())
@@ -39,8 +49,7 @@ async def test_every_mounted_case_a_random_part_of_the_holdout_and_the_checks_ar
     clock: ManualClock, told: list[Key]
 ) -> None:
     one = serving_pod()
-    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
-        auditor.request_audit(pod(), order=ORDER)
+    async with auditor_of_one(one, clock=clock, told=told):
         await settle()
         first = set(one.asked)
         one.asked.clear()
@@ -57,8 +66,7 @@ async def test_a_pod_that_answers_only_its_own_cases_rightly_fails_by_the_holdou
     clock: ManualClock, told: list[Key]
 ) -> None:
     one = serving_pod(answer=wrong_for("held."))
-    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
-        auditor.request_audit(pod(), order=ORDER)
+    async with auditor_of_one(one, clock=clock, told=told) as auditor:
         await settle()
         report = auditor.audit(pod())
         names = failed_cases(report)
@@ -74,8 +82,7 @@ async def test_a_case_that_failed_is_asked_until_it_passes_whatever_chance_draws
     clock: ManualClock, told: list[Key]
 ) -> None:
     one = serving_pod(answer=wrong_for("held."))
-    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
-        auditor.request_audit(pod(), order=ORDER)
+    async with auditor_of_one(one, clock=clock, told=told) as auditor:
         await settle()
         [bad, *_] = failed_cases(auditor.audit(pod()))
         one.answer = wrong_for(f"the text of {bad}")
@@ -155,8 +162,7 @@ async def test_one_answer_that_is_missing_once_fails_nothing_and_one_that_stays_
         )
 
     one = serving_pod(answer=answer)
-    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
-        auditor.request_audit(pod(), order=ORDER)
+    async with auditor_of_one(one, clock=clock, told=told) as auditor:
         await settle()
         assert failed_cases(auditor.audit(pod())) == []
         one.answer = lambda question: Answer(error="NaN") if "mine" in question.text else answer_rightly(question)
@@ -195,8 +201,7 @@ async def test_sheets_of_two_processes_are_no_audit(clock: ManualClock, told: li
         one.boot_id = "boot-1" if one.sheets == 1 else "boot-2"
 
     one.on_sheet = restart
-    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
-        auditor.request_audit(pod(), order=ORDER)
+    async with auditor_of_one(one, clock=clock, told=told) as auditor:
         await settle()
         assert auditor.audit(pod()) is None
         assert one.verdicts == []
@@ -221,15 +226,13 @@ async def test_wrong_answers_count_also_when_the_verdict_does_not_get_through(
 
 async def test_another_start_of_the_container_is_another_process(clock: ManualClock, told: list[Key]) -> None:
     one = serving_pod()
-    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
-        auditor.request_audit(pod(), order=ORDER)
+    async with auditor_of_one(one, clock=clock, told=told) as auditor:
         await settle()
         assert auditor.audit(pod(starts=1)) is None
 
 
 async def test_a_pod_that_serves_another_space_fails(clock: ManualClock, told: list[Key]) -> None:
     one = serving_pod(space=f"sp1-{'b' * 32}")
-    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
-        auditor.request_audit(pod(), order=ORDER)
+    async with auditor_of_one(one, clock=clock, told=told) as auditor:
         await settle()
         assert failed_cases(auditor.audit(pod())) == ["check.space"]

@@ -49,6 +49,14 @@ async def auditor_of(
         await auditor.close()
 
 
+@asynccontextmanager
+async def auditor_of_one(one: AuditedPod, *, clock: ManualClock, told: list[Key]) -> AsyncIterator[Auditor]:
+    """An auditor over this one pod, `pod()`, which it has been ordered to audit."""
+    async with auditor_of(AuditedPods(**{pod().ip: one}), clock=clock, told=told) as auditor:
+        auditor.request_audit(pod(), order=ORDER)
+        yield auditor
+
+
 def failed_cases(report: AuditReport | None) -> list[str]:
     assert report is not None
     return [result.name for result in report.results if not result.passed]

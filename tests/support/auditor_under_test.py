@@ -12,6 +12,7 @@ from manual_clock import ManualClock
 from embedding_model.goldens.compare import encode_vector
 from embedding_model.goldens.questions import Answer, Question
 from embedding_operator.audit.auditor import Auditor
+from embedding_operator.audit.pod_record import PodQuestions
 from embedding_operator.observe.facts import AuditOrder, AuditReport, Key, PodRef
 
 KEY = Key("search", "a")
@@ -21,8 +22,9 @@ HOLDOUT = cases(*(f"held.{number}" for number in range(20)))
 ORDER = AuditOrder(case_set=GOLDENS, holdout=HOLDOUT, serving=SERVING, space=SPACE)
 
 
-def pod(ip: str = "10.0.0.1", *, starts: int = 0, key: Key = KEY) -> PodRef:
-    return PodRef(key=key, name=f"pod-{ip}", uid=f"uid-{ip}", ip=ip, starts=starts)
+def pod(ip: str = "10.0.0.1", *, name: str | None = None, starts: int = 0, key: Key = KEY) -> PodRef:
+    """Named after its address, or by `name` where it has none yet."""
+    return PodRef(key=key, name=f"pod-{name or ip}", uid=f"uid-{name or ip}", ip=ip, starts=starts)
 
 
 def serving_pod(**fields: Any) -> AuditedPod:
@@ -31,7 +33,7 @@ def serving_pod(**fields: Any) -> AuditedPod:
 
 @asynccontextmanager
 async def auditor_of(
-    pods: AuditedPods, *, clock: ManualClock, told: list[Key], seen: list[str] | None = None
+    pods: PodQuestions, *, clock: ManualClock, told: list[Key], seen: list[str] | None = None
 ) -> AsyncIterator[Auditor]:
     auditor = Auditor(
         pods,

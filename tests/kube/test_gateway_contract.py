@@ -23,8 +23,10 @@ from embedding_operator.kube.gateway import (
     Gateway,
     GatewayError,
     Invalid,
+    Kind,
 )
 from embedding_operator.kube.memory import MemoryGateway
+from embedding_operator.reconcile.apply import BEFORE_ANY_WRITE
 
 LABEL = "embedding-operator.dev/model"
 
@@ -142,6 +144,34 @@ async def test_creating_a_taken_name_is_a_conflict(gateway: Gateway, name: str) 
     assert created["metadata"]["uid"]
     with pytest.raises(Conflict):
         await gateway.create(configmap(name, data={"a": "1"}))
+
+
+@pytest.mark.parametrize("kind", [CONFIG_MAP, DEPLOYMENT, SERVICE, JOB, POD_DISRUPTION_BUDGET])
+async def test_what_is_applied_as_of_before_any_write_is_created_and_meets_nothing_that_is_there(
+    gateway: Gateway, name: str, kind: Kind
+) -> None:
+    manifest = child(kind, name)
+    first = {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": BEFORE_ANY_WRITE}}
+    created = await gateway.apply(first)
+    assert created["metadata"]["resourceVersion"] != BEFORE_ANY_WRITE
+    for labels in ({LABEL: name}, {LABEL: name, "another": "label"}):
+        with pytest.raises(Conflict):
+            await gateway.apply({**first, "metadata": {**first["metadata"], "labels": labels}})
+    live = await get_existing(gateway, kind, name=name)
+    assert (live["metadata"]["uid"], live["metadata"]["labels"]) == (created["metadata"]["uid"], {LABEL: name})
+    again = await gateway.apply(manifest)
+    assert again["metadata"]["resourceVersion"] == live["metadata"]["resourceVersion"]
+    await gateway.delete(kind, namespace="default", name=name)
+
+
+def child(kind: Kind, name: str) -> dict[str, Any]:
+    if kind in (CONFIG_MAP, DEPLOYMENT, JOB):
+        return {CONFIG_MAP: configmap(name, data={"a": "1"}), DEPLOYMENT: deployment(name), JOB: job(name)}[kind]
+    metadata = {"name": name, "namespace": "default", "labels": {LABEL: name}}
+    spec = {"selector": {"a": "b"}, "ports": [{"name": "http", "port": 80}]}
+    if kind is POD_DISRUPTION_BUDGET:
+        spec = {"selector": {"matchLabels": {"a": "b"}}, "maxUnavailable": 1}
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, "spec": spec}
 
 
 async def test_a_list_selects_by_label_and_names_the_kind(gateway: Gateway, name: str) -> None:

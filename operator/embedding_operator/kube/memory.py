@@ -82,7 +82,7 @@ class MemoryGateway:
         self._holdings: dict[tuple[Key, str], Holdings] = {}
         self._paths = dict(paths or {})
         self._now = now
-        self._versions = itertools.count(1)
+        self._versions = itertools.count(2)  # etcd is at 1 before anything is written
         self._uids = itertools.count(1)
         self._calls: list[Call] = []
 
@@ -105,7 +105,7 @@ class MemoryGateway:
         self._record("apply", kind, metadata.get("namespace"), metadata["name"], manifest)
         try:
             return self._apply(_without_status(kind, manifest), manager=_APPLIED, force=force)
-        except FieldConflict:
+        except Conflict:
             self._calls[-1] = dataclasses.replace(self._calls[-1], is_refused=True)
             raise
 
@@ -278,6 +278,12 @@ class MemoryGateway:
     def _apply(self, manifest: Object, *, manager: Manager, force: bool) -> dict[str, Any]:
         key = _key(kind_of(manifest), manifest["metadata"])
         live = self._objects.get(key)
+        version = manifest["metadata"].get("resourceVersion")
+        if version is not None:
+            if live is not None and version != live["metadata"]["resourceVersion"]:
+                raise Conflict(f'"{key[2]}": the object has been modified', status=409)
+            manifest = {**manifest, "metadata": {**manifest["metadata"]}}
+            del manifest["metadata"]["resourceVersion"]
         if live is None:
             if manifest["metadata"].get("uid") is not None:
                 raise Conflict("uid mismatch: no existing object was found", status=409)

@@ -56,8 +56,8 @@ async def observe(gateway: Gateway, key: Key, *, facts: Facts, hubs: Hubs, now: 
     )
     *objects, pods, slices = listed
     uid = str(model["metadata"]["uid"])
-    groups = [_sort(item for item in group if _is_controlled_by(item, uid=uid)) for group in objects]
-    strangers = [item for group in objects for item in group if not _is_controlled_by(item, uid=uid)]
+    groups = [_sort(item for item in group if is_controlled_by(item, uid=uid)) for group in objects]
+    strangers = [item for group in objects for item in group if not is_controlled_by(item, uid=uid)]
     groups[2], planted = split_vouched(groups[2], status=model.get("status"))
     models = read_stored_models(groups[2])
     asked = read_source(model, spec=spec, models=models, facts=facts, key=key, hubs=hubs)
@@ -187,7 +187,7 @@ def _cache_claim(spec: EmbeddingModelSpec | None) -> str | None:
     return spec.cache.persistent_volume_claim.claim_name if spec and spec.cache else None
 
 
-def _is_controlled_by(item: Object, *, uid: str) -> bool:
+def is_controlled_by(item: Object, *, uid: str) -> bool:
     return any(owner.get("controller") and owner.get("uid") == uid for owner in _owners(item))
 
 

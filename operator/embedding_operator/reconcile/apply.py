@@ -24,6 +24,7 @@ from embedding_operator.kube.gateway import (
     TooManyRequests,
 )
 from embedding_operator.observe.facts import Facts
+from embedding_operator.observe.observe import is_controlled_by
 from embedding_operator.observe.snapshot import Snapshot
 from embedding_operator.plan.build import Planned, describe_conflict, identify
 from embedding_operator.reconcile.conflicts import apply_or_restore, describe_field_conflict
@@ -35,6 +36,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     kind.kind: kind for kind in (DEPLOYMENT, SERVICE, CONFIG_MAP, JOB, POD_DISRUPTION_BUDGET)
 }
 FORBIDDEN_SECONDS: Final = 60.0  # permissions and quotas change rarely, and nothing tells us
+# A resourceVersion that no object has: etcd is at 1 before anything is written. What is applied with it is created, and
+# is a conflict with whatever has its name already.
+BEFORE_ANY_WRITE: Final = "1"
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,12 @@ async def carry_out(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, f
     for manifest in planned.plan.apply:
         identity = identify(manifest)
         try:
-            if identity not in live and await _is_taken(gateway, manifest, uid=snapshot.uid):
-                return Written(describe_conflict(*identity), writes_serving=writes_serving)
-            kind = KINDS[manifest["kind"]]
-            answer = await apply_or_restore(gateway, manifest, kind=kind, restorations=restorations)
+            answer = None if identity in live else await _create(gateway, manifest, uid=snapshot.uid)
+            if answer is None:
+                kind = KINDS[manifest["kind"]]
+                answer = await apply_or_restore(gateway, manifest, kind=kind, restorations=restorations)
+        except NameTaken:
+            return Written(describe_conflict(*identity), writes_serving=writes_serving)
         except FieldConflict as error:
             # What comes after follows from what was observed, not from this write: it goes on.
             held_up = held_up or describe_field_conflict(*identity, model=snapshot.key.name, error=error)
@@ -90,14 +96,26 @@ async def carry_out(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, f
     return Written(writes_serving=writes_serving)
 
 
-async def _is_taken(gateway: Gateway, manifest: Object, *, uid: str) -> bool:
-    """Whether an object of this name exists that we do not control: one without our label is in no listing."""
+class NameTaken(Conflict):
+    """An object of this name exists that we do not control."""
+
+
+async def _create(gateway: Gateway, manifest: Object, *, uid: str) -> Object | None:
+    """Apply what is in no listing; None when it is there all the same, as a child of `uid`, or has just gone.
+
+    What has its name is left alone, be it made at this very moment: an object without our label is in no listing.
+
+    Raises:
+        NameTaken: it is somebody else's.
+    """
     metadata = manifest["metadata"]
-    found = await gateway.get(KINDS[manifest["kind"]], namespace=metadata["namespace"], name=metadata["name"])
-    if found is None:
-        return False
-    owners = found["metadata"].get("ownerReferences") or ()
-    return not any(owner.get("controller") and owner.get("uid") == uid for owner in owners)
+    try:
+        return await gateway.apply({**manifest, "metadata": {**metadata, "resourceVersion": BEFORE_ANY_WRITE}})
+    except Conflict as error:
+        found = await gateway.get(KINDS[manifest["kind"]], namespace=metadata["namespace"], name=metadata["name"])
+        if found is not None and not is_controlled_by(found, uid=uid):
+            raise NameTaken(error.message, status=error.status) from error
+        return None
 
 
 def _describe_refusal(kind: str, name: str, *, error: GatewayError) -> Verdict | None:

@@ -120,7 +120,43 @@ def build_settings() -> kopf.OperatorSettings:
     # kopf would kill the whole process with -9 after this long; ending it in time is our own business.
     settings.process.ultimate_exiting_timeout = None
     settings.persistence.finalizer = f"{FIELD_MANAGER}.never.used/finalizer"
+    # kopf finds out what changed since the last event, and how far its handlers have come, whoever asks.
+    settings.persistence.diffbase_storage = _NoDifferences()
+    settings.persistence.progress_storage = _NoProgress()
     return settings
+
+
+class _NoDifferences(kopf.DiffBaseStorage):
+    """Nothing changed since the last event: only change handlers ask. kopf's own copies each object that comes, twice,
+    which is a third of what an event costs."""
+
+    def build(self, *, body: Any, extra_fields: Any = None) -> Any:
+        return {}
+
+    def fetch(self, *, body: Any) -> Any:
+        return None
+
+    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
+        raise AssertionError("an event handler stores nothing in the object")
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """Handlers of events are called once, and have no progress."""
+
+    def fetch(self, *, key: Any, body: Any) -> Any:
+        return None
+
+    def store(self, *, key: Any, record: Any, body: Any, patch: Any) -> None:
+        raise AssertionError("an event handler stores nothing in the object")
+
+    def purge(self, *, key: Any, body: Any, patch: Any) -> None:
+        """There is nothing."""
+
+    def touch(self, *, body: Any, patch: Any, value: Any) -> None:
+        """Nothing is waited for."""
+
+    def clear(self, *, essence: Any) -> Any:
+        return essence
 
 
 def _selector(kind: Kind) -> tuple[str, str, str]:

@@ -5,8 +5,8 @@ from typing import Any
 import kubernetes_validate
 import pytest
 from model_samples import hub_spec
+from operator_settings import settings
 from runtime_under_test import resolved_model
-from simulated_cluster import settings
 
 from embedding_operator.api.spec import parse_spec
 from embedding_operator.children.deployment import deployment, deployment_body

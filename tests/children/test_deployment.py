@@ -5,7 +5,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 from model_samples import golden, hub_spec, resolved, verified_by, volume_spec
-from simulated_cluster import settings
+from operator_settings import settings
 
 from embedding_model.goldens.parse import merge_cases, parse_cases
 from embedding_model.resolved import Origin, ResolvedModel, Serving, SourceKind, Task

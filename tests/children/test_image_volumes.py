@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from model_samples import image_spec, inspection, manifest
+from operator_settings import settings
 from private_apiserver import PrivateApiServer, private_apiserver
-from simulated_cluster import settings
 
 from embedding_model.resolved import Origin, ResolvedModel, SourceKind
 from embedding_model.serving import Overrides, apply_overrides

@@ -6,7 +6,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 from model_samples import converted_manifest, hub_spec, image_spec, inspection, manifest, resolved, volume_spec
-from simulated_cluster import settings
+from operator_settings import settings
 
 from embedding_model.resolved import Origin, ResolvedModel, SourceKind, Weights
 from embedding_model.serving import Overrides, apply_overrides

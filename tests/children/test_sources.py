@@ -8,7 +8,7 @@ import click
 import kubernetes_validate
 import pytest
 from model_samples import REPO, converted_manifest, hub_spec, image_spec, inspection, manifest, resolved, volume_spec
-from simulated_cluster import settings
+from operator_settings import settings
 
 from embedding_model.resolved import Declared, Origin, ResolvedModel, SourceKind, Task
 from embedding_model.serving import Overrides, apply_overrides

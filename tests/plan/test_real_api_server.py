@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from model_samples import golden, hub_spec, image_spec, request_token, resolved, verified_by, volume_spec
+from operator_settings import settings
 from reference_samples import answer_references, reference_jobs
-from simulated_cluster import SimulatedCluster, settings
+from simulated_cluster import SimulatedCluster
 
 from embedding_model.ports import JobReport, JobState
 from embedding_model.resolved import InspectionResult

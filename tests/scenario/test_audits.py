@@ -25,14 +25,14 @@ def _uids(cluster: SimulatedCluster) -> list[str]:
 def _fail_new_pods(cluster: SimulatedCluster, *cases: str) -> None:
     """Pods that are made from now on answer these cases wrongly, and only wall two sees it."""
     known = set(_uids(cluster))
-    answer_audits = cluster._answer_audits
+    answer_audits = cluster.answer_audits
 
     def answer() -> None:
         for uid in set(_uids(cluster)) - known:
             cluster.ill[uid] = set(cases)
         answer_audits()
 
-    cluster._answer_audits = answer  # type: ignore[method-assign]
+    cluster.answer_audits = answer  # type: ignore[method-assign]
 
 
 async def test_every_started_pod_is_asked_the_cases_that_it_has_mounted(cluster: SimulatedCluster) -> None:

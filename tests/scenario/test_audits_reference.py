@@ -49,14 +49,14 @@ async def test_a_pod_that_fails_only_what_it_does_not_know_never_becomes_ready(c
     cluster.create_model(hub_spec(verification=asked))
     await cluster.settle()
     answer_references(cluster)
-    answer_audits = cluster._answer_audits
+    answer_audits = cluster.answer_audits
 
     def fail_holdout() -> None:
         for uid, order in cluster.facts.audits_requested.items():
             cluster.ill[uid] = {case.name for case in order.holdout.cases}
         answer_audits()
 
-    cluster._answer_audits = fail_holdout  # type: ignore[method-assign]
+    cluster.answer_audits = fail_holdout  # type: ignore[method-assign]
     await cluster.settle()
     assert cluster.ready_pods() == set()
     assert cluster.says("Verified") == ("False", "AuditFailed")

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from model_samples import golden, hub_spec, verified_by
-from simulated_cluster import KEY, SimulatedCluster, settings
+from operator_settings import settings
+from simulated_cluster import KEY, SimulatedCluster
 
 from embedding_operator.api import names
 from embedding_operator.judge.generations import list_mounted

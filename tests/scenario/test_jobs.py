@@ -17,7 +17,8 @@ from model_samples import (
     refused,
     request_token,
 )
-from simulated_cluster import SimulatedCluster, settings
+from operator_settings import settings
+from simulated_cluster import SimulatedCluster
 
 from embedding_model.ports import JobReport, JobState, Progress
 from embedding_model.refusal import Reason, RefusalDocument

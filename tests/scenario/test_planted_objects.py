@@ -10,8 +10,10 @@ from typing import Any
 import orjson
 import pytest
 from model_samples import COMMIT, golden, hub_spec, request_token, resolved, verified_by
+from operator_settings import settings
 from reference_samples import answer_references, reference_jobs, stored_cases
-from simulated_cluster import KEY, SimulatedCluster, settings
+from simulated_cluster import KEY, SimulatedCluster
+from simulated_controllers import run_job
 
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.resolved import ResolvedModel
@@ -174,7 +176,7 @@ async def test_a_planted_reference_set_judges_nobody(cluster: SimulatedCluster) 
     forge_reference(cluster)
     await cluster.reconcile()
     assert cluster.says("Reconciling") == ("True", "ComputingReference"), "ours are gone: they are computed again"
-    cluster._run_job(reference_jobs(cluster)[0])
+    run_job(cluster, reference_jobs(cluster)[0])
     answer_references(cluster)
     await cluster.settle()
     assert [item["data"] for part in components for item in stored_cases(cluster, part)] == before

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from model_samples import golden, hub_spec, verified_by
-from simulated_cluster import SimulatedCluster, Status
+from simulated_cluster import SimulatedCluster
+from simulated_pods import Status
 
 from embedding_model.ports import GoldensReport, Progress
 from embedding_operator.kube.gateway import DEPLOYMENT

@@ -113,14 +113,13 @@ async def test_when_the_others_fail_the_same_case_too_a_pod_that_was_taken_out_f
     serving: SimulatedCluster,
 ) -> None:
     first, *others = uids(serving)
-    list_endpoints = serving._list_endpoints
-    serving._list_endpoints = lambda: None  # type: ignore[method-assign]
+    serving.lists_endpoints = False
     serving.ill[first] = {"rome"}
     await run(serving, steps=2)
     assert quarantined(serving) == [first]
     serving.ill |= {uid: {"rome"} for uid in others}
     serving.step()
-    serving._list_endpoints = list_endpoints  # type: ignore[method-assign]
+    serving.lists_endpoints = True
     await serving.settle()
     assert (quarantined(serving), deleted(serving)) == ([first], 0)
     assert serving.says("Stalled") == ("True", "AuditFailed")
@@ -172,7 +171,7 @@ async def test_the_pause_doubles_up_to_an_hour_while_failures_go_on(
 
 async def test_a_pod_that_fails_its_own_check_after_it_has_served_is_replaced_too(serving: SimulatedCluster) -> None:
     bad = uids(serving)[0]
-    answer = serving._answer
+    answer = serving.report_goldens
 
     def fail_own(pod, *, case_set):  # type: ignore[no-untyped-def]
         report = answer(pod, case_set=case_set)
@@ -182,7 +181,7 @@ async def test_a_pod_that_fails_its_own_check_after_it_has_served_is_replaced_to
         failed = first.model_copy(update={"passed": False, "measured": "0.1"})
         return report.model_copy(update={"state": GateState.FAILED, "results": (failed, *rest)})
 
-    serving._answer = fail_own  # type: ignore[method-assign]
+    serving.report_goldens = fail_own  # type: ignore[method-assign]
     await run(serving, steps=10)
     await serving.settle()
     assert bad not in uids(serving)

@@ -11,6 +11,7 @@ from reference_samples import (
     stored_cases,
 )
 from simulated_cluster import SimulatedCluster
+from simulated_controllers import run_job
 
 from embedding_operator.api import names
 from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, JOB
@@ -131,7 +132,7 @@ async def test_half_a_set_that_somebody_deleted_is_computed_again(cluster: Simul
     await cluster.reconcile()
     assert cluster.says("Reconciling") == ("True", "ComputingReference")
     assert len(cluster.all(DEPLOYMENT)) == 1, "what serves goes on"
-    cluster._run_job(reference_jobs(cluster)[0])
+    run_job(cluster, reference_jobs(cluster)[0])
     answer_references(cluster)
     await cluster.settle()
     assert cluster.says("Ready") == ("True", "Serving")

@@ -2,7 +2,8 @@
 
 import pytest
 from model_samples import inspection, manifest, volume_spec
-from simulated_cluster import KEY, SimulatedCluster, settings
+from operator_settings import settings
+from simulated_cluster import KEY, SimulatedCluster
 
 from embedding_model.ports import JobReport, JobState
 from embedding_model.refusal import Reason, RefusalDocument

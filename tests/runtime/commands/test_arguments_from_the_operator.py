@@ -8,8 +8,8 @@ from typing import Any
 import click
 import pytest
 from model_samples import converted_manifest, hub_spec, image_spec, resolved, volume_spec
+from operator_settings import settings
 from runtime_under_test import resolved_model
-from simulated_cluster import settings
 
 from embedding_model.resolved import Declared, Origin, SourceKind, Task
 from embedding_model.sources.access import Access

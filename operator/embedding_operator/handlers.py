@@ -36,6 +36,12 @@ CHILD_KINDS: Final = (DEPLOYMENT, POD, SERVICE, CONFIG_MAP, JOB, ENDPOINT_SLICE,
 CREDENTIALS_SECONDS: Final = 600.0
 # The API server ends a watch after this long: a regular, clean reconnect.
 WATCH_SECONDS: Final = 600
+# Objects of one page of the lists that watches begin with. It is in memory as text and as dicts, with managedFields,
+# and one of each kind at the same time: a hundred ConfigMaps of golden cases are some 15 MiB.
+CHUNK_SIZE: Final = 100
+# kopf holds what an event told of an object until none has come for so long: by default 5 s, in which it lists all
+# there are, each ten times as large as we keep it.
+IDLE_SECONDS: Final = 0.1
 # A watch that the server did not end in time sits on a dead connection.
 WATCH_GRACE_SECONDS: Final = 30
 
@@ -109,7 +115,8 @@ def build_settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = WATCH_SECONDS
     settings.watching.client_timeout = WATCH_SECONDS + WATCH_GRACE_SECONDS
     settings.watching.connect_timeout = 10
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = CHUNK_SIZE
+    settings.queueing.idle_timeout = IDLE_SECONDS
     for kind in CHILD_KINDS:
         settings.watching.label_selectors[_selector(kind)] = LABEL_MODEL
     settings.networking.request_timeout = 30

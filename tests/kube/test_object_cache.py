@@ -1,7 +1,9 @@
 """What is kept of the watches' words: order, deletion, and what is gone without a word."""
 
+import tracemalloc
 from typing import Any
 
+import orjson
 import pytest
 
 from embedding_operator.kube.cache import ObjectCache, Version, read_version
@@ -143,3 +145,38 @@ def test_a_kind_is_trusted_only_when_no_doubt_came_up_since(cache: ObjectCache) 
 
 def test_an_object_without_a_namespace_or_version_has_empty_ones() -> None:
     assert read_version({"metadata": {"name": "a"}}) == Version(namespace="", name="a", uid="", resource_version="")
+
+
+def test_what_is_held_takes_less_than_its_json(cache: ObjectCache) -> None:
+    objects = [pod(f"pod-{number}", conditions=[{"type": "Ready", "status": "True"}] * 50) for number in range(100)]
+    size = sum(len(orjson.dumps(item)) for item in objects)
+    cache.put(POD, pod())  # what the first one makes once
+    tracemalloc.start()
+    try:
+        for item in objects:
+            cache.put(POD, item)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < size / 2
+
+
+def test_nothing_of_a_deleted_object_is_held_but_that_it_is_deleted(cache: ObjectCache) -> None:
+    tracemalloc.start()
+    try:
+        for number in range(2000):
+            come_and_go(cache, number)
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(2000, 4000):
+            come_and_go(cache, number)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert cache.list_all(POD, namespace=None) == []
+    assert after - before < 2000 * 10  # bytes
+
+
+def come_and_go(cache: ObjectCache, number: int) -> None:
+    item = pod(f"pod-{number:05}", version=10_000 + number, model=f"model-{number:05}")
+    cache.note(POD, "ADDED", item)
+    cache.note(POD, "DELETED", item)

@@ -59,9 +59,11 @@ def run(
 
     Several replicas may run; the holder of the Lease works, the others stand by.
     """
+    from embedding_operator.allocator import keep_little
     from embedding_operator.log import configure_logging
     from embedding_operator.settings import SettingsError, default_settings, load_settings
 
+    keep_little()
     configure_logging(level=log_level, json_lines=log_format == "json")
     try:
         loaded = load_settings(settings) if settings is not None else default_settings()

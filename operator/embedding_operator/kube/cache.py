@@ -1,11 +1,12 @@
 """What the watches have told, kept so that reconciles need no list: a copy of every object that we look at.
 
-Objects are held as JSON, a third of what they take as dicts, and each reader gets its own. A watch that begins anew
-does not tell what was deleted meanwhile. So a kind is read from here only while it is trusted: since it was last
+Objects are held as packed JSON, a tenth of what they take as dicts, and each reader gets its own. A watch that begins
+anew does not tell what was deleted meanwhile. So a kind is read from here only while it is trusted: since it was last
 compared with what the API server has (comparing.py), and until its watch begins anew. Else the API server is asked.
 """
 
 import threading
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +17,15 @@ import orjson
 from embedding_operator.api.names import LABEL_MODEL
 from embedding_operator.kube.gateway import Kind, Object
 
+# The fastest: it makes a pod a third of its size and golden vectors two thirds; the next ones save little more.
+_PACKING: Final = 1
 # An answer to a write may come after the event of the object's deletion, within seconds.
 _REMEMBERED_DELETIONS: Final = 1000
 
 Place = tuple[str, str]  # namespace and name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Version:
     """An object without its content. `model` is what its label names; a model has none."""
 
@@ -45,11 +48,10 @@ class Mark:
     changes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Held:
     version: Version
-    labels: Mapping[str, str]
-    data: bytes
+    packed: bytes
     change: int  # its number among all changes
 
 
@@ -90,19 +92,19 @@ class ObjectCache:
         held = self._held.get(kind)
         if held is None:
             return
-        version, labels = read_version(item), dict(item["metadata"].get("labels") or {})
+        version = read_version(item)
         content = {**item, "apiVersion": kind.api_version, "kind": kind.kind}
         metadata = {key: value for key, value in item["metadata"].items() if key != "managedFields"}
-        data = orjson.dumps({**content, "metadata": metadata})
+        packed = _pack({**content, "metadata": metadata})
         with self._lock:
             before = held.get(version.place)
             if self._is_deleted(version) or (before is not None and _is_newer(before.version, version)):
                 return
             self._take_away(kind, version.place)
             self._changes += 1
-            held[version.place] = _Held(version, labels, data, self._changes)
-            if model := labels.get(LABEL_MODEL):
-                self._of_model.setdefault((kind, (version.namespace, model)), set()).add(version.name)
+            held[version.place] = _Held(version, packed, self._changes)
+            if version.model:
+                self._of_model.setdefault((kind, (version.namespace, version.model)), set()).add(version.name)
 
     def remove(self, kind: Kind, item: Object) -> None:
         """It is gone, or has no label any more that says whose it is."""
@@ -119,19 +121,20 @@ class ObjectCache:
     def get(self, kind: Kind, place: Place) -> dict[str, Any] | None:
         with self._lock:
             found = self._held[kind].get(place)
-        return orjson.loads(found.data) if found is not None else None
+        return _unpack(found.packed) if found is not None else None
 
     def list_all(self, kind: Kind, *, namespace: str | None) -> list[dict[str, Any]]:
         with self._lock:
-            found = [item.data for place, item in self._held[kind].items() if namespace in (None, place[0])]
-        return [orjson.loads(data) for data in found]
+            found = [item.packed for place, item in self._held[kind].items() if namespace in (None, place[0])]
+        return [_unpack(packed) for packed in found]
 
     def list_of_model(self, kind: Kind, model: Place, *, labels: Mapping[str, str]) -> list[dict[str, Any]]:
         """Objects whose label names this model (namespace and name), and that have `labels`."""
         with self._lock:
             held = self._held[kind]
-            found = [held[model[0], name] for name in self._of_model.get((kind, model), ())]
-        return [orjson.loads(item.data) for item in found if labels.items() <= item.labels.items()]
+            found = [held[model[0], name].packed for name in self._of_model.get((kind, model), ())]
+        items = [_unpack(packed) for packed in found]
+        return [item for item in items if labels.items() <= item["metadata"]["labels"].items()]
 
     def doubt(self, *kinds: Kind) -> None:
         """Their watches may have missed something."""
@@ -183,12 +186,22 @@ class ObjectCache:
 
     def _take_away(self, kind: Kind, place: Place) -> None:
         before = self._held[kind].pop(place, None)
-        if before is None or not (model := before.labels.get(LABEL_MODEL)):
+        if before is None or not before.version.model:
             return
-        index = (kind, (place[0], model))
+        index = (kind, (place[0], before.version.model))
         self._of_model[index].discard(place[1])
         if not self._of_model[index]:
             del self._of_model[index]
+
+
+def _pack(item: Object) -> bytes:
+    # Also what is small: orjson answers bytes in a buffer of several times their size, which it leaves to them.
+    return zlib.compress(orjson.dumps(item), _PACKING)
+
+
+def _unpack(packed: bytes) -> dict[str, Any]:
+    item: dict[str, Any] = orjson.loads(zlib.decompress(packed))
+    return item
 
 
 def read_version(item: Object) -> Version:

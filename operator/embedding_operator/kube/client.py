@@ -5,7 +5,7 @@ The generated models cost memory and reject fields they do not know, so only the
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final, Self
@@ -88,26 +88,28 @@ class KubernetesGateway:
         return await self._found("get", kind.kind, "GET", path)
 
     async def list(self, kind: Kind, *, namespace: str | None, labels: Mapping[str, str]) -> Sequence[Object]:
-        items = await self._pages(kind, namespace=namespace, selector=label_selector(labels), accept=JSON)
-        return [{**item, "apiVersion": kind.api_version, "kind": kind.kind} for item in items]
+        pages = self._pages(kind, namespace=namespace, selector=label_selector(labels), accept=JSON)
+        return [{**item, "apiVersion": kind.api_version, "kind": kind.kind} async for page in pages for item in page]
 
     async def list_versions(self, kind: Kind, *, namespace: str | None, label: str | None) -> Sequence[Version]:
-        items = await self._pages(kind, namespace=namespace, selector=label, accept=METADATA_ONLY)
-        return [read_version(item) for item in items]
+        pages = self._pages(kind, namespace=namespace, selector=label, accept=METADATA_ONLY)
+        return [read_version(item) async for page in pages for item in page]
 
-    async def _pages(self, kind: Kind, *, namespace: str | None, selector: str | None, accept: str) -> Sequence[Object]:
+    async def _pages(
+        self, kind: Kind, *, namespace: str | None, selector: str | None, accept: str
+    ) -> AsyncIterator[Sequence[Object]]:
+        """One after the other: of thousands of objects, only what the reader keeps is in memory at once."""
         path = resource_path(kind, namespace=namespace)
-        items: list[Object] = []
         token: str | None = None
         while True:
             query = with_query(path, limit=PAGE_SIZE, labelSelector=selector, **{"continue": token})
             page = await self._found("list", kind.kind, "GET", query, accept=accept)
             if page is None:
-                return items
-            items += page.get("items") or ()
+                return
+            yield page.get("items") or ()
             token = page.get("metadata", {}).get("continue") or None
             if token is None:
-                return items
+                return
 
     async def apply(self, manifest: Object, *, force: bool = False) -> Object:
         kind, path = _target(manifest)

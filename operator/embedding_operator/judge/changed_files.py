@@ -22,7 +22,7 @@ def refuse_change(snapshot: Snapshot, *, request: ResolutionRequest, found: Reso
     """
     before = find_sibling(snapshot.models, request=request, tracks=snapshot.tracks)
     if before is None:
-        lost, digest = find_lost_manifest(snapshot.status, request=request), f"sha256:{found.manifest.digest()}"
+        lost, digest = find_lost_manifest(snapshot.before, request=request), f"sha256:{found.manifest.digest()}"
         return None if lost in (None, digest) else _refuse("the list of files", expected=str(lost), found=digest)
     if before.resolved.origin.revision != found.origin.revision:
         return None

@@ -7,7 +7,7 @@ from functools import partial
 from embedding_model.resolved import ResolvedModel
 from embedding_operator.api.reasons import ConditionType
 from embedding_operator.api.spec import EmbeddingModelSpec
-from embedding_operator.api.status import Condition, EmbeddingModelStatus
+from embedding_operator.api.status import Condition
 from embedding_operator.judge.approval import describe_pending, find_offered
 from embedding_operator.judge.case_set import judge_case_set
 from embedding_operator.judge.collisions import find_collision
@@ -145,5 +145,5 @@ def _judge_target(
 
 def _find_verified(snapshot: Snapshot) -> Condition | None:
     """The condition Verified, when it speaks of this generation."""
-    status = EmbeddingModelStatus.from_dict(snapshot.status)
+    status = snapshot.before
     return status.condition(ConditionType.VERIFIED) if status.observed_generation == snapshot.generation else None

@@ -25,7 +25,6 @@ from embedding_operator.api.spec import (
     ScoreActivation,
     Truncation,
 )
-from embedding_operator.api.status import EmbeddingModelStatus
 from embedding_operator.judge.changed_files import refuse_change
 from embedding_operator.judge.resolution_job import JobWish, ask_job, find_job
 from embedding_operator.judge.verdict import State, Verdict, good, stalled, waiting
@@ -188,7 +187,7 @@ def _refuse(document: RefusalDocument) -> Verdict:
 
 def _repeat_refusal(snapshot: Snapshot) -> Verdict | None:
     """What the status says already of this very request: a restarted operator asks again without a word in between."""
-    status = EmbeddingModelStatus.from_dict(snapshot.status)
+    status = snapshot.before
     requested_at = snapshot.request.requested_at if snapshot.request else None
     if status.observed_generation != snapshot.generation or status.last_handled_request != requested_at:
         return None

@@ -26,7 +26,7 @@ from embedding_model.resolved import ResolvedModel
 from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
 from embedding_operator.api.spec import EmbeddingModelSpec, FailurePolicy
-from embedding_operator.api.status import Condition, EmbeddingModelStatus
+from embedding_operator.api.status import Condition
 from embedding_operator.api.verification_spec import ReferencePolicy
 from embedding_operator.judge.case_set import MAX_DATA_BYTES
 from embedding_operator.judge.gate import Gate
@@ -134,7 +134,7 @@ def _repeat_unavailable(
     restarted operator has not heard yet. What serves without the set would not be Ready meanwhile, which may be for
     ever: the Job may wait for the very device that it serves on."""
     requested_at = (snapshot.model["metadata"].get("annotations") or {}).get(names.ANNOTATION_REQUESTED_AT)
-    is_same = requested_at == EmbeddingModelStatus.from_dict(snapshot.status).last_handled_request
+    is_same = requested_at == snapshot.before.last_handled_request
     if judged.verdict is None or before is None or before.reason != Reason.REFERENCE_UNAVAILABLE or not is_same:
         return judged
     again = judged.verdict.recheck_seconds

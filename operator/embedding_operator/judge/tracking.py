@@ -12,7 +12,6 @@ from dataclasses import replace
 
 from embedding_model.resolved import ResolvedModel
 from embedding_operator.api.reasons import ConditionType, Reason
-from embedding_operator.api.status import EmbeddingModelStatus
 from embedding_operator.judge.model import ModelJudgement, approve, find_answer, judge_source, serve
 from embedding_operator.judge.verdict import State, Verdict, stalled
 from embedding_operator.observe.facts import Head
@@ -47,7 +46,7 @@ def _is_branch_asked(snapshot: Snapshot) -> bool:
     if not snapshot.tracks or snapshot.is_private or snapshot.stored is None or snapshot.request is None:
         return True
     asked = snapshot.request.requested_at
-    is_handled = asked == EmbeddingModelStatus.from_dict(snapshot.status).last_handled_request
+    is_handled = asked == snapshot.before.last_handled_request
     return asked is None or is_handled or (snapshot.head is not None and snapshot.head.requested_at == asked)
 
 
@@ -102,7 +101,7 @@ def _name_branch(before: ResolvedModel) -> str:
 
 def _repeat_news(snapshot: Snapshot, *, judged: ModelJudgement) -> ModelJudgement:
     """What the status says of the branch already: a restarted operator asks again without a word in between."""
-    status = EmbeddingModelStatus.from_dict(snapshot.status)
+    status = snapshot.before
     condition = status.condition(ConditionType.STALLED)
     is_same = status.observed_generation == snapshot.generation and judged.held is None
     judged = replace(judged, is_settled=False)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from embedding_model import ports
 from embedding_operator.api import names
 from embedding_operator.api.spec import EmbeddingModelSpec, InvalidSpec, parse_spec
+from embedding_operator.api.status import EmbeddingModelStatus
 from embedding_operator.kube.gateway import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -58,9 +59,10 @@ async def observe(gateway: Gateway, key: Key, *, facts: Facts, hubs: Hubs, now: 
     uid = str(model["metadata"]["uid"])
     groups = [_sort(item for item in group if is_controlled_by(item, uid=uid)) for group in objects]
     strangers = [item for group in objects for item in group if not is_controlled_by(item, uid=uid)]
-    groups[2], planted = split_vouched(groups[2], status=model.get("status"))
+    before = EmbeddingModelStatus.from_dict(model.get("status"))
+    groups[2], planted = split_vouched(groups[2], before=before)
     models = read_stored_models(groups[2])
-    asked = read_source(model, spec=spec, models=models, facts=facts, key=key, hubs=hubs)
+    asked = read_source(model, before=before, spec=spec, models=models, facts=facts, key=key, hubs=hubs)
     jobs = frozenset(item["metadata"]["uid"] for item in groups[3])
     return Snapshot(
         key=key,

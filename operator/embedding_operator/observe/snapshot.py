@@ -6,11 +6,13 @@ Everything is read before anything is decided; nothing in here is read again lat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from embedding_model.ports import GoldensReport, JobReport, Progress
 from embedding_operator.api import names
 from embedding_operator.api.spec import EmbeddingModelSpec, UpdatePolicy
+from embedding_operator.api.status import EmbeddingModelStatus
 from embedding_operator.observe.facts import (
     AuditReport,
     Head,
@@ -167,3 +169,8 @@ class Snapshot:
         """
         status: Object = self.model.get("status") or {}
         return status
+
+    @cached_property
+    def before(self) -> EmbeddingModelStatus:
+        """The status, read."""
+        return EmbeddingModelStatus.from_dict(self.status)

@@ -42,27 +42,28 @@ class Source:
 def read_source(
     model: Object,
     *,
+    before: EmbeddingModelStatus,
     spec: EmbeddingModelSpec | None,
     models: Sequence[StoredModel],
     facts: Facts,
     key: Key,
     hubs: Hubs,
 ) -> Source:
-    """Without a stored answer the resolver is asked; with one, where a tracked branch stands now."""
+    """Without a stored answer the resolver is asked; with one, where a tracked branch stands. `before`: the status."""
     if spec is None:
         return Source()
-    status, request = model.get("status"), _build_request(model, spec=spec)
+    request = _build_request(model, spec=spec)
     tracks, is_private = is_tracked(spec), _is_private(spec, hubs=hubs)
-    stored = find_stored_model(models, request=request, status=status, tracks=tracks)
+    stored = find_stored_model(models, request=request, before=before, tracks=tracks)
     asks_hub = request.origin.kind is SourceKind.HUGGING_FACE and not is_private
     if stored is None:
-        request = request.at(find_commit(models, request=request, status=status, tracks=tracks))
+        request = request.at(find_commit(models, request=request, before=before, tracks=tracks))
         resolution = facts.resolution(key, request=request) if asks_hub else None
         return Source(request=request, resolution=resolution, is_private=is_private)
     found = Source(request=request, stored=stored, is_private=is_private)
     if not tracks or not asks_hub:
         return found
-    handled = EmbeddingModelStatus.from_dict(status).last_handled_request
+    handled = before.last_handled_request
     head = facts.head(key, request=request, at_once=request.requested_at not in (None, handled))
     if head is None or head.commit is None or head.commit == stored.resolved.origin.revision:
         return replace(found, head=head)

@@ -74,7 +74,7 @@ def read_stored_models(config_maps: Iterable[Mapping[str, Any]]) -> Sequence[Sto
 
 
 def find_stored_model(
-    stored: Sequence[StoredModel], *, request: ResolutionRequest, status: object, tracks: bool = False
+    stored: Sequence[StoredModel], *, request: ResolutionRequest, before: EmbeddingModelStatus, tracks: bool = False
 ) -> StoredModel | None:
     """The one that answers `request`, the latest asked for first.
 
@@ -91,7 +91,7 @@ def find_stored_model(
     # Values of requestedAt are the user's own and need not be in order.
     if request.requested_at is not None:
         return max(matching, key=lambda model: (model.request == request.token, model.age), default=None)
-    shown = None if tracks else EmbeddingModelStatus.from_dict(status).model
+    shown = None if tracks else before.model
     return max(matching, key=lambda model: (shown is not None and _is_shown(model, shown), model.age), default=None)
 
 
@@ -101,7 +101,7 @@ def _is_shown(model: StoredModel, shown: ModelStatus) -> bool:
 
 
 def find_commit(
-    stored: Sequence[StoredModel], *, request: ResolutionRequest, status: object, tracks: bool = False
+    stored: Sequence[StoredModel], *, request: ResolutionRequest, before: EmbeddingModelStatus, tracks: bool = False
 ) -> str | None:
     """The commit that a request without a stored answer is about all the same; None when it asks anew.
 
@@ -110,8 +110,8 @@ def find_commit(
     """
     if request.origin.kind is not SourceKind.HUGGING_FACE:
         return None
-    before = find_sibling(stored, request=request, tracks=tracks)
-    return before.resolved.origin.revision if before else find_lost_commit(status, request=request, stored=stored)
+    sibling = find_sibling(stored, request=request, tracks=tracks)
+    return sibling.resolved.origin.revision if sibling else find_lost_commit(before, request=request, stored=stored)
 
 
 def find_sibling(
@@ -141,21 +141,21 @@ def describe_source(origin: Origin) -> str:
     return origin.repo or ""
 
 
-def find_lost_manifest(status: object, *, request: ResolutionRequest) -> str | None:
+def find_lost_manifest(before: EmbeddingModelStatus, *, request: ResolutionRequest) -> str | None:
     """Digest of the files that a claim held by a status whose ConfigMap is gone; None when it is a new request."""
-    before = EmbeddingModelStatus.from_dict(status)
     is_new = request.requested_at not in (None, before.last_handled_request)
     if request.origin.kind is not SourceKind.PERSISTENT_VOLUME_CLAIM or before.model is None or is_new:
         return None
     return before.model.manifest if before.model.source == describe_source(request.origin) else None
 
 
-def find_lost_commit(status: object, *, request: ResolutionRequest, stored: Sequence[StoredModel]) -> str | None:
+def find_lost_commit(
+    before: EmbeddingModelStatus, *, request: ResolutionRequest, stored: Sequence[StoredModel]
+) -> str | None:
     """The commit that `request` was answered with, by a status whose ConfigMap is gone; None when it is a new request.
 
     Asking for the branch again could follow it to where it is now, which nobody asked for.
     """
-    before = EmbeddingModelStatus.from_dict(status)
     model, origin = before.model, request.origin
     if model is None or model.revision is None or request.requested_at not in (None, before.last_handled_request):
         return None

@@ -63,7 +63,8 @@ class Reference:
         A case whose threshold is below the default is one of quantised weights, which keep no more: it is only lowered.
         """
         goldens, holdout = (_set_threshold(part, to=min_cosine_similarity) for part in (self.goldens, self.holdout))
-        return replace(self, goldens=goldens, holdout=holdout)
+        is_same = goldens is self.goldens and holdout is self.holdout
+        return self if is_same else replace(self, goldens=goldens, holdout=holdout)
 
 
 @dataclass(frozen=True)
@@ -148,11 +149,13 @@ def _read_half(item: Mapping[str, Any], *, component: str, model: str) -> _Half 
 
 
 def _set_threshold(cases: CaseSet, *, to: str) -> CaseSet:
-    return CaseSet(cases=tuple(_with_threshold(case, to=to) for case in cases.cases))
+    changed = [_with_threshold(case, to=to) for case in cases.cases]
+    is_same = all(new is old for new, old in zip(changed, cases.cases, strict=True))
+    return cases if is_same else CaseSet(cases=tuple(changed))
 
 
 def _with_threshold(case: GoldenCase, *, to: str) -> GoldenCase:
-    if not isinstance(case, VectorCase):
+    if not isinstance(case, VectorCase) or case.min_cosine_similarity == to:
         return case
     own, default = Decimal(case.min_cosine_similarity), Decimal(DEFAULT_MIN_COSINE_SIMILARITY)
     if own < default and own <= Decimal(to):

@@ -41,22 +41,25 @@ def is_stored(item: Mapping[str, Any]) -> bool:
 
 def digest(config_map: Mapping[str, Any]) -> str:
     """sha256:<64 hex> of everything in it that we read. Equal for a manifest and the live object made from it."""
+    content = orjson.dumps(_read_content(config_map), option=orjson.OPT_SORT_KEYS)
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _read_content(config_map: Mapping[str, Any]) -> Mapping[str, Any]:
     metadata = config_map["metadata"]
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    content = {
+    return {
         "name": metadata["name"],
         "labels": {key: labels[key] for key in _LABELS if labels.get(key)},
         "annotations": {key: annotations[key] for key in _ANNOTATIONS if key in annotations},
         "data": config_map.get("data") or {},
     }
-    return f"sha256:{hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()}"
 
 
 def split_vouched(
-    config_maps: Iterable[Mapping[str, Any]], *, status: object
+    config_maps: Iterable[Mapping[str, Any]], *, before: EmbeddingModelStatus
 ) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
-    """Those that may be used, and those that are none of ours."""
-    before = EmbeddingModelStatus.from_dict(status)
+    """Those that may be used, and those that are none of ours. `before`: the status."""
     known = {item.name: item.digest for item in before.stored or ()}
     is_older = before.stored is None and before.model is not None
     vouched: list[Mapping[str, Any]] = []
@@ -78,6 +81,13 @@ def list_stored(
     A status that names a resolved model has some, and keeps them for want of others: by having none, one that an older
     version wrote is told.
     """
-    found = {item["metadata"]["name"]: digest(item) for item in [*config_maps, *manifests] if is_stored(item)}
+    known = {item.name: item.digest for item in before or ()}  # of each that may be used, if there is such a list
+    live = {item["metadata"]["name"]: item for item in config_maps if is_stored(item)}
+    found = {name: known.get(name) or digest(item) for name, item in live.items()}
+    for item in manifests:
+        name = item["metadata"]["name"]
+        # What is there already is compared, which costs a hundredth of a hash.
+        if is_stored(item) and (name not in live or _read_content(item) != _read_content(live[name])):
+            found[name] = digest(item)
     stored = tuple(StoredStatus(name=name, digest=found[name]) for name in sorted(found))
     return stored or tuple(before or ()) or None

@@ -27,7 +27,7 @@ _ACTIONS: Final = {
 
 async def tell_changes(gateway: Gateway, *, snapshot: Snapshot, after: EmbeddingModelStatus, instance: str) -> None:
     """Post what turned between the snapshot's status and `after`. Losing an event is logged and never fails."""
-    before = EmbeddingModelStatus.from_dict(snapshot.status)
+    before = snapshot.before
     for kind, reason, note, is_warning in _list_changes(before, after=after):
         event = _build_event(
             snapshot, action=_ACTIONS[kind], reason=reason, note=note, is_warning=is_warning, instance=instance

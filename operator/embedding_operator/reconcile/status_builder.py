@@ -55,7 +55,7 @@ def build_status(
     manifests: Sequence[Mapping[str, Any]],
 ) -> EmbeddingModelStatus:
     """`manifests`: the children that are wanted."""
-    before = EmbeddingModelStatus.from_dict(snapshot.status)
+    before = snapshot.before
     owner = Owner(namespace=snapshot.key.namespace, name=snapshot.key.name, uid=snapshot.uid)
     serving = judgement.serving or judgement.target
     return EmbeddingModelStatus(
@@ -76,7 +76,7 @@ def build_status(
 
 
 def build_suspended_status(snapshot: Snapshot, *, conditions: Sequence[Condition]) -> EmbeddingModelStatus:
-    before = EmbeddingModelStatus.from_dict(snapshot.status)
+    before = snapshot.before
     return before.model_copy(update={"observed_generation": snapshot.generation, "conditions": tuple(conditions)})
 
 

@@ -111,7 +111,7 @@ def _add_gap(verdict: Verdict, *, findings: Findings) -> Verdict:
 def summarise(findings: Findings, *, snapshot: Snapshot) -> Sequence[Condition]:
     """All conditions, in the order in which they are shown."""
     cause = find_cause(findings)
-    stamp = _Stamp(EmbeddingModelStatus.from_dict(snapshot.status), snapshot.generation, snapshot.now)
+    stamp = _Stamp(snapshot.before, snapshot.generation, snapshot.now)
     conditions = [
         stamp(ConditionType.READY, *_judge_ready(findings, cause=cause)),
         stamp(ConditionType.AVAILABLE, *_judge_available(findings, cause=cause, snapshot=snapshot)),
@@ -126,7 +126,7 @@ def summarise(findings: Findings, *, snapshot: Snapshot) -> Sequence[Condition]:
 
 def summarise_suspended(snapshot: Snapshot) -> Sequence[Condition]:
     """Conditions stay; only the generation that they speak of moves on."""
-    before = EmbeddingModelStatus.from_dict(snapshot.status)
+    before = snapshot.before
     if before.conditions:
         return [item.model_copy(update={"observed_generation": snapshot.generation}) for item in before.conditions]
     stamp = _Stamp(before, snapshot.generation, snapshot.now)

@@ -1,5 +1,7 @@
 """From a new object to a verified, serving model."""
 
+from collections import Counter
+
 import pytest
 from model_samples import COMMIT, golden, hub_spec, verified_by
 from simulated_cluster import KEY, SimulatedCluster
@@ -192,3 +194,15 @@ async def test_a_deployment_that_is_ahead_of_its_pods_makes_nothing_ready(cluste
     assert cluster.says("Available") == ("False", "NotAvailable")
     await cluster.settle()
     assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_every_child_of_a_new_model_is_written_once_and_asked_for_by_nobody(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec(replicas=2, verification=verified_by(golden())))
+    while cluster.says("Ready") != ("True", "Serving"):
+        await cluster.reconcile()
+        cluster.step()
+    calls = [call for call in cluster.gateway.calls if call.kind != names.KIND]
+    assert [call for call in calls if call.verb == "get"] == []
+    written = Counter((call.kind, call.name) for call in calls if call.verb == "apply")
+    assert len(written) == 7  # model, goldens, template and keys; Deployment, Service and budget
+    assert set(written.values()) == {1}

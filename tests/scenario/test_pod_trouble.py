@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from model_samples import golden, hub_spec, verified_by
 from simulated_cluster import SimulatedCluster
+from simulated_objects import KEY
 from simulated_pods import Status
 
 from embedding_model.ports import GoldensReport, Progress
@@ -87,20 +88,58 @@ async def test_a_correction_needs_no_spare_device_where_nothing_has_served(clust
     assert cluster.says("Ready") == ("True", "Serving")
 
 
+def max_unavailable(cluster: SimulatedCluster) -> object:
+    return cluster.all(DEPLOYMENT)[0]["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"]
+
+
 async def test_once_a_pod_was_ready_it_stays_until_another_one_is(cluster: SimulatedCluster) -> None:
     cluster.create_model(hub_spec())
     await cluster.settle()
-
-    def rolling() -> object:
-        return cluster.all(DEPLOYMENT)[0]["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"]
-
-    assert rolling() == 0
+    assert max_unavailable(cluster) == 0
     cluster.trouble = lambda pod: {"phase": "Running"}
     await cluster.settle()
-    assert (cluster.ready_pods(), rolling()) == (set(), 0)
+    assert (cluster.ready_pods(), max_unavailable(cluster)) == (set(), 0)
+    cluster.edit_spec(lambda spec: spec.update(pod={"nodeSelector": {"disk": "fast"}}))
+    await cluster.reconcile()
+    assert max_unavailable(cluster) == 0, "it may be ready again in a moment"
     cluster.edit_spec(lambda spec: spec.update(replicas=0))
     await cluster.settle()
-    assert rolling() == "100%"
+    assert max_unavailable(cluster) == "100%"
+    cluster.edit_spec(lambda spec: spec.update(replicas=1))
+    await cluster.settle()
+    assert max_unavailable(cluster) == "100%", "none of them has been ready since"
+
+
+async def test_pods_that_were_never_ready_go_with_the_next_template_and_not_before(cluster: SimulatedCluster) -> None:
+    cluster.trouble = lambda pod: {"phase": "Running"}
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    assert max_unavailable(cluster) == 0
+    cluster.edit_spec(lambda spec: spec.update(pod={"nodeSelector": {"disk": "fast"}}))
+    await cluster.reconcile()
+    assert max_unavailable(cluster) == "100%", "the same write that changes the template lets them go"
+    cluster.trouble = lambda pod: None
+    await cluster.settle()
+    assert len(cluster.ready_pods()) == 1
+    assert max_unavailable(cluster) == 0
+
+
+async def test_pods_that_were_never_ready_go_when_a_hand_restarts_them(cluster: SimulatedCluster) -> None:
+    cluster.trouble = lambda pod: {"phase": "Running"}
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    (before,) = cluster.pods()
+
+    def restart(item: dict[str, Any]) -> None:
+        annotations = item["spec"]["template"]["metadata"].setdefault("annotations", {})
+        annotations["kubectl.kubernetes.io/restartedAt"] = "2026-03-01T12:30:00Z"
+
+    name = cluster.all(DEPLOYMENT)[0]["metadata"]["name"]
+    cluster.gateway.edit(DEPLOYMENT, restart, namespace=KEY.namespace, name=name)
+    await cluster.settle()
+    (after,) = cluster.pods()
+    assert after["metadata"]["uid"] != before["metadata"]["uid"]
+    assert max_unavailable(cluster) == "100%"
 
 
 EVICTED = {"phase": "Failed", "reason": "Evicted", "message": "the node was low on memory", "podIP": "10.0.0.1"}

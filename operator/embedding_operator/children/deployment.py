@@ -61,7 +61,8 @@ def deployment(
 ) -> dict[str, Any]:
     """`body` from a rendering or from the ConfigMap `template`; `inputs` is the hash that it was rendered from.
 
-    `protects_pods`: there are pods that serve. Like replicas and `strategy`, this is no part of what is stored.
+    `protects_pods`: what is there serves, or there is nothing yet. Like replicas and `strategy`, this is no part of
+    what is stored.
     """
     return build_child(
         owner,

@@ -222,7 +222,7 @@ class _Target:
             replicas=self.judgement.traffic.target_replicas,
             inputs=inputs,
             template=name,
-            protects_pods=target.protects_pods(replicas=spec.replicas),
+            protects_pods=target.protects_pods(replicas=spec.replicas, template=name),
             strategy=spec.rollout.strategy,
         )
         return Desired(manifests=[config_map, wanted], update_available=is_newer and not takes_newer)
@@ -329,7 +329,7 @@ def _restore(
             replicas=replicas,
             inputs=inputs,
             template=name,
-            protects_pods=generation.protects_pods(replicas=replicas),
+            protects_pods=generation.protects_pods(replicas=replicas, template=name),
             strategy=snapshot.spec.rollout.strategy if snapshot.spec else generation.strategy,
         ),
     ]

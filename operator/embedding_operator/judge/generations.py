@@ -6,10 +6,9 @@ from typing import Any, Final
 
 from embedding_operator.api import names
 from embedding_operator.api.rollout_spec import RolloutStrategy
-from embedding_operator.api.status import EmbeddingModelStatus
 from embedding_operator.observe.snapshot import Object, ObservedPod, Snapshot
 
-ALL_UNAVAILABLE: Final = "100%"  # a Deployment's maxUnavailable while none of its pods has served
+ALL_UNAVAILABLE: Final = "100%"  # a Deployment's maxUnavailable in a rollout from pods that have not served
 
 
 @dataclass(frozen=True)
@@ -98,17 +97,33 @@ class Generation:
         """
         return self.was_served or bool(self.ready_pods)
 
-    def protects_pods(self, *, replicas: int) -> bool:
-        """Whether a rollout must wait for new ready pods before it takes old ones away.
+    def protects_pods(self, *, replicas: int, template: str) -> bool:
+        """Whether a rollout to `template` must wait for new ready pods before it takes old ones away.
 
-        From the first ready pod on, until the generation is scaled to 0. The strategy of the live Deployment is the
-        record: a pod that is unready for a moment changes nothing.
+        From the first ready pod on, until the generation is scaled to 0: a pod that is unready for a moment changes
+        nothing. The strategy of the live Deployment is the record that none was ready. A new Deployment has no old
+        pods: it is made as one that serves, so as not to be written again once it does, and its first pods are left to
+        the next template.
         """
         if self.ready_pods:
             return True
-        if self.deployment is None or replicas == 0:
+        if replicas == 0:
             return False
-        return self._rolling_update.get("maxUnavailable") not in (None, ALL_UNAVAILABLE)
+        if self.deployment is None:
+            return not self.pods  # those that a deleted Deployment left behind are adopted
+        if self._rolling_update.get("maxUnavailable") in (None, ALL_UNAVAILABLE):
+            return False
+        return self.has_served or self._was_complete or (self.template == template and not self._has_old_pods)
+
+    @property
+    def _was_complete(self) -> bool:
+        """Whether a rollout has ended with all pods ready, and no other one has begun since."""
+        return bool(find_condition(self.status, kind="Progressing").get("reason") == "NewReplicaSetAvailable")
+
+    @property
+    def _has_old_pods(self) -> bool:
+        """Whether there are pods of another template, such as a restart by hand leaves."""
+        return self.is_observed and int(self.status.get("replicas", 0)) > int(self.status.get("updatedReplicas", 0))
 
     @property
     def _rolling_update(self) -> Mapping[str, Any]:
@@ -122,7 +137,7 @@ class Generation:
 def read_generations(snapshot: Snapshot) -> Mapping[str, Generation]:
     """By space, for every space that a Deployment or a server pod exists of."""
     deployments = {_space(item): item for item in snapshot.children.deployments if _space(item)}
-    served = EmbeddingModelStatus.from_dict(snapshot.status).space
+    served = snapshot.before.space
     pods: dict[str, list[ObservedPod]] = {}
     for pod in snapshot.pods:
         component = (pod.object["metadata"].get("labels") or {}).get(names.LABEL_COMPONENT)

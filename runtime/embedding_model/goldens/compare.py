@@ -13,6 +13,7 @@ No message holds a text or a vector of the user's: golden cases may be confident
 """
 
 import base64
+import binascii
 import math
 import operator
 from array import array
@@ -58,7 +59,7 @@ def judge_case(case: GoldenCase, answers: Sequence[Answer]) -> CaseResult:
             return fail(case, "the answer holds no labels") if labels is None else compare_label(case, labels=labels)
         case VectorCase():
             vector = _read_vector(answers[0])
-            return fail(case, vector) if isinstance(vector, str) else compare_vector(case, vector=vector)
+            return fail(case, vector) if isinstance(vector, str) else _judge_vector(case, answered=vector)
         case _:
             terms = answers[0].terms
             return fail(case, "the answer holds no terms") if terms is None else compare_terms(case, terms=terms)
@@ -70,7 +71,7 @@ def decode_vector(text: str) -> list[float]:
     Raises ValueError, without the text in its message, when it is not base64 or not whole float32 values.
     """
     try:
-        data = base64.b64decode(text, validate=True)
+        data = binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
         raise ValueError("not base64 (standard alphabet, with padding)") from None
     if len(data) % 4:
@@ -92,17 +93,31 @@ def encode_vector(values: Iterable[float]) -> str:
 
 def compare_vector(case: VectorCase, *, vector: Iterable[float]) -> CaseResult:
     """Judge one answered vector. `measured` is the cosine similarity, `threshold` the least that passes."""
+    return _judge_vector(case, answered=_to_float32(vector))
+
+
+def compare_similarity(case: SimilarityCase, *, a: Iterable[float], b: Iterable[float]) -> CaseResult:
+    """Judge the two vectors of a pair. `measured` is the distance from the expected cosine, `threshold` the tolerance.
+
+    `detail` names the cosine itself.
+    """
+    return _judge_similarity(case, first=_to_float32(a), second=_to_float32(b))
+
+
+def _judge_vector(case: VectorCase, *, answered: list[float]) -> CaseResult:
+    """`answered` are float32 values."""
     try:
         golden = decode_vector(case.vector)
     except ValueError as error:
         return fail(case, f"the golden vector is {error}")
-    answered = _to_float32(vector)
     if len(answered) != len(golden):
         return fail(case, f"the golden vector has {len(golden)} dimensions, the answered one {len(answered)}")
-    defect = _find_defect(golden, whose="golden") or _find_defect(answered, whose="answered")
+    golden_norm, norm = math.hypot(*golden), math.hypot(*answered)
+    defect = _find_defect(golden, norm=golden_norm, whose="golden")
+    defect = defect or _find_defect(answered, norm=norm, whose="answered")
     if defect is not None:
         return fail(case, defect)
-    cosine, golden_norm, norm = _cosine(golden, answered), math.hypot(*golden), math.hypot(*answered)
+    cosine = _multiply(golden, answered) / (golden_norm * norm)
     threshold = Decimal(case.min_cosine_similarity)
     alike = cosine >= float(threshold) - ROUNDING
     as_long = abs(norm - golden_norm) <= NORM_TOLERANCE * golden_norm
@@ -126,18 +141,16 @@ def compare_vector(case: VectorCase, *, vector: Iterable[float]) -> CaseResult:
     )
 
 
-def compare_similarity(case: SimilarityCase, *, a: Iterable[float], b: Iterable[float]) -> CaseResult:
-    """Judge the two vectors of a pair. `measured` is the distance from the expected cosine, `threshold` the tolerance.
-
-    `detail` names the cosine itself.
-    """
-    first, second = _to_float32(a), _to_float32(b)
+def _judge_similarity(case: SimilarityCase, *, first: list[float], second: list[float]) -> CaseResult:
+    """Float32 values both."""
     if len(first) != len(second):
         return fail(case, f"the two answered vectors have {len(first)} and {len(second)} dimensions")
-    defect = _find_defect(first, whose="answered") or _find_defect(second, whose="answered")
+    first_norm, second_norm = math.hypot(*first), math.hypot(*second)
+    defect = _find_defect(first, norm=first_norm, whose="answered")
+    defect = defect or _find_defect(second, norm=second_norm, whose="answered")
     if defect is not None:
         return fail(case, defect)
-    cosine = _cosine(first, second)
+    cosine = _multiply(first, second) / (first_norm * second_norm)
     tolerance = Decimal(case.tolerance)
     distance = abs(cosine - float(Decimal(case.expected)))
     passed = distance <= float(tolerance) + ROUNDING
@@ -155,7 +168,7 @@ def _judge_pair(case: SimilarityCase, *, answers: Sequence[Answer]) -> CaseResul
     a, b = (_read_vector(answer) for answer in answers)
     if isinstance(a, str):
         return fail(case, a)
-    return fail(case, b) if isinstance(b, str) else compare_similarity(case, a=a, b=b)
+    return fail(case, b) if isinstance(b, str) else _judge_similarity(case, first=a, second=b)
 
 
 def _read_vector(answer: Answer) -> list[float] | str:
@@ -173,20 +186,22 @@ def _to_float32(values: Iterable[float]) -> list[float]:
     return array("f", values).tolist()
 
 
-def _find_defect(values: list[float], *, whose: str) -> str | None:
+def _find_defect(values: list[float], *, norm: float, whose: str) -> str | None:
+    """The norm says at once whether there is one: it is finite and above 0 exactly where no value is NaN or infinite,
+    and not all are 0."""
     if not values:
         return f"the {whose} vector is empty"
-    if not all(map(math.isfinite, values)):
+    if not math.isfinite(norm):
         bad = sum(not math.isfinite(value) for value in values)
         return f"{bad} of the {len(values)} values of the {whose} vector are NaN or infinite"
-    if not any(values):
+    if not norm:
         return f"the {whose} vector is zero"
     return None
 
 
-def _cosine(a: list[float], b: list[float]) -> float:
+def _multiply(a: list[float], b: list[float]) -> float:
     """Of float32 values: no product and no sum of them leaves the range of float64, and a plain sum of thousands is off
     by less than ROUNDING. An operator judges thousands of vectors a minute, so the loop is the interpreter's own.
     """
     product: float = sum(map(operator.mul, a, b))
-    return product / (math.hypot(*a) * math.hypot(*b))
+    return product

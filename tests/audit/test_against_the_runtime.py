@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
 import numpy as np
 import pytest
-from fixed_tokens import FixedTokens
+from aiohttp import web
 from manual_clock import ManualClock
+from pod_client_under_test import client_served_by
 from private_under_test import RIGHT, PrivateUnderTest, vector_case
 from runtime_under_test import SPACE, AppUnderTest, app_under_test, resolved_model, settings, until
 from served_tasks import SERVED, fake_backend
@@ -16,7 +16,6 @@ from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import GateState
 from embedding_model.resolved import Serving, Task
 from embedding_operator.audit.auditor import Auditor
-from embedding_operator.audit.client import PodClient
 from embedding_operator.observe.facts import AuditOrder, AuditReport, Key, PodRef
 from embedding_runtime.backends.fake import FakeBackend
 from embedding_runtime.core.jobs import Output, Tokens
@@ -30,14 +29,16 @@ HELD = CaseSet(cases=tuple(vector_case(f"held.{n}", text=f"a text that nobody kn
 
 @asynccontextmanager
 async def auditor_of(private: PrivateUnderTest) -> AsyncIterator[Auditor]:
-    http = httpx.AsyncClient(transport=httpx.ASGITransport(app=private.port.asgi))
-    client = PodClient(tokens=FixedTokens(), client=http)
-    auditor = Auditor(client, on_change=lambda key: None, audit_seconds=60.0, clock=ManualClock())
-    try:
-        yield auditor
-    finally:
-        await auditor.close()
-        await client.close()
+    async def respond(request: web.BaseRequest) -> web.StreamResponse:
+        answer = await private.client.request(request.method, request.path, content=await request.read())
+        return web.Response(status=answer.status_code, body=answer.content)
+
+    async with client_served_by(respond) as client:
+        auditor = Auditor(client, on_change=lambda key: None, audit_seconds=60.0, clock=ManualClock())
+        try:
+            yield auditor
+        finally:
+            await auditor.close()
 
 
 async def check_itself(runtime: AppUnderTest, *, cases: CaseSet) -> None:

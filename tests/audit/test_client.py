@@ -2,13 +2,14 @@
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import Callable
 from dataclasses import replace
 
-import httpx
 import pytest
+from aiohttp import web
 from fixed_tokens import FixedTokens
+from pod_client_under_test import Asked, client_of, client_served_by
 
 from embedding_model.goldens.cases import CaseSet, SimilarityCase
 from embedding_model.goldens.questions import Answer, AnswerSheet, Question, QuestionKind, QuestionSheet
@@ -16,6 +17,7 @@ from embedding_model.ports import GateState, GoldensReport, JobReport, JobState,
 from embedding_operator.audit.client import (
     MAX_ANSWER_BYTES,
     MAX_SHEET_BYTES,
+    NeverAsked,
     PodClient,
     PodUnreachable,
     RouteUnknown,
@@ -23,6 +25,7 @@ from embedding_operator.audit.client import (
 )
 from embedding_operator.observe.facts import Key, PodRef
 
+VERDICT = Verdict(boot_id="b", case_set="cs-1", passed=False, reason="weather: too far")
 SHEET = QuestionSheet(questions=(Question(kind=QuestionKind.EMBED, text="It rains."),))
 CASES = CaseSet(cases=(SimilarityCase(name="weather", a="a", b="b", expected="0.7", tolerance="0.1"),))
 
@@ -42,40 +45,28 @@ def report(case_set: str = "cs-1") -> GoldensReport:
 POD = PodRef(key=Key("search", "words"), name="words-0", uid="uid-0", ip="10.0.0.1", starts=0)
 
 
-@asynccontextmanager
-async def client_of(
-    answer: Callable[[httpx.Request], httpx.Response], *, tokens: FixedTokens | None = None
-) -> AsyncIterator[PodClient]:
-    http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    client = PodClient(tokens=tokens or FixedTokens(), client=http)
-    try:
-        yield client
-    finally:
-        await client.close()
-
-
 async def test_goldens_are_asked_on_the_private_port_with_the_token_as_it_is_now() -> None:
-    seen: list[httpx.Request] = []
+    seen: list[Asked] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def answer(request: Asked) -> web.Response:
         seen.append(request)
-        return httpx.Response(200, content=report().to_json())
+        return web.Response(body=report().to_json())
 
     tokens = FixedTokens("first")
     async with client_of(answer, tokens=tokens) as client:
         assert await client.goldens(POD) == report()
         tokens.every = "rotated"
         await client.goldens(POD)
-    assert str(seen[0].url) == "http://10.0.0.1:8081/goldens"
+    assert seen[0].url == "http://10.0.0.1:8081/goldens"
     assert [request.headers["Authorization"] for request in seen] == ["Bearer first", "Bearer rotated"]
 
 
 async def test_a_pod_is_asked_with_the_token_of_its_namespace_and_of_no_other() -> None:
     shown: list[str] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def answer(request: Asked) -> web.Response:
         shown.append(request.headers["Authorization"])
-        return httpx.Response(200, content=report().to_json())
+        return web.Response(body=report().to_json())
 
     tokens = FixedTokens(by_audience={"embedding-runtime/search": "searching", "embedding-runtime/ranking": "ranking"})
     async with client_of(answer, tokens=tokens) as client:
@@ -87,7 +78,7 @@ async def test_a_pod_is_asked_with_the_token_of_its_namespace_and_of_no_other() 
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_pod_gets_no_other_token_by_refusing_the_one_of_its_namespace(status: int) -> None:
     tokens = FixedTokens()
-    async with client_of(lambda request: httpx.Response(status), tokens=tokens) as client:
+    async with client_of(lambda request: web.Response(status=status), tokens=tokens) as client:
         for _ in range(2):
             with pytest.raises(PodUnreachable, match=str(status)):
                 await client.goldens(POD)
@@ -96,7 +87,7 @@ async def test_a_pod_gets_no_other_token_by_refusing_the_one_of_its_namespace(st
 
 async def test_a_pod_of_an_older_version_is_asked_with_the_token_that_it_knows() -> None:
     tokens = FixedTokens()
-    async with client_of(lambda request: httpx.Response(200, content=report().to_json()), tokens=tokens) as client:
+    async with client_of(lambda request: web.Response(body=report().to_json()), tokens=tokens) as client:
         await client.goldens(replace(POD, takes_shared_token=True))
     assert tokens.asked == ["embedding-runtime"]
 
@@ -104,10 +95,10 @@ async def test_a_pod_of_an_older_version_is_asked_with_the_token_that_it_knows()
 async def test_an_answer_that_unpacks_to_more_is_refused_before_it_does() -> None:
     seen: list[str] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def answer(request: Asked) -> web.Response:
         seen.append(request.headers["Accept-Encoding"])
         packed = gzip.compress(report().to_json())
-        return httpx.Response(200, content=packed, headers={"Content-Encoding": "gzip"})
+        return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
 
     async with client_of(answer) as client:
         with pytest.raises(PodUnreachable, match="packed"):
@@ -118,9 +109,9 @@ async def test_an_answer_that_unpacks_to_more_is_refused_before_it_does() -> Non
 async def test_an_ipv6_pod_is_asked_in_brackets() -> None:
     seen: list[str] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        seen.append(str(request.url))
-        return httpx.Response(200, content=JobReport(state=JobState.RUNNING).to_json())
+    def answer(request: Asked) -> web.Response:
+        seen.append(request.url)
+        return web.Response(body=JobReport(state=JobState.RUNNING).to_json())
 
     async with client_of(answer) as client:
         assert (await client.job_report(replace(POD, ip="fd00::1"))).state is JobState.RUNNING
@@ -130,9 +121,9 @@ async def test_an_ipv6_pod_is_asked_in_brackets() -> None:
 async def test_a_trial_posts_the_cases_as_json_lines() -> None:
     seen: list[bytes] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def answer(request: Asked) -> web.Response:
         seen.append(request.content)
-        return httpx.Response(200, content=report(CASES.name).to_json())
+        return web.Response(body=report(CASES.name).to_json())
 
     async with client_of(answer) as client:
         assert (await client.trial(POD, case_set=CASES)).case_set == CASES.name
@@ -140,50 +131,114 @@ async def test_a_trial_posts_the_cases_as_json_lines() -> None:
 
 
 async def test_an_answer_for_other_cases_does_not_count() -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, content=report("cs-other").to_json())
+    def answer(request: Asked) -> web.Response:
+        return web.Response(body=report("cs-other").to_json())
 
     async with client_of(answer) as client:
         with pytest.raises(PodUnreachable, match="cs-other"):
             await client.trial(POD, case_set=CASES)
 
 
-def refuse(request: httpx.Request) -> httpx.Response:
-    raise httpx.ConnectError("refused", request=request)
-
-
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (refuse, "ConnectError"),
-        (lambda request: httpx.Response(401), "401"),
-        (lambda request: httpx.Response(503), "503"),
-        (lambda request: httpx.Response(302, headers={"Location": "http://elsewhere/"}), "302"),
-        (lambda request: httpx.Response(200, content=b"<html>"), "no GoldensReport"),
-        (lambda request: httpx.Response(200, content=b" " * (MAX_ANSWER_BYTES + 1)), "longer than"),
+        (lambda request: web.Response(status=401), "401"),
+        (lambda request: web.Response(status=503), "503"),
+        (lambda request: web.Response(status=302, headers={"Location": "http://elsewhere/"}), "302"),
+        (lambda request: web.Response(body=b"<html>"), "no GoldensReport"),
+        (lambda request: web.Response(body=b" " * (MAX_ANSWER_BYTES + 1)), "longer than"),
     ],
-    ids=["refused", "unauthorised", "starting", "redirect", "not a report", "too long"],
+    ids=["unauthorised", "starting", "redirect", "not a report", "too long"],
 )
 async def test_anything_but_a_report_is_unreachable_and_no_verdict(
-    answer: Callable[[httpx.Request], httpx.Response], words: str
+    answer: Callable[[Asked], web.Response], words: str
 ) -> None:
     async with client_of(answer) as client:
         with pytest.raises(PodUnreachable, match=words):
             await client.goldens(POD)
 
 
-async def test_an_answer_that_trickles_and_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def trickle() -> AsyncIterator[bytes]:
-        while True:
-            await asyncio.sleep(0)
-            yield b""
+async def test_a_pod_that_refuses_connections_was_never_asked() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    await expect_never_asked(port=port)
 
-    monkeypatch.setattr("embedding_operator.audit.client.SHEET_SECONDS", 0.01)
-    monkeypatch.setattr("embedding_operator.audit.client.CONNECT_SECONDS", 0.01)
-    async with client_of(lambda request: httpx.Response(200, content=trickle())) as client:
-        async with asyncio.timeout(5):
+
+async def test_a_pod_whose_network_swallows_everything_was_never_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("embedding_operator.audit.client.CONNECT_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.socket() as first:
+        first.connect(full.getsockname())  # nobody accepts it, and there is room for no other
+        await expect_never_asked(port=full.getsockname()[1])
+
+
+async def expect_never_asked(*, port: int) -> None:
+    client = PodClient(tokens=FixedTokens(), port=port)
+    try:
+        with pytest.raises(NeverAsked, match="no answer to GET /goldens"):
+            await client.goldens(replace(POD, ip="127.0.0.1"))
+    finally:
+        await client.close()
+
+
+async def test_an_answer_that_trickles_and_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def trickle(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b" ")
+            await asyncio.sleep(0.001)
+
+    monkeypatch.setattr("embedding_operator.audit.client.SHEET_SECONDS", 0.05)
+    async with client_served_by(trickle) as client:
+        async with asyncio.timeout(30):
             with pytest.raises(PodUnreachable, match="no answer to POST /answers"):
                 await client.answers(POD, sheet=SHEET)
+
+
+async def test_a_pod_that_hangs_up_gave_no_answer() -> None:
+    async def hang_up(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.close()
+        return web.Response()
+
+    async with client_served_by(hang_up) as client:
+        with pytest.raises(PodUnreachable, match="no answer to POST /answers") as caught:
+            await client.answers(POD, sheet=SHEET)
+    assert type(caught.value) is PodUnreachable
+
+
+async def test_the_questions_of_an_audit_share_a_connection_and_none_stays_open() -> None:
+    connections: list[object] = []
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        connections.append(request.transport)
+        if request.path == "/verdict":
+            return web.Response(status=204)
+        return web.Response(body=AnswerSheet(boot_id="b", space="sp1-0", answers=()).to_json())
+
+    async with client_served_by(answer) as client:
+        for _ in range(2):
+            await client.answers(POD, sheet=SHEET)
+            await client.answers(POD, sheet=SHEET)
+            await client.deliver(POD, verdict=VERDICT)
+    first, *_, last = connections
+    assert connections == [first] * 3 + [last] * 3
+    assert first is not last
+
+
+async def test_a_set_of_megabytes_is_tried() -> None:
+    """The HTTP client warns of content that it would have to send in one piece."""
+    text = "a" * 2_000_000
+    large = CaseSet(cases=(SimilarityCase(name="long", a=text, b="b", expected="0.7", tolerance="0.1"),))
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        received.append(sum([len(chunk) async for chunk in request.content.iter_any()]))
+        return web.Response(body=report(large.name).to_json())
+
+    received: list[int] = []
+    async with client_served_by(answer) as client:
+        await client.trial(POD, case_set=large)
+    assert received == [len(large.to_jsonl())]
 
 
 async def test_what_a_pod_wants_kept_is_not() -> None:
@@ -234,7 +289,7 @@ async def test_pods_that_hang_keep_no_other_from_being_asked() -> None:
 
 
 async def test_without_a_token_no_pod_is_asked() -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
+    def answer(request: Asked) -> web.Response:
         raise AssertionError("asked without a token")
 
     async with client_of(answer, tokens=FixedTokens("")) as client:
@@ -242,22 +297,19 @@ async def test_without_a_token_no_pod_is_asked() -> None:
             await client.goldens(POD)
 
 
-VERDICT = Verdict(boot_id="b", case_set="cs-1", passed=False, reason="weather: too far")
-
-
 async def test_questions_are_posted_as_json_and_come_back_as_answers() -> None:
-    seen: list[httpx.Request] = []
+    seen: list[Asked] = []
     answers = AnswerSheet(boot_id="b", space="sp1-0", answers=(Answer(vector="AACAPw=="),))
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def answer(request: Asked) -> web.Response:
         seen.append(request)
-        return httpx.Response(200, content=answers.to_json())
+        return web.Response(body=answers.to_json())
 
     async with client_of(answer) as client:
         assert await client.answers(POD, sheet=SHEET) == answers
-    assert (seen[0].method, seen[0].url.path, seen[0].headers["Content-Type"]) == (
+    assert (seen[0].method, seen[0].url, seen[0].headers["Content-Type"]) == (
         "POST",
-        "/answers",
+        "http://10.0.0.1:8081/answers",
         "application/json",
     )
     assert QuestionSheet.from_json(seen[0].content) == SHEET
@@ -267,9 +319,9 @@ async def test_questions_are_posted_as_json_and_come_back_as_answers() -> None:
 async def test_a_verdict_is_delivered_and_needs_no_answer() -> None:
     seen: list[bytes] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def answer(request: Asked) -> web.Response:
         seen.append(request.content)
-        return httpx.Response(204)
+        return web.Response(status=204)
 
     async with client_of(answer) as client:
         await client.deliver(POD, verdict=VERDICT)
@@ -281,7 +333,7 @@ async def test_a_verdict_is_delivered_and_needs_no_answer() -> None:
     [(404, RouteUnknown), (405, RouteUnknown), (409, VerdictRefused), (401, PodUnreachable), (503, PodUnreachable)],
 )
 async def test_each_refusal_of_a_verdict_has_its_meaning(status: int, error: type[PodUnreachable]) -> None:
-    async with client_of(lambda request: httpx.Response(status)) as client:
+    async with client_of(lambda request: web.Response(status=status)) as client:
         with pytest.raises(PodUnreachable) as caught:
             await client.deliver(POD, verdict=VERDICT)
     assert type(caught.value) is error
@@ -291,13 +343,13 @@ async def test_each_refusal_of_a_verdict_has_its_meaning(status: int, error: typ
 async def test_only_a_route_that_is_not_there_tells_of_an_older_server(
     status: int, error: type[PodUnreachable]
 ) -> None:
-    async with client_of(lambda request: httpx.Response(status)) as client:
+    async with client_of(lambda request: web.Response(status=status)) as client:
         with pytest.raises(PodUnreachable) as caught:
             await client.answers(POD, sheet=SHEET)
     assert type(caught.value) is error
 
 
 async def test_answers_that_are_too_long_are_not_read_to_their_end() -> None:
-    async with client_of(lambda request: httpx.Response(200, content=b" " * (MAX_SHEET_BYTES + 1))) as client:
+    async with client_of(lambda request: web.Response(body=b" " * (MAX_SHEET_BYTES + 1))) as client:
         with pytest.raises(PodUnreachable, match="longer than"):
             await client.answers(POD, sheet=SHEET)

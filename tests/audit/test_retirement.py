@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
 import pytest
+from aiohttp import web
 from fixed_tokens import FixedTokens
 from manual_clock import ManualClock, settle
+from pod_client_under_test import Asked, client_of
 
 from embedding_model.ports import RetireOrder
-from embedding_operator.audit.client import PodClient, PodUnreachable, RouteUnknown
+from embedding_operator.audit.client import PodUnreachable, RouteUnknown
 from embedding_operator.audit.retirement import GIVE_UP_SECONDS, MAX_RECALL_SECONDS, RETRY_SECONDS, Retirement
 from embedding_operator.live_facts import LiveFacts
 from embedding_operator.observe.facts import Key, PodRef
@@ -226,22 +227,21 @@ async def test_closing_ends_what_is_under_way(clock: ManualClock) -> None:
 
 
 async def test_a_pod_is_told_by_a_post_with_the_operators_token() -> None:
-    seen: list[httpx.Request] = []
+    seen: list[Asked] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def answer(request: Asked) -> web.Response:
         seen.append(request)
-        return httpx.Response(204 if len(seen) == 1 else 500 if len(seen) == 2 else 404)
+        return web.Response(status=204 if len(seen) == 1 else 500 if len(seen) == 2 else 404)
 
-    client = PodClient(tokens=FixedTokens("secret"), client=httpx.AsyncClient(transport=httpx.MockTransport(answer)))
-    await client.retire(pod(), order=ORDER)
-    assert (seen[0].method, str(seen[0].url)) == ("POST", "http://10.0.0.1:8081/retire")
-    assert seen[0].headers["Authorization"] == "Bearer secret"
-    assert RetireOrder.from_json(seen[0].content) == ORDER
-    with pytest.raises(PodUnreachable, match="500"):
+    async with client_of(answer, tokens=FixedTokens("secret")) as client:
         await client.retire(pod(), order=ORDER)
-    with pytest.raises(RouteUnknown):
-        await client.retire(pod(), order=ORDER)
-    await client.close()
+        assert (seen[0].method, seen[0].url) == ("POST", "http://10.0.0.1:8081/retire")
+        assert seen[0].headers["Authorization"] == "Bearer secret"
+        assert RetireOrder.from_json(seen[0].content) == ORDER
+        with pytest.raises(PodUnreachable, match="500"):
+            await client.retire(pod(), order=ORDER)
+        with pytest.raises(RouteUnknown):
+            await client.retire(pod(), order=ORDER)
 
 
 def test_an_operator_without_a_token_for_the_pods_can_tell_none_and_waits_for_none() -> None:

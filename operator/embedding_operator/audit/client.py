@@ -1,12 +1,10 @@
 """Questions to one pod's private port."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from http import HTTPStatus
+from io import BytesIO
 from typing import Final, TypeVar
 
-import httpx
+import aiohttp
 from pydantic import ValidationError
 
 from embedding_model.goldens.cases import CaseSet
@@ -35,12 +33,16 @@ from embedding_operator.observe.facts import PodRef
 # many at a time must fit into the operator's memory.
 MAX_ANSWER_BYTES: Final = 2 * 1024 * 1024
 MAX_SHEET_BYTES: Final = 8 * 1024 * 1024
-MAX_IDLE_CONNECTIONS: Final = 20  # the next question to the same pod comes after longer than one stays open
+# A connection serves the questions of one audit, which follow upon each other. Pods close it later than we do: one that
+# is closed while a question is on its way would look like a pod that cannot be asked.
+IDLE_SECONDS: Final = 2.0
 CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 10.0
 # A trial runs every case through the model; a large set on a busy CPU pod takes a while.
 TRIAL_SECONDS: Final = 120.0
 SHEET_SECONDS: Final = 60.0
+
+_SUCCESS: Final = range(200, 300)
 
 _Report = TypeVar("_Report", bound=Document)
 
@@ -68,21 +70,23 @@ class VerdictRefused(PodUnreachable):
 class PodClient:
     """Asks pods over HTTP, each with the token of its namespace. Safe to use from many tasks."""
 
-    def __init__(self, *, tokens: Tokens, port: int = PRIVATE_PORT, client: httpx.AsyncClient | None = None) -> None:
+    def __init__(
+        self, *, tokens: Tokens, port: int = PRIVATE_PORT, connector: aiohttp.BaseConnector | None = None
+    ) -> None:
+        """Within a running event loop. `connector` is another way to pods than over TCP."""
         self._tokens = tokens
         self._port = port
         # Pods are reached directly: a proxy of the environment must never see the token. How many are asked at once is
         # for whoever asks: with a limit here, pods that hang would keep the others from being asked.
-        self._client = client or httpx.AsyncClient(
+        self._session = aiohttp.ClientSession(
+            connector=connector or aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS),
             trust_env=False,
-            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=MAX_IDLE_CONNECTIONS),
-            follow_redirects=False,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # what pods set would be kept for ever
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),  # what pods set would be kept for ever
         )
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._session.close()
 
     async def goldens(self, pod: PodRef) -> GoldensReport:
         """The report on the mounted case set. Raises PodUnreachable."""
@@ -91,7 +95,13 @@ class PodClient:
     async def trial(self, pod: PodRef, *, case_set: CaseSet) -> GoldensReport:
         """The answer to these cases, without effect on readiness. Raises PodUnreachable."""
         report = await self._ask(
-            GoldensReport, "POST", pod, path=GOLDENS, content=case_set.to_jsonl(), seconds=TRIAL_SECONDS
+            GoldensReport,
+            "POST",
+            pod,
+            path=GOLDENS,
+            content=case_set.to_jsonl(),
+            media_type="application/jsonl",
+            seconds=TRIAL_SECONDS,
         )
         if report.case_set != case_set.name:
             raise PodUnreachable(f"the pod answered for case set {report.case_set}, asked was {case_set.name}")
@@ -105,27 +115,24 @@ class PodClient:
             pod,
             path=ANSWERS,
             content=sheet.to_json(),
-            media_type="application/json",
             seconds=SHEET_SECONDS,
             limit=MAX_SHEET_BYTES,
+            is_last=False,
         )
 
     async def deliver(self, pod: PodRef, *, verdict: Verdict) -> None:
         """Tell the pod what was found of it. Raises PodUnreachable, RouteUnknown, VerdictRefused."""
-        async with self._request(
-            "POST", pod, path=VERDICT, content=verdict.to_json(), media_type="application/json"
-        ) as response:
-            if response.status_code == httpx.codes.CONFLICT:
-                raise VerdictRefused("the pod refused the verdict: it runs another process, or has other cases mounted")
-            if not response.is_success:
-                raise _describe(response, method="POST", path=VERDICT)
+        status, _ = await self._send("POST", pod, path=VERDICT, content=verdict.to_json())
+        if status == HTTPStatus.CONFLICT:
+            raise VerdictRefused("the pod refused the verdict: it runs another process, or has other cases mounted")
+        if status not in _SUCCESS:
+            raise _describe(status, method="POST", path=VERDICT)
 
     async def retire(self, pod: PodRef, *, order: RetireOrder) -> None:
         """Have the pod end its clients' connections, or keep them. Raises PodUnreachable, RouteUnknown."""
-        content = order.to_json()
-        async with self._request("POST", pod, path=RETIRE, content=content, media_type="application/json") as response:
-            if not response.is_success:
-                raise _describe(response, method="POST", path=RETIRE)
+        status, _ = await self._send("POST", pod, path=RETIRE, content=order.to_json())
+        if status not in _SUCCESS:
+            raise _describe(status, method="POST", path=RETIRE)
 
     async def job_report(self, pod: PodRef) -> JobReport:
         """What a Job's pod found. Raises PodUnreachable."""
@@ -143,51 +150,65 @@ class PodClient:
         *,
         path: str,
         content: bytes | None = None,
-        media_type: str = "application/jsonl",
+        media_type: str = "application/json",
         seconds: float = READ_SECONDS,
         limit: int = MAX_ANSWER_BYTES,
+        is_last: bool = True,
     ) -> _Report:
-        async with self._request(
-            method, pod, path=path, content=content, media_type=media_type, seconds=seconds
-        ) as response:
-            if response.status_code != httpx.codes.OK:
-                raise _describe(response, method=method, path=path)
-            try:
-                return report.from_json(await _read(response, limit=limit))
-            except ValidationError as error:
-                raise AnswerUnusable(f"the answer to {method} {path} is no {report.__name__}") from error
+        status, data = await self._send(
+            method,
+            pod,
+            path=path,
+            content=content,
+            media_type=media_type,
+            seconds=seconds,
+            limit=limit,
+            is_last=is_last,
+        )
+        if status != HTTPStatus.OK:
+            raise _describe(status, method=method, path=path)
+        try:
+            return report.from_json(data)
+        except ValidationError as error:
+            raise AnswerUnusable(f"the answer to {method} {path} is no {report.__name__}") from error
 
-    @asynccontextmanager
-    async def _request(
+    async def _send(
         self,
         method: str,
         pod: PodRef,
         *,
         path: str,
         content: bytes | None,
-        media_type: str,
+        media_type: str = "application/json",
         seconds: float = READ_SECONDS,
-    ) -> AsyncIterator[httpx.Response]:
+        limit: int = MAX_ANSWER_BYTES,
+        is_last: bool = True,
+    ) -> tuple[int, bytes]:
+        """The answer's status, and its content where that is 200. After a question that is the last for now, the
+        connection is closed."""
         host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
         try:
             headers = {"Authorization": f"Bearer {await self._tokens.token(_choose_audience(pod))}"}
             headers["Accept-Encoding"] = "identity"
+            if is_last:
+                headers["Connection"] = "close"
             if content is not None:
                 headers["Content-Type"] = media_type
-            request = self._client.stream(
+            # For all of it, not from byte to byte: a pod that sends one at a time would hold its slot for days.
+            timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
+            async with self._session.request(
                 method,
                 f"http://{host}:{self._port}{path}",
                 headers=headers,
-                content=content,
-                timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS),
-            )
-            # httpx counts anew from every byte: a pod that sends one at a time would hold its slot for days.
-            async with asyncio.timeout(CONNECT_SECONDS + seconds), request as response:
-                yield response
+                data=None if content is None else BytesIO(content),
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                return response.status, await _read(response, limit=limit) if response.status == HTTPStatus.OK else b""
         except TokenUnavailable as error:
             raise NeverAsked(str(error)) from error
-        except (httpx.HTTPError, TimeoutError) as error:
-            is_lost = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            is_lost = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
             kind = NeverAsked if is_lost else PodUnreachable
             raise kind(f"no answer to {method} {path} ({type(error).__name__})") from error
 
@@ -197,18 +218,18 @@ def _choose_audience(pod: PodRef) -> str:
     return TOKEN_AUDIENCE if pod.takes_shared_token else name_audience(pod.key.namespace)
 
 
-def _describe(response: httpx.Response, *, method: str, path: str) -> PodUnreachable:
-    words = f"the pod answered {response.status_code} to {method} {path}"
-    is_unknown = response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED)
+def _describe(status: int, *, method: str, path: str) -> PodUnreachable:
+    words = f"the pod answered {status} to {method} {path}"
+    is_unknown = status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
     return RouteUnknown(words) if is_unknown else PodUnreachable(words)
 
 
-async def _read(response: httpx.Response, *, limit: int) -> bytes:
+async def _read(response: aiohttp.ClientResponse, *, limit: int) -> bytes:
     """Raises PodUnreachable, also for a packed answer: some KiB may unpack to gigabytes before they are measured."""
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise PodUnreachable("the answer is packed, which was not asked for")
     data = bytearray()
-    async for chunk in response.aiter_bytes():
+    async for chunk in response.content.iter_any():
         data += chunk
         if len(data) > limit:
             raise AnswerUnusable(f"the answer is longer than {limit} bytes")

@@ -26,7 +26,7 @@ async def test_what_pods_answered_is_kept_of_two_of_a_space_and_small(clock: Man
                 auditor.goldens(pod(ip))
                 auditor.request_audit(pod(ip), order=ORDER)
             await clock.advance(60)
-        kept = [record.audit.fixed for record in auditor._pods.values() if record.audit]
+        kept = [record.audit.fixed for record in auditor._pods_of(pod().key) if record.audit]
         assert len(kept) == len(ips)
         assert sorted(len(answers) for answers in kept) == [0, 0, 0, 0, len(TEXTS), len(TEXTS)]
         assert all(len(answer.halves) == 2 * len(embed("a text")) for answers in kept for answer in answers)

@@ -10,21 +10,21 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Final, Protocol
 
 from embedding_model.goldens.cases import GoldenCase
 from embedding_model.goldens.compare import judge_case
 from embedding_model.goldens.questions import Answer, AnswerSheet, Question, QuestionSheet, list_questions
-from embedding_model.ports import CaseResult, GateState, Verdict
+from embedding_model.ports import GateState, Verdict
 from embedding_operator.audit.checks import Checks, Peer, judge_checks, judge_space, keep_fixed, list_checks
 from embedding_operator.audit.client import PodUnreachable
 from embedding_operator.audit.kept_answers import KeptAnswer
+from embedding_operator.audit.shared_results import share_passed
 from embedding_operator.audit.sheets import split_sheets
 from embedding_operator.observe.facts import AuditOrder, AuditReport
 
 REASON_LENGTH: Final = 500  # characters of a verdict's reason
-_SHARED_RESULTS: Final = 10_000
+CASES_AT_A_TIME: Final = 8  # some milliseconds of the largest vectors
 
 
 class AskSheet(Protocol):
@@ -36,7 +36,7 @@ class AskSheet(Protocol):
 @dataclass(frozen=True)
 class Audit:
     """What came of it. `fixed` are the answers to the checks' fixed texts, for other pods to be compared with: none of
-    a pod that failed. `seconds` is how long the pod took to answer.
+    a pod that failed, or that nobody is compared with. `seconds` is how long the pod took to answer.
     """
 
     report: AuditReport
@@ -60,15 +60,18 @@ async def audit_pod(
     order: AuditOrder,
     drawn: Sequence[GoldenCase],
     peer: Peer | None,
+    keeps_fixed: bool,
     monotonic: Callable[[], float],
     now: Callable[[], datetime],
 ) -> Audit:
     """Ask the order's cases, `drawn` of its holdout set, and the checks; the verdict is not delivered yet.
 
+    `keeps_fixed`: whether others may have to be compared with this pod.
     Raises PodUnreachable: no answer, or the process changed meanwhile.
     """
-    cases, checks = (*order.case_set.cases, *drawn), list_checks(order.serving)
-    questions = [*checks.together, *(question for case in cases for question in list_questions(case))]
+    checks = list_checks(order.serving)
+    cases = [(case, list_questions(case)) for case in (*order.case_set.cases, *drawn)]
+    questions = [*checks.together, *(question for _, asked in cases for question in asked)]
     answers = await _ask(ask, order=order, checks=checks, questions=questions, monotonic=monotonic)
     together = [answers.by_question[question] for question in checks.together]
     results = [
@@ -81,19 +84,20 @@ async def audit_pod(
             peer=peer,
         ),
     ]
-    for case in cases:
-        # A large set takes a while to judge, and the event loop is everybody's.
-        await asyncio.sleep(0)
-        results.append(judge_case(case, [answers.by_question[question] for question in list_questions(case)]))
+    for number, (case, asked) in enumerate(cases):
+        if number % CASES_AT_A_TIME == 0:
+            # A large set takes a while to judge, and the event loop is everybody's.
+            await asyncio.sleep(0)
+        results.append(judge_case(case, [answers.by_question[question] for question in asked]))
     failed = [result for result in results if not result.passed]
     report = AuditReport(
         boot_id=answers.boot_id,
         case_set=order.case_set.name,
         state=GateState.FAILED if failed else GateState.PASSED,
-        results=tuple(_shorten(result) for result in results),
+        results=tuple(share_passed(result) for result in results),
         at=now(),
     )
-    fixed = () if failed else keep_fixed(checks, together=together)
+    fixed = keep_fixed(checks, together=together) if keeps_fixed and not failed else ()
     return Audit(report=report, verdict=_decide(report, order=order), fixed=fixed, seconds=answers.seconds)
 
 
@@ -106,16 +110,6 @@ def _decide(report: AuditReport, *, order: AuditOrder) -> Verdict:
     failed = next((result for result in report.results if not result.passed), None)
     reason = order.objection if failed is None else f"{failed.name}: {failed.detail}"
     return Verdict(boot_id=report.boot_id, case_set=report.case_set, passed=not reason, reason=reason[:REASON_LENGTH])
-
-
-def _shorten(result: CaseResult) -> CaseResult:
-    """Value and words are of use only where something failed, and thousands of pods have some dozen results each."""
-    return _share_passed(result.name, result.kind, result.threshold) if result.passed else result
-
-
-@lru_cache(maxsize=_SHARED_RESULTS)
-def _share_passed(name: str, kind: str, threshold: str | None) -> CaseResult:
-    return CaseResult(name=name, kind=kind, passed=True, threshold=threshold)
 
 
 async def _ask(

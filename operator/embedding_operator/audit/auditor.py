@@ -31,6 +31,7 @@ from embedding_operator.audit.pod_record import (
     without_times,
 )
 from embedding_operator.audit.progress_board import HOLD_SECONDS, ProgressBoard
+from embedding_operator.audit.shared_results import share_results
 from embedding_operator.audit.sheets import draw_holdout
 from embedding_operator.clock import Clock, MonotonicClock, backoff
 from embedding_operator.observe.facts import AuditOrder, AuditReport, Key, PodRef
@@ -88,7 +89,7 @@ class Auditor:
         self._now = now
         self._jitter = jitter
         self._rng = rng or random.SystemRandom()
-        self._pods: dict[tuple[str, int], PodRecord] = {}
+        self._pods: dict[Key, dict[tuple[str, int], PodRecord]] = {}
         self._rounds: dict[Key, int] = {}
         self._board = ProgressBoard(clock=self._clock)
         self._slots = {topic: asyncio.Semaphore(_limits(topic)[0]) for topic in Topic}
@@ -99,22 +100,15 @@ class Auditor:
         """One reconcile of `key`; when it ends without an error, pods that it did not mention are forgotten."""
         self._rounds[key] = self._rounds.get(key, 0) + 1
         yield
-        mentioned = False
-        for place, pod in list(self._pods.items()):
-            if pod.ref.key == key:
-                if pod.round == self._rounds[key]:
-                    mentioned = True
-                    rounds = {
-                        Topic.TRIAL: pod.trial_round,
-                        Topic.PROGRESS: pod.progress_round,
-                        Topic.AUDIT: pod.audit_round,
-                    }
-                    for topic, last in rounds.items():
-                        if last != pod.round:
-                            self._drop(pod, topic)
-                else:
-                    self._forget(place)
-        if not mentioned:
+        for pod in self._pods_of(key):
+            if pod.round != self._rounds[key]:
+                self._forget(pod)
+                continue
+            rounds = {Topic.TRIAL: pod.trial_round, Topic.PROGRESS: pod.progress_round, Topic.AUDIT: pod.audit_round}
+            for topic, last in rounds.items():
+                if last != pod.round:
+                    self._drop(pod, topic)
+        if key not in self._pods:
             del self._rounds[key]
             self._board.forget(key)
 
@@ -173,25 +167,33 @@ class Auditor:
         return next((failure.words for failure in self._known(pod).failures.values() if failure.is_told), None)
 
     async def close(self) -> None:
-        tasks = [task for pod in self._pods.values() for task in pod.tasks.values()]
-        for place in list(self._pods):
-            self._forget(place)
+        pods = [pod for key in self._pods for pod in self._pods_of(key)]
+        tasks = [task for pod in pods for task in pod.tasks.values()]
+        for pod in pods:
+            self._forget(pod)
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _known(self, ref: PodRef) -> PodRecord:
         """Our record of this start of the pod; a pod may get its address later than its name."""
+        pods = self._pods.setdefault(ref.key, {})
         place = (ref.uid, ref.starts)
-        pod = self._pods.get(place)
+        pod = pods.get(place)
         if pod is None:
-            pod = self._pods[place] = PodRecord(ref=ref)
+            pod = pods[place] = PodRecord(ref=ref)
         if ref.is_running and not pod.ref.is_running:
             pod.failures.clear()  # it could not answer before
         pod.ref = ref
         pod.round = self._rounds.get(ref.key, 0)
         return pod
 
-    def _forget(self, place: tuple[str, int]) -> None:
-        pod = self._pods.pop(place)
+    def _pods_of(self, key: Key) -> list[PodRecord]:
+        return list(self._pods.get(key, {}).values())
+
+    def _forget(self, pod: PodRecord) -> None:
+        pods = self._pods[pod.ref.key]
+        del pods[pod.ref.uid, pod.ref.starts]
+        if not pods:
+            del self._pods[pod.ref.key]
         self._board.drop(pod.ref.key, pod.ref.uid)
         for task in pod.tasks.values():
             task.cancel()
@@ -274,7 +276,7 @@ class Auditor:
     def _note_report(self, pod: PodRecord, report: GoldensReport) -> None:
         if pod.report is not None and without_times(report) == without_times(pod.report):
             return
-        pod.report = report
+        pod.report = share_results(report)
         if pod.trial is not None and pod.trial.boot_id != report.boot_id:
             pod.trial = None  # it is of a process that is gone
         self._on_change(pod.ref.key)
@@ -329,7 +331,7 @@ class Auditor:
             raise
 
     async def _examine(self, pod: PodRecord, order: AuditOrder) -> Audit:
-        colleagues = list_colleagues(self._pods.values(), pod=pod)
+        colleagues = list_colleagues(self._pods_of(pod.ref.key), pod=pod)
         if colleagues and pod.report is None:
             # It says on what hardware the pod computes.
             self._note_report(pod, await self._client.goldens(pod.ref))
@@ -352,6 +354,7 @@ class Auditor:
                 order=order,
                 drawn=draw_holdout(order.holdout, suspects=find_suspects([pod, *colleagues]), rng=self._rng),
                 peer=find_peer(colleagues, pod=pod),
+                keeps_fixed=needs_witness(colleagues, pod=pod),
                 monotonic=self._clock.monotonic,
                 now=self._now,
             )
@@ -364,7 +367,7 @@ class Auditor:
 
     def _note_audit(self, pod: PodRecord, audit: Audit | None, *, report: AuditReport) -> None:
         before, failed_before = pod.audit_report, pod.failed_cases
-        colleagues = list_colleagues(self._pods.values(), pod=pod)
+        colleagues = list_colleagues(self._pods_of(pod.ref.key), pod=pod)
         if audit is not None and audit.fixed and not needs_witness(colleagues, pod=pod):
             audit = replace(audit, fixed=())
         pod.audit, pod.audit_report = audit, report

@@ -14,15 +14,17 @@ check.replicas    another pod of the same model, space, device and dtype that pa
 labels, relative to the largest where that is above 1 (scores may be logits). Half precision is well within both.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from embedding_model.goldens.compare import NORM_TOLERANCE, decode_vector
 from embedding_model.goldens.questions import Answer, Question, QuestionKind
+from embedding_model.goldens.results import is_finite
 from embedding_model.ports import CaseResult
 from embedding_model.resolved import Serving, Side, Task
+from embedding_operator.audit.answer_values import AnswerValues
 from embedding_operator.audit.kept_answers import KeptAnswer
 
 KIND: Final = "check"
@@ -40,9 +42,7 @@ TEXTS: Final = (
     "the book is there again. Newspapers and maps stay in the reading room, which is open until ten in the evening.",
 )
 _ENDINGS: Final = ("The end is here.", "Something quite different comes last, and is longer.")
-
-# An answer as numbers by name: dimensions, documents, labels or terms.
-_Values = Mapping[int | str, float]
+_SHARED_CHECKS: Final = 256  # as there are models with other limits
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,20 @@ class Peer:
 
 
 def list_checks(serving: Serving) -> Checks:
-    if serving.task is Task.RERANKING:
+    return _list_checks(serving.task, limit=serving.max_input_tokens, side=serving.truncation_side)
+
+
+@lru_cache(maxsize=_SHARED_CHECKS)
+def _list_checks(task: Task, *, limit: int, side: Side) -> Checks:
+    if task is Task.RERANKING:
         query, *others = TEXTS
-        documents = tuple(text for text in others if _fits(query, text, serving=serving)) or (TEXTS[1],)
+        documents = tuple(text for text in others if _fits(query, text, limit=limit)) or (TEXTS[1],)
         ranked = Question(kind=QuestionKind.RERANK, text=query, documents=documents)
         return Checks(ranked.model_copy(update={"documents": documents[:1]}), (ranked,), ())
-    kind = _KINDS[serving.task]
-    texts = [text for text in TEXTS if _fits(text, serving=serving)] or [TEXTS[1]]
+    kind = _KINDS[task]
+    texts = [text for text in TEXTS if _fits(text, limit=limit)] or [TEXTS[1]]
     fixed = tuple(Question(kind=kind, text=text) for text in texts)
-    return Checks(fixed[0], fixed, tuple(_list_truncated(serving, kind=kind)))
+    return Checks(fixed[0], fixed, tuple(_list_truncated(kind, limit=limit, side=side)))
 
 
 def judge_checks(
@@ -92,7 +97,7 @@ def judge_checks(
     values = [item for item in read if not isinstance(item, str)]
     if serving.task is Task.EMBEDDING:
         results += _judge_vectors(values, serving=serving)
-    among = {name: value for name, value in values[0].items() if serving.task is not Task.RERANKING or name == 0}
+    among = AnswerValues(values[0].numbers[:1]) if serving.task is Task.RERANKING else values[0]
     results.append(_compare("batch", alone, among, task=serving.task, what="one text alone and among others"))
     results += _judge_truncation(checks, answers=truncated, task=serving.task)
     if peer is not None:
@@ -120,54 +125,56 @@ _KINDS: Final[Mapping[Task, QuestionKind]] = {
 }
 
 
-def _fits(*texts: str, serving: Serving) -> bool:
+def _fits(*texts: str, limit: int) -> bool:
     """Whether the model surely reads them whole: a server may refuse what is longer."""
-    return sum(len(text.split()) for text in texts) * TOKENS_OF_A_WORD <= serving.max_input_tokens
+    return sum(len(text.split()) for text in texts) * TOKENS_OF_A_WORD <= limit
 
 
-def _list_truncated(serving: Serving, *, kind: QuestionKind) -> Iterator[Question]:
+def _list_truncated(kind: QuestionKind, *, limit: int, side: Side) -> Iterator[Question]:
     """Two texts of at least one token for each of more words than the model reads, with different ends."""
-    if serving.max_input_tokens > LONGEST_TOKENS:
+    if limit > LONGEST_TOKENS:
         return
-    words = " ".join((TEXTS[3].split() * LONGEST_TOKENS)[: serving.max_input_tokens + 8])
+    words = " ".join((TEXTS[3].split() * LONGEST_TOKENS)[: limit + 8])
     for ending in _ENDINGS:
-        parts = (ending, words) if serving.truncation_side is Side.LEFT else (words, ending)
+        parts = (ending, words) if side is Side.LEFT else (words, ending)
         yield Question(kind=kind, text=" ".join(parts))
 
 
-def _read(answer: Answer, *, question: Question) -> _Values | str:
+def _read(answer: Answer, *, question: Question) -> AnswerValues | str:
     """The numbers of an answer, or in words why there are none."""
     if answer.error is not None:
         return answer.error
-    values: dict[int | str, float] | None = None
+    values: AnswerValues | None = None
     match question.kind:
         case QuestionKind.EMBED if answer.vector is not None:
             try:
-                values = dict(enumerate(decode_vector(answer.vector)))
+                values = AnswerValues(decode_vector(answer.vector))
             except ValueError as error:
                 return f"the answered vector is {error}"
         case QuestionKind.RERANK if answer.scores is not None:
-            values = dict(enumerate(answer.scores))
-            if len(values) != len(question.documents):
-                return f"{len(values)} scores came for {len(question.documents)} documents"
+            values = AnswerValues(answer.scores)
+            if len(values.numbers) != len(question.documents):
+                return f"{len(values.numbers)} scores came for {len(question.documents)} documents"
         case QuestionKind.CLASSIFY if answer.labels is not None:
-            values = {item.label: item.score for item in answer.labels}
+            values = AnswerValues.of((item.label, item.score) for item in answer.labels)
         case QuestionKind.SPARSE if answer.terms is not None:
-            values = {item.term: item.weight for item in answer.terms}
+            values = AnswerValues.of((item.term, item.weight) for item in answer.terms)
     if values is None:
         return f"the answer is none to a question of the kind {question.kind}"
-    bad = sum(not math.isfinite(value) for value in values.values())
-    return f"{bad} of the {len(values)} answered numbers are NaN or infinite" if bad else values
+    # The norm is no finite float32 where one of them is none: they are counted only then.
+    bad = 0 if is_finite(values.norm) else sum(not is_finite(value) for value in values.numbers)
+    return f"{bad} of the {len(values.numbers)} answered numbers are NaN or infinite" if bad else values
 
 
-def _judge_vectors(vectors: Sequence[_Values], *, serving: Serving) -> Iterator[CaseResult]:
+def _judge_vectors(vectors: Sequence[AnswerValues], *, serving: Serving) -> Iterator[CaseResult]:
     if serving.dimensions is not None:
-        wrong = next((len(vector) for vector in vectors if len(vector) != serving.dimensions), None)
+        found = [len(vector.numbers) for vector in vectors]
+        wrong = next((dimensions for dimensions in found if dimensions != serving.dimensions), None)
         came = serving.dimensions if wrong is None else wrong
         detail = f"{came} dimensions, {serving.dimensions} expected"
         yield _result("dimensions", passed=wrong is None, detail=detail)
     if serving.normalize:
-        error = max(abs(math.hypot(*vector.values()) - 1) for vector in vectors)
+        error = max(abs(vector.norm - 1) for vector in vectors)
         yield _result(
             "norm",
             passed=error <= NORM_TOLERANCE,
@@ -187,7 +194,7 @@ def _judge_truncation(checks: Checks, *, answers: Sequence[Answer], task: Task) 
     yield _compare("truncation", a, b, task=task, what="two texts that differ only beyond the maximum length")
 
 
-def _judge_peer(values: Sequence[_Values], *, peer: Peer, task: Task) -> CaseResult:
+def _judge_peer(values: Sequence[AnswerValues], *, peer: Peer, task: Task) -> CaseResult:
     """The worst of the fixed texts."""
     what = f"pod {peer.name} and this one"
     pairs = zip(values, peer.answers, strict=True)
@@ -195,24 +202,15 @@ def _judge_peer(values: Sequence[_Values], *, peer: Peer, task: Task) -> CaseRes
     return min(results, key=lambda result: result.passed)
 
 
-def _compare(check: str, a: _Values, b: _Values, *, task: Task, what: str) -> CaseResult:
+def _compare(check: str, a: AnswerValues, b: AnswerValues, *, task: Task, what: str) -> CaseResult:
     if task in (Task.RERANKING, Task.CLASSIFICATION):
-        scale = max(1.0, *(abs(value) for value in (*a.values(), *b.values())))
-        distance = max((abs(a.get(name, 0.0) - b.get(name, 0.0)) for name in {*a, *b}), default=0.0) / scale
-        passed = distance <= SCORE_TOLERANCE and a.keys() == b.keys()
+        distance = a.distance(b)
+        passed = distance <= SCORE_TOLERANCE and a.names_the_same(b)
         detail = f"{what}: scores are {distance:.6f} apart, at most {SCORE_TOLERANCE} expected"
         return _result(check, passed=passed, detail=detail, measured=distance, threshold=SCORE_TOLERANCE)
-    cosine = _cosine(a, b)
+    cosine = a.cosine(b)
     detail = f"{what}: cosine similarity {cosine:.6f}, at least {MIN_COSINE} expected"
     return _result(check, passed=cosine >= MIN_COSINE, detail=detail, measured=cosine, threshold=MIN_COSINE)
-
-
-def _cosine(a: _Values, b: _Values) -> float:
-    """Of two that are zero, or have no term, 1."""
-    a_norm, b_norm = math.hypot(*a.values()), math.hypot(*b.values())
-    if not a_norm or not b_norm:
-        return float(a_norm == b_norm)
-    return math.fsum((value / a_norm) * (b.get(name, 0.0) / b_norm) for name, value in a.items())
 
 
 def _result(

@@ -5,28 +5,27 @@ with them may be off by 1e-3.
 """
 
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
+
+from embedding_operator.audit.answer_values import AnswerValues
 
 
 @dataclass(frozen=True)
 class KeptAnswer:
-    """`names` of the values, where they are not their numbers; `scale` is the largest; `halves`: little-endian."""
+    """`names` as of AnswerValues; `scale` is the largest number; `halves`: little-endian."""
 
-    names: tuple[int | str, ...] | None
+    names: tuple[str, ...] | None
     scale: float
     halves: bytes
 
     @classmethod
-    def keep(cls, values: Mapping[int | str, float]) -> Self:
+    def keep(cls, values: AnswerValues) -> Self:
         """Of finite values."""
-        scale = max((abs(value) for value in values.values()), default=0.0) or 1.0
-        is_numbered = all(name == number for number, name in enumerate(values))
-        halves = struct.pack(f"<{len(values)}e", *(value / scale for value in values.values()))
-        return cls(names=None if is_numbered else tuple(values), scale=scale, halves=halves)
+        scale = max(map(abs, values.numbers), default=0.0) or 1.0
+        halves = struct.pack(f"<{len(values.numbers)}e", *[value / scale for value in values.numbers])
+        return cls(names=values.names, scale=scale, halves=halves)
 
-    def read(self) -> Mapping[int | str, float]:
-        values = struct.unpack(f"<{len(self.halves) // 2}e", self.halves)
-        names = range(len(values)) if self.names is None else self.names
-        return {name: value * self.scale for name, value in zip(names, values, strict=True)}
+    def read(self) -> AnswerValues:
+        halves = struct.unpack(f"<{len(self.halves) // 2}e", self.halves)
+        return AnswerValues(numbers=[half * self.scale for half in halves], names=self.names)

@@ -12,13 +12,9 @@ WITNESSES: Final = 2
 
 
 def list_colleagues(pods: Iterable[PodRecord], *, pod: PodRecord) -> Sequence[PodRecord]:
-    """Pods of the same model that are audited for the same space, but for `pod`."""
+    """Those of `pods`, which are of one model, that are audited for the same space, but for `pod`."""
     space = pod.order.space if pod.order else None
-    return [
-        other
-        for other in pods
-        if other is not pod and other.ref.key == pod.ref.key and other.order is not None and other.order.space == space
-    ]
+    return [other for other in pods if other is not pod and other.order is not None and other.order.space == space]
 
 
 def find_suspects(pods: Iterable[PodRecord]) -> frozenset[str]:

@@ -7,7 +7,6 @@ read from its own ConfigMaps: another set may be on its way.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import orjson
 from pydantic import ValidationError
@@ -17,11 +16,11 @@ from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import CaseResult, GateState
 from embedding_operator.api import names
 from embedding_operator.judge.generations import Generation, is_ready, is_started, list_mounted, mounted_config_map
+from embedding_operator.observe.case_sets import read_case_set
 from embedding_operator.observe.facts import AuditOrder
 from embedding_operator.observe.snapshot import Object, ObservedPod, Snapshot
 
 NO_CASES = CaseSet(cases=())
-_SETS_KEPT = 256  # parsed ones: every reconcile looks at the same few texts
 
 
 @dataclass(frozen=True)
@@ -101,12 +100,9 @@ def _read_mounted(spec: Object, *, config_maps: Mapping[str, Object]) -> CaseSet
     mounted = [config_maps.get(name) for name in list_mounted(spec, volume=names.VOLUME_GOLDENS)]
     texts = tuple((item.get("data") or {}).get(ports.GOLDENS_FILE, "") if item else None for item in mounted)
     present = tuple(text for text in texts if text is not None)
-    return _parse(present) if len(present) == len(texts) else None
-
-
-@lru_cache(maxsize=_SETS_KEPT)
-def _parse(texts: tuple[str, ...]) -> CaseSet | None:
+    if len(present) < len(texts):
+        return None
     try:
-        return CaseSet(cases=tuple(case for text in texts for case in CaseSet.from_jsonl(text.encode()).cases))
+        return read_case_set(*present)
     except (ValidationError, orjson.JSONDecodeError):
         return None

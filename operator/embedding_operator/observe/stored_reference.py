@@ -19,6 +19,7 @@ from embedding_model.goldens.mistakes import REFERENCE_PREFIX
 from embedding_model.goldens.parse import DEFAULT_MIN_COSINE_SIMILARITY
 from embedding_model.ports import ReferenceSet
 from embedding_operator.api import names
+from embedding_operator.observe.case_sets import read_case_set
 
 logger = logging.getLogger(__name__)
 
@@ -135,12 +136,12 @@ def _read_half(item: Mapping[str, Any], *, component: str, model: str) -> _Half 
     name, space = metadata["name"], labels.get(names.LABEL_SPACE)
     if labels.get(names.LABEL_COMPONENT) != component or not space:
         return None
-    content = (item.get("data") or {}).get(ports.GOLDENS_FILE, "").encode()
-    if not content or _NAMES[component](model, content=identify_cases(content, space=space)) != name:
+    text = (item.get("data") or {}).get(ports.GOLDENS_FILE, "")
+    if not text or _NAMES[component](model, content=identify_cases(text.encode(), space=space)) != name:
         logger.warning("ConfigMap %s does not hold what its name says", name)
         return None
     try:
-        cases = CaseSet.from_jsonl(content)
+        cases = read_case_set(text)
     except (ValidationError, orjson.JSONDecodeError):
         logger.warning("ConfigMap %s cannot be read as golden cases", name)
         return None

@@ -2,22 +2,25 @@
 
 The cluster comes up and the images are built in the background while the layers that need neither run. Layers of one
 stage run at the same time: they spend much of it waiting, and none of them measures anything. A cluster that this run
-started is taken down again; one that was there before is left running.
+started is taken down again; one that was there before is left running. So it is too on Ctrl-C and SIGTERM, which end
+every layer and the preparation with all that they have started.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from localmode import require_local_mode
+from process_groups import ProcessGroups, process_groups
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / ".venv" / "bin"
@@ -78,34 +81,36 @@ def main() -> int:
     log = ROOT / "build" / "cluster.log"
     log.parent.mkdir(exist_ok=True)
     started = time.monotonic()
-    with log.open("wb") as output:
-        preparation = subprocess.Popen(
-            ["bash", "-c", f"'{CLUSTER}' tools && '{CLUSTER}' up && '{CLUSTER}' build all"],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
     with_cluster = WITH_CLUSTER if was_running else (*WITH_CLUSTER, DESTRUCTIVE)
     outcomes: list[Outcome] = []
+    signal.signal(signal.SIGTERM, leave)
     try:
-        for stage in WITHOUT_CLUSTER:
-            outcomes += run(stage)
-        print(f"=== cluster and images (log: {log.relative_to(ROOT)})", flush=True)
-        ready = wait_showing_progress(preparation, log=log)
-        outcomes.append(Outcome("cluster and images", time.monotonic() - started, ready))
-        if ready:
-            for stage in with_cluster:
+        with ThreadPoolExecutor(max_workers=1) as background, process_groups() as groups, log.open("wb") as output:
+            preparation = background.submit(
+                groups.run,
+                ["bash", "-c", f"'{CLUSTER}' tools && '{CLUSTER}' up && '{CLUSTER}' build all"],
+                folder=ROOT,
+                output=output,
+            )
+            for stage in WITHOUT_CLUSTER:
                 outcomes += run(stage)
+            print(f"=== cluster and images (log: {log.relative_to(ROOT)})", flush=True)
+            ready = wait_showing_progress(preparation, log=log)
+            outcomes.append(Outcome("cluster and images", time.monotonic() - started, ready))
+            if ready:
+                for stage in with_cluster:
+                    outcomes += run(stage)
     finally:
-        if preparation.poll() is None:
-            preparation.terminate()
-            preparation.wait()
         if not was_running:
             subprocess.run([str(CLUSTER), "down"], cwd=ROOT, check=False)
     if was_running:
         print(f"\nleft out, because they would remove the running cluster: {LIFECYCLE} (hack/cluster down, then again)")
     return report(outcomes, expected=[layer for stage in (*WITHOUT_CLUSTER, *with_cluster) for layer in stage])
+
+
+def leave(number: int, _: object) -> None:
+    """By the way that exceptions take, on which everything is taken down."""
+    sys.exit(128 + number)
 
 
 def anything_is_running() -> bool:
@@ -119,10 +124,12 @@ def run(stage: Stage) -> Sequence[Outcome]:
     """All its layers at the same time. The first one's output is shown as it comes, that of the others at the end."""
     first, *others = stage
     LOGS.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(max_workers=len(stage)) as pool:
-        logs = [LOGS / f"{layer.name.replace(' ', '-')}.log" for layer in others]
-        pending = [pool.submit(run_layer, layer, log=log) for layer, log in zip(others, logs, strict=True)]
-        outcomes = [run_layer(first)]
+    logs = [LOGS / f"{layer.name.replace(' ', '-')}.log" for layer in others]
+    with ThreadPoolExecutor(max_workers=len(stage)) as pool, process_groups() as groups:
+        pending = [
+            pool.submit(run_layer, layer, groups=groups, log=log) for layer, log in zip(others, logs, strict=True)
+        ]
+        outcomes = [pool.submit(run_layer, first, groups=groups).result()]
         for future, log in zip(pending, logs, strict=True):
             outcomes.append(future.result())
             print(f"=== {outcomes[-1].name}", flush=True)
@@ -131,31 +138,25 @@ def run(stage: Stage) -> Sequence[Outcome]:
     return outcomes
 
 
-def run_layer(layer: Layer, *, log: Path | None = None) -> Outcome:
+def run_layer(layer: Layer, *, groups: ProcessGroups, log: Path | None = None) -> Outcome:
     """Its output goes to `log` where there is one."""
     print(f"=== {layer.name}" if log is None else f"=== beside it: {layer.name} ({log.relative_to(ROOT)})", flush=True)
     started = time.monotonic()
     with nullcontext() if log is None else log.open("wb") as output:
-        codes = [
-            subprocess.run(command, cwd=ROOT, check=False, stdout=output, stderr=output).returncode
-            for command in layer.commands
-        ]
+        codes = [groups.run(command, folder=ROOT, output=output) for command in layer.commands]
     return Outcome(layer.name, time.monotonic() - started, not any(codes))
 
 
-def wait_showing_progress(preparation: subprocess.Popen[bytes], *, log: Path) -> bool:
+def wait_showing_progress(preparation: Future[int], *, log: Path) -> bool:
     """Follow the log until the preparation ends: a cold build takes minutes and should not look stuck."""
     with log.open("rb") as lines:
-        while preparation.poll() is None:
+        while not preparation.done():
             sys.stdout.buffer.write(lines.read())
             sys.stdout.buffer.flush()
-            try:
-                preparation.wait(timeout=1.0)
-            except subprocess.TimeoutExpired:
-                continue
+            wait([preparation], timeout=1.0)
         sys.stdout.buffer.write(lines.read())
         sys.stdout.buffer.flush()
-    return preparation.returncode == 0
+    return preparation.result() == 0
 
 
 def report(outcomes: Sequence[Outcome], *, expected: Sequence[Layer]) -> int:

@@ -16,16 +16,17 @@ import logging
 import ssl
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import aiohttp
 from aiohttp import web
+from pod_volumes import PodVolumes
+from pod_watch import Pod, watch_pods
 from private_apiserver import PrivateApiServer
-from pydantic import ValidationError
+from private_port_routes import answer, say
 from responding_pods import (
     Fault,
     Keys,
@@ -38,10 +39,7 @@ from responding_pods import (
 )
 
 from embedding_model import ports
-from embedding_model.goldens.cases import CaseSet
-from embedding_model.goldens.questions import AnswerSheet, QuestionSheet
-from embedding_model.ports import JobReport, RetireOrder, Verdict
-from embedding_model.resolved import ResolvedModel
+from embedding_model.ports import JobReport
 from embedding_operator.api import names
 
 logger = logging.getLogger(__name__)
@@ -50,7 +48,6 @@ PROBE_SECONDS = 1.0  # as the readiness probe of our pods
 PARALLEL_PATCHES = 16
 STOP_SECONDS = 20.0
 HANGING_SECONDS = 3600.0  # longer than anybody waits
-Pod = Mapping[str, Any]
 
 
 @dataclass
@@ -97,10 +94,9 @@ class PodResponder:
     lost_nodes: set[str] = field(default_factory=set)
     answered: Counter[str] = field(default_factory=Counter)
     _pods: dict[str, _Standing] = field(default_factory=dict)  # by address
-    _models: dict[tuple[str, str], ResolvedModel] = field(default_factory=dict)
-    _case_sets: dict[tuple[str, tuple[str, ...]], CaseSet] = field(default_factory=dict)
     _keys: dict[tuple[str, str], Keys] = field(default_factory=dict)
     _client: aiohttp.ClientSession = field(init=False)
+    _volumes: PodVolumes = field(init=False)
     _protocol: web.Server = field(init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -113,7 +109,9 @@ class PodResponder:
         headers = {"Authorization": f"Bearer {self.server.token}"}
         self._protocol = web.Server(self._respond, access_log=None)
         async with aiohttp.ClientSession(self.server.url, connector=connector, headers=headers) as self._client:
-            loops = [asyncio.create_task(work) for work in (self._watch(), self._probe())]
+            self._volumes = PodVolumes(self._client)
+            work = (watch_pods(self._client, observer=self), self._probe())
+            loops = [asyncio.create_task(part) for part in work]
             waiting = asyncio.create_task(stop.wait())
             try:
                 ended, _ = await asyncio.wait({*loops, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -129,43 +127,13 @@ class PodResponder:
 
     # What there is.
 
-    async def _watch(self) -> None:
-        while True:
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError, json.JSONDecodeError):
-                await self._list_and_watch()
-            await asyncio.sleep(0.5)  # the API server is away, or its watch has ended
-
-    async def _list_and_watch(self) -> None:
-        async with self._client.get("/api/v1/pods") as response:
-            listed = await response.json()
-        seen = set()
-        for pod in listed["items"]:
-            self._see(pod)
-            seen.add((pod.get("status") or {}).get("podIP"))
-        for address in [address for address in self._pods if address not in seen]:
-            self._drop(address)
-        query = {"watch": "true", "resourceVersion": listed["metadata"]["resourceVersion"], "timeoutSeconds": "600"}
-        timeout = aiohttp.ClientTimeout(total=None)
-        async with self._client.get("/api/v1/pods", params=query, timeout=timeout) as response:
-            rest = b""
-            async for chunk in response.content.iter_any():
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    event = json.loads(line)
-                    if event["type"] == "ERROR":
-                        return
-                    if event["type"] == "DELETED":
-                        self._drop_pod(event["object"])
-                    else:
-                        self._see(event["object"])
-
-    def _see(self, pod: Pod) -> None:
+    def see(self, pod: Pod) -> None:
         status = pod.get("status") or {}
         address = status.get("podIP")
         if not address or ipaddress.ip_address(address) not in self.network:
             return
         if status.get("phase") != "Running":
-            self._drop_pod(pod)
+            self.see_gone(pod)
             return
         known = self._pods.get(address)
         if known is not None and _identify(known.object) == _identify(pod):
@@ -182,10 +150,15 @@ class PodResponder:
         if not task.cancelled() and (error := task.exception()):
             logger.error("a pod could not stand up", exc_info=error)
 
-    def _drop_pod(self, pod: Pod) -> None:
+    def see_gone(self, pod: Pod) -> None:
         address = (pod.get("status") or {}).get("podIP", "")
         known = self._pods.get(address)
         if known is not None and known.object["metadata"]["uid"] == pod["metadata"]["uid"]:
+            self._drop(address)
+
+    def see_no_other(self, pods: list[Pod]) -> None:
+        seen = {(pod.get("status") or {}).get("podIP") for pod in pods}
+        for address in [address for address in self._pods if address not in seen]:
             self._drop(address)
 
     def _drop(self, address: str) -> None:
@@ -210,13 +183,13 @@ class PodResponder:
         if find_volume(pod, "model-config") is None or names.LABEL_MODEL not in labels:
             standing.is_plain = True
             return True
-        model = await self._read_model(pod)
+        model = await self._volumes.read_model(pod)
         if model is None:
             return False
         if labels.get(names.LABEL_COMPONENT) == names.COMPONENT_REFERENCE:
             standing.result = compute_reference(model)
             return True
-        cases = await self._read_cases(pod)
+        cases = await self._volumes.read_cases(pod)
         if cases is None:
             return False
         [arguments] = [item["args"] for item in pod["spec"]["containers"] if item["name"] == names.CONTAINER_RUNTIME]
@@ -225,37 +198,6 @@ class PodResponder:
         serving.load(standing.checked_with)
         standing.serving = serving
         return True
-
-    async def _read_model(self, pod: Pod) -> ResolvedModel | None:
-        volume = find_volume(pod, "model-config")
-        assert volume is not None
-        place = (pod["metadata"]["namespace"], volume["configMap"]["name"])
-        if place not in self._models:
-            data = await self._read_config_map(*place)
-            if data is None:
-                return None
-            self._models[place] = ResolvedModel.from_json(data[ports.MODEL_FILE])
-        return self._models[place]
-
-    async def _read_cases(self, pod: Pod) -> CaseSet | None:
-        volume = find_volume(pod, names.VOLUME_GOLDENS)
-        namespace = pod["metadata"]["namespace"]
-        sources = tuple(item["configMap"]["name"] for item in volume["projected"]["sources"]) if volume else ()
-        if (namespace, sources) not in self._case_sets:
-            parts = [await self._read_config_map(namespace, name) for name in sources]
-            if not all(parts):
-                return None
-            content = "".join(part[ports.GOLDENS_FILE] for part in parts if part)
-            self._case_sets[namespace, sources] = CaseSet.from_jsonl(content.encode())
-        return self._case_sets[namespace, sources]
-
-    async def _read_config_map(self, namespace: str, name: str) -> Mapping[str, str] | None:
-        async with self._client.get(f"/api/v1/namespaces/{namespace}/configmaps/{name}") as response:
-            if response.status != 200:
-                return None
-            found = await response.json()
-        data: Mapping[str, str] = found.get("data") or {}
-        return data
 
     # Probes, and what the kubelet writes.
 
@@ -310,16 +252,12 @@ class PodResponder:
             await asyncio.sleep(HANGING_SECONDS)
         try:
             await self._check_token(standing.object, request.headers.get("Authorization"))
-            answer = _ROUTES.get(route)
-            if answer is None:
-                return web.Response(status=404)
-            return await answer(self, standing, await request.read())
+            body, fault = await request.read(), self._fault_of(standing.object)
+            return answer(route, body, serving=standing.serving, result=standing.result, fault=fault)
         except Refused as refused:
-            return _say(refused.status, str(refused))
-        except ValidationError:
-            return _say(400, "The body is malformed.")
+            return say(refused.status, str(refused))
         except ConnectionError:
-            return _say(400, "The body was not sent to its end.")  # nobody reads it
+            return say(400, "The body was not sent to its end.")  # nobody reads it
 
     def _answer_probe(self, standing: _Standing, path: str) -> web.Response | None:
         if path == ports.READY:
@@ -334,51 +272,11 @@ class PodResponder:
             with contextlib.suppress(Refused):
                 known.check(authorization)
                 return
-        data = await self._read_config_map(*place)
-        if not data:
+        keys = await self._volumes.read_keys(*place)
+        if keys is None:
             raise Refused(403, "The keys are not there yet; the operator writes them.")
-        keys = self._keys[place] = Keys.read(data)
+        self._keys[place] = keys
         keys.check(authorization)
-
-    async def _show_goldens(self, standing: _Standing, body: bytes) -> web.Response:
-        serving = standing.serving
-        return _send(serving.report_mounted().to_json()) if serving else web.Response(status=404)
-
-    async def _try_goldens(self, standing: _Standing, body: bytes) -> web.Response:
-        serving = standing.serving
-        if serving is None:
-            return web.Response(status=404)
-        return _send(serving.report_trial(body, fault=self._fault_of(standing.object)).to_json())
-
-    async def _answer(self, standing: _Standing, body: bytes) -> web.Response:
-        serving, fault = standing.serving, self._fault_of(standing.object)
-        if serving is None:
-            return web.Response(status=404)
-        with serving.lifecycle.audited():
-            answers = tuple(serving.answer(item, fault=fault) for item in QuestionSheet.from_json(body).questions)
-        boot_id = serving.lifecycle.boot_id
-        return _send(AnswerSheet(boot_id=boot_id, space=serving.mounted.model.space, answers=answers).to_json())
-
-    async def _take_verdict(self, standing: _Standing, body: bytes) -> web.Response:
-        serving, verdict = standing.serving, Verdict.from_json(body)
-        if serving is None:
-            return web.Response(status=404)
-        if (verdict.boot_id, verdict.case_set) != (serving.lifecycle.boot_id, serving.mounted.cases.name):
-            return _say(409, "The verdict is of another process, or of another case set.")
-        serving.lifecycle.record_verdict(passed=verdict.passed, reason=verdict.reason)
-        return web.Response(status=204)
-
-    async def _retire(self, standing: _Standing, body: bytes) -> web.Response:
-        serving, order = standing.serving, RetireOrder.from_json(body)
-        if serving is None:
-            return web.Response(status=404)
-        if order.boot_id != serving.lifecycle.boot_id:
-            return _say(409, "The order to retire is of another process.")
-        serving.lifecycle.retired = order.retired
-        return web.Response(status=204)
-
-    async def _show_result(self, standing: _Standing, body: bytes) -> web.Response:
-        return _send(standing.result.to_json()) if standing.result else web.Response(status=404)
 
     def _is_lost(self, standing: _Standing) -> bool:
         return standing.object["spec"].get("nodeName") in self.lost_nodes
@@ -392,17 +290,6 @@ class PodResponder:
         return self.faults.get(f"{namespace}/{metadata['name']}") or self.faults.get(f"{namespace}/{model}")
 
 
-_Answer = Callable[[PodResponder, _Standing, bytes], Awaitable[web.Response]]
-_ROUTES: Mapping[str, _Answer] = {
-    f"GET {ports.GOLDENS}": PodResponder._show_goldens,
-    f"POST {ports.GOLDENS}": PodResponder._try_goldens,
-    f"POST {ports.ANSWERS}": PodResponder._answer,
-    f"POST {ports.VERDICT}": PodResponder._take_verdict,
-    f"POST {ports.RETIRE}": PodResponder._retire,
-    f"GET {ports.RESULT}": PodResponder._show_result,
-}
-
-
 @contextmanager
 def pod_responder(
     server: PrivateApiServer, *, network: str, grace_seconds: float | None = None
@@ -413,14 +300,12 @@ def pod_responder(
     stop, died = asyncio.Event(), []
 
     def work() -> None:
-        asyncio.set_event_loop(loop)
-        try:
-            loop.run_until_complete(responder.run(stop))
-        except Exception as error:
-            died.append(error)
-        finally:
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
+        # A Runner also ends the requests that hang for good.
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            try:
+                runner.run(responder.run(stop))
+            except Exception as error:
+                died.append(error)
 
     thread = threading.Thread(target=work, name="pod responder", daemon=True)
     thread.start()
@@ -448,14 +333,6 @@ def _conditions(*, ready: bool) -> list[dict[str, str | None]]:
         {"type": kind, "status": status, "lastTransitionTime": now, "reason": reason, "message": message}
         for kind in ("Ready", "ContainersReady")
     ]
-
-
-def _send(data: bytes) -> web.Response:
-    return web.Response(body=data, content_type="application/json")
-
-
-def _say(status: int, message: str) -> web.Response:
-    return web.json_response({"error": {"message": message}}, status=status)
 
 
 def _unverified() -> ssl.SSLContext:

@@ -35,8 +35,8 @@ from embedding_operator.kube.paths import kind_of, label_selector, resource_path
 
 # An answer takes milliseconds; a connection that hangs longer than this is dead, and a reconcile must not wait on it.
 CALL_TIMEOUT_SECONDS: Final = 10.0
-# A page of 500 objects stays well under a megabyte or two; the API server's own recommendation.
-PAGE_SIZE: Final = 500
+# One page is in memory as text and as dicts: of a pod without its contents 35 KiB, most of it managedFields.
+PAGE_SIZE: Final = 100
 
 # Of a list: every object without spec, status and data.
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from embedding_operator.audit.token import Claims
-from embedding_operator.kube.client import KubernetesGateway
+from embedding_operator.kube.client import PAGE_SIZE, KubernetesGateway
 from embedding_operator.kube.connection import load_configuration
 from embedding_operator.kube.gateway import (
     CONFIG_MAP,
@@ -182,6 +182,24 @@ async def test_a_list_selects_by_label_and_names_the_kind(gateway: Gateway, name
     assert (found[0]["apiVersion"], found[0]["kind"]) == ("v1", "ConfigMap")
     everywhere = await gateway.list(CONFIG_MAP, namespace=None, labels={LABEL: name})
     assert [item["metadata"]["name"] for item in everywhere] == [name]
+
+
+async def test_a_list_of_several_pages_has_every_object_once(gateway: Gateway, name: str) -> None:
+    names = {f"{name}-{number}" for number in range(2 * PAGE_SIZE + 1)}
+    slots = asyncio.Semaphore(16)
+
+    async def create(item: str) -> None:
+        async with slots:
+            manifest = configmap(item, data={})
+            manifest["metadata"]["labels"][LABEL] = name
+            await gateway.create(manifest)
+
+    await asyncio.gather(*(create(item) for item in names))
+    found = await gateway.list(CONFIG_MAP, namespace="default", labels={LABEL: name})
+    assert sorted(item["metadata"]["name"] for item in found) == sorted(names)
+    if isinstance(gateway, KubernetesGateway):
+        versions = await gateway.list_versions(CONFIG_MAP, namespace="default", label=f"{LABEL}={name}")
+        assert sorted(version.name for version in versions) == sorted(names)
 
 
 async def test_deletion_of_another_uid_leaves_the_namesake_alone(gateway: Gateway, name: str) -> None:

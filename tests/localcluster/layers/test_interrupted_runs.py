@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
-from localcluster.processes import start_time
+from localcluster.processes import start_time, terminate
 from localcluster.progress import wait_until
 from process_groups import ProcessGroups, process_groups
 
@@ -54,7 +54,8 @@ sys.exit(run_layers.main())
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """With the programs; what a test has left running ends with it."""
     tree = tmp_path / "tree.py"
     tree.write_text(TREE)
     (tmp_path / "pids").mkdir()
@@ -66,7 +67,8 @@ def folder(tmp_path: Path) -> Path:
         script = script.replace(word, str(path))
     (tmp_path / "cluster").write_text(script)
     (tmp_path / "cluster").chmod(0o755)
-    return tmp_path
+    yield tmp_path
+    terminate(list_noted(tmp_path))
 
 
 def await_processes(folder: Path, *, count: int) -> Sequence[int]:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from live_cluster import LiveCluster
 
+from localcluster.binaries import ensure_client_tool
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -32,14 +34,15 @@ def kubeconfig(cluster_status: Mapping[str, Any]) -> Path:
 
 
 @pytest.fixture(scope="session")
+def kubectl() -> Path:
+    """The kubectl binary that the local cluster uses; installed without starting a cluster."""
+    return ensure_client_tool("kubectl")
+
+
+@pytest.fixture(scope="session")
 def helm() -> Path:
     """The helm binary that the local cluster uses; installed without starting a cluster."""
-    result = subprocess.run(
-        [str(ROOT / "hack" / "cluster"), "tool", "helm"], capture_output=True, text=True, check=False
-    )
-    if result.returncode:
-        pytest.fail(f"helm could not be installed\n{result.stderr}")
-    return Path(result.stdout.strip())
+    return ensure_client_tool("helm")
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.apiserver
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, cluster_status: Mapping[str, Any]) -> Iterator[PrivateApiServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateApiServer]:
     """A private one: a policy of the shared cluster would meet the models of other tests."""
     with private_apiserver(tmp_path_factory.mktemp("apiserver")) as server:
         server.install_crd(ROOT / "crds" / "embeddingmodels.embedding-operator.dev.yaml")

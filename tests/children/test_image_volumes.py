@@ -66,7 +66,7 @@ def model_volume(pod: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def test_an_api_server_with_image_volumes_takes_the_pods_as_they_are(
-    tmp_path: Path, cluster_status: Mapping[str, Any]
+    tmp_path: Path,
 ) -> None:
     with apiserver(tmp_path, has_feature=True) as server:
         for pod in pod_specs():
@@ -79,7 +79,7 @@ def test_an_api_server_with_image_volumes_takes_the_pods_as_they_are(
 
 
 def test_an_api_server_without_them_drops_the_volume_which_is_why_the_chart_has_a_switch(
-    tmp_path: Path, cluster_status: Mapping[str, Any]
+    tmp_path: Path,
 ) -> None:
     with apiserver(tmp_path, has_feature=False) as server:
         created = create(server, pod_specs()[0])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from model_folders import write_files
 from tiny_models import tiny_embedder
 
 from embedding_operator.__main__ import cli
@@ -22,9 +23,4 @@ def invoke() -> Invoke:
 
 @pytest.fixture
 def model_folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    for name, data in tiny_embedder().items():
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(data)
-    return folder
+    return write_files(tmp_path / "model", tiny_embedder())

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ LABEL = "embedding-operator.dev/model"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, cluster_status: Mapping[str, Any]) -> Iterator[PrivateApiServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateApiServer]:
     with private_apiserver(tmp_path_factory.mktemp("apiserver")) as server:
         server.install_crd(CRD)
         yield server

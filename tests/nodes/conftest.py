@@ -5,36 +5,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hub_in_process import hub_with_model
 from kwok_cluster import NodeTimes, kwok_cluster
 from nodes_under_test import REPO, NodesWorld
 from operator_under_test import operator_world
 from pod_responder import pod_responder
 from tiny_models import tiny_embedder
 
-from localcluster.binaries import ensure_client_tool
-from localcluster.hub.server import running
-from localcluster.hub.store import Store
-
 # A lost node is known after 20 s instead of 50, and its pods leave it 8 s later instead of 300.
 TIMES = NodeTimes(lease_seconds=12, grace_seconds=20, toleration_seconds=8)
 
 
 @pytest.fixture(scope="session")
-def session_world(tmp_path_factory: pytest.TempPathFactory, helm: Path) -> Iterator[NodesWorld]:
+def session_world(tmp_path_factory: pytest.TempPathFactory, kubectl: Path, helm: Path) -> Iterator[NodesWorld]:
     folder = tmp_path_factory.mktemp("nodes")
-    store = Store(folder / "hub")
-    pushed = folder / "pushed"
-    for name, data in tiny_embedder().items():
-        file = pushed / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(data)
-    store.push(pushed, REPO)
-    kubectl = str(ensure_client_tool("kubectl"))
     with (
-        running(store) as hub_url,
+        hub_with_model(folder, tiny_embedder(), repo=REPO) as hub,
         kwok_cluster(folder, nodes=2, times=TIMES) as rig,
         pod_responder(rig.server, network=str(rig.pod_range)) as responder,
-        operator_world(folder, server=rig.server, kubectl=kubectl, helm=helm, hub_url=hub_url) as operator,
+        operator_world(folder, server=rig.server, kubectl=kubectl, helm=helm, hub_url=hub.url) as operator,
     ):
         replica = operator.start_leader()
         yield NodesWorld(rig=rig, responder=responder, operator=operator, replica=replica)

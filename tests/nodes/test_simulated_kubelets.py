@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from kwok_cluster import KwokCluster, kwok_cluster
 from live_cluster import LiveCluster
-
-from localcluster.binaries import ensure_client_tool
 
 PODS = 20
 NAMESPACE = "default"
@@ -23,9 +22,9 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KwokCluster]:
 
 
 @pytest.fixture(scope="module")
-def cluster(rig: KwokCluster) -> LiveCluster:
+def cluster(rig: KwokCluster, kubectl: Path) -> LiveCluster:
     return LiveCluster(
-        kubectl_binary=str(ensure_client_tool("kubectl")),
+        kubectl_binary=str(kubectl),
         kubeconfig=rig.server.kubeconfig,
         audit_log=rig.server.audit_log,
     )

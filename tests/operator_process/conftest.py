@@ -1,16 +1,13 @@
 """A private API server and a hub with a tiny model per module; the operator as a process."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
+from hub_in_process import hub_with_model
 from operator_under_test import OperatorWorld, operator_world
 from private_apiserver import private_apiserver
 from tiny_models import tiny_embedder
-
-from localcluster.hub.server import running
-from localcluster.hub.store import Store
 
 REPO = "acme/tiny"
 
@@ -23,22 +20,14 @@ def namespaces() -> Sequence[str]:
 
 @pytest.fixture(scope="module")
 def module_world(
-    tmp_path_factory: pytest.TempPathFactory, cluster_status: Mapping[str, Any], helm: Path, namespaces: Sequence[str]
+    tmp_path_factory: pytest.TempPathFactory, kubectl: Path, helm: Path, namespaces: Sequence[str]
 ) -> Iterator[OperatorWorld]:
     folder = tmp_path_factory.mktemp("world")
-    store = Store(folder / "hub")
-    pushed = folder / "pushed"
-    for name, data in tiny_embedder().items():
-        file = pushed / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(data)
-    store.push(pushed, REPO)
-    kubectl = cluster_status["tools"]["kubectl"]
     with (
-        running(store) as hub_url,
+        hub_with_model(folder, tiny_embedder(), repo=REPO) as hub,
         private_apiserver(folder) as server,
         operator_world(
-            folder, server=server, kubectl=kubectl, helm=helm, hub_url=hub_url, namespaces=namespaces
+            folder, server=server, kubectl=kubectl, helm=helm, hub_url=hub.url, namespaces=namespaces
         ) as world,
     ):
         yield world

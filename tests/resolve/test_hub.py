@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from model_folders import write_files
 from tiny_models import tiny_embedder
 
 from embedding_model.refusal import Reason, Refusal
@@ -27,12 +28,7 @@ def endpoints(url: str, **mirrors: str) -> Settings:
 
 @pytest.fixture
 def pushed(tmp_path: Path) -> Path:
-    folder = tmp_path / "pushed"
-    for name, data in tiny_embedder().items():
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(data)
-    return folder
+    return write_files(tmp_path / "pushed", tiny_embedder())
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from administrator import Api
 from live_cluster import conditions_text
+from model_folders import write_files
 from played_cluster import Play, PlayedCluster, Said
 from scripted_pods import point
 
@@ -118,11 +119,7 @@ class Stage:
         """A repository with these files; its name."""
         repo = f"acme/{self.namespace}"
         with TemporaryDirectory() as folder:
-            for name, data in files.items():
-                file = Path(folder) / name
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(data)
-            self.hub.push(Path(folder), repo)
+            self.hub.push(write_files(Path(folder), files), repo)
         return repo
 
 

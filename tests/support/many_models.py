@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hub_in_process import hub_with_model
 from kwok_cluster import KwokCluster, kwok_cluster
 from live_cluster import conditions_text, is_true
 from operator_under_test import OperatorProcess, OperatorWorld, embedding_model, operator_world
@@ -17,8 +18,6 @@ from pod_responder import PodResponder, pod_responder
 from tiny_models import tiny_embedder
 
 from localcluster.binaries import ensure_client_tool
-from localcluster.hub.server import running
-from localcluster.hub.store import Store
 
 REPO = "acme/tiny"
 MODELS = "/apis/embedding-operator.dev/v1alpha1/embeddingmodels"
@@ -179,20 +178,13 @@ def many_models(
     """A cluster with one node, everything but an operator. `files` are of the one model that all of them serve;
     `settings` go into settings.yaml.
     """
-    store = Store(folder / "hub")
-    pushed = folder / "pushed"
-    for path, data in (files or tiny_embedder()).items():
-        file = pushed / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(data)
-    store.push(pushed, REPO)
     names = [f"tenant-{number}" for number in range(namespaces)]
     with (
-        running(store) as hub_url,
+        hub_with_model(folder, files or tiny_embedder(), repo=REPO) as hub,
         kwok_cluster(folder) as rig,
         pod_responder(rig.server, network=str(rig.pod_range), grace_seconds=grace_seconds) as responder,
         operator_world(
-            folder, server=rig.server, kubectl=str(ensure_client_tool("kubectl")), helm=helm, hub_url=hub_url
+            folder, server=rig.server, kubectl=ensure_client_tool("kubectl"), helm=helm, hub_url=hub.url
         ) as operator,
     ):
         for name in names:

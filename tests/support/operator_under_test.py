@@ -156,13 +156,13 @@ def operator_world(
     folder: Path,
     *,
     server: PrivateApiServer,
-    kubectl: str,
+    kubectl: Path,
     helm: Path,
     hub_url: str,
     namespaces: Sequence[str] = (),
 ) -> Iterator[OperatorWorld]:
     """`namespaces` are the ones served, with the chart's Roles in them; none means all, with its ClusterRole."""
-    cluster = LiveCluster(kubectl_binary=kubectl, kubeconfig=server.kubeconfig, audit_log=server.audit_log)
+    cluster = LiveCluster(kubectl_binary=str(kubectl), kubeconfig=server.kubeconfig, audit_log=server.audit_log)
     world = OperatorWorld(server=server, cluster=cluster, folder=folder, hub_url=hub_url)
     world.install_crd()
     cluster.apply(

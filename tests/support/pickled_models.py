@@ -3,7 +3,6 @@
 import io
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from safetensors.torch import load, save
@@ -46,11 +45,3 @@ def sharded_files(*, seed: int) -> dict[str, bytes]:
         weight_map |= dict.fromkeys(half, path)
     files["pytorch_model.bin.index.json"] = json.dumps({"metadata": {}, "weight_map": weight_map}).encode()
     return files
-
-
-def write_files(folder: Path, files: Mapping[str, bytes]) -> Path:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return folder

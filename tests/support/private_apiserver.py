@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from programs import Programs
 
+from localcluster.binaries import ensure
+
 READY_SECONDS = 60.0
 AUDIT_POLICY = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}]}
 
@@ -197,6 +199,7 @@ def private_apiserver(folder: Path, *, feature_gates: str = "") -> Iterator[Priv
 @contextmanager
 def running(server: PrivateApiServer) -> Iterator[PrivateApiServer]:
     """Everything that was started in `server.programs` ends with it."""
+    ensure()
     server.prepare()
     try:
         server.start_etcd()

@@ -4,6 +4,8 @@ import json
 import random
 from pathlib import Path
 
+from model_folders import write_files
+
 MODULES = [
     {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
     {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
@@ -30,8 +32,4 @@ def small_model_files(*, seed: int = 0, weights_size: int = 1_500_000) -> dict[s
 
 
 def write_small_model(folder: Path, *, seed: int = 0, weights_size: int = 1_500_000) -> Path:
-    for path, content in small_model_files(seed=seed, weights_size=weights_size).items():
-        file = folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-    return folder
+    return write_files(folder, small_model_files(seed=seed, weights_size=weights_size))

@@ -12,8 +12,6 @@ import yaml
 from private_apiserver import PrivateApiServer, private_apiserver
 from recorded_states import FOLDER, SCENES
 
-from localcluster.binaries import ensure, ensure_client_tool
-
 CRD = Path(__file__).resolve().parents[2] / "crds" / "embeddingmodels.embedding-operator.dev.yaml"
 MODELS = "/apis/embedding-operator.dev/v1alpha1/namespaces/default/embeddingmodels"
 PATIENCE = 300.0
@@ -25,7 +23,6 @@ FAILS = {"golden-mismatch", "new-generation-fails", "space-change-not-approved"}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateApiServer]:
-    ensure()
     with private_apiserver(tmp_path_factory.mktemp("apiserver")) as server:
         server.install_crd(CRD)
         yield server
@@ -33,9 +30,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateApiServe
 
 @pytest.mark.apiserver
 def test_helm_4_waits_for_what_may_come_and_fails_at_once_where_waiting_is_in_vain(
-    server: PrivateApiServer, tmp_path: Path
+    server: PrivateApiServer, helm: Path, tmp_path: Path
 ) -> None:
-    waiting = {name: install(name, server=server, folder=tmp_path) for name in SCENES}
+    waiting = {name: install(name, helm=helm, server=server, folder=tmp_path) for name in SCENES}
     try:
         for name in SCENES:
             write_status(name, server=server)
@@ -47,7 +44,7 @@ def test_helm_4_waits_for_what_may_come_and_fails_at_once_where_waiting_is_in_va
     assert gave_up == set(SCENES) - SUCCEEDS - FAILS, ended
 
 
-def install(name: str, *, server: PrivateApiServer, folder: Path) -> "subprocess.Popen[str]":
+def install(name: str, *, helm: Path, server: PrivateApiServer, folder: Path) -> "subprocess.Popen[str]":
     """A chart that holds the object of this state, being installed."""
     recorded = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
     model = {key: recorded[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": {"name": name}}
@@ -55,7 +52,7 @@ def install(name: str, *, server: PrivateApiServer, folder: Path) -> "subprocess
     (chart / "templates").mkdir(parents=True)
     (chart / "Chart.yaml").write_text(yaml.safe_dump({"apiVersion": "v2", "name": name, "version": "0.1.0"}))
     (chart / "templates" / "model.yaml").write_text(json.dumps(model))
-    command = [ensure_client_tool("helm"), "install", name, chart, "--kubeconfig", server.kubeconfig]
+    command = [helm, "install", name, chart, "--kubeconfig", server.kubeconfig]
     timeout = PATIENCE if name in SUCCEEDS | FAILS else IN_VAIN
     options = ["--wait", "--timeout", f"{timeout:.0f}s"]
     return subprocess.Popen(

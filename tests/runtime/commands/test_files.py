@@ -5,6 +5,7 @@ from pathlib import Path
 
 from command_line import run
 from hub_in_process import REPO, Hub, hub_with_small_model
+from model_folders import write_files
 from runtime_under_test import resolved_model
 from tiny_models import tiny_embedder
 
@@ -16,16 +17,8 @@ from embedding_model.sources.selection import select
 from embedding_runtime.served_model import resolve_folder
 
 
-def write(folder: Path, files: dict[str, bytes]) -> Path:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return folder
-
-
 def test_inspect_prints_text_for_people_and_json_for_programs(tmp_path: Path) -> None:
-    folder = write(tmp_path, tiny_embedder())
+    folder = write_files(tmp_path, tiny_embedder())
     text, document = run("inspect", str(folder)), run("inspect", str(folder), "-o", "json")
     assert "BertModel" in text.stdout
     assert Inspection.from_json(document.stdout).architecture == "BertModel"
@@ -38,7 +31,7 @@ def test_inspect_refuses_with_a_reason(tmp_path: Path) -> None:
 
 
 def test_verify_checks_every_hash(tmp_path: Path) -> None:
-    folder = write(tmp_path / "model", tiny_embedder())
+    folder = write_files(tmp_path / "model", tiny_embedder())
     resolved = tmp_path / "model.json"
     resolved.write_bytes(resolve_folder(folder).to_json())
     assert run("verify", "--model", str(folder), "--resolved", str(resolved)).returncode == 0
@@ -55,7 +48,7 @@ def test_verify_without_anything_to_check_is_bad_usage(tmp_path: Path) -> None:
 
 
 def test_fetch_wants_a_model_from_a_hub(tmp_path: Path) -> None:
-    folder = write(tmp_path / "model", tiny_embedder())
+    folder = write_files(tmp_path / "model", tiny_embedder())
     resolved = tmp_path / "model.json"
     resolved.write_bytes(resolve_folder(folder).to_json())
     ended = run("fetch", "--resolved", str(resolved), "--target", str(tmp_path / "target"))
@@ -95,7 +88,7 @@ def test_fetch_refuses_other_bytes_than_were_resolved_and_leaves_none(tmp_path: 
 
 
 def test_a_resolved_model_of_another_version_is_refused(tmp_path: Path) -> None:
-    folder = write(tmp_path / "model", tiny_embedder())
+    folder = write_files(tmp_path / "model", tiny_embedder())
     document = json.loads(resolve_folder(folder).to_json())
     (tmp_path / "model.json").write_text(json.dumps(document | {"novelty": 1}))
     ended = run("verify", "--model", str(folder), "--resolved", str(tmp_path / "model.json"))

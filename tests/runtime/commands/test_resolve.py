@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 from command_line import run
-from pickled_models import model_files, noisy_tensors, write_files
+from model_folders import write_files
+from pickled_models import model_files, noisy_tensors
 from safetensors.torch import load_file
 from served_process import ServedProcess, free_port
 from tiny_models import tiny_embedder

@@ -11,7 +11,8 @@ import torch
 from hostile_pickles import write_hostile
 from images import files_layer
 from images import image as make_image
-from pickled_models import model_files, noisy_tensors, sharded_files, write_files
+from model_folders import write_files
+from pickled_models import model_files, noisy_tensors, sharded_files
 from runtime_under_test import resolved_model
 from safetensors.torch import load_file
 from scripted_registry import Answer, Request, Script, basic, scripted_registry

@@ -4,17 +4,16 @@ A random walk through the life of one EmbeddingModel over the Gateway in memory,
 a walk found once stands as a scenario of its own in tests/scenario.
 """
 
-import asyncio
 import copy
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from disturbed_gateway import SharedGateway, StaleGateway, remember
+from checked_operator import CheckedOperator
+from disturbed_gateway import SharedGateway, StaleGateway
 from faulty_gateway import (
-    Crash,
     CrashAfter,
     CrashBefore,
     Fault,
@@ -42,14 +41,11 @@ from embedding_operator.kube.gateway import (
     CONFIG_MAP,
     DEPLOYMENT,
     EMBEDDING_MODEL,
-    ENDPOINT_SLICE,
     JOB,
     POD,
     POD_DISRUPTION_BUDGET,
     SERVICE,
     Conflict,
-    Gateway,
-    GatewayError,
 )
 from embedding_operator.kube.memory import MemoryGateway
 
@@ -82,7 +78,7 @@ def action(**strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None
             act(self, **drawn)
             for _ in range(rounds):
                 self.cluster.step()
-                self.watch(self.cluster.gateway, is_fresh=True)
+                self.operator.reconcile(self.cluster.gateway, is_fresh=True)
 
         act_and_go_on.__name__ = act.__name__
         return rule(rounds=st.sampled_from(ROUNDS), **strategies)(act_and_go_on)
@@ -93,7 +89,6 @@ def action(**strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None
 class LifeOfAModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
         self.cluster = SimulatedCluster()
         resolutions = self.cluster.facts.resolutions
         for commit in (None, COMMIT):
@@ -102,181 +97,49 @@ class LifeOfAModel(RuleBasedStateMachine):
             resolutions[request_token(revision=OTHER_REVISION, commit=commit)] = resolved(
                 revision=OTHER_COMMIT, requested=OTHER_REVISION, seed="b"
             )
-        self.past = self.earlier = remember(self.cluster.gateway)
+        self.operator = CheckedOperator(self.cluster)
         self.cluster.create_model(hub_spec())
-        self.note_service()
 
     @initialize(serves=st.booleans(), replicas=st.integers(1, 3), audits=st.booleans())
     def it_begins(self, serves: bool, replicas: int, audits: bool) -> None:
         """With nothing, or with a model that serves: most of what can go wrong needs one."""
         if serves:
             self.edit_spec(replicas=replicas, verification=verified_by(golden()))
-            self.run_settled()
-            self.past = self.earlier = remember(self.cluster.gateway)
+            self.operator.settle()
+            self.operator.forget_past()
         self.cluster.answers_audits = audits
 
     def teardown(self) -> None:
         try:
             self.converges()
         finally:
-            self.loop.close()
-
-    # What the world shows.
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        spec: dict[str, Any] = self.cluster.model()["spec"]
-        return spec
-
-    def service_space(self) -> str | None:
-        service = self.cluster.find(SERVICE, KEY.name)
-        return service["spec"]["selector"].get(names.LABEL_SPACE) if service else None
-
-    def ready_pods_of(self, space: str | None) -> list[dict[str, Any]]:
-        ready = self.cluster.ready_pods()
-        return [
-            pod
-            for pod in self.cluster.pods()
-            if pod["metadata"]["name"] in ready
-            and pod["metadata"]["labels"].get(names.LABEL_SPACE) == space
-            and pod["metadata"]["labels"].get(names.LABEL_COMPONENT) == names.COMPONENT_SERVER
-        ]
-
-    def deployment_of(self, space: str | None) -> dict[str, Any] | None:
-        found = [
-            item for item in self.cluster.all(DEPLOYMENT) if item["metadata"]["labels"][names.LABEL_SPACE] == space
-        ]
-        return found[0] if found else None
-
-    def list_endpoints(self) -> set[str]:
-        """Names of the pods that get the Service's requests."""
-        slices = self.cluster.all(ENDPOINT_SLICE)
-        return {endpoint["targetRef"]["name"] for item in slices for endpoint in item["endpoints"]}
-
-    @staticmethod
-    def list_uids(gateway: MemoryGateway) -> set[str]:
-        kinds = (DEPLOYMENT, SERVICE, CONFIG_MAP, JOB, POD_DISRUPTION_BUDGET)
-        found = (item for kind in kinds for item in gateway.peek_all(kind, namespace=KEY.namespace))
-        return {item["metadata"]["uid"] for item in found}
-
-    def note_service(self) -> None:
-        self.selected = self.service_space()
-        self.had_ready = bool(self.ready_pods_of(self.selected))
+            self.operator.close()
 
     # What the operator does, and what goes wrong meanwhile.
 
-    def run(self, *reconciles: Awaitable[object]) -> Sequence[object]:
-        async def all_of_them() -> Sequence[object]:
-            return await asyncio.gather(*reconciles, return_exceptions=True)
-
-        return self.loop.run_until_complete(all_of_them())
-
-    def watch(self, *gateways: Gateway, is_fresh: bool) -> None:
-        """Let an operator reconcile over each of the gateways at once, and see that it kept to its own."""
-        spec, generation = copy.deepcopy(self.spec), self.cluster.model()["metadata"]["generation"]
-        self.note_service()
-        earlier = remember(self.cluster.gateway)
-        self.cluster.gateway.forget_calls()
-        scaled, asked_for = self.deployment_of(self.selected), self.cluster.replicas()
-        outcomes = self.run(*(self.cluster.reconcile(gateway=gateway) for gateway in gateways))
-        for outcome in outcomes:
-            assert not isinstance(outcome, BaseException) or isinstance(outcome, GatewayError | Crash), outcome
-        model = self.cluster.model()
-        assert (model["spec"], model["metadata"]["generation"]) == (spec, generation), "the user's object was written"
-        self.check_move(is_fresh=is_fresh)
-        self.check_last_good(before=scaled, is_fresh=is_fresh)
-        if is_fresh:
-            self.check_endings(asked_for=asked_for)
-        deleted = {call.name for call in self.cluster.gateway.writes if (call.verb, call.kind) == ("delete", "Pod")}
-        assert len(deleted) <= 1, f"pods were deleted together: {deleted}"
-        if is_fresh and not any(isinstance(outcome, BaseException) for outcome in outcomes):
-            self.check_status()
-        if is_fresh:
-            self.earlier, self.past = earlier, remember(self.cluster.gateway)
-
-    def check_move(self, *, is_fresh: bool) -> None:
-        """The Service never leaves what serves for what does not."""
-        now = self.service_space()
-        if self.selected is None or now == self.selected or not self.had_ready:
-            return
-        assert now is not None, "the Service was deleted under its clients"
-        if is_fresh:
-            pods = self.ready_pods_of(now)
-            assert pods, f"the Service moved from {self.selected}, which serves, to {now}, which does not"
-            # What opened by itself counts only where it has served before, as on the way back.
-            audited = [pod for pod in pods if pod["metadata"]["uid"] in self.cluster.facts.audits]
-            blocks = self.spec["verification"].get("failurePolicy") != "Warn"
-            assert audited or not blocks, f"the Service moved to {now}, of which no pod was audited"
-
-    def check_last_good(self, *, before: dict[str, Any] | None, is_fresh: bool) -> None:
-        """What the Service selects, and serves, is neither deleted nor scaled away, but where it was asked for."""
-        if before is None or not self.had_ready or self.service_space() != self.selected:
-            return
-        after = self.deployment_of(self.selected)
-        assert after is not None, "the Deployment that serves was deleted"
-        asked_for_none = self.spec["replicas"] == 0 or self.spec.get("rollout", {}).get("strategy") == "Replace"
-        if is_fresh and before["spec"]["replicas"] > 0 and not asked_for_none:
-            assert after["spec"]["replicas"] > 0, "the Deployment that serves was scaled away"
-
-    def check_endings(self, *, asked_for: Mapping[str, int]) -> None:
-        """Pods end only once no request comes to them any more, and they have been told to let their clients go."""
-        if self.spec["replicas"] == 0 or self.spec.get("rollout", {}).get("strategy") == "Replace":
-            return
-        listed = self.list_endpoints()
-        for space, count in self.cluster.replicas().items():
-            if count > 0 or asked_for.get(space, 0) == 0:
-                continue
-            pods = self.ready_pods_of(space)
-            requested = {pod["metadata"]["name"] for pod in pods} & listed
-            assert not requested, f"{requested} of {space} were ended while endpoints list them"
-            clinging = {pod["metadata"]["uid"] for pod in pods} - self.cluster.facts.retired_pods
-            assert not clinging, f"pods of {space} were ended before they were told to retire"
-
-    def check_status(self) -> None:
-        """Status never claims more than is true."""
-        if self.spec.get("suspend"):
-            return
-        status, cluster = self.cluster.status(), self.cluster
-        assert status["observedGeneration"] == cluster.model()["metadata"]["generation"]
-        says = {kind: cluster.says(kind) for kind in ("Ready", "Available", "Verified", "Reconciling", "Stalled")}
-        is_ready = says["Ready"] is not None and says["Ready"][0] == "True"
-        assert is_ready == (says["Reconciling"] is None and says["Stalled"] is None), says
-        selected = self.service_space()
-        ready = self.ready_pods_of(selected)
-        if says["Available"] is not None and says["Available"][0] == "True":
-            assert ready, f"Available with no ready pod of {selected}"
-        if is_ready and self.spec["replicas"] > 0:
-            assert status["space"]["fingerprint"] == selected
-            assert len(ready) >= self.spec["replicas"]
-        if says["Verified"] == ("True", "GoldensPassed"):
-            wrong = {case["name"] for case in self.spec["verification"].get("goldens", ())} & cluster.wrong
-            # An operator that has just started knows of a pod under Block that it is ready, and so passed.
-            reports = list(cluster.facts.reports.values())
-            assert not wrong or not reports or any(result.passed for report in reports for result in report.results)
-
     @rule()
     def the_operator_reconciles(self) -> None:
-        self.watch(self.cluster.gateway, is_fresh=True)
+        self.operator.reconcile(self.cluster.gateway, is_fresh=True)
 
     @rule(fault=faults)
     def a_call_fails(self, fault: tuple[Fault, int]) -> None:
         what, after = fault
         faulty = FaultyGateway(self.cluster.gateway)
         faulty.fail_next(what, after=after)
-        self.watch(faulty, is_fresh=True)
+        self.operator.reconcile(faulty, is_fresh=True)
 
     @rule(misses_writes=st.booleans())
     def the_operator_sees_what_was(self, misses_writes: bool) -> None:
         """As it was after the last reconcile, or before it: an operator may miss even what it wrote itself."""
-        past, before = self.earlier if misses_writes else self.past, self.list_uids(self.cluster.gateway)
-        self.watch(StaleGateway(past=past, present=self.cluster.gateway), is_fresh=False)
-        gone = before - self.list_uids(self.cluster.gateway)
-        assert gone <= self.list_uids(past), "what it had not seen was deleted"
+        past, before = self.operator.earlier if misses_writes else self.operator.past, list_uids(self.cluster.gateway)
+        self.operator.reconcile(StaleGateway(past=past, present=self.cluster.gateway), is_fresh=False)
+        gone = before - list_uids(self.cluster.gateway)
+        assert gone <= list_uids(past), "what it had not seen was deleted"
 
     @rule(one=st.lists(st.integers(0, 3), max_size=30), other=st.lists(st.integers(0, 3), max_size=30))
     def two_operators_act_at_once(self, one: Sequence[int], other: Sequence[int]) -> None:
         gateway = self.cluster.gateway
-        self.watch(SharedGateway(gateway, turns=one), SharedGateway(gateway, turns=other), is_fresh=True)
+        self.operator.reconcile(SharedGateway(gateway, turns=one), SharedGateway(gateway, turns=other), is_fresh=True)
 
     @rule()
     def the_operator_is_started_anew(self) -> None:
@@ -300,7 +163,7 @@ class LifeOfAModel(RuleBasedStateMachine):
     def all_goes_on(self, rounds: int) -> None:
         for _ in range(rounds):
             self.cluster.step()
-            self.watch(self.cluster.gateway, is_fresh=True)
+            self.operator.reconcile(self.cluster.gateway, is_fresh=True)
 
     @action(seconds=st.sampled_from([20, 120, 4000]))
     def time_passes(self, seconds: int) -> None:
@@ -377,7 +240,7 @@ class LifeOfAModel(RuleBasedStateMachine):
         policy=st.sampled_from(["Block", "Block", "Warn"]),
     )
     def golden_cases_change(self, case: str | None, policy: str) -> None:
-        dimensions = self.spec.get("embedding", {}).get("dimensions") or 8
+        dimensions = self.operator.spec.get("embedding", {}).get("dimensions") or 8
         cases = [golden(case, dimensions=dimensions)] if case else []
         self.edit_spec(verification=verified_by(*cases, failurePolicy=policy))
 
@@ -400,7 +263,7 @@ class LifeOfAModel(RuleBasedStateMachine):
 
     @action()
     def it_is_deleted_and_made_again(self) -> None:
-        spec = copy.deepcopy(self.spec)
+        spec = copy.deepcopy(self.operator.spec)
         self.cluster.gateway.remove(EMBEDDING_MODEL, namespace=KEY.namespace, name=KEY.name)
         self.cluster.create_model(spec)
 
@@ -413,9 +276,9 @@ class LifeOfAModel(RuleBasedStateMachine):
 
     @invariant()
     def behind_the_service_every_pod_is_verified_under_block(self) -> None:
-        if self.spec["verification"].get("failurePolicy") == "Warn":
+        if self.operator.spec["verification"].get("failurePolicy") == "Warn":
             return
-        for pod in self.ready_pods_of(self.service_space()):
+        for pod in self.operator.ready_pods_of(self.operator.service_space()):
             report = self.cluster.facts.reports.get(pod["metadata"]["uid"])
             assert report is None or report.state == "Passed" or "Warn" in str(pod["spec"])
 
@@ -425,17 +288,20 @@ class LifeOfAModel(RuleBasedStateMachine):
         self.cluster.ill.clear()
         for _ in range(4):  # pods that are out of the Service are replaced one at a time
             self.cluster.pass_time(4000)
-            self.run_settled()
-        if self.spec.get("suspend"):
+            self.operator.settle()
+        if self.operator.spec.get("suspend"):
             return
-        self.check_status()
+        self.operator.check_status()
         says = {kind: self.cluster.says(kind) for kind in ("Ready", "Reconciling", "Stalled")}
         is_full = any(pod["status"].get("phase") == "Pending" for pod in self.cluster.pods())
         is_ready = says["Ready"] is not None and says["Ready"][0] == "True"
         assert is_ready or says["Stalled"] is not None or is_full, says
 
-    def run_settled(self) -> None:
-        self.loop.run_until_complete(self.cluster.settle())
+
+def list_uids(gateway: MemoryGateway) -> set[str]:
+    kinds = (DEPLOYMENT, SERVICE, CONFIG_MAP, JOB, POD_DISRUPTION_BUDGET)
+    found = (item for kind in kinds for item in gateway.peek_all(kind, namespace=KEY.namespace))
+    return {item["metadata"]["uid"] for item in found}
 
 
 def walk(*, examples: int, steps: int, derandomize: bool) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 from nodes_under_test import NodesWorld, Object, names_of
-from pod_responder import Fault
+from responding_pods import Fault
 
 pytestmark = pytest.mark.apiserver
 

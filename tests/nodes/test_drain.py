@@ -5,14 +5,11 @@ from itertools import pairwise
 
 import pytest
 from live_cluster import is_true
-from nodes_under_test import NodesWorld, Object, count_ready, names_of, nodes_of
-from pod_responder import Fault
+from nodes_under_test import MODELS, SLICES, NodesWorld, Object, count_ready, names_of, nodes_of
+from responding_pods import Fault
 from watched import watched
 
 pytestmark = pytest.mark.apiserver
-
-MODELS = "/apis/embedding-operator.dev/v1alpha1/namespaces/{}/embeddingmodels"
-SLICES = "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices"
 
 
 def count_turns(states: Sequence[Object]) -> int:

@@ -6,14 +6,12 @@ from typing import Any
 
 import pytest
 from live_cluster import condition, is_true
-from nodes_under_test import NodesWorld, Object, count_ready, names_of, nodes_of
+from nodes_under_test import MODELS, SLICES, NodesWorld, Object, count_ready, names_of, nodes_of
 from watched import Watched, watched
 
 pytestmark = pytest.mark.apiserver
 
 PODS = "/api/v1/namespaces/{}/pods"
-MODELS = "/apis/embedding-operator.dev/v1alpha1/namespaces/{}/embeddingmodels"
-SLICES = "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices"
 
 
 # A user's own: longer than any test, so that Kubernetes leaves the pod where it is.

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from nodes_under_test import SERVERS, NodesWorld, names_of
+from nodes_under_test import MODELS, SERVERS, NodesWorld, names_of
 
 pytestmark = pytest.mark.apiserver
 
 
 def scale_path(name: str, *, namespace: str) -> str:
-    return f"/apis/embedding-operator.dev/v1alpha1/namespaces/{namespace}/embeddingmodels/{name}/scale"
+    return f"{MODELS.format(namespace)}/{name}/scale"
 
 
 def autoscaler(name: str, *, namespace: str, bounds: Sequence[int]) -> Mapping[str, Any]:

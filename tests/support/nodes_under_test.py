@@ -16,6 +16,10 @@ REPO = "acme/tiny"
 GIVE_UP_SECONDS = 300.0
 SERVERS = "embedding-operator.dev/component=server"
 
+# Paths of a namespace's collections.
+MODELS = "/apis/embedding-operator.dev/v1alpha1/namespaces/{}/embeddingmodels"
+SLICES = "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices"
+
 
 @dataclass(frozen=True)
 class NodesWorld:

@@ -175,6 +175,7 @@ class ReleasedClock:
     def wake(self, seconds: float) -> None:
         self._now += seconds
         due = [future for asked, future in self._sleepers if asked == seconds]
+        assert len(due) == self._wanted, f"{self._wanted - len(due)} pods gave no answer in time"
         self._sleepers = [sleeper for sleeper in self._sleepers if sleeper[0] != seconds]
         for future in due:
             future.set_result(None)

@@ -35,7 +35,7 @@ MAX_ANSWER_BYTES: Final = 2 * 1024 * 1024
 MAX_SHEET_BYTES: Final = 8 * 1024 * 1024
 # A connection serves the questions of one audit, which follow upon each other. Pods close it later than we do: one that
 # is closed while a question is on its way would look like a pod that cannot be asked.
-IDLE_SECONDS: Final = 2.0
+IDLE_SECONDS: Final = 5.0
 CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 10.0
 # A trial runs every case through the model; a large set on a busy CPU pod takes a while.

@@ -231,13 +231,18 @@ def _answer_uselessly(cluster: SimulatedCluster, parts: dict[str, Any] | None) -
         cluster.facts.job_defects[pod["metadata"]["uid"]] = "the answer to GET /result is no JobReport"
 
 
-async def test_a_job_that_was_refused_for_its_answer_is_made_again_after_a_long_pause(
-    cluster: SimulatedCluster,
-) -> None:
+async def ask_in_vain(cluster: SimulatedCluster) -> None:
+    """A new model whose reference Job answers no case, and so is refused."""
     cluster.create_model(asking_spec())
     await cluster.settle()
     answer_references(cluster, cases=0)
     await cluster.settle()
+
+
+async def test_a_job_that_was_refused_for_its_answer_is_made_again_after_a_long_pause(
+    cluster: SimulatedCluster,
+) -> None:
+    await ask_in_vain(cluster)
     cluster.pass_time(UNAVAILABLE_SECONDS / 2)
     await cluster.settle()
     assert reference_jobs(cluster) == []
@@ -253,10 +258,7 @@ async def test_a_job_that_was_refused_for_its_answer_is_made_again_after_a_long_
 async def test_a_job_that_was_refused_for_its_answer_is_made_at_once_of_something_else(
     cluster: SimulatedCluster,
 ) -> None:
-    cluster.create_model(asking_spec())
-    await cluster.settle()
-    answer_references(cluster, cases=0)
-    await cluster.settle()
+    await ask_in_vain(cluster)
     cluster.edit_spec(lambda spec: spec.update(replicas=2))
     await cluster.settle()
     assert reference_jobs(cluster) == [], "it would answer the same"
@@ -276,10 +278,7 @@ async def test_under_warn_it_serves_after_an_answer_that_cannot_be_used(cluster:
 
 
 async def test_another_leader_asks_once_more_for_what_was_refused(cluster: SimulatedCluster) -> None:
-    cluster.create_model(asking_spec())
-    await cluster.settle()
-    answer_references(cluster, cases=0)
-    await cluster.settle()
+    await ask_in_vain(cluster)
     cluster.facts.refused.clear()
     await cluster.settle()
     assert len(reference_jobs(cluster)) == 1

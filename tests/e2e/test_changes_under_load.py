@@ -1,5 +1,6 @@
 """A steady load through random changes of the spec: every vector belongs to the space that its header names."""
 
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -100,8 +101,11 @@ class Course:
     def report(self, traffic: Traffic) -> str:
         """How long both spaces were answered at once, of every move."""
         lines = []
-        for what, start, end, _ in self.windows:
-            within = [each for each in traffic.answers if not each.failure and start <= each.came <= end + 30]
+        starts = [start for _, start, _, _ in self.windows]
+        for (what, start, end, _), following in zip(self.windows, [*starts[1:], math.inf], strict=True):
+            # Not beyond the next change, which may go back to the space before.
+            until = min(end + 30, following)
+            within = [each for each in traffic.answers if not each.failure and start <= each.came <= until]
             spaces = list(dict.fromkeys(each.space for each in within))
             overlap = ""
             if len(spaces) > 1:

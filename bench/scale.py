@@ -10,8 +10,8 @@ computed by a Job of its own. Prints
                      own, afterwards
     idle             writes but for the Lease, lists and the operator's share of a core, within one resync
     memory           resident, of the leader
-    taken over       from kill -9 of the leader until the other one's first write
     growth           of resident memory over so many models that are created and deleted, per 1000
+    taken over       from kill -9 of the leader until the other one's first write
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ def main() -> None:
         children = read_children(models, jobs=jobs.states)
         measure_idle(models)
         show("memory, idle", f"{models.leader().resident_mib():.0f} MiB")
-        show("taken over", f"{measure_takeover(models, name=names[0]):.1f} s")
         if arguments.cycles:
             show("growth", f"{measure_growth(models, cycles=arguments.cycles):.1f} MiB per 1000 models")
+        show("taken over", f"{measure_takeover(models, name=names[0]):.1f} s")
     with cluster(grace_seconds=0) as models:
         plain = measure_plain(models, children)
         show("plain script", f"{plain:.0f} s; the operator takes {seconds / plain:.2f} times as long")
@@ -198,9 +198,9 @@ def measure_plain(models: ManyModels, children: Mapping[str, Sequence[Object]]) 
     asyncio.run(apply_all(models, children))
 
     def are_available() -> bool:
-        items = models.rig.server.request("GET", "/apis/apps/v1/deployments")["items"]
-        return len(items) == len(children) and all(
-            item.get("status", {}).get("availableReplicas") == item["spec"]["replicas"] for item in items
+        printed = models.rig.server.list_columns("/apis/apps/v1/deployments")
+        return len(printed) == len(children) and all(
+            str(columns["Available"]) == columns["Ready"].rpartition("/")[2] for columns in printed
         )
 
     models.wait_for("all Deployments are available", are_available, seconds=LONGEST_SECONDS)

@@ -138,23 +138,31 @@ class PrivateApiServer:
     def stop(self) -> None:
         self.programs.kill_all()
 
-    def request(self, method: str, path: str, *, body: Mapping[str, Any] | None = None) -> Any:
+    def request(
+        self, method: str, path: str, *, body: Mapping[str, Any] | None = None, accept: str = "application/json"
+    ) -> Any:
         """One call as the administrator. 429 is tried again, as clients do: a CRD is there before its storage."""
         deadline = time.monotonic() + READY_SECONDS
         while True:
             try:
-                return self._request(method, path, body=body)
+                return self._request(method, path, body=body, accept=accept)
             except urllib.error.HTTPError as error:
                 if error.code != 429 or time.monotonic() > deadline:
                     raise
                 time.sleep(float(error.headers.get("Retry-After") or 1))
 
-    def _request(self, method: str, path: str, *, body: Mapping[str, Any] | None) -> Any:
+    def list_columns(self, path: str) -> Sequence[Mapping[str, Any]]:
+        """What `kubectl get` prints of a collection, a cell by its column's name; a hundredth of the objects' JSON."""
+        table = self.request("GET", f"{path}?includeObject=None", accept="application/json;as=Table;v=v1;g=meta.k8s.io")
+        columns = [column["name"] for column in table["columnDefinitions"]]
+        return [dict(zip(columns, row["cells"], strict=True)) for row in table["rows"] or ()]
+
+    def _request(self, method: str, path: str, *, body: Mapping[str, Any] | None, accept: str) -> Any:
         call = urllib.request.Request(
             self.url + path,
             method=method,
             data=json.dumps(body).encode() if body is not None else None,
-            headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
+            headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json", "Accept": accept},
         )
         with urllib.request.urlopen(call, timeout=10, context=_unverified()) as response:
             return json.loads(response.read())

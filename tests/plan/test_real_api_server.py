@@ -2,7 +2,7 @@
 
 import copy
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,13 @@ async def _render(spec: dict[str, Any]) -> list[dict[str, Any]]:
         await cluster.reconcile()
     kinds = (CONFIG_MAP, DEPLOYMENT, JOB, SERVICE, POD_DISRUPTION_BUDGET)
     bodies = [call.body for call in cluster.gateway.writes if call.verb == "apply" and call.body]
-    return [dict(body) for body in bodies if kind_of(body) in kinds]
+    return [_without_version(body) for body in bodies if kind_of(body) in kinds]
+
+
+def _without_version(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """As it is wanted: what is created says besides that nothing may have its name."""
+    metadata = {key: value for key, value in manifest["metadata"].items() if key != "resourceVersion"}
+    return {**manifest, "metadata": metadata}
 
 
 def _make_own(manifest: dict[str, Any], *, suffix: str) -> dict[str, Any]:

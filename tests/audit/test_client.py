@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -207,23 +208,34 @@ async def test_a_pod_that_hangs_up_gave_no_answer() -> None:
     assert type(caught.value) is PodUnreachable
 
 
-async def test_the_questions_of_an_audit_share_a_connection_and_none_stays_open() -> None:
-    connections: list[object] = []
+async def test_no_connection_is_kept_over_which_a_pod_could_send_without_being_asked() -> None:
+    """The pod would keep each open, whatever it was told."""
+    opened: list[asyncio.StreamWriter] = []
+    closed = asyncio.Semaphore(0)
+    body = AnswerSheet(boot_id="b", space="sp1-0", answers=()).to_json()
 
-    async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        connections.append(request.transport)
-        if request.path == "/verdict":
-            return web.Response(status=204)
-        return web.Response(body=AnswerSheet(boot_id="b", space="sp1-0", answers=()).to_json())
+    async def keep_answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(writer)
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(len(SHEET.to_json()))
+                writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        writer.close()
+        closed.release()
 
-    async with client_served_by(answer) as client:
-        for _ in range(2):
-            await client.answers(POD, sheet=SHEET)
-            await client.answers(POD, sheet=SHEET)
-            await client.deliver(POD, verdict=VERDICT)
-    first, *_, last = connections
-    assert connections == [first] * 3 + [last] * 3
-    assert first is not last
+    server = await asyncio.start_server(keep_answering, "127.0.0.1", 0)
+    client = PodClient(tokens=FixedTokens(), port=server.sockets[0].getsockname()[1])
+    try:
+        async with asyncio.timeout(30):
+            for _ in range(2):
+                await client.answers(replace(POD, ip="127.0.0.1"), sheet=SHEET)
+            assert len(opened) == 2
+            for _ in opened:
+                await closed.acquire()
+    finally:
+        server.close()
+        await client.close()
 
 
 async def test_a_set_of_megabytes_is_tried() -> None:

@@ -33,9 +33,6 @@ from embedding_operator.observe.facts import PodRef
 # many at a time must fit into the operator's memory.
 MAX_ANSWER_BYTES: Final = 2 * 1024 * 1024
 MAX_SHEET_BYTES: Final = 8 * 1024 * 1024
-# A connection serves the questions of one audit, which follow upon each other. Pods close it later than we do: one that
-# is closed while a question is on its way would look like a pod that cannot be asked.
-IDLE_SECONDS: Final = 5.0
 CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 10.0
 # A trial runs every case through the model; a large set on a busy CPU pod takes a while.
@@ -77,9 +74,11 @@ class PodClient:
         self._tokens = tokens
         self._port = port
         # Pods are reached directly: a proxy of the environment must never see the token. How many are asked at once is
-        # for whoever asks: with a limit here, pods that hang would keep the others from being asked.
+        # for whoever asks: with a limit here, pods that hang would keep the others from being asked. Each question has
+        # a connection of its own: aiohttp reads on from one that is kept, and holds what comes without being asked for,
+        # which no limit bounds.
         self._session = aiohttp.ClientSession(
-            connector=connector or aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS),
+            connector=connector or aiohttp.TCPConnector(limit=0, force_close=True),
             trust_env=False,
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),  # what pods set would be kept for ever
@@ -117,7 +116,6 @@ class PodClient:
             content=sheet.to_json(),
             seconds=SHEET_SECONDS,
             limit=MAX_SHEET_BYTES,
-            is_last=False,
         )
 
     async def deliver(self, pod: PodRef, *, verdict: Verdict) -> None:
@@ -153,17 +151,9 @@ class PodClient:
         media_type: str = "application/json",
         seconds: float = READ_SECONDS,
         limit: int = MAX_ANSWER_BYTES,
-        is_last: bool = True,
     ) -> _Report:
         status, data = await self._send(
-            method,
-            pod,
-            path=path,
-            content=content,
-            media_type=media_type,
-            seconds=seconds,
-            limit=limit,
-            is_last=is_last,
+            method, pod, path=path, content=content, media_type=media_type, seconds=seconds, limit=limit
         )
         if status != HTTPStatus.OK:
             raise _describe(status, method=method, path=path)
@@ -182,16 +172,12 @@ class PodClient:
         media_type: str = "application/json",
         seconds: float = READ_SECONDS,
         limit: int = MAX_ANSWER_BYTES,
-        is_last: bool = True,
     ) -> tuple[int, bytes]:
-        """The answer's status, and its content where that is 200. After a question that is the last for now, the
-        connection is closed."""
+        """The answer's status, and its content where that is 200."""
         host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
         try:
             headers = {"Authorization": f"Bearer {await self._tokens.token(_choose_audience(pod))}"}
-            headers["Accept-Encoding"] = "identity"
-            if is_last:
-                headers["Connection"] = "close"
+            headers |= {"Accept-Encoding": "identity", "Connection": "close"}
             if content is not None:
                 headers["Content-Type"] = media_type
             # For all of it, not from byte to byte: a pod that sends one at a time would hold its slot for days.

@@ -124,7 +124,7 @@ class Reason(_Explained):
     COMPUTING_REFERENCE = (
         "ComputingReference",
         "A Job computes golden cases with the reference implementation, before new pods are made.",
-        "Wait; spec.verification.reference: Off goes on without.",
+        'Wait; spec.verification.reference: "Off", in quotes, goes on without.',
     )
     REPLACING = (
         "Replacing",
@@ -202,13 +202,14 @@ class Reason(_Explained):
     )
     QUOTA_EXCEEDED = (
         "QuotaExceeded",
-        "A quota, a limit range or an admission rule of the namespace refuses pods.",
+        "A quota, a limit range or an admission rule of the namespace refuses pods, or a quota another child.",
         "Raise the quota or limit that the message names, or ask for less in spec.resources or spec.replicas.",
     )
     IMAGE_UNAVAILABLE = (
         "ImageUnavailable",
-        "The runtime image cannot be pulled; the message has the kubelet's words.",
-        "Check the image's name in the chart's values, the registry, and spec.pod.imagePullSecrets.",
+        "An image cannot be pulled: the runtime's, the reference's, or a mounted one; the message has the kubelet's "
+        "words.",
+        "Check the image's name (the chart's values, spec.model.image), the registry, and spec.pod.imagePullSecrets.",
     )
     DOWNLOAD_FAILED = (
         "DownloadFailed",
@@ -254,11 +255,10 @@ class Reason(_Explained):
     )
     REFERENCE_UNAVAILABLE = (
         "ReferenceUnavailable",
-        "The reference implementation could not compute golden cases; the message says why. verification.reference: "
-        "Off goes on without them.",
-        "Cure what the message names, and set the annotation embedding-operator.dev/requestedAt anew; or set "
-        "spec.verification.reference: "
-        "Off.",
+        "The reference implementation could not compute golden cases; the message says why. It is tried again every "
+        "half hour.",
+        "Cure what the message names; the annotation embedding-operator.dev/requestedAt has it tried at once, and the "
+        'source resolved anew. Or set spec.verification.reference: "Off", in quotes, to go on without.',
     )
     AUDIT_FAILED = (
         "AuditFailed",

@@ -15,9 +15,10 @@ _INTRODUCTION = """\
 {description}. Kubernetes {kube_version}.
 
 ```
-helm install embedding-operator charts/embedding-operator --namespace embedding-operator --create-namespace \\
-  --set image.repository=REGISTRY/operator --set runtime.image.repository=REGISTRY/runtime \\
-  --set runtime.referenceImage.repository=REGISTRY/reference
+helm install embedding-operator charts/embedding-operator -n embedding-operator-system --create-namespace \\
+  --set image.repository=REGISTRY/embedding-operator/operator \\
+  --set runtime.image.repository=REGISTRY/embedding-operator/runtime \\
+  --set runtime.referenceImage.repository=REGISTRY/embedding-operator/reference
 ```
 
 The CRD is one of the chart's templates: it is upgraded with the release, and `crds.keep` saves it, and every

@@ -10,7 +10,17 @@ from simulated_cluster import KEY, SimulatedCluster
 
 from embedding_operator.api import names
 from embedding_operator.judge.generations import list_mounted
-from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, POD, POD_DISRUPTION_BUDGET, SERVICE, Kind
+from embedding_operator.kube.gateway import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    POD,
+    POD_DISRUPTION_BUDGET,
+    SERVICE,
+    Conflict,
+    Kind,
+    Object,
+)
+from embedding_operator.kube.memory import MemoryGateway
 from embedding_operator.reconcile.outcome import Wait
 from embedding_operator.settings import UpgradePolicy
 
@@ -155,6 +165,32 @@ async def test_an_object_of_somebody_else_is_never_touched(cluster: SimulatedClu
     cluster.gateway.remove(SERVICE, namespace=KEY.namespace, name=KEY.name)
     await cluster.settle()
     assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_an_object_that_takes_a_name_just_as_another_one_leaves_it_is_not_touched(
+    cluster: SimulatedCluster,
+) -> None:
+    def theirs(app: str) -> dict[str, Any]:
+        metadata = {"namespace": KEY.namespace, "name": KEY.name}
+        return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"selector": {"app": app}}}
+
+    class Changing(MemoryGateway):
+        async def get(self, kind: Kind, *, namespace: str, name: str) -> Object | None:
+            if kind is not SERVICE:
+                return await super().get(kind, namespace=namespace, name=name)
+            self.remove(kind, namespace=namespace, name=name)
+            self.put(theirs("second"))
+            return None
+
+    ours, cluster.gateway.__class__ = type(cluster.gateway), Changing
+    cluster.gateway.put(theirs("first"))
+    cluster.create_model(hub_spec())
+    with pytest.raises(Conflict):
+        await cluster.reconcile()
+    cluster.gateway.__class__ = ours
+    await cluster.settle()
+    assert [item["spec"]["selector"] for item in cluster.all(SERVICE)] == [{"app": "second"}]
+    assert cluster.says("Stalled") == ("True", "Conflict")
 
 
 async def test_children_of_a_namesake_that_is_gone_are_waited_for(cluster: SimulatedCluster) -> None:

@@ -101,19 +101,22 @@ class NameTaken(Conflict):
 
 
 async def _create(gateway: Gateway, manifest: Object, *, uid: str) -> Object | None:
-    """Apply what is in no listing; None when it is there all the same, as a child of `uid`, or has just gone.
+    """Apply what is in no listing; None when it is there all the same, as a child of `uid`.
 
     What has its name is left alone, be it made at this very moment: an object without our label is in no listing.
 
     Raises:
         NameTaken: it is somebody else's.
+        Conflict: it was there, and has just gone: by now the name may be another one's.
     """
     metadata = manifest["metadata"]
     try:
         return await gateway.apply({**manifest, "metadata": {**metadata, "resourceVersion": BEFORE_ANY_WRITE}})
     except Conflict as error:
         found = await gateway.get(KINDS[manifest["kind"]], namespace=metadata["namespace"], name=metadata["name"])
-        if found is not None and not is_controlled_by(found, uid=uid):
+        if found is None:
+            raise Conflict(error.message, status=error.status) from error
+        if not is_controlled_by(found, uid=uid):
             raise NameTaken(error.message, status=error.status) from error
         return None
 

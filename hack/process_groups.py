@@ -1,4 +1,4 @@
-"""Commands that end with everything they have started: each one leads a process group of its own."""
+"""Commands that can be ended with everything they have started: each one leads a process group of its own."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ProcessGroups:
 
 @contextmanager
 def process_groups() -> Iterator[ProcessGroups]:
-    """What is started in the block ends with it."""
+    """Commands that still run at the end of the block end with it."""
     groups = ProcessGroups()
     try:
         yield groups

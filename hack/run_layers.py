@@ -84,6 +84,9 @@ def main() -> int:
     with_cluster = WITH_CLUSTER if was_running else (*WITH_CLUSTER, DESTRUCTIVE)
     outcomes: list[Outcome] = []
     signal.signal(signal.SIGTERM, leave)
+    # A shell that starts this in the background has it ignored, which everything started here would inherit: none of
+    # it would tidy up.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with ThreadPoolExecutor(max_workers=1) as background, process_groups() as groups, log.open("wb") as output:
             preparation = background.submit(

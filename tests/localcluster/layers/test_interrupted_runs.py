@@ -17,7 +17,8 @@ from process_groups import ProcessGroups, process_groups
 HACK = Path(__file__).resolve().parents[3] / "hack"
 DEADLINE_SECONDS = 60.0
 
-# A process with a child of its own: both note their ids in the folder of the first argument, and stay.
+# A process with a child of its own: both note their ids in the folder of the first argument, and stay. One that is
+# interrupted tidies up.
 TREE = """
 import os, pathlib, signal, subprocess, sys
 folder, *words = sys.argv[1:]
@@ -25,9 +26,12 @@ if "stubborn" in words:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 if "child" not in words:
     subprocess.Popen([sys.executable, __file__, folder, *words, "child"])
-pathlib.Path(folder, str(os.getpid())).touch()
-while True:
-    signal.pause()
+try:
+    pathlib.Path(folder, str(os.getpid())).touch()
+    while True:
+        signal.pause()
+except KeyboardInterrupt:
+    pathlib.Path(folder).with_name("tidied").joinpath(str(os.getpid())).touch()
 """
 
 # What stands in for hack/cluster: nothing runs, the tools take for ever, and down says that it was called.
@@ -59,6 +63,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     tree = tmp_path / "tree.py"
     tree.write_text(TREE)
     (tmp_path / "pids").mkdir()
+    (tmp_path / "tidied").mkdir()
     (tmp_path / "build").mkdir()
     (tmp_path / "run.py").write_text(RUN.replace("HACK", str(HACK)))
     words = {"PYTHON": sys.executable, "TREE": tree, "PIDS": tmp_path / "pids", "DOWN": tmp_path / "down"}
@@ -81,10 +86,20 @@ def list_noted(folder: Path) -> Sequence[int]:
     return [int(file.name) for file in (folder / "pids").iterdir()]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_layers_and_preparation_have_started_ends_with_the_run(folder: Path, number: signal.Signals) -> None:
+# As a shell without job control starts what it runs in the background.
+DEAF = ("sh", "-c", 'trap \'\' INT; exec "$0" "$@"')
+
+
+@pytest.mark.parametrize(
+    ("number", "shell"),
+    [(signal.SIGINT, ()), (signal.SIGTERM, ()), (signal.SIGTERM, DEAF)],
+    ids=["Ctrl-C", "SIGTERM", "SIGTERM in the background"],
+)
+def test_what_layers_and_preparation_have_started_tidies_up_and_ends_with_the_run(
+    folder: Path, number: signal.Signals, shell: Sequence[str]
+) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "CLUSTER"}
-    command = [sys.executable, str(folder / "run.py"), str(folder)]
+    command = [*shell, sys.executable, str(folder / "run.py"), str(folder)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as run:
         pids = await_processes(folder, count=6)
         run.send_signal(number)
@@ -92,6 +107,7 @@ def test_what_layers_and_preparation_have_started_ends_with_the_run(folder: Path
     assert run.returncode in (-number, 128 + number), output
     assert [pid for pid in pids if start_time(pid)] == []
     assert len(list_noted(folder)) == 6, "the next command of a layer was started"
+    assert {int(file.name) for file in (folder / "tidied").iterdir()} == set(pids)
     assert (folder / "down").exists()
 
 

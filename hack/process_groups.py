@@ -81,6 +81,7 @@ def _list_groups() -> Iterator[int]:
     """Of all living processes; a zombie is none."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            state, _, group, *_ = stat.read_text().rpartition(")")[2].split()
+            # A process gives itself the name that stands in it, and it is cut at 15 bytes.
+            state, _, group, *_ = stat.read_text(errors="replace").rpartition(")")[2].split()
             if state not in "ZX":
                 yield int(group)

@@ -44,7 +44,7 @@ def start_time(pid: int) -> str | None:
     Together with the id it names one process for certain: ids are used again, start times within an id are not.
     """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")  # the name in it may be any bytes
     except (FileNotFoundError, ProcessLookupError):
         return None
     state, *fields = stat.rpartition(")")[2].split()

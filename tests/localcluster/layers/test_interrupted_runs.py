@@ -122,6 +122,18 @@ def test_what_does_not_heed_an_interrupt_is_killed(folder: Path) -> None:
     assert [pid for pid in pids if start_time(pid)] == []
 
 
+def test_a_process_whose_name_is_no_text_keeps_nothing_from_ending(folder: Path) -> None:
+    named = f"open('/proc/self/comm', 'wb').write(b'\\xff'); {TREE}"
+    groups = ProcessGroups()
+    command = [sys.executable, "-c", named, str(folder / "pids"), "child"]
+    running = Thread(target=groups.run, args=(command,), kwargs={"folder": folder})
+    running.start()
+    [pid] = await_processes(folder, count=1)
+    groups.end()
+    running.join()
+    assert start_time(pid) is None
+
+
 def test_the_exit_code_of_a_command_is_told(folder: Path) -> None:
     with process_groups() as groups:
         assert groups.run([sys.executable, "-c", "raise SystemExit(3)"], folder=folder) == 3

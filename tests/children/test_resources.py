@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from embedding_model.resolved import FileEntry, Manifest, Weights
 from embedding_operator.api.spec import DtypeChoice, RuntimeSpec
 from embedding_operator.children.quantity import MEBIBYTE, format_mebibytes, parse_quantity
-from embedding_operator.children.resources import size_resources, volume_limit
+from embedding_operator.children.resources import raise_memory, size_resources, volume_limit
 
 PROFILE = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
 GIB = 2**30
@@ -101,3 +101,17 @@ def test_rounding_to_mebibytes_never_loses_a_byte(amount: int) -> None:
     rounded = parse_quantity(format_mebibytes(amount))
     assert rounded is not None
     assert 0 <= rounded - amount < MEBIBYTE
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, "512Mi"),
+        ({"cpu": "2"}, "512Mi"),
+        ({"memory": "100Mi"}, "512Mi"),
+        ({"memory": "0.5Gi"}, "512Mi"),
+        ({"memory": "4Gi"}, "4Gi"),
+    ],
+)
+def test_what_the_user_allows_raises_the_limit_of_a_container_of_ours(asked: dict[str, str], expected: str) -> None:
+    assert raise_memory("512Mi", asked=asked) == expected

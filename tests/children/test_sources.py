@@ -218,6 +218,15 @@ def test_a_conversion_gets_memory_and_room_for_its_pickle() -> None:
     assert "work" not in {item["name"] for item in pod_of(CASES["hub"])["volumes"]}
 
 
+def test_more_memory_for_the_model_is_more_for_what_reads_and_fetches_it() -> None:
+    """The remedy of OutOfMemory helps whichever container ran out."""
+    roomy = {"resources": {"limits": {"memory": "20Gi"}}}
+    (fetches,) = pod_of(Case(isolated(hub_spec(**roomy)), converted=True))["initContainers"]
+    assert fetches["resources"]["limits"]["memory"] == "20Gi"
+    (reads,) = job_pod_of(Case(volume_spec(**roomy)))["containers"]
+    assert reads["resources"]["limits"]["memory"] == "20Gi"
+
+
 def test_a_converted_claim_is_read_where_it_is_mounted() -> None:
     pod = pod_of(CASES["claim, pickle"])
     (fetches,), (server,) = pod["initContainers"], pod["containers"]

@@ -29,7 +29,9 @@ from embedding_runtime.lifecycle import Lifecycle, Phase, judge
 from embedding_runtime.settings import FailurePolicy
 
 IMPLEMENTATION = "computed by the tests' responder"
-CASES_OF_A_HALF = 20  # as many as the reference image computes
+# As many as the reference image computes.
+GOLDENS = 12
+HOLDOUT = 28
 
 
 class Fault(StrEnum):
@@ -164,15 +166,15 @@ def compute_reference(model: ResolvedModel) -> JobReport:
     found = ReferenceSet(
         space=model.space,
         implementation=IMPLEMENTATION,
-        goldens=_compute_half(model, prefix="reference."),
-        holdout=_compute_half(model, prefix="holdout."),
+        goldens=_compute_half(model, prefix="reference.", count=GOLDENS),
+        holdout=_compute_half(model, prefix="holdout.", count=HOLDOUT),
     )
     return JobReport(state=JobState.DONE, reference=found)
 
 
-def _compute_half(model: ResolvedModel, *, prefix: str) -> tuple[VectorCase, ...]:
+def _compute_half(model: ResolvedModel, *, prefix: str, count: int) -> tuple[VectorCase, ...]:
     cases = []
-    for number in range(CASES_OF_A_HALF):
+    for number in range(count):
         text = f"the text of case {prefix}{number}"
         answer = answer_of(model, Question(kind=QuestionKind.EMBED, text=text))
         assert answer.vector is not None

@@ -104,7 +104,7 @@ def pod_template(rendering: Rendering, *, spec: EmbeddingModelSpec, settings: Re
         "volumes": [*pod_volumes(rendering, layout=layout), *reach.volumes, *render_auth(spec.auth).volumes],
     }
     if layout.fetches:
-        pod["initContainers"] = [fetch_container(rendering, profile=profile, layout=layout, reach=reach)]
+        pod["initContainers"] = [fetch_container(rendering, spec=spec, profile=profile, layout=layout, reach=reach)]
     place_pod(pod, spec=spec, profile=profile)
     return {
         "metadata": {
@@ -239,7 +239,9 @@ def served_names(rendering: Rendering, *, spec: EmbeddingModelSpec) -> Sequence[
     return [*own, *(f"{name}={prompt}" if prompt else name for name, prompt in listed.items())]
 
 
-def fetch_container(rendering: Rendering, *, profile: Profile, layout: Layout, reach: Reach) -> dict[str, Any]:
+def fetch_container(
+    rendering: Rendering, *, spec: EmbeddingModelSpec, profile: Profile, layout: Layout, reach: Reach
+) -> dict[str, Any]:
     """The private port shows its progress; no port is named, so that no scraper takes it for a server."""
     resolved = rendering.resolved
     target = ["--cache", CACHE_MOUNT] if layout.cache else ["--target", MODEL_MOUNT]
@@ -271,7 +273,7 @@ def fetch_container(rendering: Rendering, *, profile: Profile, layout: Layout, r
         ],
         "terminationMessagePolicy": LAST_WORDS,
         "env": [{"name": "HOME", "value": TMP_MOUNT}, *reach.environment],
-        "resources": size_fetch(resolved.manifest),
+        "resources": size_fetch(resolved.manifest, asked=spec.resources.limits),
         "securityContext": container_security(),
         "volumeMounts": mounts,
     }

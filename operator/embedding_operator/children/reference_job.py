@@ -66,7 +66,7 @@ def reference_job(
         "volumes": [*pod_volumes(rendering, layout=layout), *reach.volumes],
     }
     if layout.fetches:
-        pod["initContainers"] = [fetch_container(rendering, profile=profile, layout=layout, reach=reach)]
+        pod["initContainers"] = [fetch_container(rendering, spec=spec, profile=profile, layout=layout, reach=reach)]
     place_pod(pod, spec=spec, profile=profile)
     component = names.COMPONENT_REFERENCE
     return build_child(

@@ -35,6 +35,7 @@ from embedding_operator.children.pod_template import (
 )
 from embedding_operator.children.profile import RenderSettings, choose_profile
 from embedding_operator.children.reach import is_mounted, reach_source
+from embedding_operator.children.resources import raise_memory
 from embedding_operator.children.security import container_security
 from embedding_operator.observe.facts import ResolutionRequest
 
@@ -125,5 +126,6 @@ def resolve_job(
 
 
 def _size(spec: EmbeddingModelSpec, *, converts: bool) -> dict[str, dict[str, str]]:
-    limit = spec.resources.limits.get("memory", CONVERTING_MEMORY) if converts else READING_MEMORY
+    asked = spec.resources.limits
+    limit = asked.get("memory", CONVERTING_MEMORY) if converts else raise_memory(READING_MEMORY, asked=asked)
     return {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": limit}}

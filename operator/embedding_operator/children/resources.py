@@ -64,13 +64,23 @@ def _measure_loaded(weights: Weights, *, runtime: RuntimeSpec) -> int:
     return round(weights.parameters * each)
 
 
-def size_fetch(manifest: Manifest) -> dict[str, dict[str, str]]:
-    """Resources of the container that fetches. A conversion holds the largest pickle, as read and as written."""
-    if not manifest.conversions:
-        return FETCH_RESOURCES
-    largest = max(item.source.size for item in manifest.conversions)
-    limits = {name: _grow(amount, by=largest * 2) for name, amount in FETCH_RESOURCES["limits"].items()}
-    return {**FETCH_RESOURCES, "limits": limits}
+def size_fetch(manifest: Manifest, *, asked: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Resources of the container that fetches. A conversion holds the largest pickle, as read and as written.
+
+    `asked` are the limits of spec.resources.
+    """
+    largest = max((item.source.size for item in manifest.conversions), default=0)
+    memory = FETCH_RESOURCES["limits"]["memory"]
+    grown = _grow(memory, by=largest * 2) if largest else memory
+    return {**FETCH_RESOURCES, "limits": {"memory": raise_memory(grown, asked=asked)}}
+
+
+def raise_memory(limit: str, *, asked: Mapping[str, str]) -> str:
+    """The limit of a container that is none of the user's, or what spec.resources says where that is more: whichever
+    container ran out of memory, raising it helps."""
+    named = asked.get("memory")
+    ours, theirs = parse_quantity(limit), parse_quantity(named)
+    return limit if ours is None or theirs is None or theirs <= ours else str(named)
 
 
 def volume_limit(manifest: Manifest) -> str:

@@ -101,9 +101,9 @@ class Generation:
         """Whether a rollout to `template` must wait for new ready pods before it takes old ones away.
 
         From the first ready pod on, until the generation is scaled to 0: a pod that is unready for a moment changes
-        nothing. The strategy of the live Deployment is the record that none was ready. A new Deployment has no old
-        pods: it is made as one that serves, so as not to be written again once it does, and its first pods are left to
-        the next template.
+        nothing, but in a rollout of a space that the Service does not serve. The strategy of the live Deployment is the
+        record that none was ready. A new Deployment has no old pods: it is made as one that serves, so as not to be
+        written again once it does, and its first pods are left to the next template.
         """
         if self.ready_pods:
             return True

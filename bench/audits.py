@@ -48,7 +48,9 @@ from embedding_operator.audit.client import PodClient  # noqa: E402
 from embedding_operator.observe.facts import AuditOrder, Key, PodRef  # noqa: E402
 
 DIMENSIONS = 384
-CASES_OF_A_HALF = 20
+# As many as the reference image computes.
+GOLDENS = 12
+HOLDOUT = 28
 PODS_OF_A_MODEL = 4
 MODELS_OF_A_NAMESPACE = 15
 SPACE = f"sp1-{'a' * 32}"
@@ -207,12 +209,13 @@ def embed(text: str) -> str:
 
 def make_order() -> AuditOrder:
     """As the operator has it of each model: parsed from the model's own ConfigMaps."""
-    mounted, held = (CaseSet.from_jsonl(make_cases(prefix).to_jsonl()) for prefix in ("reference.", "holdout."))
+    halves = make_cases("reference.", count=GOLDENS), make_cases("holdout.", count=HOLDOUT)
+    mounted, held = (CaseSet.from_jsonl(half.to_jsonl()) for half in halves)
     return AuditOrder(case_set=mounted, holdout=held, serving=SERVING, space=SPACE)
 
 
-def make_cases(prefix: str) -> CaseSet:
-    names = [f"{prefix}{number}" for number in range(CASES_OF_A_HALF)]
+def make_cases(prefix: str, *, count: int) -> CaseSet:
+    names = [f"{prefix}{number}" for number in range(count)]
     return CaseSet(
         cases=tuple(
             VectorCase(

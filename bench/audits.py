@@ -240,7 +240,7 @@ def responder() -> Iterator[int]:
 
 
 def respond(listener: socket.socket) -> None:
-    cases = make_cases("reference.")
+    cases = make_cases("reference.", count=GOLDENS)
     results = tuple(
         CaseResult(
             name=case.name,

@@ -178,6 +178,18 @@ async def test_a_pod_that_fails_by_itself_is_no_gap_of_replace(cluster: Simulate
     assert "Replace" not in _message(cluster, "Ready")
 
 
+async def test_first_pods_that_never_were_ready_hold_no_correction_up(cluster: SimulatedCluster) -> None:
+    """Their Deployment was complete before there was room for them: it had none."""
+    old = await _serve(cluster)
+    _hold(cluster, but=old)
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}))
+    await cluster.settle()
+    cluster.edit_spec(lambda spec: spec.update(resources={"requests": {"memory": "1Gi"}}, rollout={}))
+    await cluster.reconcile()
+    [new] = [item for item in cluster.all(DEPLOYMENT) if item["metadata"]["labels"][names.LABEL_SPACE] != old]
+    assert new["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == "100%"
+
+
 async def test_choosing_surge_in_the_middle_brings_the_pods_before_back(cluster: SimulatedCluster) -> None:
     old = await _serve(cluster)
     _hold(cluster, but=old)

@@ -214,15 +214,15 @@ class _Target:
         takes_newer = self.rolls_upgrades or _is_broken(target)
         body = fresh if template is None or (is_newer and takes_newer) else template.body
         config_map = template_config_map(self.owner, body=body, space=target.space, inputs=inputs)
-        name = config_map["metadata"]["name"]
+        name, replicas = config_map["metadata"]["name"], self.judgement.traffic.target_replicas
         wanted = deployment(
             self.owner,
             body=body,
             space=target.space,
-            replicas=self.judgement.traffic.target_replicas,
+            replicas=replicas,
             inputs=inputs,
             template=name,
-            protects_pods=target.protects_pods(replicas=spec.replicas, template=name),
+            protects_pods=target.protects_pods(replicas=replicas, template=name),
             strategy=spec.rollout.strategy,
         )
         return Desired(manifests=[config_map, wanted], update_available=is_newer and not takes_newer)

@@ -180,6 +180,7 @@ def test_a_quantised_model_serves_as_near_to_the_unquantised_one_as_the_user_ask
     assert served.status["pods"]["quantization"] == served.status["model"]["quantization"] == quantization
     assert served.status["space"]["fingerprint"] != exact.status["space"]["fingerprint"]
     assert served.status["verification"]["passed"] == len(TEXTS)
+    live_cluster.wait_for("answers of the quantised model", served.answers_in_its_space, seconds=60)
     found = served.embed(TEXTS)
     nearest = [cosine(one, other) for one, other in zip(found, vectors, strict=True)]
     assert float(near_enough) <= min(nearest) < 1

@@ -54,11 +54,20 @@ class Served:
         status: Mapping[str, Any] = self.model["status"]
         return status
 
+    def answers_in_its_space(self) -> bool:
+        """Not at once after a move: each node's kube-proxy follows the Service's endpoints within a second or so."""
+        name, space = self.model["metadata"]["name"], self.status["space"]["fingerprint"]
+        answer = self._post("/v1/embeddings", model=name, input="Which space is this?")
+        return answer.headers["x-embedding-space"] == space
+
     def ask(self, path: str, **body: Any) -> Any:
         """What a POST answers."""
+        return self._post(path, **body).json()
+
+    def _post(self, path: str, **body: Any) -> httpx.Response:
         answer = httpx.post(self.url + path, json=body, timeout=60)
         assert answer.status_code == 200, answer.text
-        return answer.json()
+        return answer
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """float32 [texts, dimensions], from the OpenAI route."""

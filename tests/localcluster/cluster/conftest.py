@@ -46,7 +46,26 @@ def namespace(live_cluster: LiveCluster) -> Iterator[str]:
 
 
 @pytest.fixture
-def run_to_end(live_cluster: LiveCluster, namespace: str) -> RunToEnd:
+def await_end(live_cluster: LiveCluster, namespace: str) -> Callable[[str], None]:
+    """Wait for the end of a pod; fails when it fails or does not end, with what the cluster says of it."""
+
+    def wait(name: str) -> None:
+        def ended() -> str | None:
+            phase: str = live_cluster.must_get("pod", name, namespace=namespace)["status"].get("phase", "")
+            return phase if phase in ("Succeeded", "Failed") else None
+
+        try:
+            # The first pull of an image with torch takes more than a minute.
+            phase = live_cluster.wait_for(f"end of pod {name}", ended, seconds=400)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{live_cluster.kubectl('describe', 'pod,pvc', '-n', namespace)}") from late
+        assert phase == "Succeeded", live_cluster.kubectl("logs", name, "-n", namespace)
+
+    return wait
+
+
+@pytest.fixture
+def run_to_end(live_cluster: LiveCluster, namespace: str, await_end: Callable[[str], None]) -> RunToEnd:
     """Run a pod to its end and answer what it printed; fails when it fails."""
 
     def run(image: str, *, command: Sequence[str] | None = None, **container: Any) -> str:
@@ -54,15 +73,7 @@ def run_to_end(live_cluster: LiveCluster, namespace: str) -> RunToEnd:
         spec = {**pod_spec(image, command=command, **container), "restartPolicy": "Never"}
         metadata = {"name": name, "namespace": namespace}
         live_cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-
-        def ended() -> str | None:
-            phase: str = live_cluster.must_get("pod", name, namespace=namespace)["status"].get("phase", "")
-            return phase if phase in ("Succeeded", "Failed") else None
-
-        # The first pull of an image with torch takes more than a minute.
-        phase = live_cluster.wait_for(f"end of pod {name}", ended, seconds=400)
-        output = live_cluster.kubectl("logs", name, "-n", namespace)
-        assert phase == "Succeeded", output
-        return output
+        await_end(name)
+        return live_cluster.kubectl("logs", name, "-n", namespace)
 
     return run

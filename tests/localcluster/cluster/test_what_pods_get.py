@@ -87,9 +87,15 @@ def test_a_pod_reaches_the_api_server_at_its_service_address(image: str, run_to_
     assert run_to_end(image, command=[PYTHON, "-c", code]).strip() == "ok"
 
 
-@pytest.mark.parametrize("storage_class", [None, "local-immediate"])
+@pytest.mark.parametrize(("storage_class", "is_bound_first"), [(None, False), ("local-immediate", True)])
 def test_a_claim_becomes_a_folder_of_the_machine_that_goes_with_it(
-    live_cluster: LiveCluster, namespace: str, image: str, pod_spec_of: PodSpecOf, storage_class: str | None
+    live_cluster: LiveCluster,
+    namespace: str,
+    image: str,
+    pod_spec_of: PodSpecOf,
+    await_end: Callable[[str], None],
+    storage_class: str | None,
+    is_bound_first: bool,
 ) -> None:
     claim: dict[str, Any] = {
         "accessModes": ["ReadWriteOnce"],
@@ -106,13 +112,15 @@ def test_a_claim_becomes_a_folder_of_the_machine_that_goes_with_it(
         "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
     }
     metadata = {"name": "data", "namespace": namespace}
-    live_cluster.apply(
-        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": claim},
-        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec},
-    )
-    live_cluster.kubectl(
-        "wait", "pod/data", "-n", namespace, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s"
-    )
+
+    def phase() -> str:
+        return str(live_cluster.must_get("pvc", "data", namespace=namespace)["status"].get("phase"))
+
+    live_cluster.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": claim})
+    if is_bound_first:
+        live_cluster.wait_for("the claim is bound before there is a pod", lambda: phase() == "Bound", seconds=60)
+    live_cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    await_end("data")
     volume = live_cluster.must_get("pvc", "data", namespace=namespace)["spec"]["volumeName"]
     path = Path(json.loads(live_cluster.kubectl("get", "pv", volume, "-o", "json"))["spec"]["local"]["path"])
     assert (path / "written").read_text() == "by the pod"

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,10 +12,11 @@ from typing import Any
 import yaml
 from hub_in_process import hub_with_model
 from kwok_cluster import KwokCluster, kwok_cluster
-from live_cluster import conditions_text
+from live_cluster import conditions_text, is_true
 from operator_under_test import OperatorProcess, OperatorWorld, embedding_model, operator_world
 from pod_responder import PodResponder, pod_responder
 from tiny_models import tiny_embedder
+from watched import watched
 
 from localcluster.binaries import ensure_client_tool
 
@@ -87,26 +88,26 @@ class ManyModels:
         found: Object = self.rig.server.request("GET", self.path_of(name))
         return found
 
-    def find_unverified(self, names: Sequence[str]) -> Sequence[str]:
-        """Those that are not both Ready and Verified. Read from what is printed of them: whoever asks for all objects
-        again and again is most of the API server's work."""
-        printed = {columns["Name"]: columns for columns in self.rig.server.list_columns(MODELS)}
-        done = {name for name, columns in printed.items() if columns["Ready"] == columns["Verified"] == "True"}
-        return [name for name in names if name not in done]
-
     def wait_verified(self, names: Sequence[str], *, seconds: float) -> float:
-        """Until all are Ready and Verified; how long that took, in seconds."""
+        """Until all are Ready and Verified; how long that took, in seconds. Told by a watch: who lists all objects again
+        and again is most of the API server's work."""
         begun = time.monotonic()
-        while left := self.find_unverified(names):
-            assert time.monotonic() - begun < seconds, f"not within {seconds:.0f} s: {self._explain(left, of=names)}"
-            self._tend()
-            time.sleep(POLL_SECONDS)
-        return time.monotonic() - begun
+        wanted, done = set(names), set[str]()
+        with watched(self.operator.cluster, MODELS) as models:
+            while True:
+                for model in models.take():
+                    is_done = is_true(model, "Ready") and is_true(model, "Verified")
+                    (done.add if is_done else done.discard)(model["metadata"]["name"])
+                if not (left := wanted - done):
+                    return time.monotonic() - begun
+                assert time.monotonic() - begun < seconds, f"not within {seconds:.0f} s: {self._explain(left)}"
+                self._tend()
+                time.sleep(POLL_SECONDS)
 
-    def _explain(self, left: Sequence[str], *, of: Sequence[str]) -> str:
+    def _explain(self, names: Collection[str]) -> str:
         there = {item["metadata"]["name"]: item for item in self.rig.server.request("GET", MODELS)["items"]}
-        said = Counter(conditions_text(there[name]) if name in there else "it is not there" for name in left)
-        return f"{len(left)} of {len(of)} are not Ready and Verified: {said.most_common(3)}"
+        said = Counter(conditions_text(there[name]) if name in there else "it is not there" for name in names)
+        return f"{len(names)} are not Ready and Verified: {said.most_common(3)}"
 
     def wait_gone(self, names: Sequence[str], *, seconds: float) -> None:
         """Until neither the models nor anything that was made for them is there."""

@@ -3,6 +3,7 @@
 No controllers run: nothing is garbage-collected, and Deployments stay without pods. kwok_cluster.py adds them.
 """
 
+import functools
 import json
 import secrets
 import socket
@@ -217,8 +218,10 @@ def running(server: PrivateApiServer) -> Iterator[PrivateApiServer]:
         server.stop()
 
 
+@functools.cache
 def _unverified() -> ssl.SSLContext:
-    context = ssl.create_default_context()
+    """One for all: to read the system's certificates takes longer than most requests."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context

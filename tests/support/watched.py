@@ -24,6 +24,12 @@ class Watched:
         """The states of one object."""
         return [item for item in list(self.states) if item["metadata"]["name"] == name]
 
+    def take(self) -> Sequence[Object]:
+        """Those that have come since this was last asked. They are not kept."""
+        taken = list(self.states)
+        del self.states[: len(taken)]
+        return taken
+
     def uids(self) -> set[str]:
         """Of all objects that there were."""
         return {item["metadata"]["uid"] for item in list(self.states)}
@@ -34,7 +40,7 @@ def watched(cluster: LiveCluster, path: str) -> Iterator[Watched]:
     """Watch a collection, such as `/api/v1/namespaces/NAME/pods`, from its present state on."""
     listed = json.loads(cluster.kubectl("get", "--raw", path))
     found = Watched(list(listed["items"]))
-    query = f"watch=true&resourceVersion={listed['metadata']['resourceVersion']}&timeoutSeconds=1800"
+    query = f"watch=true&resourceVersion={listed['metadata']['resourceVersion']}&timeoutSeconds=3600"
     command = [cluster.kubectl_binary, "--kubeconfig", str(cluster.kubeconfig), "get", "--raw", f"{path}?{query}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

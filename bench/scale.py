@@ -46,7 +46,7 @@ from embedding_operator.settings import Settings  # noqa: E402
 
 DIMENSIONS = 384
 NAMESPACES = 20
-RESYNC_SECONDS = 60
+RESYNC_SECONDS = 180
 LONGEST_SECONDS = 3600.0
 BATCH = 50  # models that are there at the same time while they come and go
 POLL_SECONDS = 0.5

@@ -89,8 +89,10 @@ class ManyModels:
         return found
 
     def wait_verified(self, names: Sequence[str], *, seconds: float) -> float:
-        """Until all are Ready and Verified; how long that took, in seconds. Told by a watch: who lists all objects again
-        and again is most of the API server's work."""
+        """Until all are Ready and Verified; how long that took, in seconds.
+
+        A watch tells: who lists all objects again and again is most of the API server's work.
+        """
         begun = time.monotonic()
         wanted, done = set(names), set[str]()
         with watched(self.operator.cluster, MODELS) as models:

@@ -142,7 +142,7 @@ class ImageSource(SpecModel):
             max_length=512,
             description=(
                 "Image as REGISTRY/REPOSITORY@sha256:DIGEST. The registry must be one of those in the operator's Helm "
-                "values (registries)."
+                "values (registries); it may be any while none is named there and nodes mount images (imageVolumes)."
             ),
         ),
         Pattern(

@@ -81,6 +81,7 @@ def _run(settings: Any, *, kubeconfig: Path | None) -> int:
     """Import the operator proper (kopf, the Kubernetes client) only once the flags are known to be right."""
     import asyncio
 
+    from embedding_operator.allocator import collect_little
     from embedding_operator.kube.connection import ConnectionSettingsError
     from embedding_operator.process import run_operator
     from embedding_operator.reconcile.reconcile import reconcile
@@ -88,6 +89,7 @@ def _run(settings: Any, *, kubeconfig: Path | None) -> int:
     async def reconcile_key(key: Any, gateway: Any, facts: Any) -> Any:
         return await reconcile(key, gateway=gateway, facts=facts, settings=settings)
 
+    collect_little()
     try:
         return asyncio.run(run_operator(settings, reconcile=reconcile_key, kubeconfig=kubeconfig))
     except ConnectionSettingsError as error:

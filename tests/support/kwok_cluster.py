@@ -44,6 +44,10 @@ CONTROLLERS = (
     "horizontal-pod-autoscaler-controller",
 )
 
+# Kubelets have machines of their own. A kwok that has to wait for a processor plays stages of pods as they were long
+# ago, again, and gives them second addresses, which the API server refuses.
+KUBELET_NICENESS = -10
+
 NODE_CAPACITY = {
     "cpu": "4000",
     "memory": "64Ti",
@@ -130,6 +134,7 @@ class KwokCluster:
             f"--node-ip={_node_address(number)}",
             f"--node-lease-duration-seconds={self.times.lease_seconds}",
             program="kwok",
+            niceness=KUBELET_NICENESS,
         )
 
     def kill_kubelet(self, node: str) -> None:

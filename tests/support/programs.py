@@ -14,10 +14,13 @@ class Programs:
     folder: Path
     _processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
-    def start(self, name: str, *arguments: str, program: str | None = None) -> None:
-        """`program` is the binary where it is not the name's."""
+    def start(self, name: str, *arguments: str, program: str | None = None, niceness: int = 0) -> None:
+        """`program` is the binary where it is not the name's. One that has a negative `niceness` goes before others."""
+        command = [str(binary(program or name)), *arguments]
+        if niceness:
+            command = ["nice", "-n", str(niceness), *command]
         with (self.folder / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen([str(binary(program or name)), *arguments], stdout=log, stderr=log)
+            self._processes[name] = subprocess.Popen(command, stdout=log, stderr=log)
 
     def runs(self, name: str) -> bool:
         process = self._processes.get(name)

@@ -1,4 +1,4 @@
-"""Memory that is freed goes back to the system: in a process of its own, since the settings are the whole process's."""
+"""How memory is freed: in a process of its own, since the settings are the whole process's."""
 
 import ctypes
 import subprocess
@@ -39,6 +39,18 @@ libc.fflush(None)
 both.wait()
 """
 
+COLLECTOR = """
+import gc
+from embedding_operator import handlers
+from embedding_operator.allocator import collect_little
+
+print(len(gc.get_objects()))
+collect_little()
+print(len(gc.get_objects()))
+held = [[] for _ in range(100)]
+print(len(gc.get_objects()))
+"""
+
 SCRIPT = """
 import ctypes, threading
 from embedding_operator.allocator import keep_little
@@ -70,3 +82,10 @@ def test_a_large_block_is_mapped_by_itself_also_after_others_were_freed() -> Non
 def test_all_threads_share_one_heap() -> None:
     assert run(HEAPS, keeps_little=True).count("<heap nr=") == 1
     assert run(HEAPS, keeps_little=False).count("<heap nr=") > 1
+
+
+def test_the_collector_goes_through_what_came_after_the_imports_only() -> None:
+    imported, left, with_new = map(int, run(COLLECTOR, keeps_little=False).split())
+    assert imported > 50_000
+    assert left < 1000
+    assert left + 100 <= with_new < 2000

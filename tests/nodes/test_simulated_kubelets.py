@@ -113,6 +113,20 @@ def test_a_pod_with_a_readiness_probe_is_no_endpoint_until_it_is_said_to_be_read
     )
 
 
+def test_a_kubelet_that_starts_again_gives_no_address_of_a_pod_that_is_there(
+    rig: KwokCluster, cluster: LiveCluster
+) -> None:
+    for name in ("before", "after"):
+        cluster.apply(deployment(name, replicas=4, probe=None))
+        cluster.kubectl("rollout", "status", f"deployment/{name}", "-n", NAMESPACE, "--timeout=60s")
+        for node in rig.nodes:
+            rig.kill_kubelet(node)
+            rig.start_kubelet(node)
+    pods = cluster.list("pods", namespace=NAMESPACE)
+    assert len({pod["status"]["podIP"] for pod in pods}) == len(pods)
+    cluster.kubectl("delete", "deployment", "before", "after", "-n", NAMESPACE)
+
+
 def test_a_job_lets_go_of_its_pod(cluster: LiveCluster) -> None:
     container = {"name": "work", "image": "registry.example/work:1"}
     cluster.apply(

@@ -1,7 +1,8 @@
 """A cluster of a test's own without containers: API server, controllers and scheduler are real, kwok plays kubelets.
 
 Each node has a kwok of its own, which may be killed as a kubelet dies. Pods get addresses that this machine takes for
-its own (pod_addresses.py); what answers there, and says that a pod is ready, is pod_responder.py.
+its own (pod_addresses.py); what answers there, and says that a pod is ready, is pod_responder.py. A kwok does not know
+which addresses the one before it gave to pods that are still there, so each has a range of its own.
 """
 
 import time
@@ -78,11 +79,11 @@ class KwokCluster:
     pod_range: IPv4Network
     nodes: Sequence[str]
     times: NodeTimes
-    _ranges: Mapping[str, IPv4Network] = field(init=False)
+    _unused_ranges: dict[str, IPv4Network] = field(init=False)  # by node
 
     def __post_init__(self) -> None:
         bits = (len(self.nodes) - 1).bit_length()
-        self._ranges = dict(zip(self.nodes, self.pod_range.subnets(prefixlen_diff=bits), strict=False))
+        self._unused_ranges = dict(zip(self.nodes, self.pod_range.subnets(prefixlen_diff=bits), strict=False))
 
     def start(self) -> None:
         """Start what is no API server, and wait until the nodes are ready and pods can be made."""
@@ -110,12 +111,10 @@ class KwokCluster:
     def create_node(self, node: str) -> None:
         """Register a node, as its kubelet does; nothing when it is there."""
         labels = {"kubernetes.io/hostname": node, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
-        addresses = str(self._ranges[node])
         body = {
             "apiVersion": "v1",
             "kind": "Node",
             "metadata": {"name": node, "labels": labels},
-            "spec": {"podCIDR": addresses, "podCIDRs": [addresses]},
             "status": {"capacity": NODE_CAPACITY, "allocatable": NODE_CAPACITY},
         }
         self._request_unless("POST", "/api/v1/nodes", body=body, answered=409)
@@ -132,6 +131,7 @@ class KwokCluster:
             *(f"--config={stage}" for stage in STAGES),
             f"--manage-single-node={node}",
             f"--node-ip={_node_address(number)}",
+            f"--cidr={self._take_range(node)}",
             f"--node-lease-duration-seconds={self.times.lease_seconds}",
             program="kwok",
             niceness=KUBELET_NICENESS,
@@ -159,6 +159,11 @@ class KwokCluster:
                 self.server.programs.must_run(name)
             assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
             time.sleep(0.1)
+
+    def _take_range(self, node: str) -> IPv4Network:
+        """Half of what no kwok of this node has had."""
+        taken, self._unused_ranges[node] = self._unused_ranges[node].subnets()
+        return taken
 
     def _has_service_account(self) -> bool:
         try:

@@ -92,7 +92,7 @@ class NodesWorld:
     def restore(self, node: str) -> None:
         """The node is there, reachable, and takes pods; nothing to do when it never went.
 
-        One that was deleted comes back empty: else two pods could have one address.
+        One that was deleted comes back empty.
         """
         if self.cluster.get("node", node, namespace="default") is None:
             self.wait_until_given_up(node)

@@ -139,6 +139,8 @@ class PodResponder:
         if known is not None and _identify(known.object) == _identify(pod):
             known.object = pod
             return
+        if known is not None and known.object["metadata"]["uid"] != pod["metadata"]["uid"]:
+            logger.error("two pods have the address %s: %s", address, [_name(known.object), _name(pod)])
         self._drop(address)
         self._pods[address] = _Standing(pod)
         task = asyncio.create_task(self._stand_up(address, self._pods[address]))
@@ -317,6 +319,10 @@ def pod_responder(
         thread.join(STOP_SECONDS)
         assert not died, f"the pod responder died: {died[0]!r}"
         assert not thread.is_alive(), "the pod responder does not end"
+
+
+def _name(pod: Pod) -> str:
+    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
 
 
 def _identify(pod: Pod) -> tuple[str, int]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import cohere
 import numpy as np
+import numpy.typing as npt
 import pytest
 from cohere.core.api_error import ApiError
 from relay import Relay
@@ -41,6 +42,11 @@ def ranking(answer: Any) -> list[tuple[int, float]]:
     return [(result.index, result.relevance_score) for result in answer.results]
 
 
+def single(rows: list[list[float]]) -> npt.NDArray[np.float32]:
+    """As the server had them: in double precision some products with 127 round the other way."""
+    return np.asarray(rows, dtype=np.float32)
+
+
 def check_version_2_embeds_fifteen_hundred_texts_in_order(v2: cohere.ClientV2, service: Service) -> None:
     answer = v2.embed(model=service.names.cohere, input_type="search_document", texts=service.texts)
     service.assert_vectors(answer.embeddings.float_)
@@ -60,7 +66,7 @@ def check_version_2_gives_every_embedding_type(v2: cohere.ClientV2, service: Ser
     found = answer.embeddings
     service.assert_vectors(found.float_, texts=BATCH)
     service.assert_vectors([np.frombuffer(base64.b64decode(row), dtype="<f4") for row in found.base64], texts=BATCH)
-    floats = np.asarray(found.float_)
+    floats = single(found.float_)
     np.testing.assert_array_equal(found.int8, np.rint(floats * 127))
     np.testing.assert_array_equal(found.uint8, np.rint(floats * 127) + 128)
     signs = np.packbits(floats > 0, axis=1)
@@ -97,7 +103,7 @@ def check_version_1_gives_the_types_that_are_asked_for(v1: cohere.Client, servic
     )
     assert answer.response_type == "embeddings_by_type"
     service.assert_vectors(answer.embeddings.float_, texts=slice(0, 200))
-    np.testing.assert_array_equal(answer.embeddings.int8, np.rint(np.asarray(answer.embeddings.float_) * 127))
+    np.testing.assert_array_equal(answer.embeddings.int8, np.rint(single(answer.embeddings.float_) * 127))
 
 
 def check_one_text_alone_is_the_same_as_among_others(v2: cohere.ClientV2, service: Service) -> None:

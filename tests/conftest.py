@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from live_cluster import LiveCluster
 
 from localcluster.binaries import ensure_client_tool
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# A busy machine may stop a process for longer than an example's 200 ms: tests do not measure time.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

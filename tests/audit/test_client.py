@@ -286,7 +286,7 @@ async def test_pods_that_hang_keep_no_other_from_being_asked() -> None:
         writer.close()
 
     all_asked = asyncio.get_running_loop().create_future()
-    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    server = await asyncio.start_server(hang, "127.0.0.1", 0, backlog=pods)
     client = PodClient(tokens=FixedTokens(), port=server.sockets[0].getsockname()[1])
     try:
         asking = [asyncio.create_task(client.progress(replace(POD, ip="127.0.0.1"))) for _ in range(pods)]

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from claims import Claim
 from faulty_image import build_faulty_image
+from free_ports import free_port
 from live_cluster import LiveCluster, condition, conditions_text, is_true
 from local_hub import LocalHub
 from models_under_test import MINILM_REPO, Served, embedding_model
-from private_apiserver import free_port
 
 from release import OPERATOR_NAMESPACE, install, split_reference
 
@@ -101,7 +101,7 @@ def operator(cluster_status: Mapping[str, Any], hub: LocalHub, vault: LocalHub, 
 def namespace(live_cluster: LiveCluster, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace of its own, deleted afterwards with everything in it; its pods drain while the next test runs."""
     name = f"e2e-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:8]}"
-    live_cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    live_cluster.make_namespace(name)
     yield name
     live_cluster.kubectl("delete", "namespace", name, "--wait=false")
 

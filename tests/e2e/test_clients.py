@@ -62,7 +62,7 @@ def environment(
         "metadata": {"name": KEYS, "namespace": NAMESPACE},
         "stringData": {"embedding-api-keys": f"{KEY}\n"},
     }
-    live_cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    live_cluster.make_namespace(NAMESPACE)
     models = manifests()
     live_cluster.apply(secret, *models.values())
     urls = {name: wait_ready(live_cluster, name=name)["status"]["url"] for name in models}

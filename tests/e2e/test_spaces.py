@@ -94,9 +94,11 @@ def test_replace_takes_the_old_pods_away_first_says_that_there_is_a_gap_and_goes
     second = model()["status"]["space"]["fingerprint"]
     assert second != first
     assert json.dumps(["Replacing", True]) in said
+    live_cluster.service_address("minilm", namespace=namespace)  # nothing answered in the gap
     live_cluster.wait_for("answers of the new space", lambda: _ask(host) == (second, 128), seconds=60)
 
     live_cluster.apply(embedding_model("minilm", namespace=namespace, rollout=rollout))
     live_cluster.wait_for("the space before serves again", is_replaced, seconds=300)
     assert model()["status"]["space"] == {"fingerprint": first}
+    live_cluster.service_address("minilm", namespace=namespace)
     live_cluster.wait_for("answers of the space before", lambda: _ask(host) == (first, 384), seconds=60)

@@ -9,6 +9,7 @@ from small_model import small_model_files
 
 from localcluster.hub.repository import Large
 from localcluster.hub.state import Fault, FaultKind, Gate
+from localcluster.progress import wait_until
 
 WEIGHTS = small_model_files()["model.safetensors"]
 CONFIG = small_model_files()["config.json"]
@@ -193,6 +194,7 @@ def test_a_hub_that_falls_silent_keeps_the_connection(hub: Hub, http: httpx.Clie
 
     with pytest.raises(httpx.ReadTimeout):
         http.get(resolve(hub, "config.json"), timeout=0.3)
+    wait_until(lambda: hub.store.state.read().faults[0].times == 0, what="the fault was met", deadline_seconds=60)
     assert http.get(resolve(hub, "config.json")).content == CONFIG
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from free_ports import free_port
 from hub_in_process import Hub
 from small_model import write_small_model
 
@@ -27,13 +28,6 @@ def state(tmp_path: Path) -> Path:
 def run(state: Path) -> Iterator[Run]:
     yield lambda *arguments: cli.main(["--state", str(state), *(str(argument) for argument in arguments)])
     daemon.stop(state)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def start(run: Run, port: int) -> int:

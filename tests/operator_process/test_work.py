@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-from live_cluster import condition
+from live_cluster import is_true
 from operator_under_test import OperatorProcess, OperatorWorld, embedding_model
 
 pytestmark = pytest.mark.apiserver
@@ -48,11 +48,10 @@ def test_an_applied_model_gets_its_children_and_a_status_within_the_charts_right
     world = module_world
     apply_and_await(world, "complete")
 
-    def resolved() -> Any:
-        model = world.cluster.must_get("embeddingmodel", "complete", namespace="default")
-        return condition(model, "Resolved")
+    def is_resolved() -> bool:
+        return is_true(world.cluster.must_get("embeddingmodel", "complete", namespace="default"), "Resolved")
 
-    assert world.wait_for("the condition Resolved", resolved)["status"] == "True"
+    world.wait_for("the model is resolved", is_resolved)
     assert {item["kind"] for item in children(world, "complete")} == {"Deployment", "Service", "ConfigMap"}
     refused = [event for event in world.operator_events(since=0) if event["responseStatus"]["code"] in (401, 403)]
     assert [(event["verb"], event["requestURI"]) for event in refused] == []
@@ -96,6 +95,7 @@ def test_an_idle_operator_writes_nothing_but_its_lease(module_world: OperatorWor
         seen = writes(world, since=since)
         if set(seen) - {"leases"}:
             since = world.cluster.audit_offset()
+            return False
         return seen.count("leases") >= 10
 
     world.wait_for("ten renewals of the Lease in a row without another write", is_quiet)

@@ -87,6 +87,13 @@ class LiveCluster:
 
         return self.wait_for(f"the status of {name} says what its pods run on", settled)
 
+    def make_namespace(self, name: str, *, labels: Mapping[str, str] | None = None) -> None:
+        """Until pods can be made in it: without its default ServiceAccount they are refused."""
+        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels or {})}})
+        self.wait_for(
+            f"the ServiceAccount of {name}", lambda: self.get("serviceaccount", "default", namespace=name), seconds=60
+        )
+
     def service_address(self, name: str, *, namespace: str) -> str:
         """ClusterIP of a Service once this node routes to it: kube-proxy follows an EndpointSlice within a second."""
         address = str(self.must_get("service", name, namespace=namespace)["spec"]["clusterIP"])

@@ -9,6 +9,7 @@ import base64
 import json
 import random
 import re
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,6 +98,7 @@ class LoadClient:
         rate: float,
         seconds: float,
         seed: int = 0,
+        most_under_way: int = MOST_UNDER_WAY,
         meanwhile: Callable[[], Awaitable[None]] | None = None,
         stop: Callable[[], bool] = lambda: False,
     ) -> Tally:
@@ -109,7 +111,7 @@ class LoadClient:
         while (now := loop.time()) - started < seconds and not stop():
             while due < (now - started) * rate:
                 due += 1
-                if len(under_way) >= MOST_UNDER_WAY:
+                if len(under_way) >= most_under_way:
                     tally.skipped += 1
                     continue
                 task = asyncio.create_task(self.send(self.pick(chance), tally=tally))
@@ -218,3 +220,13 @@ def read_metric(url: str, line: str) -> float:
     """The sum of all samples of the private port's metrics that begin with `line`."""
     lines = httpx.get(f"{url}/metrics", timeout=30).text.splitlines()
     return sum(float(found.rsplit(" ", 1)[1]) for found in lines if re.match(rf"{re.escape(line)}[ {{]", found))
+
+
+def wait_until_admitted(url: str, *, tokens: int) -> None:
+    """Until so many are under way. `url` is the private port's, which has no such number before the model is loaded."""
+    pause = threading.Event()
+    for _ in range(3000):
+        if read_metric(url, "embedding_admitted_tokens") >= tokens:
+            return
+        pause.wait(0.01)
+    raise AssertionError(f"there were never {tokens} tokens under way")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from free_ports import free_port
 from images import Image
-from private_apiserver import free_port
 
 from embedding_model.sources.access import Access
 from embedding_model.sources.registry import Reference, parse_reference

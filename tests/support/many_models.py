@@ -135,16 +135,18 @@ class ManyModels:
         return self.operator.cluster.wait_for(what, tend_and_probe, seconds=seconds)
 
     def calls(self, *, since: int) -> Counter[tuple[str, str]]:
-        """What operators asked of the API server, by verb and resource, from a position in the audit log on.
+        """How often operators asked it of the API server: see `asked`."""
+        return Counter(self.asked(since=since))
 
-        Pages of one list are one.
-        """
-        found: Counter[tuple[str, str]] = Counter()
+    def asked(self, *, since: int) -> Sequence[tuple[str, str]]:
+        """Verb and resource of each call, in their order, from a position in the audit log on. Pages of a list are one
+        call."""
+        found = []
         for event in self.operator.operator_events(since=since):
-            if "continue=" in event["requestURI"]:
-                continue
-            reference = event.get("objectRef") or {}
-            found[event["verb"], reference.get("subresource") or reference.get("resource", event["requestURI"])] += 1
+            if "continue=" not in event["requestURI"]:
+                reference = event.get("objectRef") or {}
+                resource = reference.get("subresource") or reference.get("resource", event["requestURI"])
+                found.append((event["verb"], resource))
         return found
 
     def writes(self, *, since: int) -> Counter[tuple[str, str]]:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from free_ports import free_port
 from live_cluster import LiveCluster
-from private_apiserver import PrivateApiServer, free_port
+from private_apiserver import PrivateApiServer
 
 ROOT = Path(__file__).resolve().parents[2]
 CRD = ROOT / "crds" / "embeddingmodels.embedding-operator.dev.yaml"

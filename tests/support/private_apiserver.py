@@ -6,7 +6,6 @@ No controllers run: nothing is garbage-collected, and Deployments stay without p
 import functools
 import json
 import secrets
-import socket
 import ssl
 import time
 import urllib.error
@@ -20,18 +19,13 @@ from typing import Any
 import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from free_ports import free_port
 from programs import Programs
 
 from localcluster.binaries import ensure
 
 READY_SECONDS = 60.0
 AUDIT_POLICY = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}]}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

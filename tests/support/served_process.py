@@ -13,14 +13,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+from free_ports import free_port
 
 SUPPORT = Path(__file__).parent
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

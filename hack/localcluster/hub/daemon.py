@@ -5,6 +5,7 @@ import json
 import ssl
 import sys
 import urllib.request
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from localcluster.errors import ClusterError, TookTooLong
 from localcluster.processes import spawn, start_time, tail, terminate
 from localcluster.progress import wait_until
 
-_START_SECONDS = 20.0  # importing the server takes about one
+_START_SECONDS = 60.0  # importing the server takes about one
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,14 @@ def start(state: Path, *, host: str, port: int, tls: bool = False, cdn_port: int
     """
     present = find(state)
     wanted = Running(pid=present.pid if present else 0, host=host, port=port, tls=tls, cdn_port=cdn_port)
-    if present == wanted and _answers(wanted, state=state):
-        return wanted
+    log = state / "hub.log"
+    if present == wanted:
+        with suppress(ClusterError):
+            _wait_until_up(wanted, state=state, log=log)
+            return wanted
     if present is not None:
         stop(state)
     state.mkdir(parents=True, exist_ok=True)
-    log = state / "hub.log"
     command = [
         _interpreter(),
         "-m",

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 
 from embedding_model.goldens.cases import CaseSet
-from embedding_model.ports import GoldensReport
+from embedding_model.ports import GateState, GoldensReport
 from embedding_model.resolved import Evidence, Quantization, ResolvedModel, Scoring, SparseHead, TokenHead
 from embedding_operator.api import names
 from embedding_operator.api.reasons import ConditionType, Reason
@@ -233,7 +233,8 @@ def _find_worst(reports: Iterable[GoldensReport]) -> str | None:
 def _describe_pods(serving: Generation | None, *, before: EmbeddingModelStatus) -> PodsStatus | None:
     if serving is None or serving.deployment is None:
         return before.pods
-    reports = [pod.report for pod in serving.ready_pods if pod.report is not None]
+    # One from before the pod was ready is asked for again within a second: the status is written once, with both.
+    reports = [pod.report for pod in serving.ready_pods if pod.report and pod.report.state is not GateState.PENDING]
     image = next(
         (
             item.get("image")

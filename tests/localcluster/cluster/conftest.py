@@ -40,7 +40,7 @@ def pod_spec_of() -> Callable[..., dict[str, Any]]:
 def namespace(live_cluster: LiveCluster) -> Iterator[str]:
     name = f"cluster-{uuid.uuid4().hex[:8]}"
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    live_cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    live_cluster.make_namespace(name, labels=labels)
     yield name
     live_cluster.kubectl("delete", "namespace", name, "--wait=false")
 

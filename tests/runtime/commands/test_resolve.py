@@ -12,10 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 from command_line import run
+from free_ports import free_port
 from model_folders import write_files
 from pickled_models import model_files, noisy_tensors
 from safetensors.torch import load_file
-from served_process import ServedProcess, free_port
+from served_process import ServedProcess
 from tiny_models import tiny_embedder
 
 from embedding_model.ports import EXIT_REFUSED, JobReport, JobState

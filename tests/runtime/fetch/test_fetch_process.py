@@ -16,10 +16,10 @@ import httpx
 import pytest
 from click.testing import CliRunner
 from command_line import run
+from free_ports import free_port
 from hub_in_process import Hub
 from large_file_hub import LargeFileHub, hub_with_large_file
 from runtime_under_test import resolved_model
-from served_process import free_port
 
 from embedding_model import ports
 from embedding_model.ports import Progress

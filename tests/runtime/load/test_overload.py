@@ -111,11 +111,13 @@ async def overload(folder: Path, *, seconds: float, most_growth: float, log: Pat
         await client.learn_references()
         forget_peak(server.process.pid)
         capacity_tally, capacity = await client.run_closed(clients=16, seconds=CAPACITY_SHARE * seconds)
-        warm_ups = [await client.run_open(rate=2 * capacity, seconds=WARM_UP_SHARE * seconds)]
-        before, settled = 0, peak_bytes(server.process.pid)
-        while settled > before * (1 + SETTLED) and len(warm_ups) < MOST_WARM_UPS:
-            seconds_more, seed = WARM_UP_SHARE * seconds / 4, len(warm_ups)
-            warm_ups.append(await client.run_open(rate=2 * capacity, seconds=seconds_more, seed=seed))
+        warm_ups: list[Tally] = []
+        before, settled = 0, 0
+        while not warm_ups or (settled > before * (1 + SETTLED) and len(warm_ups) < MOST_WARM_UPS):
+            warming = WARM_UP_SHARE * seconds / (4 if warm_ups else 1)
+            warm_ups.append(await client.run_open(rate=2 * capacity, seconds=warming, seed=len(warm_ups)))
+            # The machine may have been busy when it was measured first.
+            capacity = max(capacity, warm_ups[-1].answered / warming)
             before, settled = settled, peak_bytes(server.process.pid)
         rest = 1 - CAPACITY_SHARE - WARM_UP_SHARE
         tally = await client.run_open(rate=2 * capacity, seconds=rest * seconds, seed=MOST_WARM_UPS)

@@ -27,8 +27,8 @@ def test_forty_clients_with_keep_alive_and_no_retries_lose_nothing_in_a_rolling_
     restart = threading.Event()
 
     with (
-        ServedProcess.fake(tmp_path / "old.log", drain_seconds=2) as old,
-        ServedProcess.fake(tmp_path / "new.log", drain_seconds=2) as new,
+        ServedProcess.fake(tmp_path / "old.log", drain_seconds=600) as old,
+        ServedProcess.fake(tmp_path / "new.log", drain_seconds=0) as new,
     ):
         old.wait("/ready")
         new.wait("/ready")
@@ -66,6 +66,7 @@ def test_forty_clients_with_keep_alive_and_no_retries_lose_nothing_in_a_rolling_
         service[0] = new.port
         for thread in threads:
             thread.join(timeout=120)
+        old.terminate()  # a second SIGTERM ends the wait
         assert old.exit_status() == 0, old.log.read_text()
 
     assert failures == []

@@ -3,11 +3,10 @@
 import asyncio
 import json
 import re
-import threading
 from pathlib import Path
 
 import pytest
-from load_client import LoadClient, Tally, read_metric
+from load_client import LoadClient, Tally, wait_until_admitted
 from runtime_under_test import until
 from served_process import RawConnection, RawResponse, ServedProcess, embeddings_request
 
@@ -42,7 +41,8 @@ async def test_whatever_was_accepted_is_answered_and_the_exit_is_in_time(tmp_pat
         def is_deaf() -> bool:
             return bool(client.unconnected)
 
-        tally = await client.run_open(rate=600, seconds=30, meanwhile=end, stop=is_deaf)
+        # Few at a time: each is sent as soon as it is connected, however slow this process is.
+        tally = await client.run_open(rate=600, seconds=30, most_under_way=100, meanwhile=end, stop=is_deaf)
         status = await asyncio.to_thread(server.exit_status, seconds=DRAIN_SECONDS + SHUTDOWN_SECONDS)
         kept = [connection.receive() for connection in connections]
         client.close()
@@ -63,14 +63,14 @@ def check_only_refused_connections_failed(tally: Tally, client: LoadClient) -> N
 
 
 def test_what_cannot_be_computed_before_the_end_is_told_to_go_elsewhere(tmp_path: Path) -> None:
-    """Three requests of two seconds each, and two seconds to answer them."""
+    """Four requests of five seconds each, and three seconds to answer them."""
     log = tmp_path / "log"
     with ServedProcess.laborious(log, seconds_per_token=1e-2, shutdown_seconds=3) as server:
         server.wait("/ready")
         connections = [RawConnection(server.port) for _ in range(4)]
         for connection in connections:
-            connection.send(embeddings_request("word " * 200))
-        wait_until_admitted(server, tokens=800)
+            connection.send(embeddings_request("word " * 500))
+        wait_until_admitted(server.private_url, tokens=2000)
         server.terminate()
         responses = [connection.receive() for connection in connections]
         ended = [connection.ended() for connection in connections]
@@ -86,12 +86,3 @@ def test_what_cannot_be_computed_before_the_end_is_told_to_go_elsewhere(tmp_path
     assert all(int(response.headers["retry-after"]) >= 1 for response in refused)
     assert all("elsewhere" in json.loads(response.body)["error"]["message"] for response in refused)
     assert re.search(r"\d requests could not be computed in time", log.read_text())
-
-
-def wait_until_admitted(server: ServedProcess, *, tokens: int) -> None:
-    pause = threading.Event()
-    for _ in range(3000):
-        if read_metric(server.private_url, "embedding_admitted_tokens") >= tokens:
-            return
-        pause.wait(0.01)
-    raise AssertionError("the requests were not admitted")

@@ -1,12 +1,12 @@
 """Both walls of the gate around a real process: the operator's token, restarts, silence, and the end of the process."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from load_client import wait_until_admitted
 from private_under_test import RIGHT
 from served_process import ServedProcess
 from signed_tokens import Authority, jwks
@@ -151,23 +151,11 @@ def test_under_warn_both_walls_are_told_on_every_response(served: Served) -> Non
     assert answer.headers["x-embedding-verified"] == "false"
 
 
-def wait_for_work(process: ServedProcess) -> None:
-    """Until something is being computed."""
-    pause = threading.Event()
-    for _ in range(3000):
-        scraped = httpx.get(f"{process.private_url}/metrics", timeout=60).text
-        admitted = next(line for line in scraped.splitlines() if line.startswith("embedding_admitted_tokens "))
-        if float(admitted.split()[1]) > 0:
-            return
-        pause.wait(0.01)
-    raise AssertionError("no check ever began")
-
-
 def test_sigterm_while_a_check_runs_ends_the_process_at_once(served: Served) -> None:
     process = served.start(check_seconds=0.05, audit_grace_seconds=0)
     process.wait("/ready")
     served.turn("held")
-    wait_for_work(process)
+    wait_until_admitted(process.private_url, tokens=1)
     process.terminate()
     assert process.exit_status() == 0
     assert "Traceback" not in process.log.read_text()
@@ -176,7 +164,7 @@ def test_sigterm_while_a_check_runs_ends_the_process_at_once(served: Served) -> 
 def test_sigterm_while_it_checks_itself_for_the_first_time_ends_the_process(served: Served) -> None:
     served.turn("held-later")
     process = served.start()
-    wait_for_work(process)
+    wait_until_admitted(process.private_url, tokens=1)
     assert "golden cases are being answered" in process.detail("/ready", containing="being answered")
     process.terminate()
     assert process.exit_status() == 0

@@ -6,6 +6,7 @@ import pytest
 from model_samples import COMMIT, golden, hub_spec, verified_by
 from simulated_cluster import KEY, SimulatedCluster
 
+from embedding_model.ports import GateState
 from embedding_operator.api import names
 from embedding_operator.kube.gateway import (
     CONFIG_MAP,
@@ -39,6 +40,18 @@ async def test_a_new_model_becomes_ready_and_says_what_it_is(cluster: SimulatedC
     assert status["url"] == "http://tiny.search.svc:80"
     assert (status["replicas"], status["readyReplicas"], status["updatedReplicas"]) == (2, 2, 2)
     assert status["space"] == {"fingerprint": cluster.selected_space()}
+
+
+async def test_what_a_pod_said_before_it_had_checked_itself_is_not_told_of_it(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec(verification=verified_by(golden())))
+    await cluster.settle()
+    before = cluster.status()
+    [pod] = cluster.pods()
+    report = cluster.facts.reports[pod["metadata"]["uid"]]
+    early = report.model_copy(update={"state": GateState.PENDING, "results": (), "device": "cuda"})
+    cluster.facts.reports[pod["metadata"]["uid"]] = early
+    await cluster.reconcile()
+    assert cluster.status()["pods"] == before["pods"]
 
 
 async def test_a_model_is_never_current_before_it_serves(cluster: SimulatedCluster) -> None:

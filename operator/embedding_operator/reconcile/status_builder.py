@@ -233,7 +233,8 @@ def _find_worst(reports: Iterable[GoldensReport]) -> str | None:
 def _describe_pods(serving: Generation | None, *, before: EmbeddingModelStatus) -> PodsStatus | None:
     if serving is None or serving.deployment is None:
         return before.pods
-    # One from before the pod was ready is asked for again within a second: the status is written once, with both.
+    # A report from before the pod had checked itself is replaced within a second: then what it runs on and what its
+    # cases measured are written at once.
     reports = [pod.report for pod in serving.ready_pods if pod.report and pod.report.state is not GateState.PENDING]
     image = next(
         (

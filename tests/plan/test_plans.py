@@ -55,7 +55,7 @@ def _space(cluster: SimulatedCluster, name: str) -> str:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(_EDIT, max_size=4))
 def test_whatever_the_user_edits_and_when_a_good_spec_ends_well(edits: list[tuple[int, int, str, int]]) -> None:
     async def run() -> None:

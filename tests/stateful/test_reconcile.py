@@ -310,7 +310,6 @@ def walk(*, examples: int, steps: int, derandomize: bool) -> None:
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
-            deadline=None,
             derandomize=derandomize,
             database=None,
             suppress_health_check=list(HealthCheck),

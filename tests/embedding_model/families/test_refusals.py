@@ -173,7 +173,7 @@ def test_no_size_makes_a_table_long_or_a_message_huge(index: int) -> None:
             assert kept == (whole.family, whole.hidden_size, whole.heads), (key, value)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(range(len(CASES))), st.data())
 def test_no_value_under_a_known_key_makes_a_family_crash(index: int, data: st.DataObject) -> None:
     config, tensors = body(index)
@@ -186,7 +186,6 @@ def test_no_value_under_a_known_key_makes_a_family_crash(index: int, data: st.Da
 names = st.text(max_size=12) | st.sampled_from(["score.weight", "classifier.bias", "layers.0.x", "lm_head.weight", "."])
 
 
-@settings(deadline=None)
 @given(st.sampled_from(range(len(CASES))), names, st.lists(st.integers(0, 10**6), max_size=4))
 def test_no_tensor_makes_a_family_crash(index: int, name: str, shape: list[int]) -> None:
     config, tensors = body(index)

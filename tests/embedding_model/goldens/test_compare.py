@@ -121,7 +121,7 @@ def test_vectors_are_little_endian_float32() -> None:
 
 
 # Busy machines generate slowly; speed is not what these tests judge.
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+unhurried = settings(suppress_health_check=[HealthCheck.too_slow])
 
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
 

@@ -232,7 +232,7 @@ def test_a_number_that_json_does_not_have_arrives_and_fails(bad: float) -> None:
 
 
 # Busy machines generate slowly; speed is not what these tests judge.
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+unhurried = settings(suppress_health_check=[HealthCheck.too_slow])
 number = st.floats()
 label = st.sampled_from(["joy", "anger", "sadness"])  # a model's labels are no user's text
 term = st.sampled_from(["SECRET1", "SECRET2", "SECRET3", "SECRET4"])

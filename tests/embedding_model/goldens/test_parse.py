@@ -251,7 +251,7 @@ def test_a_broken_line_is_named_by_its_number(line: bytes, says: str) -> None:
 
 
 # Busy machines generate slowly; speed is not what these tests judge.
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+unhurried = settings(suppress_health_check=[HealthCheck.too_slow])
 
 keys = st.sampled_from(
     ["name", "input", "vector", "prompt", "similarity", "ranking", "score", "label", "sparse", "other"]

@@ -106,7 +106,7 @@ def test_no_single_value_of_config_json_changes_the_answer_in_silence(family: st
 
 
 paths = st.sampled_from(sorted(LEFT.keys() - {"tokenizer.json", "README.md", "model.safetensors"}))
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+unhurried = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 @unhurried

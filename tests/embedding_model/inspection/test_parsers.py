@@ -22,7 +22,7 @@ from embedding_model.sources.memory import MemorySource
 
 Files = dict[str, bytes]
 
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 tasks = st.none() | st.sampled_from(Task)
 
 

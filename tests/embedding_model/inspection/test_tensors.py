@@ -134,7 +134,7 @@ def test_a_header_that_claims_to_be_huge_is_not_read() -> None:
     assert source.bytes_read == 8
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary() | json_values.map(framed))
 def test_any_bytes_are_tensors_or_a_refusal(data: bytes) -> None:
     with contextlib.suppress(Refusal):  # anything else that is raised fails the test

@@ -20,9 +20,7 @@ WITH_DOCUMENTS = sorted(name for name, fixture in CATALOGUE.items() if "config.j
 declarations = st.none() | st.builds(
     Declared, task=st.none() | st.sampled_from(Task), pooling=st.none() | st.sampled_from(Pooling)
 )
-unhurried = settings(
-    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+unhurried = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def try_inspect(name: str, changes: dict[str, bytes], *, declared: Declared | None) -> None:

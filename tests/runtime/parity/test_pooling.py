@@ -41,7 +41,7 @@ def test_every_mode_of_the_library_is_known(library: Any) -> None:
     assert set(MODES.values()) == set(Pooling)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     names=st.lists(st.sampled_from(sorted(MODES)), min_size=1, max_size=3),
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=5),

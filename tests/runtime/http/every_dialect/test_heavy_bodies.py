@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,7 +37,6 @@ def count(value: Any) -> Weight:
     return Weight(1 + sum(entry.containers for entry in inner), commas + sum(entry.values for entry in inner))
 
 
-@hypothesis.settings(deadline=None)
 @given(value=VALUES, ensure_ascii=st.booleans(), piece=st.integers(1, 64))
 def test_what_stands_in_texts_has_no_weight(value: Any, ensure_ascii: bool, piece: int) -> None:
     body = json.dumps(value, ensure_ascii=ensure_ascii).encode()

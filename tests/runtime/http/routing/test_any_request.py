@@ -17,7 +17,7 @@ from embedding_runtime.backends.fake import FakeBackend
 Ask = Callable[[str, dict[str, Any]], httpx.Response]
 
 # The application is made once for all examples: none of them changes it.
-OFTEN = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+OFTEN = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 WORDS = st.lists(st.sampled_from(["hello", "world", "pod", "ß", "日本"]), min_size=1, max_size=4).map(" ".join)

@@ -5,8 +5,9 @@ from auditor_under_test import GOLDENS, HOLDOUT, KEY, ORDER, auditor_of, auditor
 from manual_clock import ManualClock, settle
 
 from embedding_model.ports import GateState
-from embedding_operator.audit.auditor import PARALLEL_AUDITS_IN_NAMESPACE
+from embedding_operator.audit.auditor import REFRESH_SECONDS
 from embedding_operator.audit.budget import AUDIT_SHARE
+from embedding_operator.audit.lanes import PARALLEL_AUDITS_IN_NAMESPACE
 from embedding_operator.observe.facts import AuditOrder, Key
 
 
@@ -55,11 +56,12 @@ async def test_a_pod_that_closed_itself_and_passes_again_has_its_verdict_before_
 ) -> None:
     one = serving_pod()
     async with auditor_of_one(one, clock=clock, told=told) as auditor:
-        auditor.goldens(pod())
+        auditor.goldens(pod(is_ready=True))
         await clock.advance(30)
         before = len(one.verdicts)
         one.holds_verdict = False  # as behind a failure of its own
         one.wall_one = GateState.FAILED
+        auditor.goldens(pod())
         await clock.advance(15)
         assert len(one.verdicts) == before, "it is shut, and its failure is its own"
         one.wall_one = GateState.PASSED
@@ -68,14 +70,30 @@ async def test_a_pod_that_closed_itself_and_passes_again_has_its_verdict_before_
 
 
 async def test_a_slow_pod_that_passes_again_is_audited_to_the_end(clock: ManualClock, told: list[Key]) -> None:
-    one = serving_pod(before_answer=lambda: clock.sleep(20.0))
+    one = serving_pod(before_answer=lambda: clock.sleep(70.0))
     async with auditor_of_one(one, clock=clock, told=told) as auditor:
-        auditor.goldens(pod())
-        await clock.advance(60)
+        auditor.goldens(pod(is_ready=True))
+        await clock.advance(90)
         before = len(one.verdicts)
         one.holds_verdict = False  # as after a failure of its own, which has passed
-        await clock.advance(15 + 2 * 20)
+        auditor.goldens(pod())
+        await clock.advance(3 * REFRESH_SECONDS)
         assert len(one.verdicts) == before + 1
+
+
+async def test_a_verdict_that_a_pod_has_taken_is_known_before_the_pod_is_asked_again(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    pods = AuditedPods(**{"10.0.0.1": serving_pod()})
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        auditor.goldens(pod())
+        await settle()
+        auditor.request_audit(pod(), order=ORDER)
+        await settle()
+        report = auditor.goldens(pod())
+    assert report is not None
+    assert report.verdict is GateState.PASSED
+    assert pods.calls["goldens 10.0.0.1"] == 1
 
 
 async def test_another_order_is_carried_out_at_once(clock: ManualClock, told: list[Key]) -> None:

@@ -9,7 +9,9 @@ from canned_pods import CASES, CannedPods, report
 from manual_clock import ManualClock, settle
 
 from embedding_model.ports import GateState, GoldensReport
-from embedding_operator.audit.auditor import PARALLEL, PARALLEL_IN_NAMESPACE, SILENT_SECONDS
+from embedding_operator.audit.auditor import REFRESH_SECONDS
+from embedding_operator.audit.lanes import PARALLEL, PARALLEL_IN_NAMESPACE
+from embedding_operator.audit.pursuit import SILENT_SECONDS
 from embedding_operator.observe.facts import Key, PodRef
 
 OTHER = Key("search", "b")
@@ -38,8 +40,27 @@ async def test_a_pod_that_is_not_judged_yet_is_asked_every_second_and_a_judged_o
         pods.reports["10.0.0.1"] = report()
         await clock.advance(1)
         before = pods.asked["goldens 10.0.0.1"]
-        await clock.advance(60)
+        await clock.advance(4 * REFRESH_SECONDS)
         assert pods.asked["goldens 10.0.0.1"] - before == 4
+
+
+async def test_a_pod_that_is_ready_no_more_is_asked_why_at_once_and_one_that_becomes_ready_is_not(
+    clock: ManualClock, pods: CannedPods
+) -> None:
+    pods.reports["10.0.0.1"] = report()
+    async with auditor_of(pods, clock=clock, told=[]) as auditor:
+        auditor.goldens(pod())
+        await settle()
+        auditor.goldens(pod(is_ready=True))
+        await settle()
+        assert pods.asked["goldens 10.0.0.1"] == 1
+        pods.reports["10.0.0.1"] = report(GateState.FAILED)
+        auditor.goldens(pod())
+        await settle()
+        assert pods.asked["goldens 10.0.0.1"] == 2
+        assert auditor.goldens(pod()) == report(GateState.FAILED)
+        await settle()
+        assert pods.asked["goldens 10.0.0.1"] == 2
 
 
 async def test_the_same_answer_again_tells_nobody(clock: ManualClock, pods: CannedPods) -> None:
@@ -60,7 +81,7 @@ async def test_an_unreachable_pod_is_asked_ever_more_rarely_and_keeps_its_last_r
         auditor.goldens(pod())
         await settle()
         del pods.reports["10.0.0.1"]
-        await clock.advance(15)
+        await clock.advance(REFRESH_SECONDS)
         before = pods.asked["goldens 10.0.0.1"]
         await clock.advance(150)
         assert pods.asked["goldens 10.0.0.1"] - before == 13  # after 1, 2, 4 and 8 s, then every 15 s
@@ -101,7 +122,7 @@ async def test_a_pod_that_a_reconcile_no_longer_mentions_is_not_asked_any_more(
         before = pods.asked["goldens 10.0.0.1"]
         await clock.advance(60)
         assert pods.asked["goldens 10.0.0.1"] == before
-        assert pods.asked["goldens 10.0.0.2"] > 3
+        assert pods.asked["goldens 10.0.0.2"] > 1
 
 
 async def test_a_reconcile_of_one_model_forgets_no_pod_of_another(clock: ManualClock, pods: CannedPods) -> None:
@@ -141,6 +162,36 @@ async def test_a_running_pod_that_stays_silent_is_told_of_once_with_the_reason(
         pods.reports["10.0.0.1"] = report()
         await clock.advance(15)
         assert auditor.unreachable(pod()) is None
+
+
+async def test_a_silent_pod_that_is_ready_no_more_stays_told_of(clock: ManualClock, pods: CannedPods) -> None:
+    async with auditor_of(pods, clock=clock, told=[]) as auditor:
+        auditor.goldens(pod(is_ready=True))
+        await clock.advance(SILENT_SECONDS + 15)
+        before = pods.asked["goldens 10.0.0.1"]
+        auditor.goldens(pod())
+        await settle()
+        assert pods.asked["goldens 10.0.0.1"] == before + 1
+        assert auditor.unreachable(pod()) == "no answer"
+
+
+async def test_a_pod_that_is_being_asked_while_its_readiness_comes_and_goes_is_asked_to_the_end(
+    clock: ManualClock, pods: CannedPods
+) -> None:
+    class Slow(CannedPods):
+        async def goldens(self, pod: PodRef) -> GoldensReport:
+            answer = await super().goldens(pod)
+            await clock.sleep(5)
+            return answer
+
+    slow = Slow()
+    slow.reports["10.0.0.1"] = report()
+    async with auditor_of(slow, clock=clock, told=[]) as auditor:
+        for is_ready in (True, False, True):
+            auditor.goldens(pod(is_ready=is_ready))
+            await clock.advance(2)
+        assert auditor.goldens(pod(is_ready=True)) == report()
+    assert slow.asked["goldens 10.0.0.1"] == 1
 
 
 async def test_a_pod_whose_container_does_not_run_yet_is_not_called_silent(

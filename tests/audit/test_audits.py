@@ -19,8 +19,8 @@ from manual_clock import ManualClock, settle
 
 from embedding_model.goldens.questions import Answer, Question
 from embedding_model.ports import GateState
-from embedding_operator.audit.auditor import SILENT_SECONDS
 from embedding_operator.audit.checks import TEXTS
+from embedding_operator.audit.pursuit import SILENT_SECONDS
 from embedding_operator.audit.sheets import HOLDOUT_CASES
 from embedding_operator.observe.facts import AuditOrder, Key
 

@@ -8,8 +8,9 @@ from canned_pods import CannedPods
 from manual_clock import ManualClock, settle
 
 from embedding_model.ports import JobReport, JobState, Progress
-from embedding_operator.audit.auditor import SILENT_SECONDS, Auditor
+from embedding_operator.audit.auditor import Auditor
 from embedding_operator.audit.client import AnswerUnusable
+from embedding_operator.audit.pursuit import SILENT_SECONDS
 from embedding_operator.observe.facts import Key
 
 

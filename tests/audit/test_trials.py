@@ -6,7 +6,8 @@ from manual_clock import ManualClock, settle
 
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import GateState
-from embedding_operator.audit.auditor import FAILED_TRIAL_SECONDS
+from embedding_operator.audit.auditor import REFRESH_SECONDS
+from embedding_operator.audit.pursuit import FAILED_TRIAL_SECONDS
 from embedding_operator.observe.facts import Key
 
 
@@ -79,5 +80,5 @@ async def test_a_trial_of_a_process_that_is_gone_does_not_count(clock: ManualClo
         await settle()
         assert auditor.trials(pod())
         pods.reports["10.0.0.1"] = report().model_copy(update={"boot_id": "another"})
-        await clock.advance(15)
+        await clock.advance(REFRESH_SECONDS)
         assert auditor.trials(pod()) == {}

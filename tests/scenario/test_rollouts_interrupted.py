@@ -219,15 +219,16 @@ async def test_an_operator_that_forgot_everything_in_the_middle_ends_where_it_wo
     assert cluster.find(DEPLOYMENT, names.deployment_name(KEY.name, fingerprint=old)) is not None
 
 
+@pytest.mark.parametrize("has_said_so", [True, False])
 async def test_a_pod_that_ends_its_connections_and_serves_again_is_told_to_keep_them(
-    cluster: SimulatedCluster,
+    cluster: SimulatedCluster, has_said_so: bool
 ) -> None:
     """The Service came back to it, or it was told by mistake: what it should do is told whenever it reports another."""
     cluster.create_model(hub_spec(replicas=2, verification=verified_by(golden())))
     await cluster.settle()
     told, _ = (pod["metadata"]["uid"] for pod in cluster.pods())
     report = cluster.facts.reports[told]
-    cluster.facts.reports[told] = report.model_copy(update={"retired": True})
+    cluster.facts.reports[told] = report.model_copy(update={"retired": has_said_so})
     cluster.facts.retired_pods.add(told)
     await cluster.reconcile()
     assert cluster.facts.recalls_requested == {told}

@@ -22,9 +22,12 @@ HOLDOUT = cases(*(f"held.{number}" for number in range(20)))
 ORDER = AuditOrder(case_set=GOLDENS, holdout=HOLDOUT, serving=SERVING, space=SPACE)
 
 
-def pod(ip: str = "10.0.0.1", *, name: str | None = None, starts: int = 0, key: Key = KEY) -> PodRef:
+def pod(
+    ip: str = "10.0.0.1", *, name: str | None = None, starts: int = 0, is_ready: bool = False, key: Key = KEY
+) -> PodRef:
     """Named after its address, or by `name` where it has none yet."""
-    return PodRef(key=key, name=f"pod-{name or ip}", uid=f"uid-{name or ip}", ip=ip, starts=starts)
+    place = name or ip
+    return PodRef(key=key, name=f"pod-{place}", uid=f"uid-{place}", ip=ip, starts=starts, is_ready=is_ready)
 
 
 def serving_pod(**fields: Any) -> AuditedPod:

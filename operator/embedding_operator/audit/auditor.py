@@ -6,14 +6,12 @@ pod's address, which another workload may get, is not asked any more.
 """
 
 import asyncio
-import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
-from weakref import WeakValueDictionary
 
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.goldens.questions import AnswerSheet, QuestionSheet
@@ -23,7 +21,6 @@ from embedding_operator.audit.client import AnswerUnusable, NeverAsked, PodUnrea
 from embedding_operator.audit.peers import find_peer, find_suspects, list_colleagues, needs_witness
 from embedding_operator.audit.pod_record import (
     Delivery,
-    Failure,
     PodQuestions,
     PodRecord,
     Topic,
@@ -31,33 +28,18 @@ from embedding_operator.audit.pod_record import (
     without_times,
 )
 from embedding_operator.audit.progress_board import HOLD_SECONDS, ProgressBoard
+from embedding_operator.audit.pursuit import FAILED_TRIAL_SECONDS, Pursuit
 from embedding_operator.audit.shared_results import share_results
 from embedding_operator.audit.sheets import draw_holdout
-from embedding_operator.clock import Clock, MonotonicClock, backoff
+from embedding_operator.clock import Clock, MonotonicClock
 from embedding_operator.observe.facts import AuditOrder, AuditReport, Key, PodRef
-
-logger = logging.getLogger(__name__)
 
 # A pod that starts is asked every second, so that its verdict is in the status within two.
 PENDING_SECONDS: Final = 1.0
-# Of a judged pod: how soon it is seen that one has closed itself.
-REFRESH_SECONDS: Final = 15.0
+# Of a judged pod. One that closes itself is asked at once, since the kubelet says that it is not ready.
+REFRESH_SECONDS: Final = 60.0
 # Of one that failed by itself: when it passes again, it opens alone 10 s later unless it is audited.
 CLOSED_SECONDS: Final = 4.0
-MAX_UNREACHABLE_SECONDS: Final = 15.0
-# A pod that cannot be asked for so long is reported: before, it may be starting, or the network may be slow.
-SILENT_SECONDS: Final = 30.0
-# A trial that failed is asked again this often: what failed it may have passed.
-FAILED_TRIAL_SECONDS: Final = 300.0
-# Questions of one kind under way at the same time, over all pods, and over those of one namespace: pods that answer
-# slowly, or not at all, hold up no other tenant, and a trial, which may take minutes, no other kind.
-PARALLEL: Final = 16
-PARALLEL_IN_NAMESPACE: Final = 4
-# More for audits: of 2000 pods every minute there are 33 a second, and each waits for its pod nearly all the time.
-PARALLEL_AUDITS: Final = 64
-PARALLEL_AUDITS_IN_NAMESPACE: Final = 16
-
-Ask = Callable[[], Awaitable[float | None]]
 
 
 class Auditor:
@@ -88,12 +70,11 @@ class Auditor:
         self._clock = clock or MonotonicClock()
         self._now = now
         self._jitter = jitter
+        self._pursuit = Pursuit(on_change=on_change, clock=self._clock, jitter=jitter)
         self._rng = rng or random.SystemRandom()
         self._pods: dict[Key, dict[tuple[str, int], PodRecord]] = {}
         self._rounds: dict[Key, int] = {}
         self._board = ProgressBoard(clock=self._clock)
-        self._slots = {topic: asyncio.Semaphore(_limits(topic)[0]) for topic in Topic}
-        self._slots_of: WeakValueDictionary[tuple[str, Topic], asyncio.Semaphore] = WeakValueDictionary()
 
     @contextmanager
     def round_of(self, key: Key) -> Iterator[None]:
@@ -107,14 +88,17 @@ class Auditor:
             rounds = {Topic.TRIAL: pod.trial_round, Topic.PROGRESS: pod.progress_round, Topic.AUDIT: pod.audit_round}
             for topic, last in rounds.items():
                 if last != pod.round:
-                    self._drop(pod, topic)
+                    self._pursuit.drop(pod, topic)
         if key not in self._pods:
             del self._rounds[key]
             self._board.forget(key)
 
     def goldens(self, pod: PodRef) -> GoldensReport | None:
         known = self._known(pod)
-        self._pursue(known, Topic.GOLDENS, lambda: self._ask_goldens(known))
+        if known.was_ready and not pod.is_ready:
+            self._pursuit.hurry(known, Topic.GOLDENS)
+        known.was_ready = pod.is_ready
+        self._pursuit.start(known, Topic.GOLDENS, lambda: self._ask_goldens(known))
         return known.report
 
     def trials(self, pod: PodRef) -> Mapping[str, GoldensReport]:
@@ -126,10 +110,10 @@ class Auditor:
         known = self._known(pod)
         known.trial_round = known.round
         if known.wanted != case_set.name:
-            self._drop(known, Topic.TRIAL)
+            self._pursuit.drop(known, Topic.TRIAL)
             known.wanted, known.trial = case_set.name, None
         if known.trial is None or known.trial.state is GateState.FAILED:
-            self._pursue(known, Topic.TRIAL, lambda: self._ask_trial(known, case_set))
+            self._pursuit.start(known, Topic.TRIAL, lambda: self._ask_trial(known, case_set))
 
     def audit(self, pod: PodRef) -> AuditReport | None:
         return self._known(pod).audit_report
@@ -139,16 +123,16 @@ class Auditor:
         known = self._known(pod)
         known.audit_round = known.round
         if not is_same_order(known.order, order):
-            self._drop(known, Topic.AUDIT)
+            self._pursuit.drop(known, Topic.AUDIT)
         known.order = order
         is_too_old = known.audit_report is not None and known.audit_report.state is GateState.PENDING
         if not is_too_old:
-            self._pursue(known, Topic.AUDIT, lambda: self._audit(known))
+            self._pursuit.start(known, Topic.AUDIT, lambda: self._audit(known))
 
     def job_report(self, pod: PodRef) -> JobReport | None:
         known = self._known(pod)
         if known.job_report is None or known.job_report.state is JobState.RUNNING:
-            self._pursue(known, Topic.RESULT, lambda: self._ask_job(known))
+            self._pursuit.start(known, Topic.RESULT, lambda: self._ask_job(known))
         if known.job_report is None or known.job_report.progress is None:
             return known.job_report
         return known.job_report.model_copy(update={"progress": self._board.read(pod.key, pod.uid)})
@@ -160,7 +144,7 @@ class Auditor:
         """How far its fetch is, as long as every reconcile asks."""
         known = self._known(pod)
         known.progress_round = known.round
-        self._pursue(known, Topic.PROGRESS, lambda: self._ask_progress(known))
+        self._pursuit.start(known, Topic.PROGRESS, lambda: self._ask_progress(known))
         return self._board.read(pod.key, pod.uid)
 
     def unreachable(self, pod: PodRef) -> str | None:
@@ -197,70 +181,6 @@ class Auditor:
         self._board.drop(pod.ref.key, pod.ref.uid)
         for task in pod.tasks.values():
             task.cancel()
-
-    def _pursue(self, pod: PodRecord, topic: Topic, ask: Ask) -> None:
-        """Start pursuing a question once the pod has an address; does nothing when it is pursued already."""
-        if pod.ref.ip and topic not in pod.tasks:
-            loop = asyncio.get_running_loop()
-            pod.tasks[topic] = loop.create_task(self._repeat(pod, topic, ask), name=f"{topic} of {pod.ref.name}")
-
-    def _drop(self, pod: PodRecord, topic: Topic) -> None:
-        pod.failures.pop(topic, None)
-        if topic is Topic.AUDIT:
-            pod.undelivered = None
-        if task := pod.tasks.pop(topic, None):
-            task.cancel()
-
-    async def _repeat(self, pod: PodRecord, topic: Topic, ask: Ask) -> None:
-        """Ask until the question is settled (None), waiting as long as the answer says; unreachable pods back off."""
-        attempts = 0
-        while True:
-            lane = Topic.FIRST_AUDIT if topic is Topic.AUDIT and pod.audit_report is None else topic
-            try:
-                async with self._slots_in(pod.ref.key.namespace, lane), self._slots[lane]:
-                    seconds = await ask()
-                attempts = 0
-                self._note_answer(pod, topic)
-                if seconds is None:
-                    pod.tasks.pop(topic, None)
-                    return
-            except PodUnreachable as error:
-                attempts += 1
-                limit = FAILED_TRIAL_SECONDS if topic is Topic.TRIAL else MAX_UNREACHABLE_SECONDS
-                seconds = backoff(attempts, first=PENDING_SECONDS, limit=limit, jitter=self._jitter)
-                self._note_failure(pod, topic, words=str(error))
-            except Exception as error:
-                attempts += 1
-                seconds = MAX_UNREACHABLE_SECONDS
-                logger.error("%s: unexpected error while asking pod %s", pod.ref.key, pod.ref.name, exc_info=error)
-            if topic is Topic.AUDIT and pod.undelivered is None:
-                seconds = max(seconds, pod.budget.rest(now=self._clock.monotonic()))
-            await self._clock.sleep(seconds)
-
-    def _slots_in(self, namespace: str, topic: Topic) -> asyncio.Semaphore:
-        """Kept as long as somebody waits for it or holds it."""
-        place = (namespace, topic)
-        slots = self._slots_of.get(place)
-        if slots is None:
-            slots = self._slots_of[place] = asyncio.Semaphore(_limits(topic)[1])
-        return slots
-
-    def _note_answer(self, pod: PodRecord, topic: Topic) -> None:
-        failure = pod.failures.pop(topic, None)
-        if failure is not None and failure.is_told:
-            self._on_change(pod.ref.key)
-
-    def _note_failure(self, pod: PodRecord, topic: Topic, *, words: str) -> None:
-        """Tell the model once, when a running pod has been silent for long."""
-        now = self._clock.monotonic()
-        failure = pod.failures.setdefault(topic, Failure(since=now, words=words))
-        failure.words = words
-        if not pod.ref.is_running or failure.is_told or now - failure.since < SILENT_SECONDS:
-            logger.debug("%s: pod %s: %s", pod.ref.key, pod.ref.name, words)
-            return
-        failure.is_told = True
-        logger.warning("%s: pod %s cannot be asked: %s", pod.ref.key, pod.ref.name, words)
-        self._on_change(pod.ref.key)
 
     async def _ask_goldens(self, pod: PodRecord) -> float | None:
         report = await self._client.goldens(pod.ref)
@@ -322,6 +242,7 @@ class Auditor:
         try:
             await self._client.deliver(pod.ref, verdict=audit.verdict)
             pod.undelivered = None
+            self._note_verdict(pod, audit)
         except (RouteUnknown, VerdictRefused):
             pod.undelivered = None
             raise
@@ -329,6 +250,14 @@ class Auditor:
             if audit.report.state is GateState.FAILED:
                 self._note_audit(pod, audit, report=audit.report)
             raise
+
+    def _note_verdict(self, pod: PodRecord, audit: Audit) -> None:
+        """What the pod says of it from now on."""
+        state = GateState.PASSED if audit.verdict.passed else GateState.FAILED
+        report = pod.report
+        if report is not None and report.boot_id == audit.verdict.boot_id and report.verdict is not state:
+            pod.report = report.model_copy(update={"verdict": state})
+            self._on_change(pod.ref.key)
 
     async def _examine(self, pod: PodRecord, order: AuditOrder) -> Audit:
         colleagues = list_colleagues(self._pods_of(pod.ref.key), pod=pod)
@@ -381,8 +310,8 @@ class Auditor:
                     self._restart_audit(other)
 
     def _restart_audit(self, pod: PodRecord) -> None:
-        self._drop(pod, Topic.AUDIT)
-        self._pursue(pod, Topic.AUDIT, lambda: self._audit(pod))
+        self._pursuit.drop(pod, Topic.AUDIT)
+        self._pursuit.start(pod, Topic.AUDIT, lambda: self._audit(pod))
 
     async def _ask_job(self, pod: PodRecord) -> float | None:
         try:
@@ -403,13 +332,6 @@ class Auditor:
         if self._board.post(pod.ref.key, pod.ref.uid, progress=progress):
             self._on_change(pod.ref.key)
         return HOLD_SECONDS
-
-
-def _limits(topic: Topic) -> tuple[int, int]:
-    """Slots of all, and of one namespace."""
-    if topic in (Topic.AUDIT, Topic.FIRST_AUDIT):
-        return PARALLEL_AUDITS, PARALLEL_AUDITS_IN_NAMESPACE
-    return PARALLEL, PARALLEL_IN_NAMESPACE
 
 
 def _has_lost_verdict(report: GoldensReport, *, audit: Audit | None) -> bool:

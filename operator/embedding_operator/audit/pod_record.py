@@ -55,16 +55,18 @@ class Delivery:
 
 @dataclass
 class PodRecord:
-    """One start of one pod's container. `tasks` are the questions that are being pursued.
+    """One start of one pod's container. `tasks` are the questions that are being pursued, `asking`
+    those of them that wait for an answer now.
 
-    `trial` answers the one case set that was asked for last, `wanted`; `trial_round` is the reconcile that did.
-    `order` is what audits ask, `audit` what the last one found, `audit_report` its report. `lost` is an audit whose
-    verdict the pod has no more, so that it is being audited again; `undelivered` is one whose verdict it has not
-    got yet. `job_defect`: why the last answer of a Job's pod was no report.
+    `was_ready`: when it was looked at last. `trial` answers the one case set that was asked for last, `wanted`;
+    `trial_round` is the reconcile that did. `order` is what audits ask, `audit` what the last one found, `audit_report`
+    its report. `lost` is an audit whose verdict the pod has no more, so that it is being audited again; `undelivered`
+    is one whose verdict it has not got yet. `job_defect`: why the last answer of a Job's pod was no report.
     `progress_round` is the last reconcile that asked how far its fetch is, `audit_round` the last that wanted audits.
     """
 
     ref: PodRef
+    was_ready: bool = False
     report: GoldensReport | None = None
     wanted: str | None = None
     trial: GoldensReport | None = None
@@ -80,6 +82,7 @@ class PodRecord:
     job_report: JobReport | None = None
     job_defect: str | None = None
     tasks: dict[Topic, asyncio.Task[None]] = field(default_factory=dict)
+    asking: set[Topic] = field(default_factory=set)
     failures: dict[Topic, Failure] = field(default_factory=dict)
     round: int = 0
 

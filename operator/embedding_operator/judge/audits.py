@@ -15,7 +15,7 @@ from embedding_model import ports
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import CaseResult, GateState
 from embedding_operator.api import names
-from embedding_operator.judge.generations import Generation, is_ready, is_started, list_mounted, mounted_config_map
+from embedding_operator.judge.generations import Generation, is_started, list_mounted, mounted_config_map
 from embedding_operator.observe.case_sets import read_case_set
 from embedding_operator.observe.facts import AuditOrder
 from embedding_operator.observe.snapshot import Object, ObservedPod, Snapshot
@@ -78,7 +78,7 @@ def is_verified(pod: ObservedPod, *, case_set: CaseSet) -> bool:
     if pod.report is None or (pod.report.state, pod.report.case_set) != (GateState.PASSED, case_set.name):
         return False
     if pod.audit is None:
-        return is_ready(pod)
+        return pod.is_ready
     return pod.audit.state is not GateState.FAILED
 
 

@@ -15,7 +15,7 @@ from embedding_operator.api.status import Condition
 from embedding_operator.judge.audits import NO_CASES, is_unaudited, is_verified, list_audit_failures
 from embedding_operator.judge.case_set import name_parts
 from embedding_operator.judge.failures import describe_results
-from embedding_operator.judge.generations import Generation, is_ready, is_started
+from embedding_operator.judge.generations import Generation, is_started
 from embedding_operator.judge.silence import describe_silence
 from embedding_operator.judge.verdict import Verdict, good, stalled, waiting
 from embedding_operator.observe.snapshot import ObservedPod
@@ -122,7 +122,7 @@ def _judge_pods(
         return unjudged
     passed = [pod.report for pod in pods if pod.report is not None and is_verified(pod, case_set=case_set)]
     # Under Block a pod is ready only after it passed the set that it has mounted: that needs no report.
-    if passed or (blocks and any(is_ready(pod) for pod in pods)):
+    if passed or (blocks and any(pod.is_ready for pod in pods)):
         # Then wall one alone says so: nobody audits a pod that cannot be asked.
         silence = describe_silence(pod for pod in pods if is_started(pod))
         message = f"all {len(case_set.cases)} golden cases passed{silence}"
@@ -163,7 +163,7 @@ def _find_unaudited(target: Generation, *, pods: Sequence[ObservedPod], policy: 
     """Of a space that the Service has not served: pods that opened by themselves, while no operator was there."""
     if policy is FailurePolicy.WARN or target.was_served:
         return None
-    if not any(is_ready(pod) and is_unaudited(pod) for pod in pods):
+    if not any(pod.is_ready and is_unaudited(pod) for pod in pods):
         return None
     return Gate(verdict=_verifying("pods have opened by themselves, and are being audited"))
 

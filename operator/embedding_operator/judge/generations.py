@@ -68,7 +68,7 @@ class Generation:
     @property
     def ready_pods(self) -> Sequence[ObservedPod]:
         """Those that a Service which selects this generation sends requests to: not what was taken out of it."""
-        return [pod for pod in self.pods if is_ready(pod) and not is_quarantined(pod)]
+        return [pod for pod in self.pods if pod.is_ready and not is_quarantined(pod)]
 
     def updated_pods(self, inputs: str) -> Sequence[ObservedPod]:
         """Pods of a template that was rendered from these inputs."""
@@ -157,10 +157,6 @@ def read_generations(snapshot: Snapshot) -> Mapping[str, Generation]:
 
 def _has_inputs(pod: ObservedPod, inputs: str) -> bool:
     return (pod.object["metadata"].get("annotations") or {}).get(names.ANNOTATION_INPUTS) == inputs
-
-
-def is_ready(pod: ObservedPod) -> bool:
-    return find_condition(pod.object.get("status") or {}, kind="Ready").get("status") == "True"
 
 
 def is_quarantined(pod: ObservedPod) -> bool:

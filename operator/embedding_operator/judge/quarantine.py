@@ -21,7 +21,7 @@ from embedding_operator.api import names
 from embedding_operator.api.spec import FailurePolicy
 from embedding_operator.judge.audits import list_audit_failures
 from embedding_operator.judge.failures import describe_case, list_failed
-from embedding_operator.judge.generations import Generation, find_condition, is_quarantined, is_ready
+from embedding_operator.judge.generations import Generation, find_condition, is_quarantined
 from embedding_operator.observe.facts import QuarantineRecord
 from embedding_operator.observe.snapshot import ObservedPod, Snapshot
 
@@ -64,7 +64,7 @@ def has_been_ready(pod: ObservedPod) -> bool:
 
     The kubelet says Ready=False of a new pod before it starts a container, and moves the time only when that turns.
     """
-    if is_ready(pod):
+    if pod.is_ready:
         return True
     status = pod.object.get("status") or {}
     turned = find_condition(status, kind="Ready").get("lastTransitionTime")
@@ -82,7 +82,7 @@ def _find_bad(pods: Sequence[ObservedPod]) -> Sequence[ObservedPod]:
     """Those to be replaced. One that is out of the Service already goes also when it answers rightly again: it would
     never get requests."""
     failed = {pod.name: _list_failed(pod) for pod in pods if has_been_ready(pod)}
-    sound = [pod for pod in pods if is_ready(pod) and not failed[pod.name] and not is_quarantined(pod)]
+    sound = [pod for pod in pods if pod.is_ready and not failed[pod.name] and not is_quarantined(pod)]
 
     def is_bad(pod: ObservedPod) -> bool:
         results = failed.get(pod.name) or ()

@@ -6,7 +6,7 @@ from datetime import datetime
 from embedding_model.resolved import Weights
 from embedding_operator.api.reasons import Reason
 from embedding_operator.api.rollout_spec import RolloutSpec, RolloutStrategy
-from embedding_operator.judge.generations import Generation, find_condition, is_ready, is_started
+from embedding_operator.judge.generations import Generation, find_condition, is_started
 from embedding_operator.judge.pod_trouble import find_mount_overdue, find_trouble
 from embedding_operator.judge.progress import describe_progress
 from embedding_operator.judge.startup import StartPolicy, find_next_look, judge_startup
@@ -24,7 +24,7 @@ def judge_rollout(
         if replicas == 0:
             return good(Reason.SCALED_TO_ZERO, "spec.replicas is 0: there are no pods")
         return good(Reason.SERVING, f"{replicas} of {replicas} pods are ready")
-    pods = [pod for pod in target.updated_pods(inputs) if not is_ready(pod)]
+    pods = [pod for pod in target.updated_pods(inputs) if not pod.is_ready]
     start = StartPolicy(timeout_seconds=policy.startup_timeout_seconds, weights_bytes=weights.bytes)
     slow = judge_startup(pods, policy=start, now=now)
     if slow is not None and slow.state is State.STALLED:

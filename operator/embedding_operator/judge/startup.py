@@ -13,7 +13,7 @@ from typing import Any, Final
 from embedding_model.ports import GateState
 from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
-from embedding_operator.judge.generations import find_condition, is_ready, is_started
+from embedding_operator.judge.generations import find_condition, is_started
 from embedding_operator.judge.progress import describe_duration
 from embedding_operator.judge.verdict import Verdict, stalled, waiting
 from embedding_operator.observe.snapshot import ObservedPod
@@ -80,7 +80,7 @@ def find_next_look(pods: Iterable[ObservedPod], *, policy: StartPolicy, now: dat
 def _list_starts(pods: Iterable[ObservedPod], *, policy: StartPolicy, now: datetime) -> Iterable[_Start]:
     for pod in pods:
         status = pod.object.get("status") or {}
-        if is_ready(pod) or pod.has_ended:
+        if pod.is_ready or pod.has_ended:
             continue
         server = _find_server(status)
         running = (server.get("state") or {}).get("running") or {}

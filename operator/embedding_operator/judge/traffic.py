@@ -20,7 +20,7 @@ from typing import Any, Final
 from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
 from embedding_operator.api.rollout_spec import RolloutStrategy
-from embedding_operator.judge.generations import Generation, is_ready, is_started
+from embedding_operator.judge.generations import Generation, is_started
 from embedding_operator.judge.verdict import Verdict, waiting
 from embedding_operator.observe.snapshot import ObservedPod, Snapshot
 
@@ -273,12 +273,12 @@ def _find_own_services(
 
 def _find_staying(item: Generation, *, listed: frozenset[str]) -> Sequence[ObservedPod]:
     """Pods that clients may still be connected to."""
-    return [pod for pod in item.pods if pod.name in listed or (is_ready(pod) and not pod.is_retired)]
+    return [pod for pod in item.pods if pod.name in listed or (pod.is_ready and not pod.is_retired)]
 
 
 def _find_recalled(generations: Mapping[str, Generation], *, spaces: Collection[str | None]) -> Sequence[ObservedPod]:
     pods = (pod for space, item in generations.items() if space in spaces for pod in item.pods)
-    return [pod for pod in pods if pod.report is not None and pod.report.retired]
+    return [pod for pod in pods if pod.is_retired or (pod.report is not None and pod.report.retired)]
 
 
 def _is_listed(item: Generation, *, listed: frozenset[str]) -> bool:

@@ -125,8 +125,8 @@ class PodRef:
     """One start of one pod's container: an answer of an earlier start says nothing about this one.
 
     `ip` is empty until the pod has one. `starts` is the restart count of the main container, `is_running` whether it
-    runs: one that does not cannot be expected to answer. `takes_shared_token`: an older version rendered it, whose
-    runtime knows no audience of a namespace.
+    runs: one that does not cannot be expected to answer. `is_ready`: the kubelet says so. `takes_shared_token`: an
+    older version rendered it, whose runtime knows no audience of a namespace.
     """
 
     key: Key
@@ -135,6 +135,7 @@ class PodRef:
     ip: str
     starts: int
     is_running: bool = True
+    is_ready: bool = False
     takes_shared_token: bool = False
 
 

@@ -31,6 +31,7 @@ from embedding_operator.observe.snapshot import (
     UserGoldens,
     has_ended,
     is_fetching,
+    is_ready,
 )
 from embedding_operator.observe.source import Hubs, read_source
 from embedding_operator.observe.stored_model import read_stored_models
@@ -126,6 +127,7 @@ def _read_pod(pod: Object, *, key: Key, facts: Facts) -> ObservedPod:
         ip="" if has_ended(pod) else read_address(pod),
         starts=sum(item.get("restartCount", 0) for item in started),
         is_running=any("running" in (item.get("state") or {}) for item in started),
+        is_ready=is_ready(pod),
         takes_shared_token=names.ANNOTATION_AUDIENCE not in (pod["metadata"].get("annotations") or {}),
     )
     component = (pod["metadata"].get("labels") or {}).get(names.LABEL_COMPONENT)

@@ -59,6 +59,10 @@ class ObservedPod:
         """Evicted or run to its end: it serves nothing, and its address may be another pod's by now."""
         return has_ended(self.object)
 
+    @property
+    def is_ready(self) -> bool:
+        return is_ready(self.object)
+
 
 def is_tracked(spec: EmbeddingModelSpec) -> bool:
     hub = spec.model.hugging_face
@@ -67,6 +71,11 @@ def is_tracked(spec: EmbeddingModelSpec) -> bool:
 
 def has_ended(pod: Object) -> bool:
     return (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
+
+
+def is_ready(pod: Object) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
 
 
 def is_fetching(pod: Object) -> bool:

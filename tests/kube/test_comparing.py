@@ -12,7 +12,16 @@ from embedding_operator.api.names import LABEL_MODEL
 from embedding_operator.kube.cache import ObjectCache, Version, read_version
 from embedding_operator.kube.caching import CachingGateway
 from embedding_operator.kube.comparing import MOST_READ, QUIET_SECONDS, RETRY_SECONDS, Comparer
-from embedding_operator.kube.gateway import CONFIG_MAP, EMBEDDING_MODEL, POD, Forbidden, GatewayError, Kind, Object
+from embedding_operator.kube.gateway import (
+    CONFIG_MAP,
+    EMBEDDING_MODEL,
+    POD,
+    Conflict,
+    Forbidden,
+    GatewayError,
+    Kind,
+    Object,
+)
 from embedding_operator.kube.memory import MemoryGateway
 
 NAMESPACE = "search"
@@ -214,3 +223,24 @@ async def test_a_child_is_asked_for_by_name_at_the_api_server(server: Server, ca
     server.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
     found = await CachingGateway(server, cache=cache).get(CONFIG_MAP, namespace=NAMESPACE, name="foreign")
     assert found is not None
+
+
+@pytest.mark.parametrize("is_made_again", [True, False])
+async def test_a_child_that_has_gone_unheard_of_is_looked_for_at_the_api_server_from_then_on(
+    server: Server, cache: ObjectCache, is_made_again: bool
+) -> None:
+    gateway = CachingGateway(server, cache=cache)
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"namespace": NAMESPACE, "name": "keys", "labels": OURS},
+        "data": {"a": "1"},
+    }
+    written = await gateway.apply(manifest)
+    cache.trust(CONFIG_MAP, since=cache.begin(CONFIG_MAP))
+    server.remove(CONFIG_MAP, namespace=NAMESPACE, name="keys")
+    if is_made_again:
+        server.put(manifest)
+    with pytest.raises(Conflict):
+        await gateway.apply({**manifest, "metadata": {**manifest["metadata"], "uid": written["metadata"]["uid"]}})
+    assert len(await gateway.list(CONFIG_MAP, namespace=NAMESPACE, labels=OURS)) == is_made_again

@@ -14,7 +14,7 @@ from live_cluster import LiveCluster
 from embedding_operator.api.names import FIELD_MANAGER
 from embedding_operator.kube.client import KubernetesGateway
 from embedding_operator.kube.connection import load_configuration
-from embedding_operator.kube.gateway import DEPLOYMENT, FieldConflict, Gateway
+from embedding_operator.kube.gateway import DEPLOYMENT, Conflict, FieldConflict, Gateway, Object
 from embedding_operator.kube.memory import MemoryGateway
 from embedding_operator.observe.facts import MemoryFacts
 from embedding_operator.reconcile.conflicts import ContestedFields, apply_or_restore
@@ -72,9 +72,20 @@ class World:
         default_factory=lambda: Restorations(facts=MemoryFacts(), asked="1@", now=datetime(2026, 3, 1, tzinfo=UTC))
     )
 
+    async def live(self) -> Object:
+        found = await self.gateway.get(DEPLOYMENT, namespace="default", name=self.name)
+        assert found is not None
+        return found
+
+    async def restore(self, manifest: Object, *, uid: str | None = None) -> Object:
+        """Of the object that is there, or of the one of this uid."""
+        meant = uid or (await self.live())["metadata"]["uid"]
+        return await apply_or_restore(
+            self.gateway, manifest, kind=DEPLOYMENT, uid=meant, restorations=self.restorations
+        )
+
     async def find_managers(self) -> set[tuple[str, str]]:
-        live = await self.gateway.get(DEPLOYMENT, namespace="default", name=self.name)
-        assert live is not None
+        live = await self.live()
         return {(item["manager"], item["operation"]) for item in live["metadata"]["managedFields"]}
 
 
@@ -117,8 +128,7 @@ async def test_what_another_manager_applies_is_named_and_nothing_is_written(worl
     [held] = caught.value.held
     assert (held.manager, held.subresource) == ("gitops", "")
     assert held.field == '.spec.template.spec.containers[name="runtime"].image'
-    live = await world.gateway.get(DEPLOYMENT, namespace="default", name=world.name)
-    assert live is not None
+    live = await world.live()
     assert live["spec"].get("minReadySeconds") is None
     assert {(FIELD_MANAGER, "Apply"), ("gitops", "Apply")} <= await world.find_managers()
 
@@ -164,39 +174,54 @@ async def test_what_we_created_before_may_be_taken_over_by_an_apply_only_with_fo
 
 async def test_what_hands_scaled_and_edited_is_restored(world: World) -> None:
     wanted = deployment(world.name, minReadySeconds=1)
-    await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT, restorations=world.restorations)
+    await world.gateway.apply(wanted)
     world.others.scale(world.name, replicas=1)
     world.others.patch(world.name, spec={"minReadySeconds": 7})
-    restored = await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT, restorations=world.restorations)
+    restored = await world.restore(wanted)
     assert (restored["spec"]["replicas"], restored["spec"]["minReadySeconds"]) == (0, 1)
 
 
 async def test_what_another_manager_applies_is_not_taken_from_it(world: World) -> None:
     wanted = deployment(world.name, minReadySeconds=1)
-    await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT, restorations=world.restorations)
+    await world.gateway.apply(wanted)
     world.others.apply(deployment(world.name, minReadySeconds=7), manager="gitops")
     world.others.scale(world.name, replicas=1)
     with pytest.raises(FieldConflict) as caught:
-        await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT, restorations=world.restorations)
+        await world.restore(wanted)
     assert [(item.manager, item.field) for item in caught.value.held] == [("gitops", ".spec.minReadySeconds")]
-    live = await world.gateway.get(DEPLOYMENT, namespace="default", name=world.name)
-    assert live is not None
+    live = await world.live()
     assert (live["spec"]["replicas"], live["spec"]["minReadySeconds"]) == (1, 7)
 
 
 async def test_who_scales_a_deployment_again_and_again_is_named_and_left_alone(world: World) -> None:
     wanted = deployment(world.name)
-    await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT, restorations=world.restorations)
+    await world.gateway.apply(wanted)
     for _ in range(FREE_RESTORATIONS):
         world.others.scale(world.name, replicas=1)
-        restored = await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT, restorations=world.restorations)
+        restored = await world.restore(wanted)
         assert restored["spec"]["replicas"] == 0
     world.others.scale(world.name, replicas=1)
     with pytest.raises(ContestedFields) as caught:
-        await apply_or_restore(world.gateway, wanted, kind=DEPLOYMENT, restorations=world.restorations)
+        await world.restore(wanted)
     assert [(item.manager, item.subresource, item.field) for item in caught.value.held] == [
         ("kubectl", "scale", ".spec.replicas")
     ]
-    live = await world.gateway.get(DEPLOYMENT, namespace="default", name=world.name)
-    assert live is not None
+    live = await world.live()
     assert live["spec"]["replicas"] == 1
+
+
+@pytest.mark.parametrize("is_made_again", [True, False])
+async def test_what_has_gone_is_neither_made_anew_nor_is_its_namesake_written_over(
+    world: World, is_made_again: bool
+) -> None:
+    wanted = deployment(world.name, minReadySeconds=1)
+    uid = (await world.gateway.apply(wanted))["metadata"]["uid"]
+    await world.gateway.delete(DEPLOYMENT, namespace="default", name=world.name)
+    if is_made_again:
+        world.others.apply(deployment(world.name), manager="kubectl")
+        world.others.patch(world.name, spec={"minReadySeconds": 7})
+    with pytest.raises(Conflict):
+        await world.restore(wanted, uid=uid)
+    found = await world.gateway.get(DEPLOYMENT, namespace="default", name=world.name)
+    assert (found is not None) == is_made_again
+    assert found is None or found["spec"]["minReadySeconds"] == 7

@@ -100,6 +100,27 @@ async def test_applying_twice_changes_nothing_the_second_time(gateway: Gateway, 
     assert first["metadata"]["resourceVersion"] == second["metadata"]["resourceVersion"]
 
 
+async def test_what_is_applied_under_a_uid_changes_that_object_and_no_namesake(gateway: Gateway, name: str) -> None:
+    for kind, made in ((CONFIG_MAP, configmap(name, data={"a": "1"})), (DEPLOYMENT, deployment(name))):
+        created = await gateway.apply(made)
+        uid, labels = created["metadata"]["uid"], {LABEL: name, "extra": "yes"}
+        after = await gateway.apply({**made, "metadata": {**made["metadata"], "labels": labels, "uid": uid}})
+        assert (after["metadata"]["uid"], after["metadata"]["labels"]) == (uid, labels)
+        assert "uid" not in str(after["metadata"].get("managedFields"))
+        stranger = {**made, "metadata": {**made["metadata"], "uid": str(uuid.uuid4())}}
+        for force in (False, True):
+            with pytest.raises(Conflict):
+                await gateway.apply(stranger, force=force)
+        assert (await get_existing(gateway, kind, name=name))["metadata"]["labels"] == labels
+
+
+async def test_what_is_applied_under_a_uid_is_not_made_anew(gateway: Gateway, name: str) -> None:
+    made = configmap(name, data={"a": "1"})
+    with pytest.raises(Conflict):
+        await gateway.apply({**made, "metadata": {**made["metadata"], "uid": str(uuid.uuid4())}})
+    assert await gateway.get(CONFIG_MAP, namespace="default", name=name) is None
+
+
 async def test_a_field_that_is_no_longer_applied_is_removed(gateway: Gateway, name: str) -> None:
     await gateway.apply(configmap(name, data={"a": "1", "b": "2"}))
     after = await gateway.apply(configmap(name, data={"a": "1"}))

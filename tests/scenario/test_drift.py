@@ -193,6 +193,35 @@ async def test_an_object_that_takes_a_name_just_as_another_one_leaves_it_is_not_
     assert cluster.says("Stalled") == ("True", "Conflict")
 
 
+async def test_an_object_that_takes_a_listed_child_s_name_before_it_is_written_is_not_touched(
+    cluster: SimulatedCluster,
+) -> None:
+    theirs = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"namespace": KEY.namespace, "name": KEY.name},
+        "spec": {"selector": {"app": "theirs"}},
+    }
+
+    class Changing(MemoryGateway):
+        async def apply(self, manifest: Object, *, force: bool = False) -> Object:
+            if manifest["kind"] == SERVICE.kind:
+                self.remove(SERVICE, namespace=KEY.namespace, name=KEY.name)
+                self.put(theirs)
+            return await super().apply(manifest, force=force)
+
+    cluster.create_model(hub_spec())
+    await cluster.settle()
+    cluster.gateway.edit(SERVICE, lambda item: item["spec"]["selector"].clear(), namespace=KEY.namespace, name=KEY.name)
+    ours, cluster.gateway.__class__ = type(cluster.gateway), Changing
+    with pytest.raises(Conflict):
+        await cluster.reconcile()
+    cluster.gateway.__class__ = ours
+    await cluster.settle()
+    assert [item["spec"]["selector"] for item in cluster.all(SERVICE)] == [{"app": "theirs"}]
+    assert cluster.says("Stalled") == ("True", "Conflict")
+
+
 async def test_children_of_a_namesake_that_is_gone_are_waited_for(cluster: SimulatedCluster) -> None:
     old_owner = {
         "apiVersion": names.API_VERSION,

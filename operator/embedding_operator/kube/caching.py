@@ -8,7 +8,7 @@ from typing import Final
 
 from embedding_operator.api.names import LABEL_MODEL
 from embedding_operator.kube.cache import ObjectCache
-from embedding_operator.kube.gateway import EMBEDDING_MODEL, Gateway, Kind, Object
+from embedding_operator.kube.gateway import EMBEDDING_MODEL, Conflict, FieldConflict, Gateway, Kind, Object
 from embedding_operator.kube.paths import kind_of
 
 # The EndpointSlice controller copies our label from the Service, and sets this one.
@@ -39,7 +39,14 @@ class CachingGateway:
         return await self._gateway.list(kind, namespace=namespace, labels=labels)
 
     async def apply(self, manifest: Object, *, force: bool = False) -> Object:
-        return self._keep(kind_of(manifest), await self._gateway.apply(manifest, force=force))
+        kind = kind_of(manifest)
+        try:
+            return self._keep(kind, await self._gateway.apply(manifest, force=force))
+        except Conflict as error:
+            if "uid" in manifest["metadata"] and not isinstance(error, FieldConflict):
+                # What is held has gone. Its end is on its way, unless it came while the watch was away.
+                self._cache.doubt(kind)
+            raise
 
     async def create(self, manifest: Object) -> Object:
         return self._keep(kind_of(manifest), await self._gateway.create(manifest))

@@ -114,7 +114,12 @@ class KubernetesGateway:
     async def apply(self, manifest: Object, *, force: bool = False) -> Object:
         kind, path = _target(manifest)
         query = with_query(path, fieldManager=FIELD_MANAGER, force="true" if force else None)
-        return await self._call("apply", kind.kind, "PATCH", query, body=manifest, content_type=APPLY)
+        try:
+            return await self._call("apply", kind.kind, "PATCH", query, body=manifest, content_type=APPLY)
+        except Invalid as error:
+            if "uid" in manifest["metadata"] and _names_uid(error):
+                raise Conflict(error.message, status=409) from error
+            raise
 
     async def create(self, manifest: Object) -> Object:
         kind = kind_of(manifest)
@@ -311,4 +316,4 @@ def _names_uid(error: GatewayError) -> bool:
     409 `the UID in the precondition ... does not match`, or 422 `metadata.uid: ... field is immutable`.
     """
     said = error.message.lower()
-    return ("uid" in said and "precondition" in said) or "metadata.uid" in said
+    return ("uid" in said and "precondition" in said) or "metadata.uid: invalid value" in said

@@ -117,7 +117,7 @@ class Gateway(Protocol):
 
     async def apply(self, manifest: Object, *, force: bool = False) -> Object:
         """Server-side apply with our field manager. FieldConflict when others hold what it would change; with `force`
-        it is taken from them."""
+        it is taken from them. Conflict when metadata names a uid or resourceVersion that is not the object's."""
 
     async def create(self, manifest: Object) -> Object:
         """Plain create (Jobs, Leases, Events); Conflict when the name is taken."""

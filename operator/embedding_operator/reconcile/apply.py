@@ -64,10 +64,9 @@ async def carry_out(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, f
     for manifest in planned.plan.apply:
         identity = identify(manifest)
         try:
-            answer = None if identity in live else await _create(gateway, manifest, uid=snapshot.uid)
-            if answer is None:
-                kind = KINDS[manifest["kind"]]
-                answer = await apply_or_restore(gateway, manifest, kind=kind, restorations=restorations)
+            answer = await _write(
+                gateway, manifest, child=live.get(identity), uid=snapshot.uid, restorations=restorations
+            )
         except NameTaken:
             return Written(describe_conflict(*identity), writes_serving=writes_serving)
         except FieldConflict as error:
@@ -100,25 +99,34 @@ class NameTaken(Conflict):
     """An object of this name exists that we do not control."""
 
 
-async def _create(gateway: Gateway, manifest: Object, *, uid: str) -> Object | None:
-    """Apply what is in no listing; None when it is there all the same, as a child of `uid`.
-
-    What has its name is left alone, be it made at this very moment: an object without our label is in no listing.
+async def _write(
+    gateway: Gateway, manifest: Object, *, child: Object | None, uid: str, restorations: Restorations
+) -> Object:
+    """`child`: what is listed as a child of `uid`, and written over; nothing else of that name is, however new.
 
     Raises:
         NameTaken: it is somebody else's.
-        Conflict: it was there, and has just gone: by now the name may be another one's.
+        Conflict: what was there has gone: by now the name may be another one's.
     """
     metadata = manifest["metadata"]
-    try:
-        return await gateway.apply({**manifest, "metadata": {**metadata, "resourceVersion": BEFORE_ANY_WRITE}})
-    except Conflict as error:
-        found = await gateway.get(KINDS[manifest["kind"]], namespace=metadata["namespace"], name=metadata["name"])
-        if found is None:
-            raise Conflict(error.message, status=error.status) from error
-        if not is_controlled_by(found, uid=uid):
-            raise NameTaken(error.message, status=error.status) from error
-        return None
+    if child is None:
+        try:
+            return await gateway.apply({**manifest, "metadata": {**metadata, "resourceVersion": BEFORE_ANY_WRITE}})
+        except Conflict as error:
+            child = await _find_child(gateway, manifest, uid=uid, error=error)
+    kind, child_uid = KINDS[manifest["kind"]], child["metadata"]["uid"]
+    return await apply_or_restore(gateway, manifest, kind=kind, uid=child_uid, restorations=restorations)
+
+
+async def _find_child(gateway: Gateway, manifest: Object, *, uid: str, error: Conflict) -> Object:
+    """What has the name, though no listing says so: made at this very moment, or without our label."""
+    metadata = manifest["metadata"]
+    found = await gateway.get(KINDS[manifest["kind"]], namespace=metadata["namespace"], name=metadata["name"])
+    if found is None:
+        raise Conflict(error.message, status=error.status) from error
+    if not is_controlled_by(found, uid=uid):
+        raise NameTaken(error.message, status=error.status) from error
+    return found
 
 
 def _describe_refusal(kind: str, name: str, *, error: GatewayError) -> Verdict | None:

@@ -28,20 +28,24 @@ class ContestedFields(FieldConflict):
         self.seconds = seconds
 
 
-async def apply_or_restore(gateway: Gateway, manifest: Object, *, kind: Kind, restorations: Restorations) -> Object:
-    """Apply `manifest`, forced where only updates stand against it. Raises GatewayError.
+async def apply_or_restore(
+    gateway: Gateway, manifest: Object, *, kind: Kind, uid: str, restorations: Restorations
+) -> Object:
+    """Apply `manifest` to the object of this uid, forced where only updates stand against it. Raises GatewayError.
 
     Raises:
+        Conflict: that object has gone; nothing was written.
         FieldConflict: `held` are the fields that others apply; nothing was written.
         ContestedFields: nobody applies them, and who updates them was undone too often.
     """
+    metadata = {**manifest["metadata"], "uid": uid}
+    guarded = {**manifest, "metadata": metadata}
     try:
-        return await gateway.apply(manifest)
+        return await gateway.apply(guarded)
     except FieldConflict as error:
-        metadata = manifest["metadata"]
         live = await gateway.get(kind, namespace=metadata["namespace"], name=metadata["name"])
-        if live is None:  # there is nobody to take a field from
-            return await gateway.apply(manifest)
+        if live is None or live["metadata"]["uid"] != uid:
+            raise Conflict(error.message, status=409) from error
         applied = _list_applied(error.held, live=live)
         if applied:
             raise FieldConflict(error.message, held=applied) from error
@@ -50,7 +54,7 @@ async def apply_or_restore(gateway: Gateway, manifest: Object, *, kind: Kind, re
         if contested:
             seconds = restorations.count_seconds(contested, child=live)
             raise ContestedFields(error.message, held=contested, seconds=seconds) from error
-    restored = await gateway.apply(manifest, force=True)
+    restored = await gateway.apply(guarded, force=True)
     restorations.record(updated, child=live)
     return restored
 

@@ -42,6 +42,17 @@ async def test_a_new_model_becomes_ready_and_says_what_it_is(cluster: SimulatedC
     assert status["space"] == {"fingerprint": cluster.selected_space()}
 
 
+async def test_ready_is_said_once_the_service_reaches_a_pod(cluster: SimulatedCluster) -> None:
+    cluster.lists_endpoints = False
+    cluster.create_model(hub_spec(verification=verified_by(golden())))
+    outcome = await cluster.settle()
+    assert cluster.says("Ready") == ("False", "NoEndpoints"), outcome
+    assert cluster.says("Available") == ("True", "MinimumAvailable")
+    cluster.lists_endpoints = True
+    assert await cluster.settle() == Done()
+    assert cluster.says("Ready") == ("True", "Serving")
+
+
 async def test_what_a_pod_said_before_it_had_checked_itself_is_not_told_of_it(cluster: SimulatedCluster) -> None:
     cluster.create_model(hub_spec(verification=verified_by(golden())))
     await cluster.settle()

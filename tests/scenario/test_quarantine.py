@@ -236,7 +236,7 @@ async def test_a_pod_that_answers_rightly_again_and_waits_for_its_deletion_is_no
     assert quarantined(serving) == [bad], "no request reaches it"
     assert serving.says("Ready") == ("False", "RollingOut")
     assert serving.status()["readyReplicas"] == 2
-    assert serving.condition("Available")["message"] == "2 pods take requests"
+    assert serving.condition("Available")["message"] == "2 pods are ready"
 
 
 async def test_a_replica_that_disagrees_with_the_others_is_replaced_also_without_golden_cases(

@@ -152,6 +152,8 @@ class CheckedOperator:
         if is_ready and self.spec["replicas"] > 0:
             assert status["space"]["fingerprint"] == selected
             assert len(ready) >= self.spec["replicas"]
+            reached = {pod["metadata"]["name"] for pod in ready} & self._list_endpoints()
+            assert reached, f"Ready, and the Service reaches no pod of {selected}"
         if says["Verified"] == ("True", "GoldensPassed"):
             wrong = {case["name"] for case in self.spec["verification"].get("goldens", ())} & cluster.wrong
             # An operator that has just started knows of a pod under Block that it is ready, and so passed.

@@ -71,10 +71,13 @@ def _move(stage: Stage) -> None:
 def _move_without_endpoints(stage: Stage) -> None:
     """The old pod stays listed: nobody who lists endpoints takes it out."""
     serve(stage)
-    # Ready may be said before: it is read from pods, and the Service's endpoints are listed after them.
-    stage.await_true("the pod is listed", lambda: any(item["endpoints"] for item in stage.find("EndpointSlice")))
     stage.play.lists_endpoints = False
     stage.change_spec(**OTHER_SPACE)
+
+
+def _serve_unlisted(stage: Stage) -> None:
+    stage.play.lists_endpoints = False
+    stage.create_model()
 
 
 def _withdraw_approval(stage: Stage) -> None:
@@ -103,7 +106,7 @@ def _apply_a_field_of_a_child(stage: Stage) -> None:
 
 
 def _fall_ill(change: Callable[[ScriptedPod], None]) -> Callable[[Stage], None]:
-    """One of two pods gives wrong answers while it serves; it goes on until it is deleted."""
+    """One of two pods gives wrong answers while it serves."""
 
     def play(stage: Stage) -> None:
         serve(stage, replicas=2, verification=verified_by("paris"))
@@ -113,7 +116,6 @@ def _fall_ill(change: Callable[[ScriptedPod], None]) -> Callable[[Stage], None]:
             if pod["metadata"]["uid"] == ill:
                 change(server)
 
-        stage.play.trouble = lambda pod: pod["status"] if pod["metadata"]["uid"] == ill else None
         stage.play.answer = answer
         stage.await_true("the pod is replaced", lambda: all(pod["metadata"]["uid"] != ill for pod in stage.find("Pod")))
 
@@ -257,6 +259,7 @@ ROLLOUT_SCENES: Final = (
     Scene("rolling-out", _roll_out, held_up(Reason.ROLLING_OUT, available=PREVIOUS)),
     Scene("replacing", _replace, held_up(Reason.REPLACING, available=("False", Reason.REPLACING))),
     Scene("moving", _move_without_endpoints, _MOVING),
+    Scene("no-endpoints", _serve_unlisted, held_up(Reason.NO_ENDPOINTS, available=AVAILABLE)),
     Scene("moved", _move, ready(Reason.SERVING), events=(Reason.SERVICE_MOVED,)),
     Scene(
         "not-approved",

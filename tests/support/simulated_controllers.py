@@ -97,8 +97,11 @@ def list_endpoints(objects: SimulatedObjects) -> None:
     if service is None:
         return
     selector = service["spec"]["selector"]
-    chosen = [pod for pod in objects.pods() if selector.items() <= pod["metadata"]["labels"].items() and is_ready(pod)]
-    endpoints = [{"targetRef": {"kind": "Pod", "name": pod["metadata"]["name"]}} for pod in chosen]
+    chosen = [pod for pod in objects.pods() if selector.items() <= pod["metadata"]["labels"].items()]
+    endpoints = [
+        {"targetRef": {"kind": "Pod", "name": pod["metadata"]["name"]}, "conditions": {"ready": is_ready(pod)}}
+        for pod in chosen
+    ]
     if objects.find(ENDPOINT_SLICE, slice_name) is None:
         metadata = {
             "namespace": KEY.namespace,

@@ -49,6 +49,7 @@ _RECONCILING: Final[Reasons] = (
     Reason.REPLACING,
     Reason.ROLLING_OUT,
     Reason.MOVING_SERVICE,
+    Reason.NO_ENDPOINTS,
     Reason.TERMINATING,
     Reason.HUB_UNAVAILABLE,
     *_POD_TROUBLE,

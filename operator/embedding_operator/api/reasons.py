@@ -33,7 +33,7 @@ class ConditionType(_Documented):
     """The conditions of an EmbeddingModel. Reconciling and Stalled exist only while they are true."""
 
     READY = "Ready", "This generation of the spec is resolved, verified and served by every replica that it asks for."
-    AVAILABLE = "Available", "At least one verified pod takes requests, be it of this generation or of an earlier one."
+    AVAILABLE = "Available", "At least one verified pod is ready, be it of this generation or of an earlier one."
     VERIFIED = "Verified", "The pods' answers match the golden cases of this generation. Unknown without golden cases."
     RESOLVED = "Resolved", "The model's source is pinned to exact bytes, and its files say what the model is."
     RECONCILING = "Reconciling", "The operator is at work, or waits for something that may come by itself."
@@ -76,7 +76,7 @@ class Reason(_Explained):
     )
     MINIMUM_AVAILABLE = (
         "MinimumAvailable",
-        "At least one pod of this generation takes requests.",
+        "At least one pod of this generation is ready.",
         "Nothing.",
     )
     PREVIOUS_GENERATION_SERVING = (
@@ -140,6 +140,12 @@ class Reason(_Explained):
         "MovingService",
         "A new vector space is verified; the Service is moving to it as a whole.",
         "Wait; clients that pin a space get 412 from the other one.",
+    )
+    NO_ENDPOINTS = (
+        "NoEndpoints",
+        "Pods are ready and verified, and no EndpointSlice of the Service lists one as ready: requests are refused.",
+        "Wait a moment. If it lasts, compare the Service's selector with the pods' labels: somebody changed either, or "
+        "the cluster's EndpointSlice controller does not work.",
     )
     SUSPENDED = (
         "Suspended",
@@ -233,7 +239,7 @@ class Reason(_Explained):
     )
     NOT_AVAILABLE = (
         "NotAvailable",
-        "No pod takes requests.",
+        "No pod is ready.",
         "Read the reason of Ready.",
     )
     API_FORBIDDEN = (

@@ -315,7 +315,7 @@ class EmbeddingModelStatus(StatusModel):
     pods: Annotated[PodsStatus | None, Field(description="What the pods really run on.")] = None
     url: Annotated[str | None, Cut(512), Field(description="Where clients in the cluster send requests.")] = None
     replicas: Annotated[int | None, Field(ge=0, description="Serving pods that exist.")] = None
-    ready_replicas: Annotated[int | None, Field(ge=0, description="Serving pods that take requests.")] = None
+    ready_replicas: Annotated[int | None, Field(ge=0, description="Serving pods that are ready.")] = None
     updated_replicas: Annotated[int | None, Field(ge=0, description="Serving pods of the current generation.")] = None
     selector: Annotated[
         str | None, Cut(1024), Field(description="Label selector of the serving pods, for the scale subresource.")

@@ -20,6 +20,7 @@ from embedding_model.ports import CaseResult, GateState
 from embedding_operator.api import names
 from embedding_operator.api.spec import FailurePolicy
 from embedding_operator.judge.audits import list_audit_failures
+from embedding_operator.judge.endpoints import list_ready_pods
 from embedding_operator.judge.failures import describe_case, list_failed
 from embedding_operator.judge.generations import Generation, find_condition, is_quarantined
 from embedding_operator.observe.facts import QuarantineRecord
@@ -49,7 +50,8 @@ def judge_quarantine(snapshot: Snapshot, *, generations: Mapping[str, Generation
         return Quarantine()
     replaced = {pod.name: _describe(pod) for generation in generations.values() for pod in _find_bad(generation.pods)}
     pods = [pod for generation in generations.values() for pod in generation.pods if pod.name in replaced]
-    gone = [pod for pod in pods if is_quarantined(pod) and not _is_listed(pod, snapshot=snapshot)]
+    listed = list_ready_pods(snapshot)
+    gone = [pod for pod in pods if is_quarantined(pod) and pod.name not in listed]
     wait = _read_wait(snapshot.quarantine, now=snapshot.now)
     return Quarantine(
         label=[pod for pod in pods if not is_quarantined(pod)],
@@ -117,16 +119,6 @@ def _describe(pod: ObservedPod) -> str:
     failed = _list_failed(pod)
     why = describe_case(failed[0]) if failed else "it failed before, and is out of the Service"
     return f"pod {pod.name}: {why}"
-
-
-def _is_listed(pod: ObservedPod, *, snapshot: Snapshot) -> bool:
-    """Whether an EndpointSlice still sends it requests."""
-    return any(
-        (endpoint.get("targetRef") or {}).get("name") == pod.name
-        and (endpoint.get("conditions") or {}).get("ready") is not False
-        for item in snapshot.endpoints
-        for endpoint in item.get("endpoints") or ()
-    )
 
 
 def _read_wait(record: QuarantineRecord | None, *, now: datetime) -> float:

@@ -8,6 +8,7 @@ A Service moves as a whole, each step read off the cluster anew, so that whoever
     3  no EndpointSlice lists a pod of the generation before         EndpointSlices
     4  those pods have been told to end their clients' connections   the operator's facts
     5  the generation before is scaled to 0, and kept                its Deployment
+    6  an EndpointSlice lists a ready pod of the new one             EndpointSlices
 
 Under `strategy: Replace` step 5 comes first: see `is_slot_free`. A space that spec.space does not approve never comes
 to step 2: it has a Service of its own.
@@ -15,11 +16,12 @@ to step 2: it has a Service of its own.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
 from embedding_operator.api.rollout_spec import RolloutStrategy
+from embedding_operator.judge.endpoints import list_pods, list_ready_pods
 from embedding_operator.judge.generations import Generation, is_started
 from embedding_operator.judge.verdict import Verdict, waiting
 from embedding_operator.observe.snapshot import ObservedPod, Snapshot
@@ -36,7 +38,7 @@ class Traffic:
     Service selects or will select, and are to be told to keep them. `expired`: retired generations to delete.
     `own_services`: spaces that have a Service of their own, beside the model's.
     `leaves_gap`: the pods that serve go before new ones come (Replace), and `awaited` are those that are not gone yet.
-    `verdict` is set while a move is under way.
+    `verdict` is set while a move is under way, and while no request to the Service finds a pod.
     """
 
     selected: str | None
@@ -83,7 +85,7 @@ def judge_traffic(
     goes_first = _goes_first(snapshot, live=serving, selected=selected, generations=generations, target=target)
     leaves_gap = goes_first and can_be_made
     own_services = _find_own_services(snapshot, live=live, target=target, pending=pending, keeps=not is_settled)
-    listed = _list_pods(snapshot)
+    listed = list_pods(snapshot)
     others = {
         space: item
         for space, item in generations.items()
@@ -118,6 +120,7 @@ def judge_traffic(
             target=target,
             is_target_ready=is_target_ready,
             is_leaving=any(count for space, count in wanted.items() if space not in own_services),
+            is_reached=_is_reached(generations.get(target or ""), ready=list_ready_pods(snapshot)),
             retiring=retiring,
         ),
     )
@@ -285,13 +288,10 @@ def _is_listed(item: Generation, *, listed: frozenset[str]) -> bool:
     return any(pod.name in listed for pod in item.pods)
 
 
-def _list_pods(snapshot: Snapshot) -> frozenset[str]:
-    """Names of the pods that the Service's EndpointSlices list."""
-    return frozenset(_target_name(endpoint) for item in snapshot.endpoints for endpoint in item.get("endpoints") or ())
-
-
-def _target_name(endpoint: Mapping[str, Any]) -> str:
-    return str((endpoint.get("targetRef") or {}).get("name", ""))
+def _is_reached(target: Generation | None, *, ready: frozenset[str]) -> bool:
+    """Whether a request to the Service finds a pod of the target, as far as it has any."""
+    pods = target.ready_pods if target else ()
+    return not pods or any(pod.name in ready for pod in pods)
 
 
 def _expire(others: Mapping[str, Generation], *, wanted: Mapping[str, int], selected: str | None) -> Sequence[str]:
@@ -307,6 +307,7 @@ def _describe_move(
     target: str | None,
     is_target_ready: bool,
     is_leaving: bool,
+    is_reached: bool,
     retiring: Sequence[ObservedPod],
 ) -> Verdict | None:
     if target is None or selected != target or not is_target_ready:
@@ -319,4 +320,6 @@ def _describe_move(
         )
     if is_leaving:
         return waiting(Reason.MOVING_SERVICE, "the Service has moved; endpoints still list pods of the space before")
+    if not is_reached:
+        return waiting(Reason.NO_ENDPOINTS, "pods are ready; no EndpointSlice of the Service lists one as ready yet")
     return None

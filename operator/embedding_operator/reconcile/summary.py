@@ -192,14 +192,14 @@ def _count_serving(findings: Findings, *, cause: Verdict | None, selected: str |
         if findings.replicas == 0:
             return ConditionStatus.FALSE, Reason.SCALED_TO_ZERO, "spec.replicas is 0"
         if cause is not None and (cause.reason == Reason.REPLACING or judgement.traffic.leaves_gap):
-            return ConditionStatus.FALSE, Reason.REPLACING, f"no pod takes requests: {cause.message}"
-        return ConditionStatus.FALSE, Reason.NOT_AVAILABLE, "no pod takes requests"
+            return ConditionStatus.FALSE, Reason.REPLACING, f"no pod is ready: {cause.message}"
+        return ConditionStatus.FALSE, Reason.NOT_AVAILABLE, "no pod is ready"
     target = judgement.target
     of_target = target is not None and serving.space == target.space
     updated = serving.updated_pods(judgement.inputs or "") if of_target else ()
     if {pod.name for pod in updated} & {pod.name for pod in serving.ready_pods}:
-        return ConditionStatus.TRUE, Reason.MINIMUM_AVAILABLE, f"{ready} pods take requests"
-    message = f"{ready} pods of the generation before take requests"
+        return ConditionStatus.TRUE, Reason.MINIMUM_AVAILABLE, f"{ready} pods are ready"
+    message = f"{ready} pods of the generation before are ready"
     return ConditionStatus.TRUE, Reason.PREVIOUS_GENERATION_SERVING, message
 
 

@@ -38,7 +38,7 @@ _NOT_OF_A_SOURCE: Final = frozenset(
 )
 _SOURCE_REFUSED: Final[Reasons] = tuple(reason for reason in RefusalReason if reason not in _NOT_OF_A_SOURCE)
 
-_WRONG_ANSWERS: Final[Reasons] = (Reason.GOLDEN_MISMATCH, Reason.AUDIT_FAILED)
+WRONG_ANSWERS: Final[Reasons] = (Reason.GOLDEN_MISMATCH, Reason.AUDIT_FAILED)
 
 _RECONCILING: Final[Reasons] = (
     *_ASKING,
@@ -59,7 +59,7 @@ _RECONCILING: Final[Reasons] = (
     Reason.QUOTA_EXCEEDED,
     Reason.API_FORBIDDEN,
     Reason.CHILD_REJECTED,
-    *_WRONG_ANSWERS,
+    *WRONG_ANSWERS,
 )
 _STALLED: Final[Reasons] = (
     Reason.INVALID_SPEC,
@@ -67,7 +67,7 @@ _STALLED: Final[Reasons] = (
     Reason.GOLDENS_CONFIG_MAP_NOT_FOUND,
     Reason.SPACE_CHANGE_NOT_APPROVED,
     Reason.REFERENCE_UNAVAILABLE,
-    *_WRONG_ANSWERS,
+    *WRONG_ANSWERS,
     Reason.STARTUP_TIMEOUT,
     Reason.CONFLICT,
     Reason.CHILD_REJECTED,
@@ -98,7 +98,7 @@ _TABLE: Final[Mapping[ConditionType, Mapping[ConditionStatus, Reasons]]] = {
     ConditionType.VERIFIED: {
         ConditionStatus.TRUE: (Reason.GOLDENS_PASSED,),
         ConditionStatus.FALSE: (
-            *_WRONG_ANSWERS,
+            *WRONG_ANSWERS,
             Reason.REFERENCE_UNAVAILABLE,
             Reason.GOLDENS_CONFIG_MAP_NOT_FOUND,
             RefusalReason.INVALID_GOLDEN,

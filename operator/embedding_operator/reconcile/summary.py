@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from embedding_operator.api.conditions import WRONG_ANSWERS
 from embedding_operator.api.reasons import ConditionType, Reason
 from embedding_operator.api.status import Condition, ConditionStatus, EmbeddingModelStatus, shorten
 from embedding_operator.judge.judgement import Judgement
@@ -45,7 +46,9 @@ def _read_closed_gate(findings: Findings) -> Verdict | None:
     gate = findings.judgement.gate
     if gate is None or not gate.blocks:
         return None
-    return gate.verdict if gate.verdict.state is State.STALLED or not gate.adopted else None
+    # Also of a pod that is being replaced: it is not ready because it answers wrong.
+    is_failed = gate.verdict.state is State.STALLED or gate.verdict.reason in WRONG_ANSWERS
+    return gate.verdict if is_failed or not gate.adopted else None
 
 
 def _read_gate(findings: Findings) -> Verdict | None:

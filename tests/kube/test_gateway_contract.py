@@ -20,6 +20,7 @@ from embedding_operator.kube.gateway import (
     SERVICE,
     SERVICE_ACCOUNT,
     Conflict,
+    FieldConflict,
     Gateway,
     GatewayError,
     Invalid,
@@ -125,6 +126,19 @@ async def test_a_field_that_is_no_longer_applied_is_removed(gateway: Gateway, na
     await gateway.apply(configmap(name, data={"a": "1", "b": "2"}))
     after = await gateway.apply(configmap(name, data={"a": "1"}))
     assert after["data"] == {"a": "1"}
+
+
+async def test_a_selector_is_replaced_whole(gateway: Gateway, name: str) -> None:
+    def service(selector: dict[str, str]) -> dict[str, Any]:
+        spec = {"selector": selector, "ports": [{"port": 80}]}
+        return {"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "default", "name": name}, "spec": spec}
+
+    await gateway.create(service({"a": "1", "theirs": "2"}))
+    with pytest.raises(FieldConflict) as caught:
+        await gateway.apply(service({"a": "1"}))
+    assert [item.field for item in caught.value.held] == [".spec.selector"]
+    after = await gateway.apply(service({"a": "1"}), force=True)
+    assert after["spec"]["selector"] == {"a": "1"}
 
 
 async def test_list_items_with_a_key_merge_and_vanish_by_that_key(gateway: Gateway, name: str) -> None:

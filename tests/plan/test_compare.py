@@ -55,6 +55,7 @@ def test_no_difference(live: Any, wanted: Any) -> None:
         pytest.param({"tolerations": [{"key": "a"}]}, {"tolerations": []}, id="a list that should be empty"),
         pytest.param({"value": "x"}, {"value": ""}, id="a text that should be empty"),
         pytest.param({"ports": [{"port": 81}]}, {"ports": [{"port": 80}]}, id="another port"),
+        pytest.param({"selector": {"a": "1", "b": "2"}}, {"selector": {"a": "1"}}, id="a selector that was narrowed"),
         pytest.param(None, {"a": 1}, id="nothing at all"),
     ],
 )

@@ -42,13 +42,23 @@ def _drop_traffic(item: dict[str, Any]) -> None:
     del item["spec"]["selector"][names.LABEL_TRAFFIC]
 
 
+def _narrow_traffic(item: dict[str, Any]) -> None:
+    item["spec"]["selector"]["app"] = "nothing-of-ours"
+
+
 def _drop_our_hash(item: dict[str, Any]) -> None:
     del item["metadata"]["annotations"][names.ANNOTATION_APPLIED]
 
 
 @pytest.mark.parametrize(
     ("kind", "change"),
-    [(DEPLOYMENT, _scale), (DEPLOYMENT, _change_image), (SERVICE, _drop_traffic), (SERVICE, _drop_our_hash)],
+    [
+        (DEPLOYMENT, _scale),
+        (DEPLOYMENT, _change_image),
+        (SERVICE, _drop_traffic),
+        (SERVICE, _narrow_traffic),
+        (SERVICE, _drop_our_hash),
+    ],
 )
 async def test_what_was_edited_by_hand_is_restored(
     cluster: SimulatedCluster, kind: Kind, change: Callable[[dict[str, Any]], None]

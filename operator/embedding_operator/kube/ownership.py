@@ -1,7 +1,8 @@
 """Server-side apply as far as one field manager can tell: deep merge, map lists by key, removal of fields given up.
 
-Follows the structured-merge rules of Kubernetes: maps merge by key, lists with a `listMapKey` merge by that key, all
-other lists and scalars are replaced whole. A field that this manager applied before and leaves out now is removed.
+Follows the structured-merge rules of Kubernetes: maps merge by key, lists with a `listMapKey` merge by that key; other
+lists, atomic maps and scalars are replaced whole. A field that this manager applied before and leaves out now is
+removed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,8 @@ LIST_MAP_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "conditions": ("type",),
     "ownerReferences": ("uid",),
 }
+# Of Services a map, of everything else that we write a LabelSelector: one more key selects something else.
+ATOMIC_MAPS: Final = frozenset({"selector"})
 # Ports have a default protocol, and containers and Services name the number differently.
 _PORT_KEYS: Final = (("containerPort", "protocol"), ("port", "protocol"))
 _PORT_DEFAULTS: Final[Mapping[str, str]] = {"protocol": "TCP"}
@@ -29,8 +32,9 @@ Item = Mapping[str, Any]
 def owned_paths(applied: Any, *, field: str = "", path: Path = ()) -> Iterator[Path]:
     """Every leaf that this manifest sets; an item of a map list stands in the path as ("key", values...)."""
     if isinstance(applied, Mapping):
-        if not applied:
+        if not applied or field in ATOMIC_MAPS:
             yield path
+            return
         for key, value in applied.items():
             yield from owned_paths(value, field=key, path=(*path, key))
     elif (keys := find_list_keys(field, applied)) is not None:
@@ -42,7 +46,7 @@ def owned_paths(applied: Any, *, field: str = "", path: Path = ()) -> Iterator[P
 
 def merge(live: Any, applied: Any, *, field: str = "") -> Any:
     """`live` with everything that `applied` sets; neither is changed."""
-    if isinstance(applied, Mapping) and isinstance(live, Mapping):
+    if isinstance(applied, Mapping) and isinstance(live, Mapping) and field not in ATOMIC_MAPS:
         merged = dict(live)
         for key, value in applied.items():
             merged[key] = merge(live.get(key), value, field=key)

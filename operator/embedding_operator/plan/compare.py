@@ -1,7 +1,8 @@
 """Does a live object contain our manifest?
 
 The API server fills in defaults and others add fields of their own: those are theirs. Only what we state is compared.
-Lists of objects that server-side apply merges by key are compared by that key; all others item by item. Quantities
+Lists of objects that server-side apply merges by key are compared by that key; all others item by item, and maps that
+it replaces whole as a whole. Quantities
 are compared by value, since the API server writes "1000m" as "1".
 """
 
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from embedding_operator.children.quantity import parse_quantity
-from embedding_operator.kube.ownership import find_list_keys, identify_item
+from embedding_operator.kube.ownership import ATOMIC_MAPS, find_list_keys, identify_item
 
 _QUANTITIES: Final = frozenset({"requests", "limits", "sizeLimit"})
 
@@ -22,6 +23,8 @@ def contains(live: Any, *, wanted: Any) -> bool:
 def _contains(live: Any, wanted: Any, *, field: str, quantity: bool) -> bool:
     if live == wanted:  # most of it, at the speed of the interpreter
         return True
+    if field in ATOMIC_MAPS:
+        return False
     if isinstance(wanted, dict):
         return not wanted or (
             isinstance(live, dict)

@@ -1,6 +1,6 @@
 """What was changed by hand comes back; what is not ours is never touched; an operator upgrade changes nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -156,17 +156,26 @@ async def test_under_upgrade_policy_rolling_a_newer_image_is_rolled_out(cluster:
     assert len(templates) == 1
 
 
+def _their_service(app: str, *, labels: Mapping[str, str] | None = None) -> dict[str, Any]:
+    metadata = {"namespace": KEY.namespace, "name": KEY.name, "labels": labels or {}}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"selector": {"app": app}}}
+
+
+async def _lose_a_name(cluster: SimulatedCluster, changing: type[MemoryGateway], *, to: str) -> None:
+    """During one reconcile the API server is `changing`, and the Service's name becomes the one of app `to`."""
+    ours, cluster.gateway.__class__ = type(cluster.gateway), changing
+    with pytest.raises(Conflict):
+        await cluster.reconcile()
+    cluster.gateway.__class__ = ours
+    await cluster.settle()
+    assert [item["spec"]["selector"] for item in cluster.all(SERVICE)] == [{"app": to}]
+    assert cluster.says("Stalled") == ("True", "Conflict")
+
+
 @pytest.mark.parametrize("labelled", [False, True])
 async def test_an_object_of_somebody_else_is_never_touched(cluster: SimulatedCluster, labelled: bool) -> None:
     labels = {names.LABEL_MODEL: KEY.name} if labelled else {}
-    foreign = cluster.gateway.put(
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"namespace": KEY.namespace, "name": KEY.name, "labels": labels},
-            "spec": {"selector": {"app": "theirs"}},
-        }
-    )
+    foreign = cluster.gateway.put(_their_service("theirs", labels=labels))
     cluster.create_model(hub_spec())
     assert isinstance(await cluster.settle(), Wait)
     assert cluster.find(SERVICE, KEY.name) == foreign
@@ -180,56 +189,33 @@ async def test_an_object_of_somebody_else_is_never_touched(cluster: SimulatedClu
 async def test_an_object_that_takes_a_name_just_as_another_one_leaves_it_is_not_touched(
     cluster: SimulatedCluster,
 ) -> None:
-    def theirs(app: str) -> dict[str, Any]:
-        metadata = {"namespace": KEY.namespace, "name": KEY.name}
-        return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"selector": {"app": app}}}
-
     class Changing(MemoryGateway):
         async def get(self, kind: Kind, *, namespace: str, name: str) -> Object | None:
             if kind is not SERVICE:
                 return await super().get(kind, namespace=namespace, name=name)
             self.remove(kind, namespace=namespace, name=name)
-            self.put(theirs("second"))
+            self.put(_their_service("second"))
             return None
 
-    ours, cluster.gateway.__class__ = type(cluster.gateway), Changing
-    cluster.gateway.put(theirs("first"))
+    cluster.gateway.put(_their_service("first"))
     cluster.create_model(hub_spec())
-    with pytest.raises(Conflict):
-        await cluster.reconcile()
-    cluster.gateway.__class__ = ours
-    await cluster.settle()
-    assert [item["spec"]["selector"] for item in cluster.all(SERVICE)] == [{"app": "second"}]
-    assert cluster.says("Stalled") == ("True", "Conflict")
+    await _lose_a_name(cluster, Changing, to="second")
 
 
 async def test_an_object_that_takes_a_listed_child_s_name_before_it_is_written_is_not_touched(
     cluster: SimulatedCluster,
 ) -> None:
-    theirs = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"namespace": KEY.namespace, "name": KEY.name},
-        "spec": {"selector": {"app": "theirs"}},
-    }
-
     class Changing(MemoryGateway):
         async def apply(self, manifest: Object, *, force: bool = False) -> Object:
             if manifest["kind"] == SERVICE.kind:
                 self.remove(SERVICE, namespace=KEY.namespace, name=KEY.name)
-                self.put(theirs)
+                self.put(_their_service("theirs"))
             return await super().apply(manifest, force=force)
 
     cluster.create_model(hub_spec())
     await cluster.settle()
     cluster.gateway.edit(SERVICE, lambda item: item["spec"]["selector"].clear(), namespace=KEY.namespace, name=KEY.name)
-    ours, cluster.gateway.__class__ = type(cluster.gateway), Changing
-    with pytest.raises(Conflict):
-        await cluster.reconcile()
-    cluster.gateway.__class__ = ours
-    await cluster.settle()
-    assert [item["spec"]["selector"] for item in cluster.all(SERVICE)] == [{"app": "theirs"}]
-    assert cluster.says("Stalled") == ("True", "Conflict")
+    await _lose_a_name(cluster, Changing, to="theirs")
 
 
 async def test_children_of_a_namesake_that_is_gone_are_waited_for(cluster: SimulatedCluster) -> None:

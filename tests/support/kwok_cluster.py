@@ -129,7 +129,9 @@ class KwokCluster:
             _kubelet(node),
             f"--kubeconfig={self.server.kubeconfig}",
             *(f"--config={stage}" for stage in STAGES),
-            f"--manage-single-node={node}",
+            # By label, since then it watches all pods. Of a watch of one node's pods the API server holds ten events
+            # back, as many as 110 pods need, and ends it; a kwok then plays all 2000 pods of a node again.
+            f"--manage-nodes-with-label-selector=kubernetes.io/hostname={node}",
             f"--node-ip={_node_address(number)}",
             f"--cidr={self._take_range(node)}",
             f"--node-lease-duration-seconds={self.times.lease_seconds}",

@@ -116,6 +116,14 @@ def test_what_came_while_the_api_server_was_asked_is_not_forgotten(cache: Object
     assert names(cache) == {"a"}
 
 
+def test_a_late_word_of_what_is_held_already_keeps_nothing_that_has_gone(cache: ObjectCache) -> None:
+    cache.put(POD, pod("a"))
+    asked = cache.begin(POD)
+    cache.note(POD, "ADDED", pod("a"))
+    cache.compare(POD, [], since=asked)
+    assert names(cache) == set()
+
+
 def test_what_is_not_held_or_only_as_it_was_before_is_named(cache: ObjectCache) -> None:
     cache.put(POD, pod("a", version=1))
     cache.put(POD, pod("b", version=1))

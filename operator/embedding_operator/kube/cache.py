@@ -93,6 +93,8 @@ class ObjectCache:
         if held is None:
             return
         version = read_version(item)
+        if self._knows(kind, version):
+            return
         content = {**item, "apiVersion": kind.api_version, "kind": kind.kind}
         metadata = {key: value for key, value in item["metadata"].items() if key != "managedFields"}
         packed = _pack({**content, "metadata": metadata})
@@ -174,6 +176,12 @@ class ObjectCache:
             if self._doubts[kind] == since.doubts:
                 self._trusted.add(kind)
             return kind in self._trusted
+
+    def _knows(self, kind: Kind, version: Version) -> bool:
+        """Each write of ours is told twice, by its answer and by the watch, and packing is most of what that costs."""
+        with self._lock:
+            held = self._held[kind].get(version.place)
+            return held is not None and held.version == version
 
     def _is_news(self, kind: Kind, version: Version) -> bool:
         held = self._held[kind].get(version.place)

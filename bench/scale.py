@@ -6,9 +6,9 @@ A model is given 384 dimensions, so that its ConfigMaps are as large as those of
 computed by a Job of its own. Prints
     converge         from the first model's creation until all are Ready and Verified
     processor        the operator's time on it, for each model; nan where it lost its Lease meanwhile
-    plain script     the same children applied with server-side apply by as many workers through the same client: each
-                     model's Job, once its pod runs the rest, until all Deployments are available; on a cluster of its
-                     own, afterwards
+    plain script     the same children made by kubectl, on a cluster of its own (by_hand.py); the time to converge in
+                     times of it
+    in parallel      so made by a program with the operator's own client and as many workers; likewise
     idle             writes but for the Lease, lists and the operator's share of a core, within one resync
     memory           resident, of the leader
     growth           of resident memory over so many models that are created and deleted, per 1000
@@ -18,13 +18,12 @@ computed by a Job of its own. Prints
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,32 +33,17 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "hack")]
 
 import tiny_models  # noqa: E402
+from by_hand import measure_parallel, measure_script, read_children  # noqa: E402
 from many_models import LEASE, ManyModels, many_models, number_models  # noqa: E402
 from operator_under_test import OperatorProcess  # noqa: E402
 from watched import watched  # noqa: E402
-
-from embedding_operator.api.names import COMPONENT_REFERENCE, LABEL_COMPONENT, LABEL_MODEL  # noqa: E402
-from embedding_operator.kube.client import KubernetesGateway  # noqa: E402
-from embedding_operator.kube.connection import load_configuration  # noqa: E402
-from embedding_operator.kube.gateway import JOB, POD  # noqa: E402
-from embedding_operator.settings import Settings  # noqa: E402
 
 DIMENSIONS = 384
 NAMESPACES = 20
 RESYNC_SECONDS = 180
 LONGEST_SECONDS = 3600.0
 BATCH = 50  # models that are there at the same time while they come and go
-POLL_SECONDS = 0.5
 JOBS = "/apis/batch/v1/jobs"
-CHILDREN = (
-    "/api/v1/configmaps",
-    "/api/v1/services",
-    "/apis/policy/v1/poddisruptionbudgets",
-    "/apis/apps/v1/deployments",
-)
-SERVER_FIELDS = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "ownerReferences")
-
-Object = Mapping[str, Any]
 
 
 def main() -> None:
@@ -85,9 +69,14 @@ def main() -> None:
         if arguments.cycles:
             show("growth", f"{measure_growth(models, cycles=arguments.cycles):.1f} MiB per 1000 models")
         show("taken over", f"{measure_takeover(models, name=names[0]):.1f} s")
+    with cluster(grace_seconds=0) as models, tempfile.TemporaryDirectory() as folder:
+        script = measure_script(models, children, folder=Path(folder))
+    show(
+        "plain script", f"{script.total:.0f} s, {script.applying:.0f} s of them to apply; {seconds / script.total:.2f}"
+    )
     with cluster(grace_seconds=0) as models:
-        plain = measure_plain(models, children)
-        show("plain script", f"{plain:.0f} s; the operator takes {seconds / plain:.2f} times as long")
+        parallel = measure_parallel(models, children)
+    show("in parallel", f"{parallel:.0f} s; {seconds / parallel:.2f}")
 
 
 @contextmanager
@@ -106,34 +95,6 @@ def measure_converging(models: ManyModels, names: Sequence[str], *, replicas: in
     models.apply(names, replicas=replicas, verification={})
     models.wait_verified(names, seconds=LONGEST_SECONDS)
     return time.monotonic() - begun
-
-
-def read_children(models: ManyModels, *, jobs: Sequence[Object]) -> Mapping[str, Sequence[Object]]:
-    """By model: its Job first, then the rest in an order in which it can be applied; as somebody would write files."""
-    found: dict[str, list[Object]] = {}
-    made = {job["metadata"]["uid"]: job for job in jobs}
-    for job in made.values():
-        found.setdefault(job["metadata"]["labels"][LABEL_MODEL], []).append(write_manifest(job))
-    for path in CHILDREN:
-        listed = models.rig.server.request("GET", f"{path}?labelSelector={LABEL_MODEL}")
-        kind = {"apiVersion": listed["apiVersion"], "kind": listed["kind"].removesuffix("List")}
-        for item in listed["items"]:
-            found.setdefault(item["metadata"]["labels"][LABEL_MODEL], []).append(write_manifest({**item, **kind}))
-    assert all(children[0]["kind"] == "Job" for children in found.values()), "a model had no Job, or two"
-    return found
-
-
-def write_manifest(item: Object) -> Object:
-    """Without what the server adds."""
-    metadata = {key: value for key, value in item["metadata"].items() if key not in SERVER_FIELDS}
-    kept = {key: value for key, value in item.items() if key not in ("metadata", "status")}
-    spec = {key: value for key, value in kept.pop("spec", {}).items() if key not in ("clusterIP", "clusterIPs")}
-    if item["kind"] == "Job":  # the controller's own, which it writes into selector and labels
-        spec.pop("selector", None)
-        labels = spec["template"]["metadata"]["labels"]
-        own = {key: value for key, value in labels.items() if not key.endswith(("controller-uid", "job-name"))}
-        spec["template"] = {**spec["template"], "metadata": {**spec["template"]["metadata"], "labels": own}}
-    return {**kept, **({"spec": spec} if spec else {}), "metadata": metadata}
 
 
 def measure_idle(models: ManyModels) -> None:
@@ -196,52 +157,6 @@ def come_and_go(models: ManyModels, numbers: range, *, spec: dict[str, Any]) -> 
     models.wait_for("all have a status", have_come, seconds=600)
     models.delete(names)
     models.wait_gone(names, seconds=600)
-
-
-def measure_plain(models: ManyModels, children: Mapping[str, Sequence[Object]]) -> float:
-    begun = time.monotonic()
-    asyncio.run(apply_all(models, children))
-
-    def are_available() -> bool:
-        printed = models.rig.server.list_columns("/apis/apps/v1/deployments")
-        return len(printed) == len(children) and all(
-            str(columns["Available"]) == columns["Ready"].rpartition("/")[2] for columns in printed
-        )
-
-    models.wait_for("all Deployments are available", are_available, seconds=LONGEST_SECONDS)
-    return time.monotonic() - begun
-
-
-async def apply_all(models: ManyModels, children: Mapping[str, Sequence[Object]]) -> None:
-    configuration = await load_configuration(kubeconfig=models.rig.server.kubeconfig)
-    async with KubernetesGateway(configuration) as gateway:
-        await at_once(gateway.apply(items[0]) for items in children.values())
-        left = dict(children)
-        while left:
-            pods = await gateway.list(POD, namespace=None, labels={LABEL_COMPONENT: COMPONENT_REFERENCE})
-            running = {pod["metadata"]["labels"][LABEL_MODEL] for pod in pods if pod["status"]["phase"] == "Running"}
-            now = [left.pop(name) for name in running & left.keys()]
-            await at_once(apply_rest(gateway, items) for items in now)
-            if not now:
-                await asyncio.sleep(POLL_SECONDS)
-
-
-async def apply_rest(gateway: KubernetesGateway, children: Sequence[Object]) -> None:
-    job, *rest = children
-    await gateway.delete(JOB, namespace=job["metadata"]["namespace"], name=job["metadata"]["name"])
-    for child in rest:
-        await gateway.apply(child)
-
-
-async def at_once(calls: Iterable[Awaitable[object]]) -> None:
-    """As many at the same time as the operator has workers."""
-    left = iter(calls)
-
-    async def work() -> None:
-        for call in left:
-            await call
-
-    await asyncio.gather(*(work() for _ in range(Settings().workers)))
 
 
 def processor_seconds(operator: OperatorProcess) -> float:

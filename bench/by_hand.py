@@ -76,12 +76,12 @@ def measure_script(models: ManyModels, children: Mapping[str, Sequence[Object]],
         (folder / "jobs" / f"{name}.json").write_text(json.dumps(job))
         body = {"apiVersion": "v1", "kind": "List", "items": rest}
         (folder / "rest" / f"{name}.json").write_text(json.dumps(body))
-    jobs, rest_of_all = f"--filename={folder / 'jobs'}", f"--filename={folder / 'rest'}"
+    all_jobs, all_rest = f"--filename={folder / 'jobs'}", f"--filename={folder / 'rest'}"
     begun = time.monotonic()
-    applying = _time_kubectl(models, "apply", "--server-side", jobs)
+    applying = _time_kubectl(models, "apply", "--server-side", all_jobs)
     _time_kubectl(models, "wait", "--for=jsonpath={.status.ready}=1", "jobs", *ALL)
-    applying += _time_kubectl(models, "delete", "--wait=false", jobs)
-    applying += _time_kubectl(models, "apply", "--server-side", rest_of_all)
+    applying += _time_kubectl(models, "delete", "--wait=false", all_jobs)
+    applying += _time_kubectl(models, "apply", "--server-side", all_rest)
     _time_kubectl(models, "wait", "--for=condition=Available", "deployments", *ALL)
     _wait_available(models, count=len(children))
     return ScriptTimes(applying=applying, total=time.monotonic() - begun)

@@ -129,8 +129,9 @@ class KwokCluster:
             _kubelet(node),
             f"--kubeconfig={self.server.kubeconfig}",
             *(f"--config={stage}" for stage in STAGES),
-            # By label, since then it watches all pods. Of a watch of one node's pods the API server holds ten events
-            # back, as many as 110 pods need, and ends it; a kwok then plays all 2000 pods of a node again.
+            # By label, since then it watches all pods. For a watch of one node's pods the API server buffers ten
+            # events, meant for the 110 pods of a kubelet, and ends it when there are more; with 2000 pods that happened
+            # several times a second, and each time the kwok read and played all of them again.
             f"--manage-nodes-with-label-selector=kubernetes.io/hostname={node}",
             f"--node-ip={_node_address(number)}",
             f"--cidr={self._take_range(node)}",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from embedding_model.goldens.questions import Question, QuestionKind
 from embedding_model.ports import MAX_QUESTION_BYTES, MAX_QUESTIONS
 from embedding_model.resolved import Serving, Task
+from embedding_operator.audit.checks import list_checks
 from embedding_operator.audit.client import MAX_SHEET_BYTES
 from embedding_operator.audit.sheets import (
     HOLDOUT_CASES,
@@ -18,6 +19,7 @@ from embedding_operator.audit.sheets import (
     draw_holdout,
     split_sheets,
 )
+from embedding_runtime.reference.texts import choose_texts
 
 HOLDOUT = cases(*(f"held.{number}" for number in range(20)))
 
@@ -42,6 +44,14 @@ def test_wide_vectors_share_a_sheet_only_as_far_as_the_answer_is_read() -> None:
     sheets = list(split_sheets([question(str(number)) for number in range(20)], serving=wide))
     assert {len(sheet.questions) for sheet in sheets} == {6, 2}
     assert SHEET_ANSWER_BYTES < MAX_SHEET_BYTES
+
+
+def test_what_a_reference_set_has_asked_is_one_sheet() -> None:
+    serving = SERVING.model_copy(update={"max_input_tokens": 512})
+    goldens, holdout = choose_texts(max_input_tokens=512)
+    texts = [item.text for item in (*goldens, *holdout[:HOLDOUT_CASES])]
+    questions = [*list_checks(serving).together, *map(question, texts)]
+    assert len(list(split_sheets(questions, serving=serving))) == 1
 
 
 def test_a_pod_takes_a_sheet_of_the_largest_size() -> None:

@@ -23,7 +23,7 @@ from localcluster.binaries import ensure_client_tool
 LONGEST_SECONDS = 3600.0
 POLL_SECONDS = 0.5
 DEPLOYMENTS = "/apis/apps/v1/deployments"
-CHILDREN = ("/api/v1/configmaps", "/api/v1/services", "/apis/policy/v1/poddisruptionbudgets", DEPLOYMENTS)
+PATHS = ("/api/v1/configmaps", "/api/v1/services", "/apis/policy/v1/poddisruptionbudgets", DEPLOYMENTS)
 SERVER_FIELDS = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "ownerReferences")
 ALL = ("--all", "--all-namespaces", f"--timeout={LONGEST_SECONDS:.0f}s")
 
@@ -38,19 +38,41 @@ class ScriptTimes:
     total: float
 
 
-def read_children(models: ManyModels, *, jobs: Sequence[Object]) -> Mapping[str, Sequence[Object]]:
-    """By model: its Job first, then the rest in an order in which it can be applied; as somebody would write files."""
-    found: dict[str, list[Object]] = {}
+@dataclass(frozen=True)
+class Children:
+    """Of one model, as somebody would write files: its Job, the ConfigMaps that this mounts, and what comes after it,
+    in an order in which it can be applied.
+    """
+
+    mounted: Sequence[Object]
+    job: Object
+    rest: Sequence[Object]
+
+
+def read_children(models: ManyModels, *, jobs: Sequence[Object]) -> Mapping[str, Children]:
+    """By model."""
     made = {job["metadata"]["uid"]: job for job in jobs}
-    for job in made.values():
-        found.setdefault(job["metadata"]["labels"][LABEL_MODEL], []).append(write_manifest(job))
-    for path in CHILDREN:
+    job_of = {job["metadata"]["labels"][LABEL_MODEL]: write_manifest(job) for job in made.values()}
+    assert len(job_of) == len(made), "a model had two Jobs"
+    others: dict[str, list[Object]] = {}
+    for path in PATHS:
         listed = models.rig.server.request("GET", f"{path}?labelSelector={LABEL_MODEL}")
         kind = {"apiVersion": listed["apiVersion"], "kind": listed["kind"].removesuffix("List")}
         for item in listed["items"]:
-            found.setdefault(item["metadata"]["labels"][LABEL_MODEL], []).append(write_manifest({**item, **kind}))
-    assert all(children[0]["kind"] == "Job" for children in found.values()), "a model had no Job, or two"
-    return found
+            others.setdefault(item["metadata"]["labels"][LABEL_MODEL], []).append(write_manifest({**item, **kind}))
+    assert job_of.keys() == others.keys(), "a model had no Job"
+    return {model: order_children(job, others[model]) for model, job in job_of.items()}
+
+
+def order_children(job: Object, others: Sequence[Object]) -> Children:
+    volumes = job["spec"]["template"]["spec"]["volumes"]
+    names = {volume["configMap"]["name"] for volume in volumes if "configMap" in volume}
+
+    def is_mounted(child: Object) -> bool:
+        return child["kind"] == "ConfigMap" and child["metadata"]["name"] in names
+
+    mounted = [child for child in others if is_mounted(child)]
+    return Children(mounted, job, [child for child in others if not is_mounted(child)])
 
 
 def write_manifest(item: Object) -> Object:
@@ -66,19 +88,19 @@ def write_manifest(item: Object) -> Object:
     return {**kept, **({"spec": spec} if spec else {}), "metadata": metadata}
 
 
-def measure_script(models: ManyModels, children: Mapping[str, Sequence[Object]], *, folder: Path) -> ScriptTimes:
-    """Five commands of kubectl: apply all Jobs, wait until they run, delete them, apply the rest, wait until all
-    Deployments are available. `folder` takes the files.
+def measure_script(models: ManyModels, children: Mapping[str, Children], *, folder: Path) -> ScriptTimes:
+    """Five commands of kubectl: apply all Jobs and what they mount, wait until they run, delete them, apply the rest,
+    wait until all Deployments are available. `folder` takes the files.
     """
-    for part in ("jobs", "rest"):
+    for part in ("mounted", "jobs", "rest"):
         (folder / part).mkdir()
-    for name, (job, *rest) in children.items():
-        (folder / "jobs" / f"{name}.json").write_text(json.dumps(job))
-        body = {"apiVersion": "v1", "kind": "List", "items": rest}
-        (folder / "rest" / f"{name}.json").write_text(json.dumps(body))
-    all_jobs, all_rest = f"--filename={folder / 'jobs'}", f"--filename={folder / 'rest'}"
+    for name, own in children.items():
+        for part, items in (("mounted", own.mounted), ("jobs", [own.job]), ("rest", own.rest)):
+            body = {"apiVersion": "v1", "kind": "List", "items": items}
+            (folder / part / f"{name}.json").write_text(json.dumps(body))
+    all_mounted, all_jobs, all_rest = (f"--filename={folder / part}" for part in ("mounted", "jobs", "rest"))
     begun = time.monotonic()
-    applying = _time_kubectl(models, "apply", "--server-side", all_jobs)
+    applying = _time_kubectl(models, "apply", "--server-side", all_mounted, all_jobs)
     _time_kubectl(models, "wait", "--for=jsonpath={.status.ready}=1", "jobs", *ALL)
     applying += _time_kubectl(models, "delete", "--wait=false", all_jobs)
     applying += _time_kubectl(models, "apply", "--server-side", all_rest)
@@ -87,7 +109,7 @@ def measure_script(models: ManyModels, children: Mapping[str, Sequence[Object]],
     return ScriptTimes(applying=applying, total=time.monotonic() - begun)
 
 
-def measure_parallel(models: ManyModels, children: Mapping[str, Sequence[Object]]) -> float:
+def measure_parallel(models: ManyModels, children: Mapping[str, Children]) -> float:
     """Seconds of a program that does the same as fast as it can be done: with the operator's own client and as many
     workers, it applies the rest of each model as soon as that model's Job runs.
     """
@@ -114,24 +136,29 @@ def _wait_available(models: ManyModels, *, count: int) -> None:
     models.wait_for("all Deployments are available", are_available, seconds=LONGEST_SECONDS)
 
 
-async def _apply_all(models: ManyModels, children: Mapping[str, Sequence[Object]]) -> None:
+async def _apply_all(models: ManyModels, children: Mapping[str, Children]) -> None:
     configuration = await load_configuration(kubeconfig=models.rig.server.kubeconfig)
     async with KubernetesGateway(configuration) as gateway:
-        await _at_once(gateway.apply(items[0]) for items in children.values())
+        await _at_once(_apply_job(gateway, own) for own in children.values())
         left = dict(children)
         while left:
             pods = await gateway.list(POD, namespace=None, labels={LABEL_COMPONENT: COMPONENT_REFERENCE})
             running = {pod["metadata"]["labels"][LABEL_MODEL] for pod in pods if pod["status"]["phase"] == "Running"}
             now = [left.pop(name) for name in running & left.keys()]
-            await _at_once(_apply_rest(gateway, items) for items in now)
+            await _at_once(_apply_rest(gateway, own) for own in now)
             if not now:
                 await asyncio.sleep(POLL_SECONDS)
 
 
-async def _apply_rest(gateway: KubernetesGateway, children: Sequence[Object]) -> None:
-    job, *rest = children
-    await gateway.delete(JOB, namespace=job["metadata"]["namespace"], name=job["metadata"]["name"])
-    for child in rest:
+async def _apply_job(gateway: KubernetesGateway, own: Children) -> None:
+    for child in (*own.mounted, own.job):
+        await gateway.apply(child)
+
+
+async def _apply_rest(gateway: KubernetesGateway, own: Children) -> None:
+    job = own.job["metadata"]
+    await gateway.delete(JOB, namespace=job["namespace"], name=job["name"])
+    for child in own.rest:
         await gateway.apply(child)
 
 

@@ -56,6 +56,7 @@ UNSCHEDULABLE = {
     ],
 }
 OTHER_REVISION = "v2"
+NOWHERE = "sp1-" + "0" * 32
 
 FAULTS: Sequence[Fault] = (
     CrashBefore(),
@@ -210,6 +211,13 @@ class LifeOfAModel(RuleBasedStateMachine):
         children = [item["metadata"]["name"] for item in self.cluster.all(kind)]
         if children:
             self.cluster.take_away(kind, data.draw(st.sampled_from(children)))
+
+    @precondition(lambda self: self.cluster.find(SERVICE, KEY.name))
+    @action(data=st.data())
+    def the_service_is_pointed_elsewhere(self, data: st.DataObject) -> None:
+        spaces = [item["metadata"]["labels"][names.LABEL_SPACE] for item in self.cluster.all(DEPLOYMENT)]
+        space = data.draw(st.sampled_from([*spaces, NOWHERE]))
+        self.edit(SERVICE, KEY.name, lambda item: item["spec"]["selector"].update({names.LABEL_SPACE: space}))
 
     # What users do.
 

@@ -10,7 +10,7 @@ from faulty_gateway import Crash
 from simulated_cluster import KEY, SimulatedCluster
 
 from embedding_operator.api import names
-from embedding_operator.kube.gateway import DEPLOYMENT, ENDPOINT_SLICE, SERVICE, Gateway, GatewayError
+from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, SERVICE, Gateway, GatewayError
 
 
 class CheckedOperator:
@@ -20,7 +20,9 @@ class CheckedOperator:
         self.cluster = cluster
         self.loop = asyncio.new_event_loop()
         self.forget_past()
-        self._note_service()
+        self.selected: str | None = None
+        self.served: str | None = None
+        self.had_ready = False
 
     def close(self) -> None:
         self.loop.close()
@@ -63,9 +65,17 @@ class CheckedOperator:
         slices = self.cluster.all(ENDPOINT_SLICE)
         return {endpoint["targetRef"]["name"] for item in slices for endpoint in item["endpoints"]}
 
+    def _list_kept(self) -> set[str]:
+        """Spaces whose Deployment is there, or the template to make it from."""
+        labels = [item["metadata"]["labels"] for item in [*self.cluster.all(DEPLOYMENT), *self.cluster.all(CONFIG_MAP)]]
+        kept = (names.COMPONENT_SERVER, names.COMPONENT_TEMPLATE)
+        return {item[names.LABEL_SPACE] for item in labels if item.get(names.LABEL_COMPONENT) in kept}
+
     def _note_service(self) -> None:
         self.selected = self.service_space()
         self.had_ready = bool(self.ready_pods_of(self.selected))
+        served = (self.cluster.status().get("space") or {}).get("fingerprint")
+        self.served = served if served in self._list_kept() else None
 
     # What the operator does, and must not do.
 
@@ -94,6 +104,7 @@ class CheckedOperator:
         deleted = {call.name for call in self.cluster.gateway.writes if (call.verb, call.kind) == ("delete", "Pod")}
         assert len(deleted) <= 1, f"pods were deleted together: {deleted}"
         if is_fresh and not any(isinstance(outcome, BaseException) for outcome in outcomes):
+            self._check_served()
             self.check_status()
         if is_fresh:
             self.earlier, self.past = earlier, remember(self.cluster.gateway)
@@ -103,6 +114,8 @@ class CheckedOperator:
         now = self.service_space()
         if self.selected is None or now == self.selected or not self.had_ready:
             return
+        if now == self.served:
+            return  # a hand had moved it
         assert now is not None, "the Service was deleted under its clients"
         if is_fresh:
             pods = self.ready_pods_of(now)
@@ -121,6 +134,16 @@ class CheckedOperator:
         asked_for_none = self.spec["replicas"] == 0 or self.spec.get("rollout", {}).get("strategy") == "Replace"
         if is_fresh and before["spec"]["replicas"] > 0 and not asked_for_none:
             assert after["spec"]["replicas"] > 0, "the Deployment that serves was scaled away"
+
+    def _check_served(self) -> None:
+        """What served last is there and has the Service, whatever hands deleted, until another one can have it."""
+        if self.served is None or self.spec.get("suspend"):
+            return
+        now = self.service_space()
+        if now != self.served:
+            assert self.ready_pods_of(now), f"the Service went from {self.served} to {now}, which has no ready pod"
+        else:
+            assert self.deployment_of(now) is not None, "the Deployment that the Service selects was not restored"
 
     def _check_endings(self, *, asked_for: Mapping[str, int]) -> None:
         """Pods end only once no request comes to them any more, and they have been told to let their clients go."""

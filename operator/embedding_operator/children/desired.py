@@ -298,10 +298,6 @@ def _restore_others(
             count = replicas_asked if stays else replicas
             generation = judgement.generations[space]
             yield from _restore(owner, snapshot, generation=generation, templates=templates, replicas=count)
-    if judgement.target is None and selected is not None and selected not in judgement.traffic.replicas:
-        # The Deployment that serves was deleted by hand, and nobody can say yet what should replace it.
-        lost = Generation(space=selected, deployment=None)
-        yield from _restore(owner, snapshot, generation=lost, templates=templates, replicas=replicas_asked)
 
 
 def _restore(

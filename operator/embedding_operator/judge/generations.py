@@ -16,7 +16,8 @@ class Generation:
     """`deployment` is None for a space whose Deployment does not exist (yet, or any more).
 
     `pods` are neither ending nor ended; `ended` are those that were evicted or ran to their end and still linger.
-    `was_served`: the status says that the Service served this space.
+    `was_served`: the status says that the Service served this space. `is_stored`: its template is there, from which a
+    Deployment that a hand deleted is made again.
     """
 
     space: str
@@ -24,6 +25,11 @@ class Generation:
     pods: Sequence[ObservedPod] = ()
     ended: Sequence[ObservedPod] = ()
     was_served: bool = False
+    is_stored: bool = False
+
+    @property
+    def is_kept(self) -> bool:
+        return self.deployment is not None or self.is_stored
 
     @property
     def inputs(self) -> str | None:
@@ -135,9 +141,12 @@ class Generation:
 
 
 def read_generations(snapshot: Snapshot) -> Mapping[str, Generation]:
-    """By space, for every space that a Deployment or a server pod exists of."""
+    """By space, for every space that a Deployment or a server pod exists of, and for those that the Service selects or
+    served, as long as their template is stored.
+    """
     deployments = {_space(item): item for item in snapshot.children.deployments if _space(item)}
-    served = snapshot.before.space
+    served = snapshot.before.space.fingerprint if snapshot.before.space else None
+    stored = {_space(item) for item in snapshot.children.config_maps if _is_template(item)}
     pods: dict[str, list[ObservedPod]] = {}
     for pod in snapshot.pods:
         component = (pod.object["metadata"].get("labels") or {}).get(names.LABEL_COMPONENT)
@@ -149,10 +158,20 @@ def read_generations(snapshot: Snapshot) -> Mapping[str, Generation]:
             deployment=deployments.get(space),
             pods=tuple(pod for pod in pods.get(space, ()) if not pod.has_ended),
             ended=tuple(pod for pod in pods.get(space, ()) if pod.has_ended),
-            was_served=served is not None and served.fingerprint == space,
+            was_served=served == space,
+            is_stored=space in stored,
         )
-        for space in sorted(deployments.keys() | pods.keys())
+        for space in sorted(deployments.keys() | pods.keys() | ({served, read_selected_space(snapshot)} & stored))
     }
+
+
+def read_selected_space(snapshot: Snapshot) -> str | None:
+    """The space that the live Service selects; None without a Service, or with a selector that is not ours."""
+    for item in snapshot.children.services:
+        if item["metadata"]["name"] == snapshot.key.name:
+            space = ((item.get("spec") or {}).get("selector") or {}).get(names.LABEL_SPACE)
+            return str(space) if space else None
+    return None
 
 
 def _has_inputs(pod: ObservedPod, inputs: str) -> bool:
@@ -203,6 +222,11 @@ def mounted_config_map(spec: Mapping[str, Any], *, volume: str) -> str | None:
 def _config_maps_of(volume: Mapping[str, Any]) -> Sequence[str]:
     sources = [volume, *((volume.get("projected") or {}).get("sources") or ())]
     return [source["configMap"]["name"] for source in sources if source.get("configMap")]
+
+
+def _is_template(config_map: Object) -> bool:
+    labels = config_map["metadata"].get("labels") or {}
+    return bool(labels.get(names.LABEL_COMPONENT) == names.COMPONENT_TEMPLATE)
 
 
 def _space(item: Object) -> str:

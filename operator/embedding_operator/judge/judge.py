@@ -38,7 +38,7 @@ def judge(snapshot: Snapshot) -> Judgement:
         judge_traffic,
         snapshot,
         generations=generations,
-        replicas=spec.replicas if spec else 0,
+        replicas=spec.replicas if spec else 1,
         pending=waiting_space,
         is_settled=model.is_settled,
         scales_selected=model.held is not None,

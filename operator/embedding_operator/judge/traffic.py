@@ -22,7 +22,7 @@ from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
 from embedding_operator.api.rollout_spec import RolloutStrategy
 from embedding_operator.judge.endpoints import list_pods, list_ready_pods
-from embedding_operator.judge.generations import Generation, is_started
+from embedding_operator.judge.generations import Generation, is_started, read_selected_space
 from embedding_operator.judge.verdict import Verdict, waiting
 from embedding_operator.observe.snapshot import ObservedPod, Snapshot
 
@@ -89,11 +89,13 @@ def judge_traffic(
     others = {
         space: item
         for space, item in generations.items()
-        if space not in (target, pending) and item.deployment is not None
+        if space not in (target, pending) and (item.deployment is not None or space == selected)
     }
     wanted, retiring = {}, []
     for space, item in others.items():
-        if not (is_known or (scales_selected and space == selected)) or (space in own_services and space != selected):
+        if item.deployment is None:  # a hand deleted what serves
+            wanted[space] = 0 if leaves_gap else replicas
+        elif not (is_known or (scales_selected and space == selected)) or (space in own_services and space != selected):
             wanted[space] = item.replicas
         elif space == selected:
             wanted[space] = 0 if leaves_gap else replicas
@@ -126,27 +128,19 @@ def judge_traffic(
     )
 
 
-def read_selected_space(snapshot: Snapshot) -> str | None:
-    """The space that the live Service selects; None without a Service, or with a selector that is not ours."""
-    for item in snapshot.children.services:
-        if item["metadata"]["name"] == snapshot.key.name:
-            space = ((item.get("spec") or {}).get("selector") or {}).get(names.LABEL_SPACE)
-            return str(space) if space else None
-    return None
-
-
 def find_serving_space(snapshot: Snapshot, *, generations: Mapping[str, Generation]) -> str | None:
-    """The space that the model's Service serves: what it selects, unless somebody else wrote that selector.
+    """The space that the model's Service serves: what it selects, unless somebody else wrote that selector, or deleted
+    the Service. Then it is what the status says: the last that was served.
 
-    We never move a Service to what spec.space does not approve, nor away from ready pods to a generation without any.
+    We never move a Service to what spec.space does not approve, nor to a generation without ready pods.
     """
     live = read_selected_space(snapshot)
-    former = next((item for item in generations.values() if item.was_served and item.deployment is not None), None)
-    if live is None or former is None or live == former.space:
+    former = next((item for item in generations.values() if item.was_served and item.is_kept), None)
+    if former is None or live == former.space:
         return live
-    approved, current = snapshot.spec.space if snapshot.spec else None, generations.get(live)
-    is_wrong = approved == former.space or current is None or not current.ready_pods
-    return former.space if is_wrong and former.ready_pods else live
+    approved, current = snapshot.spec.space if snapshot.spec else None, generations.get(live or "")
+    is_ours = approved != former.space and current is not None and current.ready_pods
+    return live if is_ours else former.space
 
 
 def is_slot_free(snapshot: Snapshot, *, target: str | None, pending: str | None = None) -> bool:
@@ -185,11 +179,11 @@ def _select(
     replicas: int,
 ) -> str | None:
     current = generations.get(live) if live else None
-    if current is None or current.deployment is None:
+    if current is None or not current.is_kept:
         # No Service yet, or one that selects nothing: whoever serves best, else what is asked for.
         best = _find_best(snapshot, generations=generations, target=target)
         if is_target_ready or best is None:
-            return target or live or _find_former(snapshot, generations=generations)
+            return target or live or _find_approved(snapshot, generations=generations)
         return best.space
     if target is None or target == live:
         return live
@@ -217,11 +211,10 @@ def _find_best(snapshot: Snapshot, *, generations: Mapping[str, Generation], tar
     )
 
 
-def _find_former(snapshot: Snapshot, *, generations: Mapping[str, Generation]) -> str | None:
-    """What served before its Service got lost, or is approved, though none of its pods is ready now."""
-    approved = snapshot.spec.space if snapshot.spec else None
-    known = [item for item in generations.values() if item.deployment is not None]
-    return next((item.space for item in known if item.was_served or item.space == approved), None)
+def _find_approved(snapshot: Snapshot, *, generations: Mapping[str, Generation]) -> str | None:
+    """Though none of its pods is ready now."""
+    approved = generations.get(snapshot.spec.space or "") if snapshot.spec else None
+    return approved.space if approved is not None and approved.deployment is not None else None
 
 
 def _goes_first(

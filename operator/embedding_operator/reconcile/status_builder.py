@@ -32,9 +32,8 @@ from embedding_operator.api.status import (
 from embedding_operator.children.metadata import Owner
 from embedding_operator.children.service import server_selector, service_url
 from embedding_operator.judge.gate import count_passed
-from embedding_operator.judge.generations import Generation, mounted_config_map, pod_spec
+from embedding_operator.judge.generations import Generation, mounted_config_map, pod_spec, read_selected_space
 from embedding_operator.judge.judgement import Judgement
-from embedding_operator.judge.traffic import read_selected_space
 from embedding_operator.judge.verdict import State
 from embedding_operator.observe.snapshot import Snapshot
 from embedding_operator.observe.stored_model import describe_source

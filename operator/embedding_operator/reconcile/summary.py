@@ -13,8 +13,8 @@ from typing import Final
 from embedding_operator.api.conditions import WRONG_ANSWERS
 from embedding_operator.api.reasons import ConditionType, Reason
 from embedding_operator.api.status import Condition, ConditionStatus, EmbeddingModelStatus, shorten
+from embedding_operator.judge.generations import read_selected_space
 from embedding_operator.judge.judgement import Judgement
-from embedding_operator.judge.traffic import read_selected_space
 from embedding_operator.judge.verdict import State, Verdict, waiting
 from embedding_operator.observe.snapshot import Snapshot
 

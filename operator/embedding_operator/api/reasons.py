@@ -32,8 +32,12 @@ class _Explained(_Documented):
 class ConditionType(_Documented):
     """The conditions of an EmbeddingModel. Reconciling and Stalled exist only while they are true."""
 
-    READY = "Ready", "This generation of the spec is resolved, verified and served by every replica that it asks for."
-    AVAILABLE = "Available", "At least one verified pod is ready, be it of this generation or of an earlier one."
+    READY = (
+        "Ready",
+        "This generation of the spec is resolved and served by every replica that it asks for; under failurePolicy Block "
+        "each of them has passed the golden cases, if there are any.",
+    )
+    AVAILABLE = "Available", "At least one pod behind the Service is ready, be it of this generation or of an earlier one."
     VERIFIED = "Verified", "The pods' answers match the golden cases of this generation. Unknown without golden cases."
     RESOLVED = "Resolved", "The model's source is pinned to exact bytes, and its files say what the model is."
     RECONCILING = "Reconciling", "The operator is at work, or waits for something that may come by itself."
@@ -46,7 +50,7 @@ class Reason(_Explained):
     # All is well
     SERVING = (
         "Serving",
-        "Every replica is verified and takes requests.",
+        "Every replica takes requests. Verified says whether they match golden cases: Ready waits for that under Block.",
         "Nothing.",
     )
     SCALED_TO_ZERO = (

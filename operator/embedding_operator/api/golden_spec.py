@@ -101,7 +101,7 @@ class ScoreSpec(SpecModel):
     document: Annotated[InputText, Field(description="The document.")]
     expected: Annotated[
         ScoreText,
-        Field(description='Expected score as it is served, after the activation, for example "0.9932".'),
+        Field(description='What the served activation makes of the logit, for example "0.9932".'),
     ]
     tolerance: Annotated[Positive, Field(description='Largest accepted distance from `expected`, for example "0.01".')]
 

@@ -65,10 +65,11 @@ def find_misfit(written: WrittenCase, *, task: Task | None, prompt_names: Collec
         return f"expects a {expected}, but this model is {kinds.answers}: {kinds.instead}, or take the case out"
     if written.prompt is None or prompt_names is None or written.prompt in prompt_names:
         return None
+    if not prompt_names:
+        return "names a prompt, but the model has no prompts: leave it out"
+    # Not quoted: what is no prompt of the model is the user's text.
     known = ", ".join(f'"{name}"' for name in prompt_names)
-    return f'names the prompt "{written.prompt}", but ' + (
-        f"the model's prompts are {known}" if known else "the model has no prompts"
-    )
+    return f"names a prompt that the model does not have: its prompts are {known}"
 
 
 def find_mistake(written: WrittenCase, *, dimensions: int | None, labels: Collection[str] | None) -> str | None:

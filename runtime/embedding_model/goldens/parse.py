@@ -15,12 +15,13 @@ is refused. Everything that is wrong is Refusal(INVALID_GOLDEN), naming the case
 text.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal as Number
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import orjson
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from embedding_model.goldens.cases import (
     CaseSet,
@@ -34,13 +35,24 @@ from embedding_model.goldens.cases import (
     VectorCase,
 )
 from embedding_model.goldens.mistakes import find_misfit, find_mistake
-from embedding_model.goldens.written import Label, Ranking, Score, Similarity, Sparse, WrittenCase
+from embedding_model.goldens.written import Label, Ranking, Score, Similarity, Sparse, WrittenCase, WrittenTerm
 from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Task
 
 INLINE_FIELD = "verification.goldens"
 FILE_FIELD = "verification.goldensConfigMapRef"
 DEFAULT_MIN_COSINE_SIMILARITY = "0.999"  # the spec's default, for files that no spec goes with
+
+# The objects of a written case, by the fields that lead to each.
+_OBJECTS: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
+    (): WrittenCase,
+    ("similarity",): Similarity,
+    ("ranking",): Ranking,
+    ("score",): Score,
+    ("label",): Label,
+    ("sparse",): Sparse,
+    ("sparse", "terms"): WrittenTerm,
+}
 
 
 def parse_case(
@@ -206,12 +218,23 @@ def _quote_name(raw: Mapping[str, Any]) -> str:
 
 
 def _summarise(error: ValidationError) -> str:
-    # Places and pydantic's own words only: the input is the user's text.
-    problems = [
-        f"{'.'.join(str(part) for part in detail['loc']) or 'case'}: {detail['msg']}"
-        for detail in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
-    return "is not as expected: " + "; ".join(problems[:3])
+    # Places that we name, and pydantic's own words: the input is the user's text, and so may an unknown name be.
+    details = error.errors(include_url=False, include_input=False, include_context=False)
+    problems = dict.fromkeys(_describe(detail) for detail in details)
+    return "is not as expected: " + "; ".join(list(problems)[:3])
+
+
+def _describe(detail: ErrorDetails) -> str:
+    if detail["type"] != "extra_forbidden":
+        return f"{_name_place(detail['loc'])}: {detail['msg']}"
+    place = detail["loc"][:-1]
+    fields = _OBJECTS[tuple(part for part in place if isinstance(part, str))].model_fields
+    known = ", ".join(field.alias or name for name, field in fields.items())
+    return f"{_name_place(place)}: unknown field; its fields are {known}"
+
+
+def _name_place(place: Sequence[str | int]) -> str:
+    return ".".join(str(part) for part in place) or "case"
 
 
 def _refuse(label: str, problem: str, *, field: str) -> NoReturn:

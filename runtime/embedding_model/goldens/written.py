@@ -64,7 +64,7 @@ class Score(_Written):
     query: Text = Field(description="The query.")
     document: Text = Field(description="The document.")
     expected: DecimalText = Field(
-        description='The score as it is served, after the activation, as a decimal string such as "0.9932".'
+        description='What the served activation makes of the logit, as a decimal string such as "0.9932".'
     )
     tolerance: DecimalText = Field(description='How far the score may be from it: more than 0, such as "0.01".')
 

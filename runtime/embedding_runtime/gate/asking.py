@@ -62,7 +62,8 @@ def ask_app_together(app: App) -> AskTogether:
     async def ask(questions: Sequence[Question]) -> Sequence[Answer]:
         prompt = questions[0].prompt
         if prompt is not None and questions[0].kind is not QuestionKind.SPARSE and serving.prompt(prompt) is None:
-            return [Answer(error=f"the case names the prompt {prompt}, which the model does not have")] * len(questions)
+            # Not quoted: what is no prompt of the model is the user's text.
+            return [Answer(error="the case names a prompt that the model does not have")] * len(questions)
         applied = prompt or serving.default_prompt or ""
 
         async def as_golden_case(scope: Scope, receive: Receive, send: Send) -> None:

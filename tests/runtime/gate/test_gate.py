@@ -112,9 +112,10 @@ async def test_a_case_without_a_prompt_gets_the_models_default_and_not_that_of_a
 
 async def test_a_case_with_an_unknown_prompt_fails_with_that_reason() -> None:
     async with app_under_test() as runtime:
-        [result] = await answer_cases([vector_case("odd", text="hello", prompt="none")], ask=ask_app(runtime.app))
+        [result] = await answer_cases([vector_case("odd", text="hello", prompt="SECRET")], ask=ask_app(runtime.app))
     assert not result.passed
-    assert "prompt none" in result.detail
+    assert "a prompt that the model does not have" in result.detail
+    assert "SECRET" not in result.detail
 
 
 async def test_a_case_that_cannot_be_answered_has_failed() -> None:

@@ -170,7 +170,7 @@ class ReleasedClock:
     async def sleep(self, seconds: float) -> None:
         future = asyncio.get_running_loop().create_future()
         self._sleepers.append((seconds, future))
-        self._wanted -= 1
+        self._wanted -= seconds in (AUDIT_SECONDS, REPORT_SECONDS)  # and not what sleeps while an audit waits its turn
         if not self._wanted:
             self.all_asleep.set()
         await future
@@ -190,7 +190,7 @@ def list_pods(count: int) -> list[PodRef]:
         model = number // PODS_OF_A_MODEL
         key = Key(f"team-{model // MODELS_OF_A_NAMESPACE}", f"model-{model}")
         ip = f"127.1.{number // 250}.{number % 250 + 1}"
-        pods.append(PodRef(key=key, name=f"pod-{number}", uid=f"uid-{number}", ip=ip, starts=0))
+        pods.append(PodRef(key=key, name=f"pod-{number}", uid=f"uid-{number}", ip=ip, starts=0, is_ready=True))
     return pods
 
 

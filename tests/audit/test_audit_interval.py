@@ -69,6 +69,37 @@ async def test_a_pod_that_closed_itself_and_passes_again_has_its_verdict_before_
         assert len(one.verdicts) == before + 1
 
 
+async def test_a_pod_that_serves_while_its_own_checks_come_and_go_is_audited_within_its_share(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    """As under failurePolicy Warn: it would not open alone, since it is open."""
+    one = serving_pod(before_answer=lambda: clock.sleep(2.0))
+    async with auditor_of(AuditedPods(**{pod().ip: one}), clock=clock, told=told) as auditor:
+        auditor.goldens(pod(is_ready=True))
+        auditor.request_audit(pod(is_ready=True), order=ORDER)
+        await clock.advance(4 + 60 + 4)
+        before = len(one.verdicts)
+        for _ in range(60):
+            one.holds_verdict = False
+            await clock.advance(REFRESH_SECONDS)
+        assert before + 1 < len(one.verdicts) <= before + 1 + 60 * REFRESH_SECONDS / (AUDIT_SHARE * 4)
+
+
+async def test_a_pod_that_is_shut_is_audited_each_time_that_its_own_checks_pass_again(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    """It would open alone."""
+    one = serving_pod(before_answer=lambda: clock.sleep(2.0))
+    async with auditor_of_one(one, clock=clock, told=told) as auditor:
+        auditor.goldens(pod())
+        await clock.advance(4 + 60 + 4)
+        before = len(one.verdicts)
+        for again in range(1, 5):
+            one.holds_verdict = False
+            await clock.advance(REFRESH_SECONDS + 4)
+            assert len(one.verdicts) == before + again
+
+
 async def test_a_slow_pod_that_passes_again_is_audited_to_the_end(clock: ManualClock, told: list[Key]) -> None:
     one = serving_pod(before_answer=lambda: clock.sleep(70.0))
     async with auditor_of_one(one, clock=clock, told=told) as auditor:

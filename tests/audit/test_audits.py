@@ -1,10 +1,12 @@
 """Wall two: the operator asks every pod, judges for itself, and says what it found."""
 
+from dataclasses import replace
 from typing import Any
 
 from audited_pods import SERVING, SPACE, AuditedPods, answer_rightly, cases
 from auditor_under_test import (
     GOLDENS,
+    HOLDOUT,
     KEY,
     NOW,
     ORDER,
@@ -112,6 +114,50 @@ async def test_pods_that_passed_are_asked_at_once_what_another_one_failed(clock:
     assert report is not None
     assert any(result.name == "held.x" and result.passed for result in report.results)
     assert good.asked.count("the text of held.x") == 2, "once by its own order, once because the other one failed"
+
+
+async def test_a_pod_is_asked_again_what_it_failed_itself_while_another_fails_everything(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    """It would serve wrong vectors again."""
+    wrong = serving_pod(answer=wrong_for("the text of held.19"))
+    pods = AuditedPods(**{"10.0.0.1": wrong, "10.0.0.2": serving_pod(answer=wrong_for("held."))})
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        auditor.request_audit(pod("10.0.0.2"), order=ORDER)
+        await clock.advance(60)
+        auditor.request_audit(pod(), order=replace(ORDER, holdout=cases("held.19")))
+        await settle()
+        auditor.request_audit(pod(), order=ORDER)
+        for _ in range(20):
+            await clock.advance(60)
+            assert failed_cases(auditor.audit(pod())) == ["held.19"]
+    assert not any(verdict.passed for verdict in wrong.verdicts)
+
+
+async def test_pods_that_passed_are_asked_the_very_case_that_another_one_failed_and_the_model_is_told(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    """Quarantine needs one that passes it, and reads what they answered after the failure."""
+    good, bad = serving_pod(before_answer=lambda: clock.sleep(0.01)), serving_pod()
+    stuck = {f"10.0.1.{number}": serving_pod(answer=wrong_for("held.")) for number in range(40)}
+    pods = AuditedPods(**{"10.0.0.1": good, "10.0.0.2": bad, **stuck})
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        for ip in pods.by_ip:
+            auditor.request_audit(pod(ip), order=ORDER)
+            await clock.advance(1)
+        await clock.advance(180)
+        bad.answer = wrong_for("held.")
+        for late in [case.name for case in HOLDOUT.cases]:
+            auditor.request_audit(pod("10.0.0.2"), order=replace(ORDER, holdout=cases(late)))
+            await settle()
+            assert failed_cases(auditor.audit(pod("10.0.0.2"))) == [late]
+            told.clear()
+            await clock.advance(1)
+            report = auditor.audit(pod())
+            assert report is not None
+            assert any(result.name == late and result.passed for result in report.results)
+            assert told == [KEY]
+            await clock.advance(5)
 
 
 async def test_a_server_without_the_route_is_left_to_wall_one_and_asked_no_more(

@@ -328,6 +328,26 @@ async def test_questions_are_posted_as_json_and_come_back_as_answers() -> None:
     assert seen[0].headers["Authorization"] == "Bearer operator"
 
 
+async def test_a_pod_hears_that_the_operator_is_there_by_a_sheet_without_questions() -> None:
+    seen: list[Asked] = []
+
+    def answer(request: Asked) -> web.Response:
+        seen.append(request)
+        return web.Response(body=AnswerSheet(boot_id="b", space="sp1-0", answers=()).to_json())
+
+    async with client_of(answer) as client:
+        await client.contact(POD)
+    assert [(request.method, request.url) for request in seen] == [("POST", "http://10.0.0.1:8081/answers")]
+    assert QuestionSheet.from_json(seen[0].content).questions == ()
+    assert seen[0].headers["Authorization"] == "Bearer operator"
+
+
+async def test_a_pod_that_does_not_say_that_it_heard_is_unreachable() -> None:
+    async with client_of(lambda request: web.Response(status=503)) as client:
+        with pytest.raises(PodUnreachable, match="503"):
+            await client.contact(POD)
+
+
 async def test_a_verdict_is_delivered_and_needs_no_answer() -> None:
     seen: list[bytes] = []
 

@@ -1,5 +1,7 @@
 """Questions in sheets, and what is drawn from a holdout set."""
 
+from collections import Counter
+from collections.abc import Sequence
 from random import Random
 
 from audited_pods import SERVING, cases
@@ -13,6 +15,7 @@ from embedding_operator.audit.checks import list_checks
 from embedding_operator.audit.client import MAX_SHEET_BYTES
 from embedding_operator.audit.sheets import (
     HOLDOUT_CASES,
+    MAX_DRAWN,
     SHEET_ANSWER_BYTES,
     SHEET_QUESTION_BYTES,
     SHEET_QUESTIONS,
@@ -22,6 +25,7 @@ from embedding_operator.audit.sheets import (
 from embedding_runtime.reference.texts import choose_texts
 
 HOLDOUT = cases(*(f"held.{number}" for number in range(20)))
+HELD = [case.name for case in HOLDOUT.cases]
 
 
 def question(text: str) -> Question:
@@ -59,21 +63,56 @@ def test_a_pod_takes_a_sheet_of_the_largest_size() -> None:
     assert SHEET_QUESTION_BYTES < MAX_QUESTION_BYTES
 
 
-@given(st.integers(0, 2**32), st.sets(st.sampled_from([case.name for case in HOLDOUT.cases]), max_size=12))
-def test_a_draw_has_six_cases_by_chance_and_up_to_six_that_failed_before(seed: int, suspects: set[str]) -> None:
-    drawn = [case.name for case in draw_holdout(HOLDOUT, suspects=suspects, rng=Random(seed))]
-    asked_again = min(len(suspects), HOLDOUT_CASES)
-    assert len(drawn) == len(set(drawn)) == HOLDOUT_CASES + asked_again
-    assert len(suspects & set(drawn)) >= asked_again
-    assert drawn == [case.name for case in HOLDOUT.cases if case.name in drawn]
+failures = st.sets(st.sampled_from(HELD), max_size=MAX_DRAWN)
+
+
+@given(st.integers(0, 2**32), failures, st.lists(failures, max_size=8))
+def test_a_draw_has_all_that_the_pod_failed_some_that_others_failed_and_some_by_chance(
+    seed: int, failed: set[str], suspects: list[set[str]]
+) -> None:
+    drawn = draw(failed=failed, suspects=suspects, rng=Random(seed))
+    asked_again = max(len(failed), min(HOLDOUT_CASES, len(failed.union(*suspects))))
+    assert len(drawn) == len(set(drawn)) == min(MAX_DRAWN, asked_again + HOLDOUT_CASES)
+    assert failed <= set(drawn)
+    assert len(failed.union(*suspects) & set(drawn)) >= asked_again
+    assert drawn == [name for name in HELD if name in drawn]
+
+
+def test_what_a_pod_goes_on_failing_is_never_more_than_a_draw() -> None:
+    """A pod that fails everything is asked no more from audit to audit, and always all that it failed."""
+    rng, failed = Random(1), set[str]()
+    for _ in range(10):
+        drawn = set(draw(failed=failed, suspects=[set(HELD)], rng=rng))
+        assert failed <= drawn
+        assert len(drawn) <= MAX_DRAWN
+        failed = drawn
+
+
+@given(st.integers(0, 2**32), st.lists(st.sampled_from(HELD), max_size=HOLDOUT_CASES - 1))
+def test_of_each_pod_that_failed_a_case_is_asked_however_much_the_others_fail(seed: int, single: list[str]) -> None:
+    suspects = [set(HELD), *({name} for name in single)]
+    drawn = draw(failed=set(), suspects=suspects, rng=Random(seed))
+    assert set(single) <= set(drawn)
+
+
+def test_what_another_pod_failed_comes_up_as_often_wherever_it_stands_in_the_set() -> None:
+    rng, draws, suspected = Random(1), 300, set(HELD[:12])
+    seen = Counter(name for _ in range(draws) for name in draw(failed=set(), suspects=[suspected], rng=rng))
+    shares = [seen[name] / draws for name in sorted(suspected)]
+    assert min(shares) > 0.6
+    assert max(shares) < 0.8
 
 
 def test_every_case_comes_up_in_time() -> None:
     rng = Random(1)
-    seen = {case.name for _ in range(30) for case in draw_holdout(HOLDOUT, suspects=(), rng=rng)}
-    assert seen == {case.name for case in HOLDOUT.cases}
+    seen = {name for _ in range(30) for name in draw(failed=set(), suspects=(), rng=rng)}
+    assert seen == set(HELD)
 
 
 def test_a_small_holdout_is_drawn_whole_and_none_gives_none() -> None:
-    assert len(draw_holdout(cases("a", "b"), suspects=(), rng=Random(1))) == 2
-    assert draw_holdout(cases(), suspects=(), rng=Random(1)) == ()
+    assert len(draw_holdout(cases("a", "b"), failed=(), suspects=(), rng=Random(1))) == 2
+    assert draw_holdout(cases(), failed={"gone"}, suspects=[{"check.norm"}], rng=Random(1)) == ()
+
+
+def draw(*, failed: set[str], suspects: Sequence[set[str]], rng: Random) -> list[str]:
+    return [case.name for case in draw_holdout(HOLDOUT, failed=failed, suspects=suspects, rng=rng)]

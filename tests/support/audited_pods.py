@@ -109,6 +109,9 @@ class AuditedPods:
         answers = tuple(found.answer(question) for question in sheet.questions)
         return AnswerSheet(boot_id=found.boot_id, space=found.space, answers=answers)
 
+    async def contact(self, pod: PodRef) -> None:
+        self._find(pod, "contact")
+
     async def deliver(self, pod: PodRef, *, verdict: Verdict) -> None:
         found = self._find(pod, "verdict")
         if (verdict.boot_id, verdict.case_set) != (found.boot_id, found.mounted.name):

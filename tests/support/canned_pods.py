@@ -45,6 +45,9 @@ class CannedPods:
     async def answers(self, pod: PodRef, *, sheet: QuestionSheet) -> AnswerSheet:
         raise PodUnreachable("no answer")
 
+    async def contact(self, pod: PodRef) -> None:
+        raise PodUnreachable("no answer")
+
     async def deliver(self, pod: PodRef, *, verdict: Verdict) -> None:
         raise PodUnreachable("no answer")
 

@@ -18,7 +18,7 @@ from embedding_model.goldens.questions import AnswerSheet, QuestionSheet
 from embedding_model.ports import GateState, GoldensReport, JobReport, JobState, Progress
 from embedding_operator.audit.audit import Audit, audit_pod
 from embedding_operator.audit.client import AnswerUnusable, NeverAsked, PodUnreachable, RouteUnknown, VerdictRefused
-from embedding_operator.audit.peers import find_peer, find_suspects, list_colleagues, needs_witness
+from embedding_operator.audit.peers import find_peer, list_colleagues, needs_witness
 from embedding_operator.audit.pod_record import (
     Delivery,
     PodQuestions,
@@ -70,7 +70,7 @@ class Auditor:
         self._clock = clock or MonotonicClock()
         self._now = now
         self._jitter = jitter
-        self._pursuit = Pursuit(on_change=on_change, clock=self._clock, jitter=jitter)
+        self._pursuit = Pursuit(on_change=on_change, contact=client.contact, clock=self._clock, jitter=jitter)
         self._rng = rng or random.SystemRandom()
         self._pods: dict[Key, dict[tuple[str, int], PodRecord]] = {}
         self._rounds: dict[Key, int] = {}
@@ -185,9 +185,10 @@ class Auditor:
     async def _ask_goldens(self, pod: PodRecord) -> float | None:
         report = await self._client.goldens(pod.ref)
         self._note_report(pod, report)
-        if _has_lost_verdict(report, audit=pod.audit) and pod.audit is not pod.lost and Topic.AUDIT in pod.tasks:
-            # It failed by itself and passes again, or never got it: it opens alone soon. Once for each audit: a slow
-            # pod is still answering the next one when it is asked this again.
+        is_lost = _has_lost_verdict(report, audit=pod.audit) and pod.audit is not pod.lost and Topic.AUDIT in pod.tasks
+        if is_lost and (not pod.ref.is_ready or self._may_hasten(pod)):
+            # It failed by itself and passes again, or never got it: one that is shut opens alone soon. Once for each
+            # audit: a slow pod is still answering the next one when it is asked this again.
             pod.lost = pod.audit
             self._restart_audit(pod)
         waits = {GateState.PENDING: PENDING_SECONDS, GateState.FAILED: CLOSED_SECONDS}
@@ -264,6 +265,8 @@ class Auditor:
         if colleagues and pod.report is None:
             # It says on what hardware the pod computes.
             self._note_report(pod, await self._client.goldens(pod.ref))
+        failed = [cases for other in colleagues if (cases := other.failed_cases)]
+        suspects = [*pod.contested.values(), *self._rng.sample(failed, k=len(failed))]
         spent = 0.0
 
         async def ask(sheet: QuestionSheet) -> AnswerSheet:
@@ -281,17 +284,17 @@ class Auditor:
             audit = await audit_pod(
                 ask,
                 order=order,
-                drawn=draw_holdout(order.holdout, suspects=find_suspects([pod, *colleagues]), rng=self._rng),
+                drawn=draw_holdout(order.holdout, failed=pod.failed_cases, suspects=suspects, rng=self._rng),
                 peer=find_peer(colleagues, pod=pod),
                 keeps_fixed=needs_witness(colleagues, pod=pod),
                 monotonic=self._clock.monotonic,
                 now=self._now,
             )
         except BaseException:  # also one that is cancelled, for another order
-            pod.budget.charge_unfinished(spent, now=self._clock.monotonic())
+            pod.budget.charge_unfinished(spent, is_closed=pod.is_closed, now=self._clock.monotonic())
             raise
         passed = audit.report.state is GateState.PASSED
-        pod.budget.charge(audit.seconds, passed=passed, now=self._clock.monotonic())
+        pod.budget.charge(audit.seconds, passed=passed, is_closed=pod.is_closed, now=self._clock.monotonic())
         return audit
 
     def _note_audit(self, pod: PodRecord, audit: Audit | None, *, report: AuditReport) -> None:
@@ -300,14 +303,30 @@ class Auditor:
         if audit is not None and audit.fixed and not needs_witness(colleagues, pod=pod):
             audit = replace(audit, fixed=())
         pod.audit, pod.audit_report = audit, report
-        if before is not None and _what_counts(before) == _what_counts(report):
+        settled = _settle(pod.contested, report=report)
+        if before is not None and _what_counts(before) == _what_counts(report) and not settled:
             return
         self._on_change(pod.ref.key)
         if pod.failed_cases - failed_before:
             # Is it the pod or the case? Those who passed are asked the same, now.
             for other in colleagues:
                 if Topic.AUDIT in other.tasks and not other.failed_cases:
-                    self._restart_audit(other)
+                    self._contest(pod, witness=other)
+
+    def _contest(self, pod: PodRecord, *, witness: PodRecord) -> None:
+        """Ask the witness what the pod failed: at once, or as soon as audits that came early are paid for.
+
+        A first audit goes on: it would begin anew with every pod that fails, and its pod waits for it.
+        """
+        assert witness.order is not None
+        drawable = pod.failed_cases.intersection(case.name for case in witness.order.holdout.cases)
+        if drawable:
+            witness.contested[pod.ref.uid] = drawable
+        if witness.audit_report is not None and self._may_hasten(witness):
+            self._restart_audit(witness)
+
+    def _may_hasten(self, pod: PodRecord) -> bool:
+        return pod.budget.rest(now=self._clock.monotonic(), in_advance=True) == 0
 
     def _restart_audit(self, pod: PodRecord) -> None:
         self._pursuit.drop(pod, Topic.AUDIT)
@@ -341,6 +360,15 @@ def _has_lost_verdict(report: GoldensReport, *, audit: Audit | None) -> bool:
         and report.state is GateState.PASSED
         and report.verdict is GateState.PENDING
     )
+
+
+def _settle(contested: dict[str, frozenset[str]], *, report: AuditReport) -> bool:
+    """Whether it answers what was contested, which then is no more."""
+    answered = {result.name for result in report.results}
+    settled = [uid for uid, names in contested.items() if names & answered]
+    for uid in settled:
+        del contested[uid]
+    return bool(settled)
 
 
 def _what_counts(report: AuditReport) -> object:

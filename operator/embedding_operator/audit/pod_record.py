@@ -7,7 +7,7 @@ from typing import Protocol
 
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.goldens.questions import AnswerSheet, QuestionSheet
-from embedding_model.ports import GoldensReport, JobReport, Progress, Verdict
+from embedding_model.ports import GateState, GoldensReport, JobReport, Progress, Verdict
 from embedding_operator.audit.audit import Audit, list_failed
 from embedding_operator.audit.budget import AuditBudget
 from embedding_operator.observe.facts import AuditOrder, AuditReport, PodRef
@@ -15,7 +15,7 @@ from embedding_operator.observe.facts import AuditOrder, AuditReport, PodRef
 
 class Topic(StrEnum):
     """Kinds of questions, each with slots of its own. FIRST_AUDIT: a pod opens alone when it waits for too long, so
-    its audit must not queue behind those of pods that serve."""
+    its audit must not queue behind those of pods that serve. CONTACT: no question, but that the operator is there."""
 
     GOLDENS = "goldens"
     TRIAL = "trial"
@@ -23,6 +23,7 @@ class Topic(StrEnum):
     PROGRESS = "progress"
     AUDIT = "audit"
     FIRST_AUDIT = "first audit"
+    CONTACT = "contact"
 
 
 class PodQuestions(Protocol):
@@ -33,6 +34,7 @@ class PodQuestions(Protocol):
     async def job_report(self, pod: PodRef) -> JobReport: ...
     async def progress(self, pod: PodRef) -> Progress: ...
     async def answers(self, pod: PodRef, *, sheet: QuestionSheet) -> AnswerSheet: ...
+    async def contact(self, pod: PodRef) -> None: ...
     async def deliver(self, pod: PodRef, *, verdict: Verdict) -> None: ...
 
 
@@ -61,7 +63,8 @@ class PodRecord:
     `was_ready`: when it was looked at last. `trial` answers the one case set that was asked for last, `wanted`;
     `trial_round` is the reconcile that did. `order` is what audits ask, `audit` what the last one found, `audit_report`
     its report. `lost` is an audit whose verdict the pod has no more, so that it is being audited again; `undelivered`
-    is one whose verdict it has not got yet. `job_defect`: why the last answer of a Job's pod was no report.
+    is one whose verdict it has not got yet. `contested`: what others failed newly since it answered any of that, by
+    their uid. `job_defect`: why the last answer of a Job's pod was no report.
     `progress_round` is the last reconcile that asked how far its fetch is, `audit_round` the last that wanted audits.
     """
 
@@ -77,6 +80,7 @@ class PodRecord:
     audit_report: AuditReport | None = None
     audit_round: int = 0
     undelivered: Delivery | None = None
+    contested: dict[str, frozenset[str]] = field(default_factory=dict)
     budget: AuditBudget = field(default_factory=AuditBudget)
     progress_round: int = 0
     job_report: JobReport | None = None
@@ -89,6 +93,15 @@ class PodRecord:
     @property
     def failed_cases(self) -> frozenset[str]:
         return list_failed(self.audit_report)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it serves nobody since its last audit failed."""
+        return self.audit_report is not None and self.audit_report.state is GateState.FAILED and not self.ref.is_ready
+
+    def rest(self, *, now: float) -> float:
+        """Seconds until it may be audited again."""
+        return self.budget.rest(now=now, is_closed=self.is_closed, in_advance=bool(self.contested))
 
     @property
     def hardware(self) -> tuple[str, str] | None:

@@ -1,7 +1,8 @@
 """Questions in sheets of a size that a pod answers in one response, and the random part of a holdout set."""
 
 import random
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain, zip_longest
 from typing import Final
 
 from embedding_model.goldens.cases import CaseSet, GoldenCase
@@ -9,6 +10,7 @@ from embedding_model.goldens.questions import Question, QuestionKind, QuestionSh
 from embedding_model.resolved import Serving
 
 HOLDOUT_CASES: Final = 6  # of some dozens, every minute: a pod cannot know which, and all come up within minutes
+MAX_DRAWN: Final = 2 * HOLDOUT_CASES
 
 # A sheet ends at the first of these. Its answer must fit into client.MAX_SHEET_BYTES, and come from a slow CPU within
 # client.SHEET_SECONDS, which depends on how much there is to read. What a reference set has asked is one sheet as a
@@ -19,14 +21,23 @@ SHEET_ANSWER_BYTES: Final = 4 * 1024 * 1024
 _SPARSE_ANSWER_BYTES: Final = 256 * 1024  # some thousand terms; few models answer more than some hundred
 
 
-def draw_holdout(holdout: CaseSet, *, suspects: Collection[str], rng: random.Random) -> tuple[GoldenCase, ...]:
-    """HOLDOUT_CASES by chance, and of `suspects` (cases that some pod failed last) as many again, in the set's order.
+def draw_holdout(
+    holdout: CaseSet, *, failed: Collection[str], suspects: Iterable[Collection[str]], rng: random.Random
+) -> tuple[GoldenCase, ...]:
+    """MAX_DRAWN at most, in the set's order: all that the pod `failed` itself in its last audit, of `suspects` (for
+    each other pod what it failed, the most urgent first) until they are HOLDOUT_CASES, and as many by chance.
 
-    A suspect is asked until it passes: by chance alone it might not come up again, and a failing pod would pass.
+    What a pod failed it is asked until it passes: by chance alone it might not come up again, and a failing pod would
+    pass. It never failed more than was drawn. Of every other pod a case comes before the second of any.
     """
-    suspected = [case.name for case in holdout.cases if case.name in suspects][:HOLDOUT_CASES]
-    others = [case.name for case in holdout.cases if case.name not in suspected]
-    drawn = {*suspected, *rng.sample(others, k=min(HOLDOUT_CASES, len(others)))}
+    names = [case.name for case in holdout.cases]
+    asked = [name for name in names if name in failed]
+    shuffled = [_shuffle([name for name in names if name in suspected], rng=rng) for suspected in suspects]
+    turns = dict.fromkeys(name for name in chain.from_iterable(zip_longest(*shuffled)) if name is not None)
+    others = [name for name in turns if name not in asked]
+    asked += others[: max(0, HOLDOUT_CASES - len(asked))]
+    rest = _shuffle([name for name in names if name not in asked], rng=rng)
+    drawn = {*asked, *rest[: min(HOLDOUT_CASES, max(0, MAX_DRAWN - len(asked)))]}
     return tuple(case for case in holdout.cases if case.name in drawn)
 
 
@@ -47,6 +58,10 @@ def split_sheets(questions: Sequence[Question], *, serving: Serving) -> Iterator
         asked, answered = asked + size, answered + answer
     if sheet:
         yield QuestionSheet(questions=tuple(sheet))
+
+
+def _shuffle(names: Sequence[str], *, rng: random.Random) -> Sequence[str]:
+    return rng.sample(names, k=len(names))
 
 
 def _measure(question: Question) -> int:

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # A run is followed by at least so many times its duration without one: wall one takes 1 % of the time at most.
 REST = 100
+# Of a pod that is shut because it failed: no client waits for it, and it should not wait for hours to try again.
+SHUT_REST = 10
 # Until the next run, where runs are turned off and one could not be carried out: the pod waits for it.
 RETRY_SECONDS = 60.0
 # Pods that started together do not check together for ever.
@@ -49,7 +51,8 @@ class SelfCheck:
         self._jitter = jitter
         self._runs = 0
         self._is_owed = False  # the last run could not be carried out, and the pod is what it is for that
-        self._cost = 0.0
+        self._cost: float | None = None  # the least that one took that passed
+        self._rest = 0.0
 
     async def run(self) -> None:
         """Once, and what follows for the pod. The model must be loaded. Raises nothing.
@@ -63,6 +66,7 @@ class SelfCheck:
         except NotAsked as error:
             if self._lifecycle.gate is not GateState.PENDING:
                 logger.warning("the pod could not be asked, and stays what it was: %s", error)
+                self._weigh(self._clock.monotonic() - started, passed=False)
                 self._metrics.self_check_given_up()
                 return
             self._is_owed = True
@@ -81,7 +85,7 @@ class SelfCheck:
         """Again and again, behind a first run; returns once that is turned off and a run has been carried out."""
         while self._seconds > 0 or self._is_owed:
             seconds = (self._seconds or RETRY_SECONDS) * (1 - JITTER * self._jitter())
-            await self._clock.sleep(max(seconds, REST * self._cost))
+            await self._clock.sleep(max(seconds, self._rest))
             await self.run()
 
     async def _check(self) -> tuple[CaseResult, ...]:
@@ -112,8 +116,12 @@ class SelfCheck:
             logger.error("%s: %s", word, lifecycle.explain_failure())
 
     def _weigh(self, took: float, *, passed: bool) -> None:
-        """A run costs the least that one took that passed. The first one is left out: it made the pod warm."""
+        """A run costs what it took, or the least that one took that passed. The first one costs nothing: it made the
+        pod warm."""
+        self._runs += 1
+        if self._runs == 1:
+            return
         if passed:
-            self._runs += 1
-            if self._runs > 1:
-                self._cost = min(took, self._cost or took)
+            self._cost = min(took, self._cost or took)
+        is_shut = self._lifecycle.gate is GateState.FAILED and not self._lifecycle.answering
+        self._rest = (SHUT_REST if is_shut else REST) * min(took, self._cost or took)

@@ -112,7 +112,10 @@ class PrivatePort:
         return self._report(cases, state=judge(results), results=results, at=name_now())
 
     async def _answer(self, request: Request) -> Response:
-        """Questions of the operator's audit, answered as a client's would be, also while the pod is shut."""
+        """Questions of the operator's audit, answered as a client's would be, also while the pod is shut.
+
+        A sheet without any says that the operator is there, and the pod's audit on its way.
+        """
         try:
             data = await _read_body(request, limit=ports.MAX_QUESTION_BYTES, what="A sheet of questions")
             questions = _parse(QuestionSheet, data).questions

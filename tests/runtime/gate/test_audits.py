@@ -115,13 +115,13 @@ class Broken(FakeBackend):
 
 async def test_what_cannot_be_computed_is_an_error_of_its_own_answer_alone() -> None:
     async with app_under_test(Broken()) as runtime:
-        questions = [embed("one"), embed("three tokens here"), embed(""), embed("x", prompt="none")]
+        questions = [embed("one"), embed("three tokens here"), embed(""), embed("x", prompt="three tokens")]
         found = await ask(PrivateUnderTest(runtime, cases=[]), sheet(*questions))
     errors = [answer.error for answer in found.answers]
     assert errors[0] is None
     assert "NaN or infinity" in str(errors[1])
     assert "status 400" in str(errors[2])
-    assert "prompt none" in str(errors[3])
+    assert errors[3] == "the case names a prompt that the model does not have"
     assert "three tokens" not in str(errors)
 
 
@@ -263,6 +263,32 @@ async def test_while_the_operator_asks_it_waits_for_the_verdict() -> None:
         await ask(pod.private, sheet(embed("hello")))
         await pod.clock.advance(GRACE - 1)
         assert (await pod.ready()).status_code == 503
+        await pod.clock.advance(1)
+        assert (await pod.ready()).status_code == 200
+
+
+async def test_it_waits_as_long_as_the_operator_says_that_it_is_there() -> None:
+    """By sheets without questions, while other pods are audited first."""
+    async with app_under_test(serve=settings(audit_grace_seconds=GRACE)) as runtime:
+        pod = Waiting(runtime)
+        await check(runtime, cases=[RIGHT])
+        for _ in range(5):
+            await pod.clock.advance(GRACE - 1)
+            found = await ask(pod.private, sheet())
+            assert (found.boot_id, found.answers) == (runtime.lifecycle.boot_id, ())
+        await pod.clock.advance(GRACE - 1)
+        assert (await pod.ready()).status_code == 503
+        await pod.clock.advance(1)
+        assert (await pod.ready()).status_code == 200
+
+
+async def test_a_look_at_what_it_found_of_itself_does_not_keep_it_shut() -> None:
+    """The operator takes it also where it cannot audit."""
+    async with app_under_test(serve=settings(audit_grace_seconds=GRACE)) as runtime:
+        pod = Waiting(runtime)
+        await check(runtime, cases=[RIGHT])
+        await pod.clock.advance(GRACE - 1)
+        await pod.private.client.get(ports.GOLDENS)
         await pod.clock.advance(1)
         assert (await pod.ready()).status_code == 200
 

@@ -211,9 +211,20 @@ async def test_what_was_computed_while_the_pod_was_found_wrong_is_not_given_out(
         assert (await runtime.embed(input="hello")).status_code == 200
 
 
-async def rests(took: float, *, seconds: float = SECONDS, jitter: float = 0.0) -> Sequence[float]:
-    """How long it sleeps after a first run that took so long, and after a second."""
-    async with app_under_test() as runtime:
+async def rests(
+    took: float,
+    *,
+    seconds: float = SECONDS,
+    jitter: float = 0.0,
+    factor: float = 1.0,
+    policy: FailurePolicy = FailurePolicy.BLOCK,
+    gives_up: bool = False,
+) -> Sequence[float]:
+    """How long it sleeps after a first run that took so long, and after a second. `factor` is by how much answers are
+    off, and a server that `gives_up` answers nothing any more in the second."""
+    backend = Turning()
+    async with app_under_test(backend, serve=settings(failure_policy=policy)) as runtime:
+        backend.factor = factor
         clock = Timed()
         clock.took = took
         check = SelfCheck(
@@ -228,6 +239,8 @@ async def rests(took: float, *, seconds: float = SECONDS, jitter: float = 0.0) -
         await check.run()
         repeating = asyncio.create_task(check.repeat())
         await until(lambda: len(clock.slept) == 1 or repeating.done())
+        if gives_up:
+            runtime.app.loaded.engine.give_up("The server shuts down.")
         if not repeating.done():
             await clock.advance(clock.slept[0])
             await until(lambda: len(clock.slept) == 2)
@@ -241,6 +254,15 @@ async def test_runs_are_a_little_apart_from_pod_to_pod_and_take_one_per_cent_of_
     assert await rests(0.1, jitter=0.5) == [54, 54]
     assert await rests(3.0) == pytest.approx([60, 300]), "the first run was of a pod that was cold"
     assert await rests(0.1, seconds=0) == [], "0 turns it off"
+
+
+async def test_a_run_that_fails_or_cannot_ask_is_paid_for_as_one_that_passes() -> None:
+    assert await rests(20.0, factor=-1.0, policy=FailurePolicy.WARN) == pytest.approx([60, 2000])
+    assert await rests(20.0, gives_up=True) == pytest.approx([60, 2000])
+
+
+async def test_a_pod_that_has_shut_itself_tries_again_soon_however_long_that_takes() -> None:
+    assert await rests(20.0, factor=-1.0) == pytest.approx([60, 200])
 
 
 async def test_a_check_that_cannot_be_run_counts_as_failed(caplog: pytest.LogCaptureFixture) -> None:

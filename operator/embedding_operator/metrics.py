@@ -51,7 +51,7 @@ class Metrics:
         )
         self._quarantined = Counter(
             f"{PREFIX}_quarantined_pods",
-            "Pods deleted because their answers were wrong while they served.",
+            "Pods deleted because their answers were wrong, and those of others right.",
             registry=self.registry,
         )
         self._leader = Gauge(f"{PREFIX}_leader", "1 while this replica holds the Lease.", registry=self.registry)

@@ -10,7 +10,7 @@ from embedding_model.goldens.compare import encode_vector
 from embedding_model.goldens.questions import Answer, LabelScore, Question, TermWeight
 from embedding_model.ports import CaseResult
 from embedding_model.resolved import Serving, Side, Task
-from embedding_operator.audit.checks import LONGEST_TOKENS, Checks, Peer, judge_checks, keep_fixed, list_checks
+from embedding_operator.audit.checks import LONGEST_TOKENS, compare_answers, judge_checks, list_checks, read_fixed
 
 Compute = Callable[[Question], Answer]
 SHORT = SERVING.model_copy(update={"max_input_tokens": 32})
@@ -43,21 +43,14 @@ def weigh(question: Question) -> Answer:
     return Answer(terms=tuple(TermWeight(term=word, weight=1.0 + len(word)) for word in set(question.text.split())))
 
 
-def judge(
-    serving: Serving, compute: Compute, *, alone: Compute | None = None, peer: Compute | None = None
-) -> Sequence[CaseResult]:
+def judge(serving: Serving, compute: Compute, *, alone: Compute | None = None) -> Sequence[CaseResult]:
     checks = list_checks(serving)
     return judge_checks(
         checks,
         serving=serving,
         lone=(alone or compute)(checks.lone),
         together=[compute(question) for question in checks.together],
-        peer=_find_peer(checks, peer) if peer else None,
     )
-
-
-def _find_peer(checks: Checks, compute: Callable[[Question], Answer]) -> Peer:
-    return Peer("other", keep_fixed(checks, together=[compute(question) for question in checks.together]))
 
 
 def failed(results: Sequence[CaseResult]) -> list[str]:
@@ -67,16 +60,16 @@ def failed(results: Sequence[CaseResult]) -> list[str]:
 @pytest.mark.parametrize(
     ("serving", "compute", "names"),
     [
-        (SERVING, answer_rightly, {"answers", "dimensions", "norm", "batch", "replicas"}),
-        (SHORT, read_first_words(32), {"answers", "dimensions", "norm", "batch", "truncation", "replicas"}),
-        (RERANKER, score, {"answers", "batch", "replicas"}),
-        (CLASSIFIER, label, {"answers", "batch", "replicas"}),
-        (SPARSE, weigh, {"answers", "batch", "replicas"}),
+        (SERVING, answer_rightly, {"answers", "dimensions", "norm", "batch"}),
+        (SHORT, read_first_words(32), {"answers", "dimensions", "norm", "batch", "truncation"}),
+        (RERANKER, score, {"answers", "batch"}),
+        (CLASSIFIER, label, {"answers", "batch"}),
+        (SPARSE, weigh, {"answers", "batch"}),
     ],
     ids=["embedder", "embedder of short texts", "reranker", "classifier", "sparse embedder"],
 )
 def test_a_healthy_model_passes_every_check_of_its_task(serving: Serving, compute: Compute, names: set[str]) -> None:
-    results = judge(serving, compute, peer=compute)
+    results = judge(serving, compute)
     assert failed(results) == []
     assert {result.name for result in results} == {f"check.{name}" for name in names}
     assert {result.kind for result in results} == {"check"}
@@ -133,12 +126,19 @@ def test_an_answer_that_depends_on_its_neighbours_is_named(serving: Serving, com
         (SPARSE, weigh, lambda question: Answer(terms=(TermWeight(term="other", weight=1.0),))),
     ],
 )
-def test_a_pod_that_answers_otherwise_than_its_peer_is_named_with_the_peer(
+def test_answers_of_two_pods_that_differ_are_told_from_those_that_do_not(
     serving: Serving, compute: Compute, other: Compute
 ) -> None:
-    results = judge(serving, compute, peer=other)
-    assert failed(results) == ["check.replicas"]
-    assert "pod other and this one" in results[-1].detail
+    checks = list_checks(serving)
+    mine, again, theirs = (
+        read_fixed(checks, together=[answer(question) for question in checks.together])[0]
+        for answer in (compute, compute, other)
+    )
+    what = "pod other and this one"
+    assert compare_answers("replicas", mine, again, task=serving.task, what=what).passed
+    result = compare_answers("replicas", mine, theirs, task=serving.task, what=what)
+    assert (result.name, result.passed) == ("check.replicas", False)
+    assert result.detail.startswith(f"{what}: ")
 
 
 def test_what_is_beyond_the_maximum_length_must_not_count() -> None:

@@ -1,22 +1,63 @@
-"""Pods of a space are compared with two of them, of which what they answered is kept."""
+"""Pods of a space are compared with each other: most of them are right, and of two that differ nobody knows."""
 
-from audited_pods import SERVING, SPACE, AuditedPod, AuditedPods, embed
-from auditor_under_test import ORDER, auditor_of, failed_cases, pod, serving_pod
+from collections.abc import Callable
+from itertools import permutations
+
+import pytest
+from audited_pods import SERVING, SPACE, AuditedPod, AuditedPods, answer_rightly, embed
+from auditor_under_test import GOLDENS, ORDER, auditor_of, failed_cases, pod, serving_pod, wrong_for
 from manual_clock import ManualClock, settle
 
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.goldens.compare import encode_vector
 from embedding_model.goldens.questions import Answer, Question
+from embedding_operator.audit.auditor import Auditor
 from embedding_operator.audit.checks import TEXTS
+from embedding_operator.audit.peers import MAX_GROUPS
 from embedding_operator.observe.facts import AuditOrder, Key
 
-
-def drift(question: Question) -> Answer:
-    values = embed(question.text)
-    return Answer(vector=encode_vector([values[1], values[0], *values[2:]]))
+WITHOUT_CASES = AuditOrder(case_set=CaseSet(cases=()), holdout=CaseSet(cases=()), serving=SERVING, space=SPACE)
+A, B, C, D = (f"10.0.0.{number}" for number in range(1, 5))
 
 
-async def test_what_pods_answered_is_kept_of_two_of_a_space_and_small(clock: ManualClock, told: list[Key]) -> None:
+def turn(places: int) -> Callable[[Question], Answer]:
+    def answer(question: Question) -> Answer:
+        values = embed(question.text)
+        return Answer(vector=encode_vector([*values[places:], *values[:places]]))
+
+    return answer
+
+
+drift = turn(1)
+
+
+def serve(*right: str, wrong: tuple[str, ...] = ()) -> AuditedPods:
+    return AuditedPods(**{ip: AuditedPod(answer=drift if ip in wrong else answer_rightly) for ip in (*right, *wrong)})
+
+
+async def order(auditor: Auditor, *ips: str) -> None:
+    """Have them audited, one after the other."""
+    for ip in ips:
+        auditor.goldens(pod(ip))
+        auditor.request_audit(pod(ip), order=WITHOUT_CASES)
+        await settle()
+
+
+def failures(auditor: Auditor, pods: AuditedPods) -> dict[str, list[str]]:
+    found = {ip: failed_cases(auditor.audit(pod(ip))) for ip in pods.by_ip}
+    return {ip: failed for ip, failed in found.items() if failed}
+
+
+def is_said_to_agree(auditor: Auditor, ip: str) -> bool:
+    """Whether the quarantine may delete others on its word."""
+    report = auditor.audit(pod(ip))
+    assert report is not None
+    return any(result.name == "check.replicas" and result.passed for result in report.results)
+
+
+async def test_what_pods_answered_is_kept_once_of_all_that_answer_the_same_and_small(
+    clock: ManualClock, told: list[Key]
+) -> None:
     """With thousands of pods of long vectors it was hundreds of megabytes."""
     ips = [f"10.0.0.{number}" for number in range(1, 7)]
     pods = AuditedPods(**{ip: serving_pod() for ip in ips})
@@ -26,45 +67,145 @@ async def test_what_pods_answered_is_kept_of_two_of_a_space_and_small(clock: Man
                 auditor.goldens(pod(ip))
                 auditor.request_audit(pod(ip), order=ORDER)
             await clock.advance(60)
-        kept = [record.audit.fixed for record in auditor._pods_of(pod().key) if record.audit]
+        kept = [record.voice.answers for record in auditor._pods_of(pod().key) if record.voice]
         assert len(kept) == len(ips)
-        assert sorted(len(answers) for answers in kept) == [0, 0, 0, 0, len(TEXTS), len(TEXTS)]
-        assert all(len(answer.halves) == 2 * len(embed("a text")) for answers in kept for answer in answers)
+        assert len({id(answers) for answers in kept}) == 1
+        assert len(kept[0]) == len(TEXTS)
+        assert all(len(answer.halves) == 2 * len(embed("a text")) for answer in kept[0])
 
 
-async def test_a_pod_that_others_were_compared_with_is_compared_itself(clock: ManualClock, told: list[Key]) -> None:
-    order = AuditOrder(case_set=CaseSet(cases=()), holdout=CaseSet(cases=()), serving=SERVING, space=SPACE)
-    ips = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
-    pods = AuditedPods(**{ip: AuditedPod() for ip in ips})
+async def test_what_pods_answered_is_kept_of_few_when_each_answers_otherwise(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    pods = AuditedPods(**{f"10.0.0.{number}": AuditedPod(answer=turn(number)) for number in range(8)})
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        await order(auditor, *pods.by_ip)
+        await clock.advance(120)
+        kept = {id(record.voice.answers) for record in auditor._pods_of(pod().key) if record.voice}
+        assert len(kept) == MAX_GROUPS
+
+
+@pytest.mark.parametrize("ips", list(permutations((A, B, C))), ids="-".join)
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "one after the other"])
+async def test_of_three_pods_the_one_that_differs_is_wrong_whichever_is_asked_first(
+    clock: ManualClock, told: list[Key], ips: tuple[str, ...], at_once: bool
+) -> None:
+    pods = serve(B, C, wrong=(A,))
     async with auditor_of(pods, clock=clock, told=told) as auditor:
         for ip in ips:
             auditor.goldens(pod(ip))
-            auditor.request_audit(pod(ip), order=order)
-            await settle()
-        pods.by_ip["10.0.0.1"].answer = drift
-        await clock.advance(60)
-        found = {ip: failed_cases(auditor.audit(pod(ip))) for ip in ips}
-    assert found == {"10.0.0.1": ["check.replicas"], "10.0.0.2": [], "10.0.0.3": []}
+        await settle()
+        for ip in ips:
+            auditor.request_audit(pod(ip), order=WITHOUT_CASES)
+            if not at_once:
+                await settle()
+        await settle()
+        for _ in range(5):
+            assert ["check.replicas"] not in [failures(auditor, pods).get(ip) for ip in (B, C)], "it would be deleted"
+            await clock.advance(60)
+        assert failures(auditor, pods) == {A: ["check.replicas"]}
+        assert [is_said_to_agree(auditor, ip) for ip in (B, C)] == [True, True]
 
 
-async def test_replicas_are_compared_with_one_that_passed_on_the_same_hardware(
+async def test_of_two_pods_that_differ_the_one_that_came_later_is_held_back_and_none_can_be_deleted(
     clock: ManualClock, told: list[Key]
 ) -> None:
-    order = AuditOrder(case_set=CaseSet(cases=()), holdout=CaseSet(cases=()), serving=SERVING, space=SPACE)
-    good, bad, other = AuditedPod(), AuditedPod(answer=drift), AuditedPod(answer=drift, dtype="bfloat16")
-    pods = AuditedPods(**{"10.0.0.1": good, "10.0.0.2": bad, "10.0.0.3": other})
+    pods = serve(B, wrong=(A,))
     async with auditor_of(pods, clock=clock, told=told) as auditor:
-        auditor.goldens(pod("10.0.0.1"))
-        auditor.request_audit(pod("10.0.0.1"), order=order)
-        await settle()
-        for ip in ("10.0.0.2", "10.0.0.3"):
-            auditor.request_audit(pod(ip), order=order)
-        await settle()
-        assert failed_cases(auditor.audit(pod("10.0.0.1"))) == []
-        assert failed_cases(auditor.audit(pod("10.0.0.2"))) == ["check.replicas"]
-        assert failed_cases(auditor.audit(pod("10.0.0.3"))) == []
-        report = auditor.audit(pod("10.0.0.2"))
+        await order(auditor, A, B)
+        for _ in range(5):
+            assert failures(auditor, pods) == {B: ["check.tie"]}
+            assert not is_said_to_agree(auditor, A)
+            await clock.advance(60)
+        report = auditor.audit(pod(B))
     assert report is not None
     [result] = [result for result in report.results if not result.passed]
-    assert "pod-10.0.0.1" in result.detail
+    assert all(words in result.detail for words in (f"pod-{A}", "a golden case or one more replica has to tell"))
     assert result.threshold == "0.999"
+
+
+@pytest.mark.parametrize(("third", "wrong"), [(answer_rightly, A), (drift, B)])
+async def test_a_third_pod_tells_which_of_two_that_differ_is_wrong(
+    clock: ManualClock, told: list[Key], third: Callable[[Question], Answer], wrong: str
+) -> None:
+    pods = serve(B, wrong=(A,))
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        await order(auditor, A, B)
+        pods.by_ip[C] = AuditedPod(answer=third)
+        await order(auditor, C)
+        await clock.advance(60)
+        assert failures(auditor, pods) == {wrong: ["check.replicas"]}
+
+
+async def test_where_as_many_pods_answer_one_way_as_the_other_those_that_came_first_serve(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    pods = serve(A, B, wrong=(C, D))
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        await order(auditor, A, C, B, D)
+        for _ in range(5):
+            await clock.advance(60)
+            assert failures(auditor, pods) == {C: ["check.tie"], D: ["check.tie"]}
+
+
+@pytest.mark.parametrize(("changed", "other"), [(A, B), (B, A)])
+async def test_of_two_pods_the_one_that_changes_is_wrong(
+    clock: ManualClock, told: list[Key], changed: str, other: str
+) -> None:
+    pods = serve(A, B)
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        await order(auditor, A, B)
+        pods.by_ip[changed].answer = drift
+        told.clear()
+        for _ in range(3):
+            await clock.advance(60)
+            assert failures(auditor, pods) == {changed: ["check.replicas"]}
+            assert is_said_to_agree(auditor, other)
+        pods.by_ip[changed].answer = answer_rightly
+        await clock.advance(60)
+        assert failures(auditor, pods) == {}
+
+
+async def test_the_model_is_told_that_a_pod_agrees_with_one_that_came_after_it(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    """On its word others are deleted."""
+    pods = serve(A, B)
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        await order(auditor, A)
+        assert not is_said_to_agree(auditor, A)
+        await order(auditor, B)
+        told.clear()
+        await clock.advance(60)
+        assert is_said_to_agree(auditor, A)
+        assert told == [pod().key]
+
+
+async def test_a_pod_that_others_were_compared_with_is_compared_itself(clock: ManualClock, told: list[Key]) -> None:
+    pods = serve(A, B, C)
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        await order(auditor, A, B, C)
+        pods.by_ip[A].answer = drift
+        await clock.advance(60)
+        assert failures(auditor, pods) == {A: ["check.replicas"]}
+
+
+async def test_replicas_are_compared_on_the_same_hardware(clock: ManualClock, told: list[Key]) -> None:
+    pods = serve(A, wrong=(B, C))
+    pods.by_ip[C].dtype = "bfloat16"
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        await order(auditor, A, B, C)
+        assert failures(auditor, pods) == {B: ["check.tie"]}
+
+
+async def test_a_pod_that_fails_a_golden_case_says_nothing_about_others(clock: ManualClock, told: list[Key]) -> None:
+    pods = AuditedPods(**{A: serving_pod(answer=drift, mounted=CaseSet(cases=())), B: AuditedPod()})
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        await order(auditor, A)
+        pods.by_ip[A].mounted = GOLDENS
+        pods.by_ip[A].answer = wrong_for("the text of")
+        auditor.request_audit(pod(A), order=ORDER)
+        await settle()
+        assert "mine" in failed_cases(auditor.audit(pod(A)))
+        await order(auditor, B)
+        assert failed_cases(auditor.audit(pod(B))) == []

@@ -9,7 +9,7 @@ from simulated_cluster import KEY, SimulatedCluster
 
 from embedding_model.resolved import Declared, Task
 from embedding_operator.api import names
-from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, POD_DISRUPTION_BUDGET, SERVICE
+from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, POD_DISRUPTION_BUDGET, SERVICE
 from embedding_operator.reconcile.outcome import Done, Stalled
 
 WRONG = "sp1-" + "f" * 32
@@ -44,6 +44,17 @@ async def _ask_other_space(cluster: SimulatedCluster, *, dimensions: int = 4) ->
     cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": dimensions}))
     assert await cluster.settle() == Stalled("SpaceChangeNotApproved")
     return str(cluster.status()["space"]["pending"])
+
+
+def _let_endpoints_lag(cluster: SimulatedCluster, *, space: str) -> None:
+    """No EndpointSlice changes any more, and that of the space's own Service stays when the Service goes."""
+    cluster.lists_endpoints = False
+    cluster.gateway.edit(
+        ENDPOINT_SLICE,
+        lambda item: item["metadata"].pop("ownerReferences"),
+        namespace=KEY.namespace,
+        name=f"{_own_service(space)}-slice",
+    )
 
 
 async def test_a_first_generation_of_another_space_has_only_a_service_of_its_own(cluster: SimulatedCluster) -> None:
@@ -93,6 +104,42 @@ async def test_what_waits_for_approval_passes_a_gate_as_any(cluster: SimulatedCl
     assert await cluster.settle() == Stalled("GoldenMismatch")
     assert cluster.selected_space() == before, "approval is no way around the gate"
     assert cluster.ready_pods() == pods
+
+
+async def test_a_pod_of_what_waits_for_approval_is_deleted_only_once_its_own_service_lists_it_no_more(
+    cluster: SimulatedCluster,
+) -> None:
+    await _serve(cluster, replicas=2)
+    serving = {pod["metadata"]["uid"] for pod in cluster.pods()}
+    await _ask_other_space(cluster)
+    bad = next(pod["metadata"]["uid"] for pod in cluster.pods() if pod["metadata"]["uid"] not in serving)
+    cluster.ill[bad] = {"check.batch"}
+    cluster.lists_endpoints = False
+    for _ in range(5):
+        cluster.step()
+        await cluster.reconcile()
+    [pod] = [pod for pod in cluster.pods() if pod["metadata"]["uid"] == bad]
+    assert pod["metadata"]["labels"][names.LABEL_TRAFFIC] == names.TRAFFIC_QUARANTINED
+    cluster.lists_endpoints = True
+    await cluster.settle()
+    assert bad not in {pod["metadata"]["uid"] for pod in cluster.pods()}
+
+
+async def test_what_waits_for_approval_is_served_by_the_model_s_service_once_that_lists_it(
+    cluster: SimulatedCluster,
+) -> None:
+    cluster.create_model(hub_spec(space=WRONG))
+    assert await cluster.settle() == Stalled("SpaceChangeNotApproved")
+    pending = cluster.status()["space"]["pending"]
+    _let_endpoints_lag(cluster, space=pending)
+    cluster.edit_spec(lambda spec: spec.update(space=pending))
+    for _ in range(5):
+        cluster.step()
+        await cluster.reconcile()
+    assert cluster.selected_space() == pending
+    assert cluster.says("Ready") == ("False", "NoEndpoints"), "its own Service listed it"
+    cluster.lists_endpoints = True
+    assert await cluster.settle() == Done()
 
 
 async def test_what_waits_for_approval_has_cases_of_the_reference_computed_first(cluster: SimulatedCluster) -> None:
@@ -241,6 +288,23 @@ async def test_taking_the_change_back_is_enough(cluster: SimulatedCluster) -> No
     cluster.edit_spec(lambda spec: spec.pop("embedding"))
     assert await cluster.settle() == Done()
     assert cluster.ready_pods() == pods
+
+
+async def test_pods_of_what_is_taken_back_stay_as_long_as_their_own_service_lists_them(
+    cluster: SimulatedCluster,
+) -> None:
+    await _serve(cluster)
+    pending = await _ask_other_space(cluster)
+    _let_endpoints_lag(cluster, space=pending)
+    cluster.edit_spec(lambda spec: spec.pop("embedding"))
+    for _ in range(5):
+        cluster.step()
+        await cluster.reconcile()
+    assert cluster.replicas()[pending] == 1
+    assert cluster.facts.retired_pods == set()
+    cluster.lists_endpoints = True
+    assert await cluster.settle() == Done()
+    assert cluster.replicas()[pending] == 0
 
 
 async def test_taking_requested_at_away_takes_back_what_was_not_approved(cluster: SimulatedCluster) -> None:

@@ -81,12 +81,15 @@ async def test_a_new_generation_that_fails_its_audit_gets_no_traffic_and_the_mes
     assert not [call for call in cluster.gateway.writes if call.kind == "Pod"]
 
 
-async def test_a_pod_that_never_was_ready_is_not_quarantined(cluster: SimulatedCluster) -> None:
+async def test_a_pod_of_a_new_template_that_never_was_ready_is_not_quarantined_and_the_message_says_why(
+    cluster: SimulatedCluster,
+) -> None:
     await _serve(cluster, replicas=2)
     _fail_new_pods(cluster, "paris")
     cluster.edit_spec(lambda spec: spec.update(runtime={"dtype": "Float32"}))
     await cluster.settle()
     assert cluster.says("Verified") == ("False", "AuditFailed")
+    assert "No other pod of its template is known to answer rightly" in str(cluster.condition("Verified"))
     assert {pod["metadata"]["labels"][names.LABEL_TRAFFIC] for pod in cluster.pods()} == {"on"}
     assert len(cluster.ready_pods()) == 2
 

@@ -1,6 +1,8 @@
 """A pod that fails while it serves: out of the Service, then replaced, but never all of them."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from model_samples import golden, hub_spec, verified_by
@@ -8,7 +10,7 @@ from simulated_cluster import KEY, SimulatedCluster
 
 from embedding_model.ports import GateState
 from embedding_operator.api import names
-from embedding_operator.kube.gateway import ENDPOINT_SLICE, EVENT, Forbidden
+from embedding_operator.kube.gateway import ENDPOINT_SLICE, EVENT, POD, Forbidden
 from embedding_operator.observe.facts import QuarantineRecord
 from embedding_operator.reconcile.outcome import Stalled, Wait
 
@@ -188,6 +190,41 @@ async def test_a_pod_that_fails_its_own_check_after_it_has_served_is_replaced_to
     assert serving.says("Ready") == ("True", "Serving")
 
 
+async def test_a_pod_that_served_and_answers_wrongly_since_its_server_started_anew_is_replaced(
+    serving: SimulatedCluster,
+) -> None:
+    bad = serving.pods()[0]["metadata"]
+    serving.ill[bad["uid"]] = {"rome"}
+
+    def crash(pod: dict[str, Any]) -> None:
+        [ready], [runtime] = pod["status"]["conditions"], pod["status"]["containerStatuses"]
+        ready.update(status="False", lastTransitionTime=serving.write_now())
+        serving.pass_time(5)
+        runtime.update(restartCount=1, state={"running": {"startedAt": serving.write_now()}})
+
+    serving.gateway.edit(POD, crash, namespace=KEY.namespace, name=bad["name"])
+    await run(serving)
+    await serving.settle()
+    assert bad["uid"] not in uids(serving)
+    assert serving.says("Ready") == ("True", "Serving")
+
+
+async def test_a_pod_more_that_fails_what_the_others_of_its_template_pass_is_replaced_before_it_ever_serves(
+    serving: SimulatedCluster,
+) -> None:
+    good = uids(serving)
+    serving.edit_spec(lambda spec: spec.update(replicas=4))
+    await serving.reconcile()
+    serving.step()
+    [bad] = set(uids(serving)) - set(good)
+    serving.ill[bad] = {"rome"}
+    await run(serving)
+    await serving.settle()
+    assert bad not in uids(serving)
+    assert set(good) < set(uids(serving))
+    assert serving.says("Ready") == ("True", "Serving")
+
+
 async def test_under_warn_nothing_is_taken_out(cluster: SimulatedCluster) -> None:
     verification = {**verified_by(golden("paris")), "failurePolicy": "Warn"}
     cluster.create_model(hub_spec(replicas=2, verification=verification))
@@ -251,3 +288,22 @@ async def test_a_replica_that_disagrees_with_the_others_is_replaced_also_without
     assert bad not in uids(cluster)
     assert good in uids(cluster)
     assert cluster.says("Ready") == ("True", "Serving")
+
+
+async def test_a_pod_that_differs_from_one_that_no_third_agrees_with_is_not_deleted(
+    cluster: SimulatedCluster,
+) -> None:
+    cluster.create_model(hub_spec(replicas=2))
+    await cluster.settle()
+    differing, other = uids(cluster)
+    cluster.ill[differing] = {"check.replicas"}
+    answer_audits = cluster.answer_audits
+
+    def leave_the_other_without_a_comparison() -> None:
+        answer_audits()
+        cluster.facts.audits[other] = replace(cluster.facts.audits[other], results=())
+
+    cluster.answer_audits = leave_the_other_without_a_comparison  # type: ignore[method-assign]
+    assert await cluster.settle() == Stalled("AuditFailed")
+    assert (uids(cluster), quarantined(cluster)) == ([differing, other], [])
+    assert len(cluster.ready_pods()) == 1

@@ -18,7 +18,7 @@ from embedding_operator.kube.gateway import (
     SERVICE,
 )
 
-REVISION = "deployment.kubernetes.io/pod-template-hash"
+REVISION = "pod-template-hash"
 
 
 def collect_garbage(objects: SimulatedObjects) -> None:
@@ -92,11 +92,18 @@ def count_pods(objects: SimulatedObjects, deployment: Mapping[str, Any]) -> None
 
 
 def list_endpoints(objects: SimulatedObjects) -> None:
-    service = objects.find(SERVICE, KEY.name)
-    slice_name = f"{KEY.name}-slice"
-    if service is None:
-        return
-    selector = service["spec"]["selector"]
+    """A slice for each Service that selects pods; it goes with its Service."""
+    selecting = [item for item in objects.all(SERVICE) if item["spec"].get("selector")]
+    services = {f"{item['metadata']['name']}-slice": item for item in selecting}
+    for item in objects.all(ENDPOINT_SLICE):
+        if item["metadata"]["name"] not in services:
+            objects.gateway.remove(ENDPOINT_SLICE, namespace=KEY.namespace, name=item["metadata"]["name"])
+    for name, service in services.items():
+        _list_endpoints_of(objects, service, slice_name=name)
+
+
+def _list_endpoints_of(objects: SimulatedObjects, service: Mapping[str, Any], *, slice_name: str) -> None:
+    owner, selector = service["metadata"], service["spec"]["selector"]
     chosen = [pod for pod in objects.pods() if selector.items() <= pod["metadata"]["labels"].items()]
     endpoints = [
         {"targetRef": {"kind": "Pod", "name": pod["metadata"]["name"]}, "conditions": {"ready": is_ready(pod)}}
@@ -106,8 +113,8 @@ def list_endpoints(objects: SimulatedObjects) -> None:
         metadata = {
             "namespace": KEY.namespace,
             "name": slice_name,
-            "labels": {"kubernetes.io/service-name": KEY.name},
-            "ownerReferences": [{"kind": "Service", "name": KEY.name, "uid": service["metadata"]["uid"]}],
+            "labels": {**owner["labels"], "kubernetes.io/service-name": owner["name"]},
+            "ownerReferences": [{"kind": "Service", "name": owner["name"], "uid": owner["uid"]}],
         }
         objects.gateway.put(
             {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata, "endpoints": []}

@@ -19,7 +19,7 @@ LABEL_TRAFFIC: Final = (
     f"{GROUP}/traffic"  # TRAFFIC_ON; in templates and Service selectors, never in a Deployment's selector
 )
 TRAFFIC_ON: Final = "on"
-TRAFFIC_QUARANTINED: Final = "quarantined"  # of a pod that failed while it served, until it is deleted
+TRAFFIC_QUARANTINED: Final = "quarantined"  # of a pod that fails what others pass, until it is deleted
 
 COMPONENT_SERVER: Final = "server"  # Deployment, its pods, Service
 COMPONENT_INSPECT: Final = "inspect"  # Job that resolves and inspects a source

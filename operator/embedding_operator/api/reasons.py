@@ -34,10 +34,13 @@ class ConditionType(_Documented):
 
     READY = (
         "Ready",
-        "This generation of the spec is resolved and served by every replica that it asks for; under failurePolicy Block "
-        "each of them has passed the golden cases, if there are any.",
+        "This generation of the spec is resolved and served by every replica that it asks for; under failurePolicy "
+        "Block each of them has passed the golden cases, if there are any.",
     )
-    AVAILABLE = "Available", "At least one pod behind the Service is ready, be it of this generation or of an earlier one."
+    AVAILABLE = (
+        "Available",
+        "At least one pod behind the Service is ready, be it of this generation or of an earlier one.",
+    )
     VERIFIED = "Verified", "The pods' answers match the golden cases of this generation. Unknown without golden cases."
     RESOLVED = "Resolved", "The model's source is pinned to exact bytes, and its files say what the model is."
     RECONCILING = "Reconciling", "The operator is at work, or waits for something that may come by itself."
@@ -50,7 +53,7 @@ class Reason(_Explained):
     # All is well
     SERVING = (
         "Serving",
-        "Every replica takes requests. Verified says whether they match golden cases: Ready waits for that under Block.",
+        "Every replica takes requests. Verified says whether they match golden cases; under Block Ready waits for it.",
         "Nothing.",
     )
     SCALED_TO_ZERO = (
@@ -265,8 +268,8 @@ class Reason(_Explained):
     )
     REFERENCE_UNAVAILABLE = (
         "ReferenceUnavailable",
-        "The reference implementation could not compute golden cases; the message says why. It is tried again every "
-        "half hour.",
+        "The reference implementation could not compute golden cases, or its Job's pod could not start for half an "
+        "hour; the message says why. What failed is tried again every half hour; what waits goes on once it can.",
         "Cure what the message names; the annotation embedding-operator.dev/requestedAt has it tried at once, and the "
         'source resolved anew. Or set spec.verification.reference: "Off", in quotes, to go on without.',
     )
@@ -278,7 +281,7 @@ class Reason(_Explained):
     )
     QUARANTINED = (
         "Quarantined",
-        "Of an event: a pod gave wrong answers while it served, is out of the Service, and is deleted.",
+        "Of an event: a pod gave wrong answers where others give right ones, is out of the Service, and is deleted.",
         "Nothing; when it recurs on one node, take that node out.",
     )
     STARTUP_TIMEOUT = (

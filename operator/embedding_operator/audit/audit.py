@@ -15,10 +15,10 @@ from typing import Final, Protocol
 from embedding_model.goldens.cases import GoldenCase
 from embedding_model.goldens.compare import judge_case
 from embedding_model.goldens.questions import Answer, AnswerSheet, Question, QuestionSheet, list_questions
-from embedding_model.ports import GateState, Verdict
-from embedding_operator.audit.checks import Checks, Peer, judge_checks, judge_space, keep_fixed, list_checks
+from embedding_model.ports import CaseResult, GateState, Verdict
+from embedding_operator.audit.answer_values import AnswerValues
+from embedding_operator.audit.checks import Checks, judge_checks, judge_space, list_checks, read_fixed
 from embedding_operator.audit.client import PodUnreachable
-from embedding_operator.audit.kept_answers import KeptAnswer
 from embedding_operator.audit.shared_results import share_passed
 from embedding_operator.audit.sheets import split_sheets
 from embedding_operator.observe.facts import AuditOrder, AuditReport
@@ -35,13 +35,10 @@ class AskSheet(Protocol):
 
 @dataclass(frozen=True)
 class Audit:
-    """What came of it. `fixed` are the answers to the checks' fixed texts, for other pods to be compared with: none of
-    a pod that failed, or that nobody is compared with. `seconds` is how long the pod took to answer.
-    """
+    """What came of it. `seconds` is how long the pod took to answer."""
 
     report: AuditReport
     verdict: Verdict
-    fixed: tuple[KeptAnswer, ...]
     seconds: float
 
 
@@ -59,14 +56,13 @@ async def audit_pod(
     *,
     order: AuditOrder,
     drawn: Sequence[GoldenCase],
-    peer: Peer | None,
-    keeps_fixed: bool,
+    compare: Callable[[Sequence[AnswerValues]], CaseResult | None],
     monotonic: Callable[[], float],
     now: Callable[[], datetime],
 ) -> Audit:
     """Ask the order's cases, `drawn` of its holdout set, and the checks; the verdict is not delivered yet.
 
-    `keeps_fixed`: whether others may have to be compared with this pod.
+    `compare`: with other pods, the answers to the checks' fixed texts of one that passed everything else.
     Raises PodUnreachable: no answer, or the process changed meanwhile.
     """
     checks = list_checks(order.serving)
@@ -76,29 +72,25 @@ async def audit_pod(
     together = [answers.by_question[question] for question in checks.together]
     results = [
         judge_space(answers.space, wanted=order.space),
-        *judge_checks(
-            checks,
-            serving=order.serving,
-            lone=answers.lone,
-            together=together,
-            peer=peer,
-        ),
+        *judge_checks(checks, serving=order.serving, lone=answers.lone, together=together),
     ]
     for number, (case, asked) in enumerate(cases):
         if number % CASES_AT_A_TIME == 0:
             # A large set takes a while to judge, and the event loop is everybody's.
             await asyncio.sleep(0)
         results.append(judge_case(case, [answers.by_question[question] for question in asked]))
-    failed = [result for result in results if not result.passed]
+    if all(result.passed for result in results):
+        compared = compare(read_fixed(checks, together=together))
+        results += [compared] if compared is not None else []
+    passed = all(result.passed for result in results)
     report = AuditReport(
         boot_id=answers.boot_id,
         case_set=order.case_set.name,
-        state=GateState.FAILED if failed else GateState.PASSED,
+        state=GateState.PASSED if passed else GateState.FAILED,
         results=tuple(share_passed(result) for result in results),
         at=now(),
     )
-    fixed = keep_fixed(checks, together=together) if keeps_fixed and not failed else ()
-    return Audit(report=report, verdict=_decide(report, order=order), fixed=fixed, seconds=answers.seconds)
+    return Audit(report=report, verdict=_decide(report, order=order), seconds=answers.seconds)
 
 
 def list_failed(report: AuditReport | None) -> frozenset[str]:

@@ -7,18 +7,19 @@ pod's address, which another workload may get, is not asked any more.
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.goldens.questions import AnswerSheet, QuestionSheet
-from embedding_model.ports import GateState, GoldensReport, JobReport, JobState, Progress
+from embedding_model.ports import CaseResult, GateState, GoldensReport, JobReport, JobState, Progress
+from embedding_model.resolved import Task
+from embedding_operator.audit.answer_values import AnswerValues
 from embedding_operator.audit.audit import Audit, audit_pod
 from embedding_operator.audit.client import AnswerUnusable, NeverAsked, PodUnreachable, RouteUnknown, VerdictRefused
-from embedding_operator.audit.peers import find_peer, list_colleagues, needs_witness
+from embedding_operator.audit.peers import COMPARISON, compare_replicas, list_colleagues
 from embedding_operator.audit.pod_record import (
     Delivery,
     PodQuestions,
@@ -285,8 +286,7 @@ class Auditor:
                 ask,
                 order=order,
                 drawn=draw_holdout(order.holdout, failed=pod.failed_cases, suspects=suspects, rng=self._rng),
-                peer=find_peer(colleagues, pod=pod),
-                keeps_fixed=needs_witness(colleagues, pod=pod),
+                compare=lambda answers: self._compare(pod, answers, task=order.serving.task),
                 monotonic=self._clock.monotonic,
                 now=self._now,
             )
@@ -297,11 +297,14 @@ class Auditor:
         pod.budget.charge(audit.seconds, passed=passed, is_closed=pod.is_closed, now=self._clock.monotonic())
         return audit
 
+    def _compare(self, pod: PodRecord, answers: Sequence[AnswerValues], *, task: Task) -> CaseResult | None:
+        """With what other pods have answered until now: audits go on beside each other."""
+        colleagues = list_colleagues(self._pods_of(pod.ref.key), pod=pod)
+        return compare_replicas(colleagues, pod=pod, answers=answers, task=task)
+
     def _note_audit(self, pod: PodRecord, audit: Audit | None, *, report: AuditReport) -> None:
         before, failed_before = pod.audit_report, pod.failed_cases
         colleagues = list_colleagues(self._pods_of(pod.ref.key), pod=pod)
-        if audit is not None and audit.fixed and not needs_witness(colleagues, pod=pod):
-            audit = replace(audit, fixed=())
         pod.audit, pod.audit_report = audit, report
         settled = _settle(pod.contested, report=report)
         if before is not None and _what_counts(before) == _what_counts(report) and not settled:
@@ -373,7 +376,8 @@ def _settle(contested: dict[str, frozenset[str]], *, report: AuditReport) -> boo
 
 def _what_counts(report: AuditReport) -> object:
     failed = [result.name for result in report.results if not result.passed]
-    return report.boot_id, report.case_set, report.state, failed
+    is_compared = any(result.name == COMPARISON for result in report.results)
+    return report.boot_id, report.case_set, report.state, failed, is_compared
 
 
 def _without_progress(report: JobReport) -> JobReport:

@@ -1,6 +1,6 @@
 """Built-in checks of wall two: fixed texts, whose answers must have the properties that the model promises.
 
-They need no golden case. What is compared is compared with the pod's own answers, or with those of another pod:
+They need no golden case. What is compared is compared with the pod's own answers, or with those of other pods:
 
 check.answers     every question gets an answer of its kind; numbers are finite
 check.dimensions  a vector has the served dimensions
@@ -8,7 +8,8 @@ check.norm        of a model that normalises, a vector has norm 1 (within 1 %, a
 check.batch       a text has the same answer alone and among others
 check.truncation  two texts that differ beyond the maximum length have the same answer; only of models that read at most
                   LONGEST_TOKENS, since it costs as much as all other questions together
-check.replicas    another pod of the same model, space, device and dtype that passed its audit answers the same
+check.replicas    most pods of the same model, space, device and dtype answer the same: peers.py
+check.tie         where as many of them answer one way as the other, this one answers as those that passed first
 
 "The same": a cosine of at least MIN_COSINE for vectors and terms, a distance of at most SCORE_TOLERANCE for scores and
 labels, relative to the largest where that is above 1 (scores may be logits). Half precision is well within both.
@@ -25,7 +26,6 @@ from embedding_model.goldens.results import is_finite
 from embedding_model.ports import CaseResult
 from embedding_model.resolved import Serving, Side, Task
 from embedding_operator.audit.answer_values import AnswerValues
-from embedding_operator.audit.kept_answers import KeptAnswer
 
 KIND: Final = "check"
 MIN_COSINE: Final = 0.999
@@ -58,14 +58,6 @@ class Checks:
         return (*self.fixed, *self.truncated)
 
 
-@dataclass(frozen=True)
-class Peer:
-    """Another pod, and what it answered to `Checks.fixed` in an audit that it passed."""
-
-    name: str
-    answers: Sequence[KeptAnswer]
-
-
 def list_checks(serving: Serving) -> Checks:
     return _list_checks(serving.task, limit=serving.max_input_tokens, side=serving.truncation_side)
 
@@ -84,9 +76,9 @@ def _list_checks(task: Task, *, limit: int, side: Side) -> Checks:
 
 
 def judge_checks(
-    checks: Checks, *, serving: Serving, lone: Answer, together: Sequence[Answer], peer: Peer | None = None
+    checks: Checks, *, serving: Serving, lone: Answer, together: Sequence[Answer]
 ) -> tuple[CaseResult, ...]:
-    """`together` answers `checks.together`. One result for each check that could be made."""
+    """`together` answers `checks.together`. One result for each check that needs no other pod and could be made."""
     fixed, truncated = together[: len(checks.fixed)], together[len(checks.fixed) :]
     read = [_read(answer, question=question) for answer, question in zip(fixed, checks.fixed, strict=True)]
     alone = _read(lone, question=checks.lone)
@@ -98,17 +90,15 @@ def judge_checks(
     if serving.task is Task.EMBEDDING:
         results += _judge_vectors(values, serving=serving)
     among = AnswerValues(values[0].numbers[:1]) if serving.task is Task.RERANKING else values[0]
-    results.append(_compare("batch", alone, among, task=serving.task, what="one text alone and among others"))
+    results.append(compare_answers("batch", alone, among, task=serving.task, what="one text alone and among others"))
     results += _judge_truncation(checks, answers=truncated, task=serving.task)
-    if peer is not None:
-        results.append(_judge_peer(values, peer=peer, task=serving.task))
     return tuple(results)
 
 
-def keep_fixed(checks: Checks, *, together: Sequence[Answer]) -> tuple[KeptAnswer, ...]:
-    """Of a pod that passed: what others are compared with. `together` as in `judge_checks`."""
+def read_fixed(checks: Checks, *, together: Sequence[Answer]) -> Sequence[AnswerValues]:
+    """Of a pod that passed: what other pods are compared with. `together` as in `judge_checks`."""
     read = [_read(answer, question=question) for answer, question in zip(together, checks.fixed, strict=False)]
-    return tuple(KeptAnswer.keep(values) for values in read if not isinstance(values, str))
+    return [values for values in read if not isinstance(values, str)]
 
 
 def judge_space(answered: str, *, wanted: str) -> CaseResult:
@@ -191,18 +181,11 @@ def _judge_truncation(checks: Checks, *, answers: Sequence[Answer], task: Task) 
     if isinstance(a, str) or isinstance(b, str):
         yield _result("truncation", passed=False, detail=a if isinstance(a, str) else str(b))
         return
-    yield _compare("truncation", a, b, task=task, what="two texts that differ only beyond the maximum length")
+    yield compare_answers("truncation", a, b, task=task, what="two texts that differ only beyond the maximum length")
 
 
-def _judge_peer(values: Sequence[AnswerValues], *, peer: Peer, task: Task) -> CaseResult:
-    """The worst of the fixed texts."""
-    what = f"pod {peer.name} and this one"
-    pairs = zip(values, peer.answers, strict=True)
-    results = [_compare("replicas", mine, theirs.read(), task=task, what=what) for mine, theirs in pairs]
-    return min(results, key=lambda result: result.passed)
-
-
-def _compare(check: str, a: AnswerValues, b: AnswerValues, *, task: Task, what: str) -> CaseResult:
+def compare_answers(check: str, a: AnswerValues, b: AnswerValues, *, task: Task, what: str) -> CaseResult:
+    """Whether they are the same, in the module's sense; `what` they are, in words."""
     if task in (Task.RERANKING, Task.CLASSIFICATION):
         distance = a.distance(b)
         passed = distance <= SCORE_TOLERANCE and a.names_the_same(b)

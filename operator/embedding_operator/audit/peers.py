@@ -1,14 +1,47 @@
-"""Other pods of the same model and vector space: what they failed, and whom a pod is compared with."""
+"""Other pods of the same model and vector space: do most of them answer as one does?
+
+Each pod that passes all else has a voice: what it answered to the built-in checks' fixed texts. Pods on the same
+hardware whose answers are the same are a group, whose answers are kept once. A pod whose group is the largest, itself
+counted, is right. What it answered before it failed counts as a voice too: of two pods the one is wrong that has
+changed.
+
+Where groups are equally large nobody knows which is wrong. Then one of them serves, that whose pods passed first: those
+of the other fail `check.tie`. Nobody is said to pass that, so that no pod is deleted for it.
+"""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from embedding_operator.audit.checks import Peer
-from embedding_operator.audit.pod_record import PodRecord
+from embedding_model.ports import CaseResult
+from embedding_model.resolved import Task
+from embedding_operator.audit.answer_values import AnswerValues
+from embedding_operator.audit.checks import compare_answers
+from embedding_operator.audit.kept_answers import KeptAnswer
+from embedding_operator.audit.pod_record import PodRecord, Voice
 
-# Of a space, on the same hardware: two are compared with each other, and all others with one of them. What each of them
-# answered is kept, tens of KiB of a large model.
-WITNESSES: Final = 2
+# Of a space, on the same hardware. One is kept of each, tens of KiB of a large model; a pod that answers otherwise than
+# all of them has no voice.
+MAX_GROUPS: Final = 3
+
+REPLICAS: Final = "replicas"
+COMPARISON: Final = f"check.{REPLICAS}"
+TIE: Final = "check.tie"
+
+
+@dataclass
+class _Group:
+    """`voices`: pods other than the one that is judged, the first of them `name`. `was_own`: it answered so before."""
+
+    answers: Sequence[KeptAnswer]
+    name: str
+    voices: int = 0
+    was_own: bool = False
+    is_trusted: bool = False  # by one of them: it passed when it was compared last
+
+    @property
+    def size(self) -> int:
+        return self.voices + self.was_own
 
 
 def list_colleagues(pods: Iterable[PodRecord], *, pod: PodRecord) -> Sequence[PodRecord]:
@@ -17,28 +50,65 @@ def list_colleagues(pods: Iterable[PodRecord], *, pod: PodRecord) -> Sequence[Po
     return [other for other in pods if other is not pod and other.order is not None and other.order.space == space]
 
 
-def find_suspects(pods: Iterable[PodRecord]) -> frozenset[str]:
-    """Cases that one of them failed last."""
-    return frozenset(name for pod in pods for name in pod.failed_cases)
+def compare_replicas(
+    colleagues: Iterable[PodRecord], *, pod: PodRecord, answers: Sequence[AnswerValues], task: Task
+) -> CaseResult | None:
+    """`answers`, which are to the fixed texts, beside those of other pods; None where nobody else answers as `pod`
+    does, and it need not fail for that. It has a voice from now on."""
+    groups = _list_groups(colleagues, pod=pod)
+    compared = [(group, _compare(answers, group=group, task=task)) for group in groups]
+    found = _judge(compared)
+    passed = found is None or found.passed
+    said = pod.voice.answers if pod.voice is not None and not passed else None
+    same = said or next((group.answers for group, result in compared if result.passed), None)
+    if same is None and len(groups) < MAX_GROUPS:
+        same = tuple(map(KeptAnswer.keep, answers))
+    pod.voice = Voice(same, is_trusted=passed) if same is not None else None
+    return found
 
 
-def find_peer(colleagues: Iterable[PodRecord], *, pod: PodRecord) -> Peer | None:
-    """One whose last audit passed, on the same device and with the same dtype."""
-    witness = next(iter(_list_witnesses(colleagues, pod=pod)), None)
-    return Peer(name=witness.ref.name, answers=witness.audit.fixed) if witness and witness.audit else None
+def _judge(compared: Sequence[tuple[_Group, CaseResult]]) -> CaseResult | None:
+    """Whether the group that the pod belongs to is the largest."""
+    same = [(group, result) for group, result in compared if result.passed]
+    others = [(group, result) for group, result in compared if not result.passed]
+    agreement = next((result for group, result in same if group.voices), None)
+    if not others:
+        return agreement
+    size = 1 + sum(group.voices for group, _ in same)
+    rival, difference = max(others, key=lambda pair: (pair[0].size, pair[0].is_trusted))
+    if rival.size != size:
+        return difference if rival.size > size else agreement
+    return _describe_tie(difference) if rival.is_trusted else None
 
 
-def needs_witness(colleagues: Iterable[PodRecord], *, pod: PodRecord) -> bool:
-    """Whether others may have to be compared with what `pod` answers."""
-    return len(_list_witnesses(colleagues, pod=pod)) < WITNESSES
+def _list_groups(colleagues: Iterable[PodRecord], *, pod: PodRecord) -> Sequence[_Group]:
+    """The largest first."""
+    groups: dict[int, _Group] = {}  # by the identity of what they share
+    for other in colleagues:
+        if other.voice is not None and _is_comparable(other, pod=pod):
+            shared = other.voice.answers
+            group = groups.setdefault(id(shared), _Group(shared, name=other.ref.name))
+            group.voices += 1
+            group.is_trusted |= other.voice.is_trusted
+    if pod.voice is not None:
+        shared = pod.voice.answers
+        groups.setdefault(id(shared), _Group(shared, name=pod.ref.name)).was_own = True
+    return sorted(groups.values(), key=lambda group: -group.size)
 
 
-def _list_witnesses(colleagues: Iterable[PodRecord], *, pod: PodRecord) -> Sequence[PodRecord]:
-    return [
-        other
-        for other in colleagues
-        if other.audit is not None
-        and other.audit.fixed
-        and other.hardware is not None
-        and other.hardware == pod.hardware
-    ]
+def _is_comparable(other: PodRecord, *, pod: PodRecord) -> bool:
+    """A pod that fails by itself says nothing about others."""
+    return other.hardware is not None and other.hardware == pod.hardware and other.failed_cases <= {COMPARISON, TIE}
+
+
+def _compare(answers: Sequence[AnswerValues], *, group: _Group, task: Task) -> CaseResult:
+    """The worst of them."""
+    what = f"pod {group.name} and this one"
+    pairs = zip(answers, group.answers, strict=True)
+    results = [compare_answers(REPLICAS, mine, theirs.read(), task=task, what=what) for mine, theirs in pairs]
+    return min(results, key=lambda result: result.passed)
+
+
+def _describe_tie(difference: CaseResult) -> CaseResult:
+    words = "as many pods answer like the one as like the other, so a golden case or one more replica has to tell"
+    return difference.model_copy(update={"name": TIE, "detail": f"{difference.detail}; {words}"})

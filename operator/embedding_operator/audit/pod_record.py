@@ -1,6 +1,7 @@
 """What is known of one start of one pod's container, and which questions to it are being pursued."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -10,6 +11,7 @@ from embedding_model.goldens.questions import AnswerSheet, QuestionSheet
 from embedding_model.ports import GateState, GoldensReport, JobReport, Progress, Verdict
 from embedding_operator.audit.audit import Audit, list_failed
 from embedding_operator.audit.budget import AuditBudget
+from embedding_operator.audit.kept_answers import KeptAnswer
 from embedding_operator.observe.facts import AuditOrder, AuditReport, PodRef
 
 
@@ -55,6 +57,15 @@ class Delivery:
     since: float
 
 
+@dataclass(frozen=True)
+class Voice:
+    """What a pod answers to the checks' fixed texts, for others to be compared with; see peers.py. `is_trusted`: it
+    passed when it was compared itself."""
+
+    answers: Sequence[KeptAnswer]
+    is_trusted: bool
+
+
 @dataclass
 class PodRecord:
     """One start of one pod's container. `tasks` are the questions that are being pursued, `asking`
@@ -80,6 +91,7 @@ class PodRecord:
     audit_report: AuditReport | None = None
     audit_round: int = 0
     undelivered: Delivery | None = None
+    voice: Voice | None = None
     contested: dict[str, frozenset[str]] = field(default_factory=dict)
     budget: AuditBudget = field(default_factory=AuditBudget)
     progress_round: int = 0

@@ -1,28 +1,45 @@
-"""Which pods does the model's Service send requests to, as its EndpointSlices say?"""
+"""Which pods do the Services of a model send requests to, as their EndpointSlices say?"""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
-from embedding_operator.observe.snapshot import Snapshot
+from embedding_operator.observe.snapshot import Object, Snapshot
+
+# Set by the EndpointSlice controller.
+LABEL_SERVICE_NAME: Final = "kubernetes.io/service-name"
+
+Endpoint = Mapping[str, Any]
 
 
 def list_pods(snapshot: Snapshot) -> frozenset[str]:
     """Names of all pods that are listed: clients may still be connected to those that are not ready, or ending."""
-    return frozenset(_name(endpoint) for endpoint in _read(snapshot))
+    return frozenset(_name(endpoint) for item in snapshot.endpoints for endpoint in _read(item))
 
 
 def list_ready_pods(snapshot: Snapshot) -> frozenset[str]:
     """Names of those that get new requests."""
-    return frozenset(
-        _name(endpoint)
-        for endpoint in _read(snapshot)
-        if (endpoint.get("conditions") or {}).get("ready") is not False  # absent: unknown, which counts as ready
-    )
+    return frozenset(_name(endpoint) for item in snapshot.endpoints for endpoint in _read_ready(item))
 
 
-def _read(snapshot: Snapshot) -> Iterator[Mapping[str, Any]]:
-    return (endpoint for item in snapshot.endpoints for endpoint in item.get("endpoints") or ())
+def list_reached_pods(snapshot: Snapshot) -> frozenset[str]:
+    """Names of those that get new requests of the model's own Service, which has the model's name."""
+    items = (item for item in snapshot.endpoints if _service(item) == snapshot.key.name)
+    return frozenset(_name(endpoint) for item in items for endpoint in _read_ready(item))
 
 
-def _name(endpoint: Mapping[str, Any]) -> str:
+def _service(item: Object) -> str:
+    return str((item["metadata"].get("labels") or {}).get(LABEL_SERVICE_NAME, ""))
+
+
+def _read_ready(item: Object) -> Iterator[Endpoint]:
+    # Absent: unknown, which counts as ready.
+    return (endpoint for endpoint in _read(item) if (endpoint.get("conditions") or {}).get("ready") is not False)
+
+
+def _read(item: Object) -> Sequence[Endpoint]:
+    endpoints: Sequence[Endpoint] = item.get("endpoints") or ()
+    return endpoints
+
+
+def _name(endpoint: Endpoint) -> str:
     return str((endpoint.get("targetRef") or {}).get("name", ""))

@@ -96,7 +96,8 @@ def _judge_trial(target: Generation, *, case_set: CaseSet) -> Gate:
     if failed:
         message = describe_results(failed[0].results, case_set=case_set)
         serving = f"; {len(target.ready_pods)} ready pods go on with the cases before" if target.ready_pods else ""
-        verdict = stalled(Reason.GOLDEN_MISMATCH, f"{message}{serving}. Correct the golden case or the spec")
+        advice = "Correct the golden case or the spec; a change that is to make it pass has to come before the case"
+        verdict = stalled(Reason.GOLDEN_MISMATCH, f"{message}{serving}. {advice}")
         return Gate(verdict=verdict, adopted=False, trial=pods, reports=failed)
     if any(report.state is GateState.PASSED for report in reports):
         verdict = _verifying("a running pod passed the changed golden cases; pods with these cases replace it")
@@ -171,7 +172,10 @@ def _find_unaudited(target: Generation, *, pods: Sequence[ObservedPod], policy: 
 def _advise(reason: Reason) -> str:
     if reason is Reason.GOLDEN_MISMATCH:
         return "Correct the golden case or the spec"
-    return "No other pod of it answers rightly, so none is deleted: correct the spec, or delete the pod to try another"
+    return (
+        "No other pod of its template is known to answer rightly, so none is deleted: correct the spec, or delete the "
+        "pod to try another"
+    )
 
 
 def _has_failed(report: GoldensReport, *, case_set: CaseSet) -> bool:

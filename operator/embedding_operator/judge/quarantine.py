@@ -1,11 +1,12 @@
 """Pods that serve wrong answers: taken out of the Service, then deleted, so that others take their place.
 
-A pod is bad that has been ready and failed since, by the operator's audit or by its own check. A pod that never was
-ready is not: it holds up a rollout, and another pod of the same template would do the same.
+A pod is bad that fails, by the operator's audit or by its own check, while another pod of its generation takes requests
+and passes a case that this one fails: then the case is right and the pod is not. When all fail the same case, or there
+is no other pod, nothing is deleted: what replaces them would fail as well. They have closed themselves, and the model
+is Stalled with the case.
 
-It is replaced only while another pod of its generation takes requests and passes a case that this one fails: then the
-case is right and the pod is not. When all fail the same case, or there is no other pod, nothing is deleted: what
-replaces them would fail as well. They have closed themselves, and the model is Stalled with the case.
+Of a pod that has not been ready since its container started, the other one must be of the same template. The first pods
+of a new template that fail are none: they hold up a rollout, and what replaces them would do the same.
 
 First the label, which takes the pod out of the Service; then, once no EndpointSlice lists it as ready, the deletion, of
 one pod of a model at a time, at most one a minute, and ever more rarely while that does not help.
@@ -28,6 +29,9 @@ from embedding_operator.observe.snapshot import ObservedPod, Snapshot
 
 FIRST_SECONDS: Final = 60.0
 MAX_SECONDS: Final = 3600.0
+
+# Set by the Deployment controller.
+LABEL_TEMPLATE: Final = "pod-template-hash"
 
 
 @dataclass(frozen=True)
@@ -83,14 +87,23 @@ def has_been_ready(pod: ObservedPod) -> bool:
 def _find_bad(pods: Sequence[ObservedPod]) -> Sequence[ObservedPod]:
     """Those to be replaced. One that is out of the Service already goes also when it answers rightly again: it would
     never get requests."""
-    failed = {pod.name: _list_failed(pod) for pod in pods if has_been_ready(pod)}
+    failed = {pod.name: _list_failed(pod) for pod in pods}
     sound = [pod for pod in pods if pod.is_ready and not failed[pod.name] and not is_quarantined(pod)]
 
     def is_bad(pod: ObservedPod) -> bool:
-        results = failed.get(pod.name) or ()
-        return any(_passes_one(other, of=results) for other in sound) if results else is_quarantined(pod)
+        results = failed[pod.name]
+        if not results:
+            return is_quarantined(pod)
+        has_served = is_quarantined(pod) or has_been_ready(pod)
+        judges = [other for other in sound if has_served or _is_same_template(pod, other)]
+        return any(_passes_one(other, of=results) for other in judges)
 
     return [pod for pod in pods if is_bad(pod)]
+
+
+def _is_same_template(pod: ObservedPod, other: ObservedPod) -> bool:
+    template, theirs = (item.object["metadata"].get("labels", {}).get(LABEL_TEMPLATE) for item in (pod, other))
+    return template is not None and template == theirs
 
 
 def _list_failed(pod: ObservedPod) -> Sequence[CaseResult]:
@@ -102,17 +115,13 @@ def _list_failed(pod: ObservedPod) -> Sequence[CaseResult]:
 
 
 def _passes_one(pod: ObservedPod, *, of: Sequence[CaseResult]) -> bool:
-    """Whether it answers rightly at least one of the cases that another one failed; a comparison of two pods says by
-    itself that they differ."""
+    """Whether it answers rightly at least one of the cases that another one failed."""
     passed = set()
     if pod.audit is not None and pod.audit.state is GateState.PASSED:
-        passed |= {_COMPARISON, *(result.name for result in pod.audit.results)}
+        passed |= {result.name for result in pod.audit.results}
     if pod.report is not None and pod.report.state is GateState.PASSED:
         passed |= {result.name for result in pod.report.results}
     return any(result.name in passed for result in of)
-
-
-_COMPARISON: Final = "check.replicas"
 
 
 def _describe(pod: ObservedPod) -> str:

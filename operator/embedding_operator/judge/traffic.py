@@ -21,7 +21,7 @@ from typing import Final
 from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
 from embedding_operator.api.rollout_spec import RolloutStrategy
-from embedding_operator.judge.endpoints import list_pods, list_ready_pods
+from embedding_operator.judge.endpoints import list_pods, list_reached_pods
 from embedding_operator.judge.generations import Generation, is_started, read_selected_space
 from embedding_operator.judge.verdict import Verdict, waiting
 from embedding_operator.observe.snapshot import ObservedPod, Snapshot
@@ -122,7 +122,7 @@ def judge_traffic(
             target=target,
             is_target_ready=is_target_ready,
             is_leaving=any(count for space, count in wanted.items() if space not in own_services),
-            is_reached=_is_reached(generations.get(target or ""), ready=list_ready_pods(snapshot)),
+            is_reached=_is_reached(generations.get(target or ""), ready=list_reached_pods(snapshot)),
             retiring=retiring,
         ),
     )

@@ -4,15 +4,11 @@ What a write answers is in memory at once, so that a reconcile sees its own writ
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from embedding_operator.api.names import LABEL_MODEL
 from embedding_operator.kube.cache import ObjectCache
 from embedding_operator.kube.gateway import EMBEDDING_MODEL, Conflict, FieldConflict, Gateway, Kind, Object
 from embedding_operator.kube.paths import kind_of
-
-# The EndpointSlice controller copies our label from the Service, and sets this one.
-LABEL_SERVICE_NAME: Final = "kubernetes.io/service-name"
 
 
 class CachingGateway:
@@ -31,7 +27,7 @@ class CachingGateway:
 
     async def list(self, kind: Kind, *, namespace: str | None, labels: Mapping[str, str]) -> Sequence[Object]:
         if self._cache.is_trusted(kind):
-            model = labels.get(LABEL_MODEL) or labels.get(LABEL_SERVICE_NAME)
+            model = labels.get(LABEL_MODEL)
             if namespace is not None and model:
                 return self._cache.list_of_model(kind, (namespace, model), labels=labels)
             if not labels:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any
 
 from embedding_model import ports
 from embedding_operator.api import names
@@ -38,9 +38,6 @@ from embedding_operator.observe.stored_model import read_stored_models
 from embedding_operator.observe.stored_reference import read_references
 from embedding_operator.observe.vouched import split_vouched
 
-# Set by the EndpointSlice controller.
-LABEL_SERVICE_NAME: Final = "kubernetes.io/service-name"
-
 
 async def observe(gateway: Gateway, key: Key, *, facts: Facts, hubs: Hubs, now: datetime) -> Snapshot | None:
     """Everything about one EmbeddingModel; None when it is gone. Raises GatewayError."""
@@ -52,9 +49,8 @@ async def observe(gateway: Gateway, key: Key, *, facts: Facts, hubs: Hubs, now: 
     listed = await asyncio.gather(
         *(
             gateway.list(kind, namespace=key.namespace, labels=ours)
-            for kind in (DEPLOYMENT, SERVICE, CONFIG_MAP, JOB, POD_DISRUPTION_BUDGET, POD)
-        ),
-        gateway.list(ENDPOINT_SLICE, namespace=key.namespace, labels={LABEL_SERVICE_NAME: key.name}),
+            for kind in (DEPLOYMENT, SERVICE, CONFIG_MAP, JOB, POD_DISRUPTION_BUDGET, POD, ENDPOINT_SLICE)
+        )
     )
     *objects, pods, slices = listed
     uid = str(model["metadata"]["uid"])

@@ -115,7 +115,7 @@ class Snapshot:
     `foreign` are objects that carry our label but are controlled by somebody else; `leftover` those of an earlier
     EmbeddingModel of the same name, which the garbage collector is about to delete. `planted` are ConfigMaps that claim
     to be controlled by it, with a content that we did not write: no child, and nothing in them is ever read.
-    `endpoints` are the EndpointSlices of the model's Service.
+    `endpoints` are the EndpointSlices of all its Services: the EndpointSlice controller copies our label to them.
     `request` is what the spec asks to resolve, `stored` the model that answers it already; without one `resolution` is
     what the resolver says. `models` are all stored models.
     `is_private`: the operator itself cannot ask the hub, for want of a token or of a way to it.

@@ -1,4 +1,4 @@
-"""In the middle of a move, hands delete or edit what serves: the last generation that served stays the one that does."""
+"""In the middle of a move, hands delete or edit what serves: what served last stays what serves."""
 
 from typing import Any
 

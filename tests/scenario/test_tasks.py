@@ -216,6 +216,7 @@ async def test_what_exact_pods_said_of_themselves_is_not_said_of_quantised_ones(
     cluster.create_model(hub_spec(verification=verified_by(golden())))
     await cluster.settle()
     assert cluster.status()["pods"]["dtype"] == "float32"
+    cluster.tells_reports = False
     cluster.edit_spec(lambda spec: spec.update(runtime={"quantization": "Int4"}, verification=verified_by()))
     await cluster.settle()
     assert cluster.says("Ready") == ("True", "Serving")

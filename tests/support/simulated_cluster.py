@@ -35,11 +35,12 @@ MAX_STEPS = 60
 class SimulatedCluster(SimulatedPods):
     """Its objects, its pods, and the time in which the operator and the controllers act on them.
 
-    Without `lists_endpoints` EndpointSlices stay as they are.
+    Without `lists_endpoints` EndpointSlices stay as they are. Without `makes_job_pods` a quota refuses those of Jobs.
     """
 
     settings: Settings = field(default_factory=settings)
     lists_endpoints: bool = True
+    makes_job_pods: bool = True
 
     async def reconcile(self, *, gateway: Gateway | None = None) -> Outcome:
         outcome = await reconcile(
@@ -87,7 +88,7 @@ class SimulatedCluster(SimulatedPods):
         self.answer_audits()
         for deployment in self.all(DEPLOYMENT):
             run_deployment(self, deployment)
-        for job in self.all(JOB):
+        for job in self.all(JOB) if self.makes_job_pods else ():
             run_job(self, job)
         for pod in self.pods():
             self.run_pod(pod)

@@ -29,6 +29,8 @@ class Mounted:
 class SimulatedPods(SimulatedObjects):
     """`wrong` holds names of golden cases that pods fail, `ill` by a pod's uid those that it fails in audits alone;
     `trouble` gives a pod's status instead of a good start. Without `answers_audits` nobody audits: pods open alone.
+    `verdicts`: what pods were told last, by uid; an operator that is restarted does not know. Without `tells_reports`
+    it hears nothing of what pods found of themselves.
     A pod that mounts a ConfigMap that was taken waits; any other that is missing is a bug. `mounted` is by pod uid.
     """
 
@@ -37,8 +39,9 @@ class SimulatedPods(SimulatedObjects):
     trouble: Callable[[Mapping[str, Any]], Status | None] = lambda pod: None
     answers_trials: bool = True
     answers_audits: bool = True
+    tells_reports: bool = True
     ill: dict[str, set[str]] = field(default_factory=dict)
-    objected: dict[str, str] = field(default_factory=dict)
+    verdicts: dict[str, GateState] = field(default_factory=dict)
     mounted: dict[str, Mounted] = field(default_factory=dict)
 
     def run_pod(self, pod: Mapping[str, Any]) -> None:
@@ -68,7 +71,7 @@ class SimulatedPods(SimulatedObjects):
                 for name in sorted(checks)
             )
             state = GateState.PASSED if all(result.passed for result in results) else GateState.FAILED
-            self.objected[uid] = order.objection
+            self.verdicts[uid] = GateState.FAILED if order.objection else state
             before = self.facts.audits.get(uid)
             if before is None or before.results != results:
                 self.facts.audits[uid] = AuditReport("boot", order.case_set.name, state, results, at=self.now)
@@ -123,17 +126,18 @@ class SimulatedPods(SimulatedObjects):
 
     def _is_open(self, pod: Mapping[str, Any]) -> bool:
         """As the pod decides: by its own check, and by the verdict, without which it opens when nobody audits."""
-        uid, passed, mounted = pod["metadata"]["uid"], True, self._mount(pod)
-        if mounted.case_set is not None:
-            report = self.report_goldens(pod, case_set=mounted.case_set)
-            verdict = GateState.FAILED if self.objected.get(uid) else report.verdict
+        uid, mounted = pod["metadata"]["uid"], self._mount(pod)
+        verdict = self.verdicts.get(uid, GateState.PENDING)
+        if pod["metadata"]["labels"][names.LABEL_COMPONENT] != names.COMPONENT_SERVER:
+            return False
+        report = self.report_goldens(pod, case_set=mounted.case_set or CaseSet(cases=()))
+        if self.tells_reports:
             self.facts.reports[uid] = report.model_copy(update={"verdict": verdict})
-            passed = report.state is GateState.PASSED
+        passed = report.state is GateState.PASSED
         warns = "Warn" in pod["spec"]["containers"][0]["args"]
-        audit = self.facts.audits.get(uid)
-        if audit is None:
+        if verdict is GateState.PENDING:
             return (passed or warns) and not self.answers_audits
-        return warns or (passed and audit.state is GateState.PASSED)
+        return warns or (passed and verdict is GateState.PASSED)
 
     def report_goldens(self, pod: Mapping[str, Any], *, case_set: CaseSet) -> GoldensReport:
         results = _judge_cases(*case_set.cases, failed=self.wrong)

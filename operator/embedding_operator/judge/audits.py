@@ -2,11 +2,15 @@
 
 Every server pod of every generation that has loaded its model is audited, also of a generation that is on its way out,
 and while the model is suspended: a wrong vector is as wrong there. Each is asked the cases that it has mounted itself,
-read from its own ConfigMaps: another set may be on its way.
+read from its own ConfigMaps: another set may be on its way. The reference's holdout belongs to the goldens that it was
+computed with: a pod that has not mounted these is asked nothing of it. Nor is any of a space that the spec asks for
+without a reference, though it has mounted them still.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final
 
 import orjson
 from pydantic import ValidationError
@@ -15,12 +19,17 @@ from embedding_model import ports
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import CaseResult, GateState
 from embedding_operator.api import names
+from embedding_operator.api.spec import EmbeddingModelSpec, FailurePolicy
+from embedding_operator.api.verification_spec import ReferencePolicy
 from embedding_operator.judge.generations import Generation, is_started, list_mounted, mounted_config_map
 from embedding_operator.observe.case_sets import read_case_set
 from embedding_operator.observe.facts import AuditOrder
 from embedding_operator.observe.snapshot import Object, ObservedPod, Snapshot
+from embedding_operator.observe.stored_reference import is_computed
 
 NO_CASES = CaseSet(cases=())
+# Always the same words: others would be another order, which is carried out at once.
+OBJECTION: Final = "it serves without golden cases of the reference implementation, which were asked for"
 
 
 @dataclass(frozen=True)
@@ -30,11 +39,13 @@ class AuditWish:
 
 
 def list_audits(
-    snapshot: Snapshot, *, generations: Mapping[str, Generation], objections: Mapping[str, str] | None
+    snapshot: Snapshot, *, generations: Mapping[str, Generation], objections: Mapping[str, bool]
 ) -> Sequence[AuditWish]:
-    """`objections`: by space, why no pod of it may be called verified; None while nobody can say.
+    """`objections`: of the spaces that the spec asks for, whether the reference's cases cannot be computed (True), or
+    are not asked for (False).
 
     A pod whose ConfigMaps are gone, or say nothing that we can read, is not asked: nobody knows what it has to answer.
+    Nor is one that has to keep the verdict that it has, before it has told which that is.
     """
     pods = [pod for generation in generations.values() for pod in generation.pods if is_started(pod)]
     if not pods:
@@ -44,29 +55,55 @@ def list_audits(
     threshold = snapshot.spec.verification.min_cosine_similarity if snapshot.spec else None
     references = [item.with_threshold(threshold) if threshold else item for item in snapshot.references]
     holdouts = {item.space: item.holdout for item in references}
-    wishes = []
+    wishes: list[AuditWish] = []
     for pod in pods:
         spec = pod.object.get("spec") or {}
         model = models.get(mounted_config_map(spec, volume="model-config") or "")
         case_set = _read_mounted(spec, config_maps=config_maps)
         if model is None or case_set is None:
             continue
-        order = AuditOrder(
-            case_set=case_set,
-            holdout=holdouts.get(model.space, NO_CASES),
-            serving=model.serving,
-            space=model.space,
-            objection=_repeat_objection(pod) if objections is None else objections.get(model.space, ""),
-        )
-        wishes.append(AuditWish(pod=pod, order=order))
+        order = AuditOrder(case_set=case_set, holdout=NO_CASES, serving=model.serving, space=model.space)
+        said = objections.get(model.space)
+        if any(is_computed(case) for case in case_set.cases):
+            holdout = NO_CASES if said is False else holdouts.get(model.space, NO_CASES)
+            wishes.append(AuditWish(pod=pod, order=replace(order, holdout=holdout)))
+            continue
+        objection = _find_objection(pod, said=said, asked=snapshot.spec)
+        if objection is not None:
+            wishes.append(AuditWish(pod=pod, order=replace(order, objection=objection)))
     return wishes
 
 
-def _repeat_objection(pod: ObservedPod) -> str:
-    """A pod that answers rightly and was told that it fails had been objected to."""
-    answers_rightly = pod.audit is not None and pod.audit.state is GateState.PASSED
-    was_failed = pod.report is not None and pod.report.verdict is GateState.FAILED
-    return "as said before; the spec cannot be read now" if answers_rightly and was_failed else ""
+def _find_objection(pod: ObservedPod, *, said: bool | None, asked: EmbeddingModelSpec | None) -> str | None:
+    """Why a pod without the reference's cases must not be called verified; None while it has to tell what it was told.
+
+        `said` of its space            told by the operator    objection
+        cannot be computed             -                       yes
+        not asked for                  -                       no
+        cannot be said                 passed                  no
+        cannot be said                 failed                  yes: perhaps for this cause
+        cannot be said                 nothing yet             if the spec asks for a reference
+
+    Only of a pod that serves all the same: any other would close, and was not opened without a set that is asked for.
+    """
+    if said is False or not _serves_unverified(pod):
+        return ""
+    if said:
+        return OBJECTION
+    if pod.report is None:
+        return None
+    asks = asked is not None and asked.verification.reference is ReferencePolicy.AUTO
+    told = pod.report.verdict
+    return OBJECTION if told is GateState.FAILED or (told is GateState.PENDING and asks) else ""
+
+
+def _serves_unverified(pod: ObservedPod) -> bool:
+    """Whether its template was rendered under failurePolicy Warn."""
+    containers = (pod.object.get("spec") or {}).get("containers") or ()
+    arguments = [
+        text for item in containers if item["name"] == names.CONTAINER_RUNTIME for text in item.get("args", ())
+    ]
+    return ("--failure-policy", FailurePolicy.WARN) in pairwise(arguments)
 
 
 def is_verified(pod: ObservedPod, *, case_set: CaseSet) -> bool:

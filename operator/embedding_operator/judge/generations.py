@@ -147,6 +147,7 @@ def read_generations(snapshot: Snapshot) -> Mapping[str, Generation]:
     deployments = {_space(item): item for item in snapshot.children.deployments if _space(item)}
     served = snapshot.before.space.fingerprint if snapshot.before.space else None
     stored = {_space(item) for item in snapshot.children.config_maps if _is_template(item)}
+    restorable = {space for space in (served, read_selected_space(snapshot)) if space in stored}
     pods: dict[str, list[ObservedPod]] = {}
     for pod in snapshot.pods:
         component = (pod.object["metadata"].get("labels") or {}).get(names.LABEL_COMPONENT)
@@ -161,7 +162,7 @@ def read_generations(snapshot: Snapshot) -> Mapping[str, Generation]:
             was_served=served == space,
             is_stored=space in stored,
         )
-        for space in sorted(deployments.keys() | pods.keys() | ({served, read_selected_space(snapshot)} & stored))
+        for space in sorted({*deployments, *pods, *restorable})
     }
 
 

@@ -16,8 +16,8 @@ from embedding_operator.judge.verdict import Verdict
 
 @dataclass(frozen=True)
 class Judgement:
-    """`generations` are those that exist; `target` is the one that the spec asks for, None while that is not known, or
-    not approved.
+    """`generations` are those that exist or can be restored; `target` is the one that the spec asks for, None while
+    that is not known, or not approved.
 
     `inputs`, `gate` and `rollout` speak of the target. `case_set` is None without cases, and without a known model.
     `pending` is the same of the space that waits for approval: its `model`, its `target` and so on are those of a

@@ -1,24 +1,27 @@
-"""Why pods must not be called verified, whatever they answer: they serve without golden cases that are asked for.
+"""Which spaces' pods go without golden cases of the reference implementation, and whether they must say so.
 
-Only under failurePolicy Warn: under Block such pods are not made, and those of before keep the verdict that they have.
+A pod serves without them where failurePolicy is, or was, Warn and they could not be computed. It stays unverified for
+as long as it serves so, whatever is asked for meanwhile (`audits.list_audits`): only `reference: Off` has nothing to
+be missed.
 """
 
 from collections.abc import Mapping
 
-from embedding_operator.api.spec import FailurePolicy
+from embedding_operator.api.verification_spec import ReferencePolicy
 from embedding_operator.judge.judgement import Judgement
 from embedding_operator.observe.snapshot import Snapshot
 
 
-def list_objections(snapshot: Snapshot, *, judgement: Judgement) -> Mapping[str, str] | None:
-    """By space; None while the spec cannot be judged: then each pod keeps the verdict that it has."""
+def list_objections(snapshot: Snapshot, *, judgement: Judgement) -> Mapping[str, bool]:
+    """Of the spaces that the spec asks for: True where the set cannot be computed, False where none is asked for. Of
+    any other nobody can say: there each pod keeps the verdict that it has."""
     spec = snapshot.spec
-    if spec is not None and spec.verification.failure_policy is FailurePolicy.BLOCK:
-        return {}
-    found: dict[str, str] = {}
-    judged = [part for part in judgement.all if part.target is not None]
-    for part in judged:
-        reference = part.reference
-        if part.target and reference and reference.is_unavailable and reference.verdict:
-            found[part.target.space] = reference.verdict.message
-    return found if judged else None
+    found: dict[str, bool] = {}
+    for part in judgement.all:
+        if spec is None or part.target is None or part.reference is None:
+            continue
+        if spec.verification.reference is ReferencePolicy.OFF:
+            found[part.target.space] = False
+        elif part.reference.is_unavailable:
+            found[part.target.space] = True
+    return found

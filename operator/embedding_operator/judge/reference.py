@@ -5,6 +5,8 @@
     Auto                          a stored set                       nothing                             mount it
     Auto                          nothing yet                        Waiting ComputingReference          are held
     Auto                          the Job's pod cannot start         Waiting, its trouble                are held
+    Auto                          the same, for half an hour         Stalled ReferenceUnavailable        are held; under
+                                                                                                         Warn go without
     Auto                          refused, or failed every attempt   Stalled ReferenceUnavailable        are held; under
                                                                                                          Warn go without
     Auto                          answered what cannot be used       the same                            the same
@@ -13,6 +15,8 @@
 
 A set is computed once for a space: a stored one answers for as long as a generation of the space is kept, whatever
 image would compute it today.
+
+A Job whose pod cannot start, be it for want of a node, for a quota or for its image, stays: it answers once it can.
 
 A Job whose answer cannot be used is deleted at once: its pod would go on serving it, and hold a device. The operator
 remembers it in memory; another leader tries once more.
@@ -47,9 +51,14 @@ from embedding_operator.observe.stored_reference import Reference, is_computed
 
 # It was tried as often as a Job tries, and takes a device each time: only a change elsewhere can help.
 UNAVAILABLE_SECONDS: Final = 1800.0
+# A node that an autoscaler adds and an image of some GB are there within it; pods are held back meanwhile.
+START_SECONDS: Final = 1800.0
 ENDED_SECONDS: Final = 60.0  # a Job that was told to end, by a drain for example, is made again after so long
 FIELD: Final = "verification.reference"  # of a refusal that says itself how to go on
 WAY_ON: Final = 'Set spec.verification.reference to "Off" to go on with golden cases of your own, or with none'
+OWN_PODS: Final = (
+    "Pods of this model have what it needs, perhaps: with spec.replicas 0 until it is computed it has their place"
+)
 
 
 @dataclass(frozen=True)
@@ -226,16 +235,36 @@ def _give_up(
 
 
 def _judge_running(snapshot: Snapshot, *, job: ObservedJob, wish: ReferenceWish) -> ReferenceJudgement:
+    trouble = find_missing_claim(snapshot, job=job)
     if job.pod is None:
-        verdict = find_missing_claim(snapshot, job=job) or find_podless(job, now=snapshot.now)
-        left = job.seconds_left(now=snapshot.now, of=PODLESS_SECONDS)
-        coming = replace(_describe_work(), recheck_seconds=max(left, 1.0))
-        return ReferenceJudgement(verdict=verdict or coming, job=wish)
-    verdict = find_missing_claim(snapshot, job=job) or find_trouble(job.pod.object, now=snapshot.now)
-    overdue = find_mount_overdue(job.pod.object, now=snapshot.now)
-    working = replace(_describe_work(job), recheck_seconds=overdue)
-    kept = job.name if job.is_working else None
-    return ReferenceJudgement(verdict=verdict or working, job=replace(wish, kept=kept))
+        trouble = trouble or find_podless(job, now=snapshot.now)
+        overdue: float | None = max(job.seconds_left(now=snapshot.now, of=PODLESS_SECONDS), 1.0)
+    else:
+        trouble = trouble or find_trouble(job.pod.object, now=snapshot.now)
+        overdue = find_mount_overdue(job.pod.object, now=snapshot.now)
+    said = trouble or replace(_describe_work(job), recheck_seconds=overdue)
+    if job.is_working:
+        return ReferenceJudgement(verdict=said, job=replace(wish, kept=job.name))
+    left = job.start_seconds_left(now=snapshot.now, of=START_SECONDS)
+    if left <= 0:
+        return ReferenceJudgement(verdict=_describe_unstarted(snapshot, job=job, trouble=trouble), job=wish)
+    seconds = min(said.recheck_seconds or left, left)
+    return ReferenceJudgement(verdict=replace(said, recheck_seconds=max(seconds, 1.0)), job=wish)
+
+
+def _describe_unstarted(snapshot: Snapshot, *, job: ObservedJob, trouble: Verdict | None) -> Verdict:
+    """That its pod has had its time to start; asked again as often as what keeps it from that."""
+    cause = trouble or waiting(Reason.POD_FAILED, f"the pod of Job {job.name} has not started for half an hour")
+    has_no_place = cause.reason in (Reason.INSUFFICIENT_CAPACITY, Reason.UNSCHEDULABLE)
+    advice = f"{OWN_PODS}. {WAY_ON}" if has_no_place and _has_servers(snapshot) else WAY_ON
+    message = _describe(cause.message, advice=advice)
+    return stalled(Reason.REFERENCE_UNAVAILABLE, message, recheck_seconds=cause.recheck_seconds)
+
+
+def _has_servers(snapshot: Snapshot) -> bool:
+    """Whether pods of the model, of whichever space, run on a node."""
+    labels = (pod.object["metadata"].get("labels") or {} for pod in snapshot.pods if pod.ref.ip)
+    return any(item.get(names.LABEL_COMPONENT) == names.COMPONENT_SERVER for item in labels)
 
 
 def _describe_work(job: ObservedJob | None = None) -> Verdict:

@@ -46,7 +46,7 @@ e2e: environment ## tests on the whole local cluster, with built images
 soak: environment ## load for minutes; a model of every family through the operator, on the local cluster
 	@hack/cluster up
 	@hack/cluster build all
-	@$(BIN)/pytest -m soak --durations=5
+	@$(BIN)/pytest -m "soak or always" --durations=5
 
 bench: environment ## figures: speed beside its peers (docs/benchmarks.md), memory, inspection, downloads, the operator
 	@$(BIN)/python bench/peers/environments.py infinity

@@ -1,7 +1,7 @@
 """Faults that no hash can see, in the serving process itself, under the load of clients who judge every vector.
 
-Four of them run always, all in the long run. Each is there when its pod starts, and arises while it serves; the control
-shows that each does harm where nobody verifies.
+Five runs of them are always made, all in the long run. Each is there when its pod starts, in each kind of rollout, and
+arises while it serves; the control shows that each does harm where nobody verifies.
 """
 
 import re
@@ -18,6 +18,7 @@ from models_under_test import MINILM_REPO, embedding_model, reference_vectors, t
 
 from release import OPERATOR_NAMESPACE
 
+PROMPT = {"prompts": [{"name": "question", "text": "question: "}], "defaultPrompt": "question"}
 ALL = (
     "wrong-weights",
     "wrong-pooling",
@@ -31,18 +32,26 @@ ALL = (
     "one-nan",
     "own-goldens-only",
 )
-AT_START, WHILE_SERVING = ("wrong-pooling", "own-goldens-only"), ("scaled", "one-nan")
+ROLLOUTS: Mapping[str, Mapping[str, Any]] = {
+    "within-the-space": {},
+    "to-another-space": {"embedding": {**PROMPT, "dimensions": 256}},
+    "replacing": {"embedding": {**PROMPT, "dimensions": 256}, "rollout": {"strategy": "Replace"}},
+}
+AT_START = (
+    ("wrong-pooling", "within-the-space"),
+    ("own-goldens-only", "within-the-space"),
+    ("own-goldens-only", "to-another-space"),
+)
+WHILE_SERVING = ("scaled", "one-nan")
 
 # An audit interval may come to this many on a busy machine. It is never less than 100 times what an audit takes.
 PATIENCE = 5
 AUDIT_SHARE = 100
 METRICS_PORT = 8083
 
-PROMPT = {"prompts": [{"name": "question", "text": "question: "}], "defaultPrompt": "question"}
 
-
-def some(always: tuple[str, ...]) -> list[Any]:
-    return [pytest.param(what, marks=() if what in always else pytest.mark.soak) for what in ALL]
+def mark(is_always: bool) -> pytest.MarkDecorator:
+    return pytest.mark.always if is_always else pytest.mark.soak
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +65,8 @@ def references(minilm_folder: Path) -> References:
 def faulty(name: str, *, namespace: str, profile: str, **spec: Any) -> Mapping[str, Any]:
     """`name` chooses the fault, in a pod of the profile `faulty`."""
     runtime = {"profile": profile, "servedNames": [{"name": MINILM_REPO, "prompt": "question"}]}
-    verified = {"verification": {"reference": "Auto"}}
-    return embedding_model(name, namespace=namespace, runtime=runtime, embedding=PROMPT, **{**verified, **spec})
+    always = {"embedding": PROMPT, "verification": {"reference": "Auto"}}
+    return embedding_model(name, namespace=namespace, runtime=runtime, **{**always, **spec})
 
 
 def learn_space(references: References, *, model: Mapping[str, Any]) -> References:
@@ -65,13 +74,21 @@ def learn_space(references: References, *, model: Mapping[str, Any]) -> Referenc
     return References(texts=references.texts, vectors={space: references.vectors[""]})
 
 
-@pytest.mark.parametrize("what", some(AT_START))
+@pytest.mark.parametrize(
+    ("what", "rollout"),
+    [
+        pytest.param(what, rollout, marks=mark((what, rollout) in AT_START), id=f"{what}-{rollout}")
+        for what in ALL
+        for rollout in ROLLOUTS
+    ],
+)
 def test_a_fault_that_is_there_at_the_start_reaches_no_client_through_a_rollout(
     live_cluster: LiveCluster,
     namespace: str,
     wait_ready: Callable[..., Mapping[str, Any]],
     references: References,
     what: str,
+    rollout: str,
 ) -> None:
     name = f"fault-start-{what}"
     live_cluster.apply(faulty(name, namespace=namespace, profile="cpu"))
@@ -79,17 +96,18 @@ def test_a_fault_that_is_there_at_the_start_reaches_no_client_through_a_rollout(
     host = live_cluster.service_address(name, namespace=namespace)
     with asking(host, model=name, texts=right.texts) as traffic:
         live_cluster.wait_for("traffic flows", lambda: traffic.answered > 20, seconds=60)
-        live_cluster.apply(faulty(name, namespace=namespace, profile="faulty"))
+        live_cluster.apply(faulty(name, namespace=namespace, profile="faulty", **ROLLOUTS[rollout]))
         live_cluster.wait_for("it is found", lambda: is_stalled(live_cluster, name, namespace=namespace), seconds=600)
-        now = traffic.answered
-        live_cluster.wait_for("and the earlier pods serve on", lambda: traffic.answered > now + 20, seconds=60)
+        if rollout != "replacing":
+            now = traffic.answered
+            live_cluster.wait_for("and the earlier pods serve on", lambda: traffic.answered > now + 20, seconds=60)
     wrong = traffic.find_wrong(right)
-    print(f"{what} at the start: {traffic.answered} answered, {len(traffic.failed)} failed, {len(wrong)} wrong")
+    print(f"{what} {rollout}: {traffic.answered} answered, {len(traffic.failed)} failed, {len(wrong)} wrong")
     assert wrong == []
-    assert traffic.failed == []
+    assert rollout == "replacing" or traffic.failed == []
 
 
-@pytest.mark.parametrize("what", some(WHILE_SERVING))
+@pytest.mark.parametrize("what", [pytest.param(what, marks=mark(what in WHILE_SERVING)) for what in ALL])
 def test_a_fault_that_arises_while_serving_reaches_clients_for_one_audit_interval_at_most(
     live_cluster: LiveCluster,
     namespace: str,

@@ -41,11 +41,13 @@ from embedding_operator.kube.gateway import (
     CONFIG_MAP,
     DEPLOYMENT,
     EMBEDDING_MODEL,
+    ENDPOINT_SLICE,
     JOB,
     POD,
     POD_DISRUPTION_BUDGET,
     SERVICE,
     Conflict,
+    Kind,
 )
 from embedding_operator.kube.memory import MemoryGateway
 
@@ -56,6 +58,8 @@ UNSCHEDULABLE = {
     ],
 }
 OTHER_REVISION = "v2"
+CHILDREN = (DEPLOYMENT, SERVICE, CONFIG_MAP, JOB, POD_DISRUPTION_BUDGET)
+WATCHED = (*CHILDREN, POD, ENDPOINT_SLICE, EMBEDDING_MODEL)
 NOWHERE = "sp1-" + "0" * 32
 
 FAULTS: Sequence[Fault] = (
@@ -132,10 +136,22 @@ class LifeOfAModel(RuleBasedStateMachine):
     @rule(misses_writes=st.booleans())
     def the_operator_sees_what_was(self, misses_writes: bool) -> None:
         """As it was after the last reconcile, or before it: an operator may miss even what it wrote itself."""
-        past, before = self.operator.earlier if misses_writes else self.operator.past, list_uids(self.cluster.gateway)
+        past = self.operator.earlier if misses_writes else self.operator.past
+        before = list_uids(self.cluster.gateway, *CHILDREN)
         self.operator.reconcile(StaleGateway(past=past, present=self.cluster.gateway), is_fresh=False)
-        gone = before - list_uids(self.cluster.gateway)
-        assert gone <= list_uids(past), "what it had not seen was deleted"
+        gone = before - list_uids(self.cluster.gateway, *CHILDREN)
+        assert gone <= list_uids(past, *CHILDREN), "what it had not seen was deleted"
+
+    @rule(kinds=st.sets(st.sampled_from(WATCHED), min_size=1), misses_writes=st.booleans())
+    def some_watches_lag_behind(self, kinds: set[Kind], misses_writes: bool) -> None:
+        """As in a gap of a watch: what is seen of other kinds is from another moment."""
+        past = self.operator.earlier if misses_writes else self.operator.past
+        gateway = self.cluster.gateway
+        before = {kind: list_uids(gateway, kind) for kind in kinds}
+        self.operator.reconcile(StaleGateway(past=past, present=gateway, kinds=kinds), is_fresh=False)
+        for kind in kinds:
+            gone = before[kind] - list_uids(gateway, kind)
+            assert gone <= list_uids(past, kind), f"a {kind.kind} that it had not seen was deleted"
 
     @rule(one=st.lists(st.integers(0, 3), max_size=30), other=st.lists(st.integers(0, 3), max_size=30))
     def two_operators_act_at_once(self, one: Sequence[int], other: Sequence[int]) -> None:
@@ -306,8 +322,7 @@ class LifeOfAModel(RuleBasedStateMachine):
         assert is_ready or says["Stalled"] is not None or is_full, says
 
 
-def list_uids(gateway: MemoryGateway) -> set[str]:
-    kinds = (DEPLOYMENT, SERVICE, CONFIG_MAP, JOB, POD_DISRUPTION_BUDGET)
+def list_uids(gateway: MemoryGateway, *kinds: Kind) -> set[str]:
     found = (item for kind in kinds for item in gateway.peek_all(kind, namespace=KEY.namespace))
     return {item["metadata"]["uid"] for item in found}
 

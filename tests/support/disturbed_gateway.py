@@ -4,7 +4,7 @@ are taken between any two calls of two operators.
 
 import asyncio
 import copy
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 from embedding_operator.kube.gateway import Gateway, Kind, Object
@@ -21,16 +21,22 @@ def remember(gateway: MemoryGateway) -> MemoryGateway:
 
 
 class StaleGateway:
-    """Reads answer what was in `past`; writes reach the `present`, which holds their preconditions against what is."""
+    """Reads answer what was in `past`; writes reach the `present`, which holds their preconditions against what is.
 
-    def __init__(self, *, past: Gateway, present: Gateway) -> None:
-        self._past, self._present = past, present
+    `kinds` are those whose watches lag behind, all of them where none is given.
+    """
+
+    def __init__(self, *, past: Gateway, present: Gateway, kinds: Collection[Kind] = ()) -> None:
+        self._past, self._present, self._kinds = past, present, kinds
 
     async def get(self, kind: Kind, *, namespace: str, name: str) -> Object | None:
-        return await self._past.get(kind, namespace=namespace, name=name)
+        return await self._read(kind).get(kind, namespace=namespace, name=name)
 
     async def list(self, kind: Kind, *, namespace: str | None, labels: Mapping[str, str]) -> Sequence[Object]:
-        return await self._past.list(kind, namespace=namespace, labels=labels)
+        return await self._read(kind).list(kind, namespace=namespace, labels=labels)
+
+    def _read(self, kind: Kind) -> Gateway:
+        return self._past if not self._kinds or kind in self._kinds else self._present
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[object]]:
         call: Callable[..., Awaitable[object]] = getattr(self._present, name)

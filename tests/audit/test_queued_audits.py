@@ -11,6 +11,7 @@ from embedding_model.goldens.questions import AnswerSheet, QuestionSheet
 from embedding_model.ports import Verdict
 from embedding_operator.audit.auditor import Auditor
 from embedding_operator.audit.client import PodUnreachable
+from embedding_operator.audit.contacts import LONGEST_SECONDS
 from embedding_operator.audit.lanes import PARALLEL_AUDITS_IN_NAMESPACE
 from embedding_operator.children.pod_template import AUDIT_GRACE_SECONDS
 from embedding_operator.observe.facts import Key, PodRef
@@ -163,3 +164,32 @@ async def test_pods_that_answer_nothing_keep_no_other_from_hearing_of_the_operat
         for _ in range(SLOW):
             await clock.advance(1)
             assert pods.open == []
+
+
+async def test_a_pod_whose_turn_does_not_come_for_minutes_opens_as_without_an_operator(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    """Nobody's pods stay shut for as long as others answer nothing."""
+    pods = pods_of(clock)
+    for one in pods.by_ip.values():
+        one.before_answer = lambda: clock.sleep(1000)
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        audit_all(auditor)
+        await clock.advance(LONGEST_SECONDS - 1)
+        assert pods.open == []
+        await clock.advance(AUDIT_GRACE_SECONDS + 5)
+        assert pods.open == IPS[PARALLEL_AUDITS_IN_NAMESPACE:]
+
+
+async def test_namespaces_whose_pods_answer_nothing_keep_no_other_waiting(clock: ManualClock, told: list[Key]) -> None:
+    pods = AuditedPods(**{"10.9.0.1": serving_pod()})
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        for team in range(8):
+            for number in range(PARALLEL_AUDITS_IN_NAMESPACE):
+                ip = f"10.4.{team}.{number}"
+                pods.by_ip[ip] = serving_pod(before_answer=lambda: clock.sleep(1000))
+                auditor.request_audit(pod(ip, key=Key(f"team-{team}", "a")), order=ORDER)
+        await settle()
+        auditor.request_audit(pod("10.9.0.1"), order=ORDER)
+        await clock.advance(1)
+        assert len(pods.by_ip["10.9.0.1"].verdicts) == 1

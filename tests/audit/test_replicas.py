@@ -11,10 +11,10 @@ from manual_clock import ManualClock, settle
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.goldens.compare import encode_vector
 from embedding_model.goldens.questions import Answer, Question
+from embedding_operator.audit import peers
 from embedding_operator.audit.auditor import Auditor
 from embedding_operator.audit.checks import TEXTS
-from embedding_operator.audit.peers import MAX_GROUPS
-from embedding_operator.observe.facts import AuditOrder, Key
+from embedding_operator.observe.facts import AuditOrder, Key, PodRef
 
 WITHOUT_CASES = AuditOrder(case_set=CaseSet(cases=()), holdout=CaseSet(cases=()), serving=SERVING, space=SPACE)
 A, B, C, D = (f"10.0.0.{number}" for number in range(1, 5))
@@ -43,8 +43,8 @@ async def order(auditor: Auditor, *ips: str) -> None:
         await settle()
 
 
-def failures(auditor: Auditor, pods: AuditedPods) -> dict[str, list[str]]:
-    found = {ip: failed_cases(auditor.audit(pod(ip))) for ip in pods.by_ip}
+def failures(auditor: Auditor, *ips: str) -> dict[str, list[str]]:
+    found = {ip: failed_cases(auditor.audit(pod(ip))) for ip in ips}
     return {ip: failed for ip, failed in found.items() if failed}
 
 
@@ -75,14 +75,15 @@ async def test_what_pods_answered_is_kept_once_of_all_that_answer_the_same_and_s
 
 
 async def test_what_pods_answered_is_kept_of_few_when_each_answers_otherwise(
-    clock: ManualClock, told: list[Key]
+    clock: ManualClock, told: list[Key], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(peers, "MAX_GROUPS", 3)
     pods = AuditedPods(**{f"10.0.0.{number}": AuditedPod(answer=turn(number)) for number in range(8)})
     async with auditor_of(pods, clock=clock, told=told) as auditor:
         await order(auditor, *pods.by_ip)
         await clock.advance(120)
         kept = {id(record.voice.answers) for record in auditor._pods_of(pod().key) if record.voice}
-        assert len(kept) == MAX_GROUPS
+        assert len(kept) == 3
 
 
 @pytest.mark.parametrize("ips", list(permutations((A, B, C))), ids="-".join)
@@ -101,9 +102,11 @@ async def test_of_three_pods_the_one_that_differs_is_wrong_whichever_is_asked_fi
                 await settle()
         await settle()
         for _ in range(5):
-            assert ["check.replicas"] not in [failures(auditor, pods).get(ip) for ip in (B, C)], "it would be deleted"
+            assert ["check.replicas"] not in [failures(auditor, *pods.by_ip).get(ip) for ip in (B, C)], (
+                "it would be deleted"
+            )
             await clock.advance(60)
-        assert failures(auditor, pods) == {A: ["check.replicas"]}
+        assert failures(auditor, *pods.by_ip) == {A: ["check.replicas"]}
         assert [is_said_to_agree(auditor, ip) for ip in (B, C)] == [True, True]
 
 
@@ -114,7 +117,7 @@ async def test_of_two_pods_that_differ_the_one_that_came_later_is_held_back_and_
     async with auditor_of(pods, clock=clock, told=told) as auditor:
         await order(auditor, A, B)
         for _ in range(5):
-            assert failures(auditor, pods) == {B: ["check.tie"]}
+            assert failures(auditor, *pods.by_ip) == {B: ["check.tie"]}
             assert not is_said_to_agree(auditor, A)
             await clock.advance(60)
         report = auditor.audit(pod(B))
@@ -134,7 +137,7 @@ async def test_a_third_pod_tells_which_of_two_that_differ_is_wrong(
         pods.by_ip[C] = AuditedPod(answer=third)
         await order(auditor, C)
         await clock.advance(60)
-        assert failures(auditor, pods) == {wrong: ["check.replicas"]}
+        assert failures(auditor, *pods.by_ip) == {wrong: ["check.replicas"]}
 
 
 async def test_where_as_many_pods_answer_one_way_as_the_other_those_that_came_first_serve(
@@ -145,7 +148,7 @@ async def test_where_as_many_pods_answer_one_way_as_the_other_those_that_came_fi
         await order(auditor, A, C, B, D)
         for _ in range(5):
             await clock.advance(60)
-            assert failures(auditor, pods) == {C: ["check.tie"], D: ["check.tie"]}
+            assert failures(auditor, *pods.by_ip) == {C: ["check.tie"], D: ["check.tie"]}
 
 
 @pytest.mark.parametrize(("changed", "other"), [(A, B), (B, A)])
@@ -159,11 +162,11 @@ async def test_of_two_pods_the_one_that_changes_is_wrong(
         told.clear()
         for _ in range(3):
             await clock.advance(60)
-            assert failures(auditor, pods) == {changed: ["check.replicas"]}
+            assert failures(auditor, *pods.by_ip) == {changed: ["check.replicas"]}
             assert is_said_to_agree(auditor, other)
         pods.by_ip[changed].answer = answer_rightly
         await clock.advance(60)
-        assert failures(auditor, pods) == {}
+        assert failures(auditor, *pods.by_ip) == {}
 
 
 async def test_the_model_is_told_that_a_pod_agrees_with_one_that_came_after_it(
@@ -187,7 +190,7 @@ async def test_a_pod_that_others_were_compared_with_is_compared_itself(clock: Ma
         await order(auditor, A, B, C)
         pods.by_ip[A].answer = drift
         await clock.advance(60)
-        assert failures(auditor, pods) == {A: ["check.replicas"]}
+        assert failures(auditor, *pods.by_ip) == {A: ["check.replicas"]}
 
 
 async def test_replicas_are_compared_on_the_same_hardware(clock: ManualClock, told: list[Key]) -> None:
@@ -195,7 +198,7 @@ async def test_replicas_are_compared_on_the_same_hardware(clock: ManualClock, to
     pods.by_ip[C].dtype = "bfloat16"
     async with auditor_of(pods, clock=clock, told=told) as auditor:
         await order(auditor, A, B, C)
-        assert failures(auditor, pods) == {B: ["check.tie"]}
+        assert failures(auditor, *pods.by_ip) == {B: ["check.tie"]}
 
 
 async def test_a_pod_that_fails_a_golden_case_says_nothing_about_others(clock: ManualClock, told: list[Key]) -> None:
@@ -209,3 +212,90 @@ async def test_a_pod_that_fails_a_golden_case_says_nothing_about_others(clock: M
         assert "mine" in failed_cases(auditor.audit(pod(A)))
         await order(auditor, B)
         assert failed_cases(auditor.audit(pod(B))) == []
+
+
+async def _begin_round(auditor: Auditor, *refs: PodRef) -> None:
+    """As a reconcile does: all pods at once, and no others."""
+    with auditor.round_of(pod().key):
+        for ref in refs:
+            auditor.goldens(ref)
+            auditor.request_audit(ref, order=WITHOUT_CASES)
+    await settle()
+
+
+async def test_another_leader_leaves_shut_what_had_failed_until_the_pod_that_serves_has_answered(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    pods = serve(A, wrong=(B,))
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        await order(auditor, A, B)
+        assert failures(auditor, *pods.by_ip) == {B: ["check.tie"]}
+    pods.by_ip[A].before_answer = lambda: clock.sleep(5)
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        await _begin_round(auditor, pod(B), pod(A, is_ready=True))
+        report = auditor.audit(pod(B))
+        assert report is not None
+        [result] = [result for result in report.results if not result.passed]
+        assert result.name == "check.tie"
+        assert f"pod-{A}" in result.detail
+        for _ in range(3):
+            await clock.advance(60)
+            assert failures(auditor, *pods.by_ip) == {B: ["check.tie"]}
+
+
+async def test_a_pod_that_failed_a_tie_stays_shut_while_the_other_one_starts_anew(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    pods = serve(A, wrong=(B,))
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        await order(auditor, A, B)
+        pods.by_ip[A].before_answer = lambda: clock.sleep(90)
+        await _begin_round(auditor, pod(A, starts=1), pod(B))
+        await clock.advance(61)
+        assert failed_cases(auditor.audit(pod(B))) == ["check.tie"]
+        await clock.advance(400)
+        assert failed_cases(auditor.audit(pod(A, starts=1))) == []
+        assert failed_cases(auditor.audit(pod(B))) == ["check.tie"]
+
+
+async def test_a_pod_that_can_neither_be_asked_nor_serves_keeps_none_shut(clock: ManualClock, told: list[Key]) -> None:
+    pods = serve(A, wrong=(B,))
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        await order(auditor, A, B)
+        del pods.by_ip[A]
+        await _begin_round(auditor, pod(A), pod(B))
+        await clock.advance(180)
+        assert failed_cases(auditor.audit(pod(B))) == []
+
+
+async def test_a_pod_that_is_audited_no_more_has_no_voice(clock: ManualClock, told: list[Key]) -> None:
+    """It is ending, for example."""
+    pods = serve(A, wrong=(B, C))
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        await order(auditor, A, B)
+        with auditor.round_of(pod().key):
+            auditor.goldens(pod(B))
+            for ip in (A, C):
+                auditor.goldens(pod(ip))
+                auditor.request_audit(pod(ip), order=WITHOUT_CASES)
+        await settle()
+        assert failed_cases(auditor.audit(pod(A))) == []
+        assert failed_cases(auditor.audit(pod(C))) == ["check.tie"]
+
+
+async def test_whoever_is_outnumbered_is_audited_at_once_and_so_is_who_was_held_back(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    """Though neither audit is paid for yet: wrong answers go out meanwhile."""
+    pods = serve(A, B, wrong=(C,))
+    for one in pods.by_ip.values():
+        one.before_answer = lambda: clock.sleep(6)
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        await order(auditor, C)
+        await clock.advance(150)
+        await order(auditor, A)
+        await clock.advance(120)
+        assert failures(auditor, C, A) == {A: ["check.tie"]}
+        await order(auditor, B)
+        await clock.advance(30)
+        assert failures(auditor, *pods.by_ip) == {C: ["check.replicas"]}

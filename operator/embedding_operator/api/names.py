@@ -20,6 +20,8 @@ LABEL_TRAFFIC: Final = (
 )
 TRAFFIC_ON: Final = "on"
 TRAFFIC_QUARANTINED: Final = "quarantined"  # of a pod that fails what others pass, until it is deleted
+LABEL_TEMPLATE: Final = "pod-template-hash"  # set by the Deployment controller
+LABEL_SERVICE_NAME: Final = "kubernetes.io/service-name"  # set by the EndpointSlice controller
 
 COMPONENT_SERVER: Final = "server"  # Deployment, its pods, Service
 COMPONENT_INSPECT: Final = "inspect"  # Job that resolves and inspects a source

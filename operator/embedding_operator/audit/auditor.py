@@ -19,7 +19,7 @@ from embedding_model.resolved import Task
 from embedding_operator.audit.answer_values import AnswerValues
 from embedding_operator.audit.audit import Audit, audit_pod
 from embedding_operator.audit.client import AnswerUnusable, NeverAsked, PodUnreachable, RouteUnknown, VerdictRefused
-from embedding_operator.audit.peers import COMPARISON, compare_replicas, list_colleagues
+from embedding_operator.audit.peers import COMPARISON, compare_replicas, list_colleagues, list_overruled
 from embedding_operator.audit.pod_record import (
     Delivery,
     PodQuestions,
@@ -266,8 +266,9 @@ class Auditor:
         if colleagues and pod.report is None:
             # It says on what hardware the pod computes.
             self._note_report(pod, await self._client.goldens(pod.ref))
-        failed = [cases for other in colleagues if (cases := other.failed_cases)]
-        suspects = [*pod.contested.values(), *self._rng.sample(failed, k=len(failed))]
+        failed = {other.ref.uid: cases for other in colleagues if (cases := other.failed_cases)}
+        pod.contested = {uid: cases for uid, cases in pod.contested.items() if uid in failed}
+        suspects = [*pod.contested.values(), *self._rng.sample([*failed.values()], k=len(failed))]
         spent = 0.0
 
         async def ask(sheet: QuestionSheet) -> AnswerSheet:
@@ -313,8 +314,12 @@ class Auditor:
         if pod.failed_cases - failed_before:
             # Is it the pod or the case? Those who passed are asked the same, now.
             for other in colleagues:
-                if Topic.AUDIT in other.tasks and not other.failed_cases:
+                if not other.failed_cases:
                     self._contest(pod, witness=other)
+        for other in list_overruled([pod, *colleagues]):
+            # Once for each: its next result is what the voices say. One that is under way ends with that anyway.
+            if other is not pod and Topic.AUDIT not in other.asking:
+                self._restart_audit(other)
 
     def _contest(self, pod: PodRecord, *, witness: PodRecord) -> None:
         """Ask the witness what the pod failed: at once, or as soon as audits that came early are paid for.

@@ -19,6 +19,8 @@ INTERVAL_SECONDS: Final = 4.0
 RETRY_SECONDS: Final = 1.0
 # Of a pod that cannot be reached: it opens alone, as it would without an operator.
 MAX_RETRY_SECONDS: Final = 15.0
+# Pods that answer nothing hold places for a minute each. Nobody else's pod stays shut for them for longer than this.
+LONGEST_SECONDS: Final = 300.0
 
 
 class Contacts:
@@ -39,7 +41,8 @@ class Contacts:
 
     @asynccontextmanager
     async def kept(self, pod: PodRecord) -> AsyncIterator[None]:
-        """Until it is left, the pod hears of us. One that is ready need not: it is open, and stays so."""
+        """Until it is left, or LONGEST_SECONDS have passed, the pod hears of us. One that is ready need not: it is
+        open, and stays so."""
         task = asyncio.create_task(self._repeat(pod), name=f"contact with {pod.ref.name}")
         try:
             yield
@@ -48,8 +51,8 @@ class Contacts:
             await asyncio.wait([task])
 
     async def _repeat(self, pod: PodRecord) -> None:
-        failures = 0
-        while True:
+        failures, until = 0, self._clock.monotonic() + LONGEST_SECONDS
+        while self._clock.monotonic() < until:
             try:
                 if not pod.ref.is_ready:
                     async with self._lanes.place(namespace=pod.ref.key.namespace, topic=Topic.CONTACT):

@@ -16,6 +16,8 @@ PARALLEL_IN_NAMESPACE: Final = 4
 # More for audits: of 2000 pods every minute there are 33 a second, and each waits for its pod nearly all the time.
 PARALLEL_AUDITS: Final = 64
 PARALLEL_AUDITS_IN_NAMESPACE: Final = 16
+# Pods stay shut while they wait for their first: those of a few namespaces that answer nothing must not fill it.
+PARALLEL_FIRST_AUDITS: Final = 256
 # More still: pods that answer nothing (3 s each) must not keep the others waiting for so long that those open alone.
 PARALLEL_CONTACTS: Final = 256
 PARALLEL_CONTACTS_IN_NAMESPACE: Final = 64
@@ -45,8 +47,10 @@ class Lanes:
 
 def _limits(topic: Topic) -> tuple[int, int]:
     """Slots of all, and of one namespace."""
-    if topic in (Topic.AUDIT, Topic.FIRST_AUDIT):
+    if topic is Topic.AUDIT:
         return PARALLEL_AUDITS, PARALLEL_AUDITS_IN_NAMESPACE
+    if topic is Topic.FIRST_AUDIT:
+        return PARALLEL_FIRST_AUDITS, PARALLEL_AUDITS_IN_NAMESPACE
     if topic is Topic.CONTACT:
         return PARALLEL_CONTACTS, PARALLEL_CONTACTS_IN_NAMESPACE
     return PARALLEL, PARALLEL_IN_NAMESPACE

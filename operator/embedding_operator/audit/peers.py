@@ -6,23 +6,26 @@ counted, is right. What it answered before it failed counts as a voice too: of t
 changed.
 
 Where groups are equally large nobody knows which is wrong. Then one of them serves, that whose pods passed first: those
-of the other fail `check.tie`. Nobody is said to pass that, so that no pod is deleted for it.
+of the other fail `check.tie`. Nobody is said to pass that, so that no pod is deleted for it. Who has failed so stays
+shut while another pod has not answered yet: otherwise the one that is asked first after a restart would win.
+
+A pod has its voice as long as it is audited, and until it can neither be asked nor serves.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from embedding_model.ports import CaseResult
+from embedding_model.ports import CaseResult, GateState
 from embedding_model.resolved import Task
 from embedding_operator.audit.answer_values import AnswerValues
-from embedding_operator.audit.checks import compare_answers
+from embedding_operator.audit.checks import KIND, compare_answers
 from embedding_operator.audit.kept_answers import KeptAnswer
-from embedding_operator.audit.pod_record import PodRecord, Voice
+from embedding_operator.audit.pod_record import PodRecord, Topic, Voice
 
 # Of a space, on the same hardware. One is kept of each, tens of KiB of a large model; a pod that answers otherwise than
 # all of them has no voice.
-MAX_GROUPS: Final = 3
+MAX_GROUPS: Final = 16
 
 REPLICAS: Final = "replicas"
 COMPARISON: Final = f"check.{REPLICAS}"
@@ -47,7 +50,14 @@ class _Group:
 def list_colleagues(pods: Iterable[PodRecord], *, pod: PodRecord) -> Sequence[PodRecord]:
     """Those of `pods`, which are of one model, that are audited for the same space, but for `pod`."""
     space = pod.order.space if pod.order else None
-    return [other for other in pods if other is not pod and other.order is not None and other.order.space == space]
+    audited = (other for other in pods if other is not pod and Topic.AUDIT in other.tasks)
+    return [other for other in audited if other.order is not None and other.order.space == space]
+
+
+def list_overruled(pods: Iterable[PodRecord]) -> Sequence[PodRecord]:
+    """Those of `pods`, which are of one space, whose last result is not what the voices of today say."""
+    voiced = [pod for pod in pods if pod.voice is not None and _has_voice(pod)]
+    return [pod for pod in voiced if _is_overruled(pod, others=[other for other in voiced if other is not pod])]
 
 
 def compare_replicas(
@@ -55,9 +65,10 @@ def compare_replicas(
 ) -> CaseResult | None:
     """`answers`, which are to the fixed texts, beside those of other pods; None where nobody else answers as `pod`
     does, and it need not fail for that. It has a voice from now on."""
-    groups = _list_groups(colleagues, pod=pod)
+    others = list(colleagues)
+    groups = _list_groups(others, pod=pod)
     compared = [(group, _compare(answers, group=group, task=task)) for group in groups]
-    found = _judge(compared)
+    found = _judge(compared) or _wait_for_others(others, pod=pod)
     passed = found is None or found.passed
     said = pod.voice.answers if pod.voice is not None and not passed else None
     same = said or next((group.answers for group, result in compared if result.passed), None)
@@ -97,12 +108,44 @@ def _list_groups(colleagues: Iterable[PodRecord], *, pod: PodRecord) -> Sequence
 
 
 def _is_comparable(other: PodRecord, *, pod: PodRecord) -> bool:
-    """A pod that fails by itself says nothing about others."""
-    return other.hardware is not None and other.hardware == pod.hardware and other.failed_cases <= {COMPARISON, TIE}
+    return other.hardware is not None and other.hardware == pod.hardware and _has_voice(other)
+
+
+def _has_voice(pod: PodRecord) -> bool:
+    """A pod that fails by itself says nothing about others, nor does one that is gone."""
+    silence = pod.failures.get(Topic.AUDIT)
+    is_gone = silence is not None and silence.is_told and not pod.ref.is_ready
+    return pod.failed_cases <= {COMPARISON, TIE} and not is_gone
+
+
+def _is_overruled(pod: PodRecord, *, others: Sequence[PodRecord]) -> bool:
+    """Whether it passed and is outnumbered now, or failed a tie that is decided for it."""
+    assert pod.voice is not None
+    sizes: dict[int, int] = {}
+    for other in others:
+        if other.voice is not None and _is_comparable(other, pod=pod):
+            sizes[id(other.voice.answers)] = sizes.get(id(other.voice.answers), 0) + 1
+    own = 1 + sizes.pop(id(pod.voice.answers), 0)
+    rival = max(sizes.values(), default=0)
+    return rival > own if pod.voice.is_trusted else TIE in pod.failed_cases and own > rival
+
+
+def _wait_for_others(others: Sequence[PodRecord], *, pod: PodRecord) -> CaseResult | None:
+    """A tie for a pod that failed a comparison, or that another leader shut, while one that can tell is not heard."""
+    if pod.audit_report is not None:
+        unheard = [other for other in others if pod.failed_cases & {COMPARISON, TIE}]
+    else:
+        was_shut = pod.report is not None and pod.report.verdict is GateState.FAILED and not pod.ref.is_ready
+        unheard = [other for other in others if was_shut and other.ref.is_ready]
+    for other in unheard:
+        if other.audit_report is None and Topic.AUDIT not in other.failures:
+            words = f"it failed before, and pod {other.ref.name}, which it is compared with, has not answered yet"
+            return CaseResult(name=TIE, kind=KIND, passed=False, detail=words)
+    return None
 
 
 def _compare(answers: Sequence[AnswerValues], *, group: _Group, task: Task) -> CaseResult:
-    """The worst of them."""
+    """The first that differs, else the first."""
     what = f"pod {group.name} and this one"
     pairs = zip(answers, group.answers, strict=True)
     results = [compare_answers(REPLICAS, mine, theirs.read(), task=task, what=what) for mine, theirs in pairs]

@@ -1,12 +1,10 @@
 """Which pods do the Services of a model send requests to, as their EndpointSlices say?"""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
+from embedding_operator.api import names
 from embedding_operator.observe.snapshot import Object, Snapshot
-
-# Set by the EndpointSlice controller.
-LABEL_SERVICE_NAME: Final = "kubernetes.io/service-name"
 
 Endpoint = Mapping[str, Any]
 
@@ -28,7 +26,7 @@ def list_reached_pods(snapshot: Snapshot) -> frozenset[str]:
 
 
 def _service(item: Object) -> str:
-    return str((item["metadata"].get("labels") or {}).get(LABEL_SERVICE_NAME, ""))
+    return str((item["metadata"].get("labels") or {}).get(names.LABEL_SERVICE_NAME, ""))
 
 
 def _read_ready(item: Object) -> Iterator[Endpoint]:

@@ -30,9 +30,6 @@ from embedding_operator.observe.snapshot import ObservedPod, Snapshot
 FIRST_SECONDS: Final = 60.0
 MAX_SECONDS: Final = 3600.0
 
-# Set by the Deployment controller.
-LABEL_TEMPLATE: Final = "pod-template-hash"
-
 
 @dataclass(frozen=True)
 class Quarantine:
@@ -102,7 +99,7 @@ def _find_bad(pods: Sequence[ObservedPod]) -> Sequence[ObservedPod]:
 
 
 def _is_same_template(pod: ObservedPod, other: ObservedPod) -> bool:
-    template, theirs = (item.object["metadata"].get("labels", {}).get(LABEL_TEMPLATE) for item in (pod, other))
+    template, theirs = (item.object["metadata"].get("labels", {}).get(names.LABEL_TEMPLATE) for item in (pod, other))
     return template is not None and template == theirs
 
 

@@ -47,13 +47,6 @@ def _become_unready(pod: dict[str, Any]) -> None:
             condition["status"] = "False"
 
 
-def _select_by_hand(cluster: SimulatedCluster, space: str) -> None:
-    def edit(service: dict[str, Any]) -> None:
-        service["spec"]["selector"][names.LABEL_SPACE] = space
-
-    cluster.gateway.edit(SERVICE, edit, namespace=KEY.namespace, name=KEY.name)
-
-
 @pytest.mark.parametrize("orphans", [False, True], ids=["with-pods", "orphaning-pods"])
 async def test_its_deployment_comes_back_and_serves(cluster: SimulatedCluster, orphans: bool) -> None:
     old, new = await _begin_move(cluster, replicas=2)
@@ -143,7 +136,7 @@ async def test_a_selector_edited_to_a_space_that_is_not_approved_is_set_back_tho
     await cluster.settle()
     pending = cluster.status()["space"]["pending"]
     _say_unready(cluster, space=approved)
-    _select_by_hand(cluster, pending)
+    cluster.point_service(pending)
     await cluster.reconcile()
     assert cluster.selected_space() == approved
     assert cluster.status()["space"] == {"fingerprint": approved, "pending": pending}

@@ -1,7 +1,5 @@
 """One vector space per Service: another space is another generation, and the Service moves as a whole."""
 
-from typing import Any
-
 import pytest
 from model_samples import golden, hub_spec, verified_by
 from simulated_cluster import KEY, SimulatedCluster
@@ -179,13 +177,6 @@ async def test_a_service_deleted_in_the_middle_of_a_move_comes_back_where_pods_a
     assert cluster.selected_space() != old
 
 
-def _select_by_hand(cluster: SimulatedCluster, space: str) -> None:
-    def edit(service: dict[str, Any]) -> None:
-        service["spec"]["selector"][names.LABEL_SPACE] = space
-
-    cluster.gateway.edit(SERVICE, edit, namespace=KEY.namespace, name=KEY.name)
-
-
 async def test_a_selector_edited_by_hand_to_pods_that_are_not_verified_yet_is_set_back(
     cluster: SimulatedCluster,
 ) -> None:
@@ -196,7 +187,7 @@ async def test_a_selector_edited_by_hand_to_pods_that_are_not_verified_yet_is_se
     cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}))
     await cluster.settle()
     new = next(space for space in cluster.replicas() if space != old)
-    _select_by_hand(cluster, new)
+    cluster.point_service(new)
     await cluster.reconcile()
     assert cluster.selected_space() == old
     assert cluster.status()["space"]["fingerprint"] == old
@@ -212,7 +203,7 @@ async def test_a_selector_edited_by_hand_to_a_space_that_is_not_approved_is_set_
     cluster.edit_spec(lambda spec: spec.update(space=approved, embedding={"dimensions": 4}))
     await cluster.settle()
     pending = cluster.status()["space"]["pending"]
-    _select_by_hand(cluster, pending)
+    cluster.point_service(pending)
     await cluster.reconcile()
     assert cluster.selected_space() == approved
     assert cluster.status()["space"] == {"fingerprint": approved, "pending": pending}
@@ -226,7 +217,7 @@ async def test_a_selector_edited_by_hand_to_no_pods_at_all_is_set_back(cluster: 
     await cluster.settle()
     retired = cluster.selected_space()
     serving = await _set_dimensions(cluster, 4)
-    _select_by_hand(cluster, retired if space == "retired" else space)
+    cluster.point_service(retired if space == "retired" else space)
     await cluster.reconcile()
     assert cluster.selected_space() == serving
     await cluster.settle()

@@ -232,8 +232,7 @@ class LifeOfAModel(RuleBasedStateMachine):
     @action(data=st.data())
     def the_service_is_pointed_elsewhere(self, data: st.DataObject) -> None:
         spaces = [item["metadata"]["labels"][names.LABEL_SPACE] for item in self.cluster.all(DEPLOYMENT)]
-        space = data.draw(st.sampled_from([*spaces, NOWHERE]))
-        self.edit(SERVICE, KEY.name, lambda item: item["spec"]["selector"].update({names.LABEL_SPACE: space}))
+        self.cluster.point_service(data.draw(st.sampled_from([*spaces, NOWHERE])))
 
     # What users do.
 

@@ -52,6 +52,14 @@ class SimulatedObjects:
         self.taken |= {name} if kind is CONFIG_MAP else set()
         self.gateway.remove(kind, namespace=KEY.namespace, name=name)
 
+    def point_service(self, space: str) -> None:
+        """Edit the selector of the model's Service by hand."""
+
+        def edit(service: dict[str, Any]) -> None:
+            service["spec"]["selector"][names.LABEL_SPACE] = space
+
+        self.gateway.edit(SERVICE, edit, namespace=KEY.namespace, name=KEY.name)
+
     # What can be seen.
 
     def find(self, kind: Kind, name: str) -> dict[str, Any] | None:

@@ -32,7 +32,7 @@ from embedding_operator.children.reference_job import reference_job
 from embedding_operator.children.resolve_job import resolve_job
 from embedding_operator.children.service import own_service, service
 from embedding_operator.judge.case_set import name_parts, split_case_set
-from embedding_operator.judge.generations import Generation, list_config_maps, mounted_config_map
+from embedding_operator.judge.generations import Generation, is_template, list_config_maps, mounted_config_map
 from embedding_operator.judge.judgement import Judgement
 from embedding_operator.judge.pod_trouble import find_trouble
 from embedding_operator.judge.verdict import RECHECK_SECONDS, Verdict, stalled
@@ -129,9 +129,9 @@ def read_templates(snapshot: Snapshot) -> Sequence[Template]:
     """Stored templates, newest last. One that cannot be read counts as absent."""
     found = []
     for item in snapshot.children.config_maps:
-        metadata = item["metadata"]
-        if metadata.get("labels", {}).get(names.LABEL_COMPONENT) != names.COMPONENT_TEMPLATE:
+        if not is_template(item):
             continue
+        metadata = item["metadata"]
         try:
             body = orjson.loads((item.get("data") or {}).get(TEMPLATE_FILE, ""))
         except orjson.JSONDecodeError:

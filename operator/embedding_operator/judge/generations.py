@@ -146,7 +146,7 @@ def read_generations(snapshot: Snapshot) -> Mapping[str, Generation]:
     """
     deployments = {_space(item): item for item in snapshot.children.deployments if _space(item)}
     served = snapshot.before.space.fingerprint if snapshot.before.space else None
-    stored = {_space(item) for item in snapshot.children.config_maps if _is_template(item)}
+    stored = {_space(item) for item in snapshot.children.config_maps if is_template(item)}
     restorable = {space for space in (served, read_selected_space(snapshot)) if space in stored}
     pods: dict[str, list[ObservedPod]] = {}
     for pod in snapshot.pods:
@@ -173,6 +173,11 @@ def read_selected_space(snapshot: Snapshot) -> str | None:
             space = ((item.get("spec") or {}).get("selector") or {}).get(names.LABEL_SPACE)
             return str(space) if space else None
     return None
+
+
+def is_template(config_map: Object) -> bool:
+    labels = config_map["metadata"].get("labels") or {}
+    return bool(labels.get(names.LABEL_COMPONENT) == names.COMPONENT_TEMPLATE)
 
 
 def _has_inputs(pod: ObservedPod, inputs: str) -> bool:
@@ -223,11 +228,6 @@ def mounted_config_map(spec: Mapping[str, Any], *, volume: str) -> str | None:
 def _config_maps_of(volume: Mapping[str, Any]) -> Sequence[str]:
     sources = [volume, *((volume.get("projected") or {}).get("sources") or ())]
     return [source["configMap"]["name"] for source in sources if source.get("configMap")]
-
-
-def _is_template(config_map: Object) -> bool:
-    labels = config_map["metadata"].get("labels") or {}
-    return bool(labels.get(names.LABEL_COMPONENT) == names.COMPONENT_TEMPLATE)
 
 
 def _space(item: Object) -> str:

@@ -10,9 +10,9 @@ from embedding_model.ports import GateState, GoldensReport, JobReport, Progress
 from embedding_operator.audit.auditor import Auditor
 from embedding_operator.audit.key_data import KeyData
 from embedding_operator.audit.quarantine_log import QuarantineLog
-from embedding_operator.audit.refused_answers import RefusedAnswers
 from embedding_operator.audit.retirement import Retirement
 from embedding_operator.document_log import DocumentLog
+from embedding_operator.job_log import JobLog
 from embedding_operator.observe.facts import (
     AuditOrder,
     AuditReport,
@@ -26,6 +26,7 @@ from embedding_operator.observe.facts import (
     Resolution,
     ResolutionRequest,
     RestorationRecord,
+    UnmadeJob,
 )
 from embedding_operator.reconcile.restorations import RestorationLog
 from embedding_operator.resolve.resolver import Resolver
@@ -45,9 +46,10 @@ class LiveFacts:
     key_data: KeyData
     quarantine_log: QuarantineLog
     restoration_log: RestorationLog
-    refused: RefusedAnswers
     retirement: Retirement | None
     document_log: DocumentLog = field(default_factory=DocumentLog)
+    refused_log: JobLog[RefusedAnswer] = field(default_factory=JobLog)
+    unmade_log: JobLog[UnmadeJob] = field(default_factory=JobLog)
 
     def resolution(self, key: Key, *, request: ResolutionRequest) -> Resolution:
         return self.resolver.resolution(key, request=request)
@@ -75,10 +77,19 @@ class LiveFacts:
         return self.auditor.job_defect(pod) if self.auditor else None
 
     def refused_answers(self, key: Key) -> Mapping[str, RefusedAnswer]:
-        return self.refused.read(key)
+        return self.refused_log.read(key)
 
     def record_refused_answer(self, key: Key, *, question: str, answer: RefusedAnswer) -> None:
-        self.refused.record(key, question=question, answer=answer)
+        self.refused_log.record(key, question=question, record=answer)
+
+    def unmade_jobs(self, key: Key) -> Mapping[str, UnmadeJob]:
+        return self.unmade_log.read(key)
+
+    def note_unmade_job(self, key: Key, *, question: str, job: UnmadeJob | None) -> None:
+        if job is None:
+            self.unmade_log.forget(key, question=question)
+        else:
+            self.unmade_log.record(key, question=question, record=job)
 
     def audit(self, pod: PodRef) -> AuditReport | None:
         return self.auditor.audit(pod) if self.auditor else _NEVER_AUDITED

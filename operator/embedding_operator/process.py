@@ -22,7 +22,6 @@ from embedding_operator.audit.auditor import Auditor
 from embedding_operator.audit.client import PodClient
 from embedding_operator.audit.key_data import KeyData
 from embedding_operator.audit.quarantine_log import QuarantineLog
-from embedding_operator.audit.refused_answers import RefusedAnswers
 from embedding_operator.audit.retirement import Retirement
 from embedding_operator.audit.token import AccountTokens
 from embedding_operator.health import BEAT_SECONDS, Health, HealthServer
@@ -213,7 +212,6 @@ def _assemble(
         key_data=key_data,
         quarantine_log=QuarantineLog(on_quarantine=metrics.record_quarantine),
         restoration_log=RestorationLog(),
-        refused=RefusedAnswers(),
         retirement=retirement,
     )
     inbox = Inbox(loop, deliver=queue.add)

@@ -20,11 +20,18 @@ from embedding_model.sources.polling import Polled
 from embedding_operator.audit.auditor import Auditor
 from embedding_operator.audit.key_data import KeyData
 from embedding_operator.audit.quarantine_log import QuarantineLog
-from embedding_operator.audit.refused_answers import RefusedAnswers
 from embedding_operator.audit.retirement import Retirement
 from embedding_operator.kube.memory import MemoryGateway
 from embedding_operator.live_facts import LiveFacts
-from embedding_operator.observe.facts import Claim, Key, PodRef, RefusedAnswer, ResolutionRequest, RestorationRecord
+from embedding_operator.observe.facts import (
+    Claim,
+    Key,
+    PodRef,
+    RefusedAnswer,
+    ResolutionRequest,
+    RestorationRecord,
+    UnmadeJob,
+)
 from embedding_operator.reconcile.restorations import RestorationLog
 from embedding_operator.resolve.resolver import Resolver
 from embedding_operator.resolve.tracker import BranchQuestion, Tracker
@@ -67,7 +74,6 @@ async def facts() -> AsyncIterator[LiveFacts]:
         key_data=KeyData(MemoryGateway(), tokens=FixedTokens(), namespace="system", on_change=lambda: None),
         quarantine_log=QuarantineLog(),
         restoration_log=RestorationLog(),
-        refused=RefusedAnswers(),
         retirement=Retirement(pods, on_change=tell, clock=clock),
     )
     yield found
@@ -114,6 +120,8 @@ def record_all(facts: LiveFacts, key: Key, *, at: Any) -> None:
     """What happens rarely, and is remembered for a while whoever asks."""
     facts.record_quarantine(key, at=at)
     facts.record_refused_answer(key, question="q", answer=RefusedAnswer(job=f"{key.name}-i1", words="no", at=at))
+    unmade = UnmadeJob(reason="QuotaExceeded", words="no", is_denied=False, since=at, at=at)
+    facts.note_unmade_job(key, question="q", job=unmade)
     claim = Claim(child=f"{key.name}-uid", manager="hpa", field=".spec.replicas")
     facts.record_restoration(claim, record=RestorationRecord(at=at, count=1, asked="1@"))
 

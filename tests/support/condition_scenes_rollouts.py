@@ -153,81 +153,6 @@ def _collide(stage: Stage) -> None:
     stage.change_spec(suspend=False)
 
 
-def _await_refusal(stage: Stage) -> None:
-    """The API server takes a moment to follow a new policy or quota."""
-    template = {"metadata": {"labels": {"app": "probe"}}, "spec": {"containers": [{"name": "a", "image": "a"}]}}
-    spec = {"selector": {"matchLabels": {"app": "probe"}}, "template": template}
-
-    def is_refused() -> bool:
-        try:
-            stage.create("Deployment", "probe", api_version="apps/v1", spec=spec)
-        except AssertionError:
-            return True
-        stage.api.delete("Deployment", "probe", namespace=stage.namespace)
-        return False
-
-    stage.await_true("a Deployment is refused", is_refused)
-
-
-def _deny_by_policy(stage: Stage) -> None:
-    group, only_here = "admissionregistration.k8s.io/v1", _select(stage)
-    rules = [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["deployments"]}]
-    policy = {
-        "matchConstraints": {"resourceRules": rules},
-        "validations": [{"expression": "false", "message": "Deployments are not wanted here"}],
-    }
-    metadata = {"name": stage.namespace}
-    stage.api.create({"apiVersion": group, "kind": "ValidatingAdmissionPolicy", "metadata": metadata, "spec": policy})
-    binding = {"policyName": stage.namespace, "validationActions": ["Deny"], "matchResources": only_here}
-    kind = "ValidatingAdmissionPolicyBinding"
-    stage.api.create({"apiVersion": group, "kind": kind, "metadata": metadata, "spec": binding})
-    _await_refusal(stage)
-    stage.create_model()
-
-
-def _deny_by_a_webhook_that_is_down(stage: Stage) -> None:
-    rules = [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["deployments"]}]
-    webhook = {
-        "name": "deployments.example.com",
-        "clientConfig": {"url": "https://127.0.0.1:1/"},
-        "rules": rules,
-        "failurePolicy": "Fail",
-        "sideEffects": "None",
-        "admissionReviewVersions": ["v1"],
-        "timeoutSeconds": 1,
-        **_select(stage),
-    }
-    stage.api.create(
-        {
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingWebhookConfiguration",
-            "metadata": {"name": stage.namespace},
-            "webhooks": [webhook],
-        }
-    )
-    _await_refusal(stage)
-    stage.create_model()
-
-
-def _select(stage: Stage) -> dict[str, Any]:
-    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": stage.namespace}}}
-
-
-def _set_a_quota(stage: Stage) -> None:
-    """Its controller, which counts what is used, is played."""
-    hard = {"count/deployments.apps": "0"}
-    stage.create("ResourceQuota", "small", spec={"hard": hard})
-    status = {"status": {"hard": hard, "used": dict(hard)}}
-    stage.api.patch("ResourceQuota", "small", status, namespace=stage.namespace, subresource="status")
-    _await_refusal(stage)
-    stage.create_model()
-
-
-def _ask_for_a_disruption_budget(stage: Stage) -> None:
-    """The operator may write none any more."""
-    stage.create_model(replicas=2)
-
-
 def _wait_for_the_newer_image(stage: Stage) -> None:
     """What served under the release before goes on as it is."""
     assert stage.api.get(names.KIND, NAME, namespace=stage.namespace) is not None
@@ -293,19 +218,10 @@ ROLLOUT_SCENES: Final = (
         _collide,
         held_up(Reason.CONFLICT, kind="Stalled", verified=("Unknown", Reason.CONFLICT)),
     ),
-    Scene("policy", _deny_by_policy, held_up(Reason.CHILD_REJECTED, kind="Stalled")),
-    Scene("webhook-down", _deny_by_a_webhook_that_is_down, held_up(Reason.CHILD_REJECTED)),
-    Scene("quota", _set_a_quota, held_up(Reason.QUOTA_EXCEEDED)),
     Scene(
         "serving-unverified",
         _wait_for_the_newer_image,
         ready(Reason.UPDATE_AVAILABLE),
-        after_restart=True,
-    ),
-    Scene(
-        "forbidden",
-        _ask_for_a_disruption_budget,
-        held_up(Reason.API_FORBIDDEN, available=AVAILABLE),
         after_restart=True,
     ),
 )

@@ -11,13 +11,15 @@ from condition_scenes_pods import POD_SCENES
 from condition_scenes_refusals import REFUSAL_SCENES
 from condition_scenes_rollouts import ROLLOUT_SCENES
 from condition_scenes_sources import CLOSED_MIRROR, SOURCE_SCENES
+from condition_scenes_writes import WRITE_SCENES
 from operator_under_test import OperatorWorld
 from played_cluster import PlayedCluster, Said
 
 from localcluster.hub.store import Store
 
 READING: Final = ("get", "list", "watch")
-SCENES: Final = (*SOURCE_SCENES, *REFUSAL_SCENES, *POD_SCENES, *ROLLOUT_SCENES)
+UNWRITABLE: Final = {"poddisruptionbudgets", "jobs"}  # after the restart
+SCENES: Final = (*SOURCE_SCENES, *REFUSAL_SCENES, *POD_SCENES, *ROLLOUT_SCENES, *WRITE_SCENES)
 
 
 @dataclass
@@ -50,7 +52,7 @@ class Theatre:
         return self.running[place].result()
 
     def _restart(self) -> None:
-        """As an upgrade, with another runtime image, and by somebody who left out a permission."""
+        """As an upgrade, with another runtime image, and by somebody who left out permissions."""
         for future in self.running.values():
             future.exception()  # all others are over
         self.world.stop_all()
@@ -58,9 +60,9 @@ class Theatre:
         write_settings(self.world.folder / "settings.yaml", image="registry.example/runtime:2")
         for role in self.cluster.api.list("ClusterRole"):
             rules = role.get("rules") or []
-            kept = [rule for rule in rules if "poddisruptionbudgets" not in rule.get("resources", ())]
+            kept = [rule for rule in rules if not UNWRITABLE & set(rule.get("resources", ()))]
             if len(kept) < len(rules):
-                reading = [{"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": list(READING)}]
+                reading = [{**rule, "verbs": list(READING)} for rule in rules if rule not in kept]
                 role = self.cluster.api.must_get("ClusterRole", role["metadata"]["name"])
                 self.cluster.api.replace({**role, "rules": [*kept, *reading]})
         self.world.start_leader()

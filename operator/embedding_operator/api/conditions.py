@@ -40,6 +40,9 @@ _SOURCE_REFUSED: Final[Reasons] = tuple(reason for reason in RefusalReason if re
 
 WRONG_ANSWERS: Final[Reasons] = (Reason.GOLDEN_MISMATCH, Reason.AUDIT_FAILED)
 
+# What the API server does not take.
+_UNTAKEN: Final[Reasons] = (Reason.QUOTA_EXCEEDED, Reason.API_FORBIDDEN, Reason.CHILD_REJECTED)
+
 _RECONCILING: Final[Reasons] = (
     *_ASKING,
     Reason.PROGRESSING,
@@ -56,9 +59,7 @@ _RECONCILING: Final[Reasons] = (
     Reason.JWKS_CONFIG_MAP_NOT_FOUND,
     Reason.SLOW_START,
     Reason.FIELD_CONFLICT,
-    Reason.QUOTA_EXCEEDED,
-    Reason.API_FORBIDDEN,
-    Reason.CHILD_REJECTED,
+    *_UNTAKEN,
     *WRONG_ANSWERS,
 )
 _STALLED: Final[Reasons] = (
@@ -77,6 +78,8 @@ _UNRESOLVED: Final[Reasons] = (
     Reason.INVALID_SPEC,
     Reason.HUB_UNAVAILABLE,
     *_POD_TROUBLE,
+    # Of a Job that is to read or to compute.
+    *_UNTAKEN,
     *_SOURCE_REFUSED,
 )
 

@@ -268,8 +268,9 @@ class Reason(_Explained):
     )
     REFERENCE_UNAVAILABLE = (
         "ReferenceUnavailable",
-        "The reference implementation could not compute golden cases, or its Job's pod could not start for half an "
-        "hour; the message says why. What failed is tried again every half hour; what waits goes on once it can.",
+        "The reference implementation could not compute golden cases, or for half an hour its Job could not be made or "
+        "its pod not start; the message says why. What failed is tried again every half hour; what waits goes on once "
+        "it can.",
         "Cure what the message names; the annotation embedding-operator.dev/requestedAt has it tried at once, and the "
         'source resolved anew. Or set spec.verification.reference: "Off", in quotes, to go on without.',
     )

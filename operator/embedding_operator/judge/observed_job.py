@@ -11,7 +11,7 @@ from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
 from embedding_operator.judge.generations import find_condition
 from embedding_operator.judge.pod_trouble import read_refusal
-from embedding_operator.judge.verdict import RECHECK_SECONDS, Verdict, waiting
+from embedding_operator.judge.verdict import RECHECK_SECONDS, REFUSED_SECONDS, Verdict, stalled, waiting
 from embedding_operator.observe.snapshot import Object, ObservedPod, Snapshot, is_fetching
 
 # A Job that has no pod for so long is refused one: its events say why, which the operator does not read.
@@ -89,6 +89,15 @@ def find_jobs(snapshot: Snapshot, *, question: str) -> Sequence[ObservedJob]:
         for item in snapshot.children.jobs
         if not item["metadata"].get("deletionTimestamp") and _answers(item, question=question)
     ]
+
+
+def find_unmade(snapshot: Snapshot, *, question: str) -> Verdict | None:
+    """Why the API server takes no Job that asks `question`; it is offered again and again."""
+    job = snapshot.unmade_jobs.get(question)
+    if job is None:
+        return None
+    say = stalled if job.is_denied else waiting
+    return say(job.reason, job.words, recheck_seconds=REFUSED_SECONDS)
 
 
 def find_podless(job: ObservedJob, *, now: datetime) -> Verdict | None:

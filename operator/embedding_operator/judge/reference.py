@@ -7,6 +7,7 @@
     Auto                          the Job's pod cannot start         Waiting, its trouble                are held
     Auto                          the same, for half an hour         Stalled ReferenceUnavailable        are held; under
                                                                                                          Warn go without
+    Auto                          no Job is taken, for half an hour  Stalled ReferenceUnavailable        the same
     Auto                          refused, or failed every attempt   Stalled ReferenceUnavailable        are held; under
                                                                                                          Warn go without
     Auto                          answered what cannot be used       the same                            the same
@@ -17,6 +18,7 @@ A set is computed once for a space: a stored one answers for as long as a genera
 image would compute it today.
 
 A Job whose pod cannot start, be it for want of a node, for a quota or for its image, stays: it answers once it can.
+One that the API server does not take, for a quota of Jobs or a policy, is offered to it again every minute.
 
 A Job whose answer cannot be used is deleted at once: its pod would go on serving it, and hold a device. The operator
 remembers it in memory; another leader tries once more.
@@ -40,11 +42,12 @@ from embedding_operator.judge.observed_job import (
     find_jobs,
     find_missing_claim,
     find_podless,
+    find_unmade,
 )
 from embedding_operator.judge.pod_trouble import find_mount_overdue, find_trouble
 from embedding_operator.judge.progress import describe_progress
 from embedding_operator.judge.silence import describe_silence
-from embedding_operator.judge.verdict import State, Verdict, stalled, waiting
+from embedding_operator.judge.verdict import REFUSED_SECONDS, State, Verdict, stalled, waiting
 from embedding_operator.observe.facts import RefusedAnswer
 from embedding_operator.observe.snapshot import Snapshot
 from embedding_operator.observe.stored_reference import Reference, is_computed
@@ -158,6 +161,7 @@ def _ask_job(snapshot: Snapshot, *, space: str) -> ReferenceJudgement:
     wish = ReferenceWish(question)
     if job is None:
         said = _repeat_refused(snapshot, wish=wish)
+        said = said or _judge_unmade(snapshot, wish=wish)
         return said or ReferenceJudgement(verdict=find_missing_claim(snapshot, job=None) or _describe_work(), job=wish)
     if job.report and job.report.reference is not None:
         problem = _find_problem(job.report.reference, space=space)
@@ -217,6 +221,17 @@ def _repeat_refused(snapshot: Snapshot, *, wish: ReferenceWish) -> ReferenceJudg
         return None
     verdict = stalled(Reason.REFERENCE_UNAVAILABLE, _describe(refused.words), recheck_seconds=max(left, 1.0))
     return ReferenceJudgement(verdict=verdict, job=replace(wish, refused=refused.job))
+
+
+def _judge_unmade(snapshot: Snapshot, *, wish: ReferenceWish) -> ReferenceJudgement | None:
+    """One that is refused as an object has the time of one whose pod is."""
+    unmade, verdict = snapshot.unmade_jobs.get(wish.question), find_unmade(snapshot, question=wish.question)
+    if unmade is None or verdict is None:
+        return None
+    left = START_SECONDS - (snapshot.now - unmade.since).total_seconds()
+    if left <= 0 or unmade.is_denied:
+        verdict = stalled(Reason.REFERENCE_UNAVAILABLE, _describe(unmade.words), recheck_seconds=REFUSED_SECONDS)
+    return ReferenceJudgement(verdict=verdict, job=wish)
 
 
 def _describe(words: str, *, advice: str = WAY_ON) -> str:

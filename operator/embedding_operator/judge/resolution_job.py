@@ -14,6 +14,7 @@ from embedding_operator.judge.observed_job import (
     find_jobs,
     find_missing_claim,
     find_podless,
+    find_unmade,
 )
 from embedding_operator.judge.pod_trouble import find_mount_overdue, find_trouble
 from embedding_operator.judge.progress import describe_progress
@@ -65,8 +66,10 @@ class JobAnswer:
 def ask_job(snapshot: Snapshot, *, request: ResolutionRequest, converts: bool) -> JobAnswer:
     job = find_job(snapshot, request=request)
     if job is None:
-        verdict = find_missing_claim(snapshot, job=None) or _describe_work(request=request, converts=converts)
-        return JobAnswer(verdict, JobWish(request, converts), is_silent=True)
+        unmade = find_unmade(snapshot, question=request.question)
+        work = _describe_work(request=request, converts=converts)
+        verdict = unmade or find_missing_claim(snapshot, job=None) or work
+        return JobAnswer(verdict, JobWish(request, converts), is_silent=unmade is None)
     report, refusal = job.report, job.refusal
     keeping = JobWish(request, converts, kept=job.name)
     if report and report.result is not None:

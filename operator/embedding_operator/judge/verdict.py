@@ -30,6 +30,8 @@ class Verdict:
 
 # Causes that no watch reports: objects that do not carry our label.
 RECHECK_SECONDS: Final = 15.0
+# Permissions and quotas change rarely, and nothing tells us.
+REFUSED_SECONDS: Final = 60.0
 
 
 def good(reason: str, message: str = "") -> Verdict:

@@ -199,6 +199,18 @@ class RefusedAnswer:
 
 
 @dataclass(frozen=True)
+class UnmadeJob:
+    """A Job that the API server does not take: `reason` (api.reasons.Reason) and `words` say why, since when and when
+    last. `is_denied`: only a change elsewhere can help, and nobody knows when."""
+
+    reason: str
+    words: str
+    is_denied: bool
+    since: datetime
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Claim:
     """A field of a child that a manager updates: `child` is the object's uid, `field` its path."""
 
@@ -257,6 +269,12 @@ class Facts(Protocol):
     def record_refused_answer(self, key: Key, *, question: str, answer: RefusedAnswer) -> None:
         """One is being thrown away now."""
 
+    def unmade_jobs(self, key: Key) -> Mapping[str, UnmadeJob]:
+        """Jobs of this model that the API server does not take, lately, by the question that they are to be asked."""
+
+    def note_unmade_job(self, key: Key, *, question: str, job: UnmadeJob | None) -> None:
+        """One was refused just now, or was taken at last (None)."""
+
     def audit(self, pod: PodRef) -> AuditReport | None:
         """What wall two last found of this start of the pod; None until it has been asked."""
 
@@ -309,6 +327,7 @@ class MemoryFacts:
     job_reports: dict[str, JobReport] = field(default_factory=dict)  # by pod uid
     job_defects: dict[str, str] = field(default_factory=dict)  # by pod uid
     refused: dict[tuple[Key, str], RefusedAnswer] = field(default_factory=dict)  # by model and question
+    unmade: dict[tuple[Key, str], UnmadeJob] = field(default_factory=dict)  # by model and question
     audits: dict[str, AuditReport] = field(default_factory=dict)  # by pod uid
     quarantines: dict[Key, QuarantineRecord] = field(default_factory=dict)
     restorations: dict[Claim, RestorationRecord] = field(default_factory=dict)
@@ -355,6 +374,14 @@ class MemoryFacts:
 
     def record_refused_answer(self, key: Key, *, question: str, answer: RefusedAnswer) -> None:
         self.refused[key, question] = answer
+
+    def unmade_jobs(self, key: Key) -> Mapping[str, UnmadeJob]:
+        return {question: job for (model, question), job in self.unmade.items() if model == key}
+
+    def note_unmade_job(self, key: Key, *, question: str, job: UnmadeJob | None) -> None:
+        self.unmade.pop((key, question), None)
+        if job is not None:
+            self.unmade[key, question] = job
 
     def audit(self, pod: PodRef) -> AuditReport | None:
         return self.audits.get(pod.uid)

@@ -88,6 +88,7 @@ async def observe(gateway: Gateway, key: Key, *, facts: Facts, hubs: Hubs, now: 
         quarantine=facts.quarantine(key),
         documents=facts.documents(key),
         refused_answers=facts.refused_answers(key),
+        unmade_jobs=facts.unmade_jobs(key),
     )
 
 

@@ -22,6 +22,7 @@ from embedding_operator.observe.facts import (
     RefusedAnswer,
     Resolution,
     ResolutionRequest,
+    UnmadeJob,
 )
 from embedding_operator.observe.stored_model import StoredModel
 from embedding_operator.observe.stored_reference import Reference
@@ -124,6 +125,7 @@ class Snapshot:
     `quarantine`: pods that were deleted lately because they failed their audits.
     `documents`: ConfigMaps as an earlier reconcile saw them, by name, of those that nothing could render anew.
     `refused_answers`: what Jobs answered lately and is not used, by the question that they were asked.
+    `unmade_jobs`: Jobs that the API server does not take, by the question that they are to be asked.
     `references` are the stored sets of golden cases that the reference implementation computed, by space.
     `cache_exists` and `claim_exists` are None when no such claim is asked for.
     """
@@ -153,6 +155,7 @@ class Snapshot:
     keys: Mapping[str, str] | None = None
     quarantine: QuarantineRecord | None = None
     refused_answers: Mapping[str, RefusedAnswer] = field(default_factory=dict)
+    unmade_jobs: Mapping[str, UnmadeJob] = field(default_factory=dict)
     documents: Mapping[str, Object] = field(default_factory=dict)
 
     @property

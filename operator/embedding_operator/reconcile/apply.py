@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
-from embedding_operator.judge.verdict import Verdict, stalled, waiting
+from embedding_operator.judge.verdict import REFUSED_SECONDS, State, Verdict, stalled, waiting
 from embedding_operator.kube.gateway import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -23,7 +24,7 @@ from embedding_operator.kube.gateway import (
     Object,
     TooManyRequests,
 )
-from embedding_operator.observe.facts import Facts
+from embedding_operator.observe.facts import Facts, UnmadeJob
 from embedding_operator.observe.observe import is_controlled_by
 from embedding_operator.observe.snapshot import Snapshot
 from embedding_operator.plan.build import Planned, describe_conflict, identify
@@ -35,7 +36,6 @@ logger = logging.getLogger(__name__)
 KINDS: Final[Mapping[str, Kind]] = {
     kind.kind: kind for kind in (DEPLOYMENT, SERVICE, CONFIG_MAP, JOB, POD_DISRUPTION_BUDGET)
 }
-FORBIDDEN_SECONDS: Final = 60.0  # permissions and quotas change rarely, and nothing tells us
 # A resourceVersion that no object has: etcd is at 1 before anything is written. What is applied with it is created, and
 # is a conflict with whatever has its name already.
 BEFORE_ANY_WRITE: Final = "1"
@@ -46,6 +46,9 @@ class Written:
     """`failure` is for the status: a field conflict held one child and every deletion up, anything else the rest of the
     plan. `error` is set when a retry may cure it by itself.
 
+    `learnt`: a Job was refused for the first time. Nothing that is planned beside it needs it; what that means for the
+    model the next reconcile judges, which knows of it.
+
     `writes_serving`: the spec of a Deployment or Service is another one now. An apply alone does not say so: where an
     admission policy rewrites what we write, we apply again and again, and nothing changes.
     """
@@ -53,22 +56,28 @@ class Written:
     failure: Verdict | None = None
     error: GatewayError | None = None
     writes_serving: bool = False
+    learnt: bool = False
 
 
 async def carry_out(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, facts: Facts) -> Written:
     """Raises GatewayError for what the status need not speak of (conflict, overload, no answer)."""
+    written = await _apply_all(gateway, planned, snapshot=snapshot, facts=facts)
+    return written if written.failure else await _delete_all(gateway, planned, snapshot=snapshot, written=written)
+
+
+async def _apply_all(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, facts: Facts) -> Written:
     live = {identify(item): item for item in snapshot.children.all()}
     restorations = Restorations.of(snapshot, facts=facts)
-    writes_serving = False
+    written = Written()
     held_up: Verdict | None = None
     for manifest in planned.plan.apply:
-        identity = identify(manifest)
+        identity, is_job = identify(manifest), manifest["kind"] == JOB.kind
         try:
             answer = await _write(
                 gateway, manifest, child=live.get(identity), uid=snapshot.uid, restorations=restorations
             )
         except NameTaken:
-            return Written(describe_conflict(*identity), writes_serving=writes_serving)
+            return replace(written, failure=describe_conflict(*identity))
         except FieldConflict as error:
             # What comes after follows from what was observed, not from this write: it goes on.
             held_up = held_up or describe_field_conflict(*identity, model=snapshot.key.name, error=error)
@@ -77,12 +86,22 @@ async def carry_out(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, f
             failure = _describe_refusal(*identity, error=error)
             if failure is None:
                 raise
-            return Written(failure, error if error.status >= 500 else None, writes_serving)
+            written = replace(written, error=written.error or (error if error.status >= 500 else None))
+            if not is_job or failure.reason == Reason.TERMINATING:
+                return replace(written, failure=failure)
+            is_new = _note_unmade(manifest, failure=failure, snapshot=snapshot, facts=facts)
+            written = replace(written, learnt=written.learnt or is_new)
+            continue
+        if is_job:
+            facts.note_unmade_job(snapshot.key, question=_read_question(manifest), job=None)
         is_serving = manifest["kind"] in (DEPLOYMENT.kind, SERVICE.kind)
-        writes_serving |= is_serving and live.get(identity, {}).get("spec") != answer.get("spec")
+        if is_serving and live.get(identity, {}).get("spec") != answer.get("spec"):
+            written = replace(written, writes_serving=True)
         logger.info("applied %s %s of %s", *identity, snapshot.key)
-    if held_up is not None:
-        return Written(held_up, writes_serving=writes_serving)
+    return replace(written, failure=held_up)
+
+
+async def _delete_all(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, written: Written) -> Written:
     for item in planned.plan.delete:
         try:
             await gateway.delete(KINDS[item.kind], namespace=item.namespace, name=item.name, uid=item.uid)
@@ -90,9 +109,28 @@ async def carry_out(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, f
             failure = _describe_refusal(item.kind, item.name, error=error)
             if failure is None or error.status >= 500:
                 raise
-            return Written(failure, writes_serving=writes_serving)
+            return replace(written, failure=failure)
         logger.info("deleted %s %s of %s: %s", item.kind, item.name, snapshot.key, item.why)
-    return Written(writes_serving=writes_serving)
+    return written
+
+
+def _note_unmade(manifest: Object, *, failure: Verdict, snapshot: Snapshot, facts: Facts) -> bool:
+    """Whether that was not known."""
+    question = _read_question(manifest)
+    before = snapshot.unmade_jobs.get(question)
+    job = UnmadeJob(
+        reason=failure.reason,
+        words=failure.message,
+        is_denied=failure.state is State.STALLED,
+        since=before.since if before else snapshot.now,
+        at=snapshot.now,
+    )
+    facts.note_unmade_job(snapshot.key, question=question, job=job)
+    return before is None
+
+
+def _read_question(job: Object) -> str:
+    return str(job["metadata"]["annotations"][names.ANNOTATION_REQUEST])
 
 
 class NameTaken(Conflict):
@@ -139,7 +177,7 @@ def _describe_refusal(kind: str, name: str, *, error: GatewayError) -> Verdict |
     if error.status >= 500:
         return waiting(Reason.CHILD_REJECTED, words)
     # A webhook denies with any 4xx, and its policy may change without our being told.
-    seconds = None if isinstance(error, Invalid) else FORBIDDEN_SECONDS
+    seconds = None if isinstance(error, Invalid) else REFUSED_SECONDS
     return stalled(Reason.CHILD_REJECTED, words, recheck_seconds=seconds)
 
 
@@ -147,4 +185,4 @@ def _describe_forbidden(kind: str, name: str, *, message: str) -> Verdict:
     if "being terminated" in message:
         return waiting(Reason.TERMINATING, "the namespace is being deleted")
     reason = Reason.QUOTA_EXCEEDED if "exceeded quota" in message else Reason.API_FORBIDDEN
-    return waiting(reason, f"{kind} {name}: {message}", recheck_seconds=FORBIDDEN_SECONDS)
+    return waiting(reason, f"{kind} {name}: {message}", recheck_seconds=REFUSED_SECONDS)

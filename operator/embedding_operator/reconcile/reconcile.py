@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from embedding_operator.api.reasons import Reason
 from embedding_operator.api.status import EmbeddingModelStatus
@@ -24,6 +24,8 @@ from embedding_operator.reconcile.isolate import isolate
 from embedding_operator.reconcile.outcome import Done, Outcome, Stalled, Wait
 from embedding_operator.reconcile.status_builder import build_status, build_suspended_status
 from embedding_operator.reconcile.summary import Findings, find_cause, summarise, summarise_suspended
+
+LEARNT_SECONDS: Final = 1.0  # until what a write taught is judged
 
 
 class ReconcileSettings(RenderSettings, Protocol):
@@ -86,7 +88,7 @@ async def reconcile(
     await _write_status(gateway, snapshot=snapshot, status=status, settings=settings)
     if written.error is not None:
         raise written.error
-    return _conclude(findings)
+    return _conclude(findings, learnt=written.learnt)
 
 
 def _ask_audits(snapshot: Snapshot, *, judgement: Judgement, facts: Facts) -> None:
@@ -133,11 +135,15 @@ async def _write_status(
         await tell_changes(gateway, snapshot=snapshot, after=status, instance=settings.identity)
 
 
-def _conclude(findings: Findings) -> Outcome:
+def _conclude(findings: Findings, *, learnt: bool) -> Outcome:
     cause, gate = find_cause(findings), findings.judgement.gate
     # Under failurePolicy Warn a mismatch is no cause, and may heal all the same.
     waited_for = cause or (gate.verdict if gate else None)
-    waits = [waited_for.recheck_seconds if waited_for else None, findings.judgement.quarantine.recheck_seconds]
+    waits = [
+        waited_for.recheck_seconds if waited_for else None,
+        findings.judgement.quarantine.recheck_seconds,
+        LEARNT_SECONDS if learnt else None,
+    ]
     seconds = min((item for item in waits if item is not None), default=None)
     if seconds is not None:
         return Wait(seconds, waited_for.reason if waited_for else Reason.QUARANTINED)

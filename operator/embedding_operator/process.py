@@ -50,7 +50,6 @@ logger = logging.getLogger(__name__)
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
-POLLING_THREADS: Final = 8  # a hub that hangs must not hold up the branches of three others
 
 Reconcile = Callable[[Key, Gateway, Facts], Awaitable[Outcome]]
 
@@ -191,9 +190,17 @@ def _assemble(
     queue: WorkQueue[Key] = WorkQueue(
         work, workers=settings.workers, timeout=settings.reconcile_timeout, on_outcome=metrics.record_reconcile
     )
-    ask = ThreadedAsk(partial(resolve_from_hub, settings=settings))
+    ask = ThreadedAsk(
+        partial(resolve_from_hub, settings=settings),
+        hub_of=lambda request: request.origin.mirror,
+        mirrors=settings.mirrors,
+    )
     resolver = Resolver(ask, on_change=queue.add, on_result=metrics.record_resolution)
-    poll = ThreadedAsk(partial(poll_branch, settings=settings), threads=POLLING_THREADS)
+    poll = ThreadedAsk(
+        partial(poll_branch, settings=settings),
+        hub_of=lambda question: question.branch.mirror,
+        mirrors=settings.mirrors,
+    )
     tracker = Tracker(poll, on_change=queue.add, poll_seconds=settings.poll_seconds, on_result=metrics.record_poll)
     tokens, client, auditor, retirement = None, None, None, None
     if settings.service_account is not None:

@@ -56,6 +56,7 @@ class _Entry:
 class Resolver:
     """See the module's docstring. `ask` raises Refusal or Unavailable; `on_change` gets a key to reconcile.
 
+    Everything new is asked at once: `ask` sees to it that a hub that hangs delays no other (threads.py).
     Use from one event loop.
     """
 

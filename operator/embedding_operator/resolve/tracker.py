@@ -27,8 +27,8 @@ from embedding_operator.observe.facts import Head, Key, ResolutionRequest
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN: Final = 1.1  # under one question a second
-# Questions to one hub that wait for its answer. A hub that hangs neither takes the threads of the others, nor gets all
-# questions that piled up at once when it is well again.
+# Questions to one hub that wait for its answer, fewer than it has threads: a hub that hangs does not get all that piled
+# up at once when it is well again.
 SLOTS: Final = 2
 JITTER: Final = 0.2
 MAX_BACKOFF_SECONDS: Final = 3600.0

@@ -7,6 +7,7 @@ from typing import Final
 
 from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
+from embedding_operator.judge.generations import list_config_maps, pod_spec
 from embedding_operator.judge.verdict import REFUSED_SECONDS, State, Verdict, stalled, waiting
 from embedding_operator.kube.gateway import (
     CONFIG_MAP,
@@ -22,7 +23,6 @@ from embedding_operator.kube.gateway import (
     Invalid,
     Kind,
     Object,
-    TooManyRequests,
 )
 from embedding_operator.observe.facts import Facts, UnmadeJob
 from embedding_operator.observe.observe import is_controlled_by
@@ -43,8 +43,8 @@ BEFORE_ANY_WRITE: Final = "1"
 
 @dataclass(frozen=True)
 class Written:
-    """`failure` is for the status: a field conflict held one child and every deletion up, anything else the rest of the
-    plan. `error` is set when a retry may cure it by itself.
+    """`failure` is for the status. What the API server refused holds up what needs it, and every deletion; where it
+    gave no answer, everything after it. `error` is set when a retry may cure it by itself.
 
     `learnt`: a Job was refused for the first time. Nothing that is planned beside it needs it; what that means for the
     model the next reconcile judges, which knows of it.
@@ -58,47 +58,70 @@ class Written:
     writes_serving: bool = False
     learnt: bool = False
 
+    def fail(self, failure: Verdict, *, error: GatewayError | None = None) -> "Written":
+        """The first failure is the one that is told."""
+        curable = error if error is not None and not error.is_refusal else None
+        return replace(self, failure=self.failure or failure, error=self.error or curable)
+
 
 async def carry_out(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, facts: Facts) -> Written:
-    """Raises GatewayError for what the status need not speak of (conflict, overload, no answer)."""
+    """Raises GatewayError for what the status need not speak of: a conflict, which the next reconcile resolves."""
     written = await _apply_all(gateway, planned, snapshot=snapshot, facts=facts)
     return written if written.failure else await _delete_all(gateway, planned, snapshot=snapshot, written=written)
 
 
 async def _apply_all(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, facts: Facts) -> Written:
+    """What comes after follows from what was observed, not from what was written before: it goes on, but for what
+    mounts a ConfigMap that is not there."""
     live = {identify(item): item for item in snapshot.children.all()}
     restorations = Restorations.of(snapshot, facts=facts)
     written = Written()
-    held_up: Verdict | None = None
+    missing: set[str] = set()
     for manifest in planned.plan.apply:
         identity, is_job = identify(manifest), manifest["kind"] == JOB.kind
+        if missing & _list_needed(manifest):
+            continue
         try:
             answer = await _write(
                 gateway, manifest, child=live.get(identity), uid=snapshot.uid, restorations=restorations
             )
         except NameTaken:
-            return replace(written, failure=describe_conflict(*identity))
+            written = written.fail(describe_conflict(*identity))
         except FieldConflict as error:
-            # What comes after follows from what was observed, not from this write: it goes on.
-            held_up = held_up or describe_field_conflict(*identity, model=snapshot.key.name, error=error)
-            continue
+            written = written.fail(describe_field_conflict(*identity, model=snapshot.key.name, error=error))
+            continue  # it is there
         except GatewayError as error:
-            failure = _describe_refusal(*identity, error=error)
+            failure = _describe_failure(*identity, error=error)
             if failure is None:
                 raise
-            written = replace(written, error=written.error or (error if error.status >= 500 else None))
-            if not is_job or failure.reason == Reason.TERMINATING:
-                return replace(written, failure=failure)
-            is_new = _note_unmade(manifest, failure=failure, snapshot=snapshot, facts=facts)
-            written = replace(written, learnt=written.learnt or is_new)
+            if failure.reason == Reason.TERMINATING or error.has_no_answer:
+                return written.fail(failure, error=error)
+            if is_job:
+                is_new = _note_unmade(manifest, failure=failure, snapshot=snapshot, facts=facts)
+                written = replace(written, learnt=written.learnt or is_new)
+                if not error.is_refusal:
+                    written = replace(written, error=written.error or error)
+            else:
+                written = written.fail(failure, error=error)
+        else:
+            if is_job:
+                facts.note_unmade_job(snapshot.key, question=_read_question(manifest), job=None)
+            is_serving = manifest["kind"] in (DEPLOYMENT.kind, SERVICE.kind)
+            if is_serving and live.get(identity, {}).get("spec") != answer.get("spec"):
+                written = replace(written, writes_serving=True)
+            logger.info("applied %s %s of %s", *identity, snapshot.key)
             continue
-        if is_job:
-            facts.note_unmade_job(snapshot.key, question=_read_question(manifest), job=None)
-        is_serving = manifest["kind"] in (DEPLOYMENT.kind, SERVICE.kind)
-        if is_serving and live.get(identity, {}).get("spec") != answer.get("spec"):
-            written = replace(written, writes_serving=True)
-        logger.info("applied %s %s of %s", *identity, snapshot.key)
-    return replace(written, failure=held_up)
+        if manifest["kind"] == CONFIG_MAP.kind:
+            missing.add(identity[1])
+    return written
+
+
+def _list_needed(manifest: Object) -> set[str]:
+    """Names of the ConfigMaps that its pods mount, or that a Deployment is restored from."""
+    if manifest["kind"] not in (DEPLOYMENT.kind, JOB.kind):
+        return set()
+    template = manifest["metadata"].get("annotations", {}).get(names.ANNOTATION_TEMPLATE)
+    return {*list_config_maps(pod_spec(manifest)), *([template] if template else [])}
 
 
 async def _delete_all(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, written: Written) -> Written:
@@ -106,10 +129,13 @@ async def _delete_all(gateway: Gateway, planned: Planned, *, snapshot: Snapshot,
         try:
             await gateway.delete(KINDS[item.kind], namespace=item.namespace, name=item.name, uid=item.uid)
         except GatewayError as error:
-            failure = _describe_refusal(item.kind, item.name, error=error)
-            if failure is None or error.status >= 500:
+            failure = _describe_failure(item.kind, item.name, error=error)
+            if failure is None:
                 raise
-            return replace(written, failure=failure)
+            written = written.fail(failure, error=error)
+            if error.has_no_answer:
+                return written
+            continue
         logger.info("deleted %s %s of %s: %s", item.kind, item.name, snapshot.key, item.why)
     return written
 
@@ -167,14 +193,17 @@ async def _find_child(gateway: Gateway, manifest: Object, *, uid: str, error: Co
     return found
 
 
-def _describe_refusal(kind: str, name: str, *, error: GatewayError) -> Verdict | None:
-    """What the API server, or an admission webhook behind it, has against a write; None when it said nothing."""
-    if isinstance(error, Conflict | TooManyRequests) or error.status in (0, 401):
+def _describe_failure(kind: str, name: str, *, error: GatewayError) -> Verdict | None:
+    """What the API server, or an admission webhook behind it, has against a write; None when another write was there
+    before it, or when we are not let in at all."""
+    if isinstance(error, Conflict) or error.status == 401:
         return None
+    words = f"{kind} {name}: {error.message}"
+    if error.has_no_answer:
+        return waiting(Reason.PROGRESSING, words)
     if isinstance(error, Forbidden):
         return _describe_forbidden(kind, name, message=error.message)
-    words = f"{kind} {name}: {error.message}"
-    if error.status >= 500:
+    if not error.is_refusal:
         return waiting(Reason.CHILD_REJECTED, words)
     # A webhook denies with any 4xx, and its policy may change without our being told.
     seconds = None if isinstance(error, Invalid) else REFUSED_SECONDS

@@ -5,20 +5,28 @@ Label and deletion name the pod by its uid, so that neither meets another pod of
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from embedding_operator.api import names
-from embedding_operator.kube.gateway import POD, Forbidden, Gateway
+from embedding_operator.kube.gateway import POD, Forbidden, Gateway, GatewayError
 from embedding_operator.observe.facts import Facts
 from embedding_operator.observe.snapshot import Snapshot
-from embedding_operator.plan.plan import Isolate, Plan
+from embedding_operator.plan.plan import Delete, Isolate, Plan
 
 logger = logging.getLogger(__name__)
 
 
-async def isolate(gateway: Gateway, plan: Plan, *, snapshot: Snapshot, facts: Facts) -> Sequence[Isolate]:
-    """The pods that were taken out of the Service just now. Raises GatewayError, but for a missing permission: what
-    has nothing to do with pods goes on without."""
-    isolated = []
+@dataclass(frozen=True)
+class Isolated:
+    """`pods` were taken out of the Service just now. `error`: a call that may work the next time."""
+
+    pods: Sequence[Isolate]
+    error: GatewayError | None = None
+
+
+async def isolate(gateway: Gateway, plan: Plan, *, snapshot: Snapshot, facts: Facts) -> Isolated:
+    """Raises nothing: what has nothing to do with these pods goes on, and the status says that they are wrong."""
+    isolated: list[Isolate] = []
     try:
         for item in plan.isolate:
             labels = {names.LABEL_TRAFFIC: names.TRAFFIC_QUARANTINED}
@@ -26,10 +34,21 @@ async def isolate(gateway: Gateway, plan: Plan, *, snapshot: Snapshot, facts: Fa
                 logger.warning("%s: out of the Service: %s", snapshot.key, item.why)
                 isolated.append(item)
         for pod in plan.replace:
-            # Noted first: one deletion too few is better than one too many.
-            facts.record_quarantine(snapshot.key, at=snapshot.now)
-            await gateway.delete(POD, namespace=pod.namespace, name=pod.name, uid=pod.uid)
+            await _delete(gateway, pod, snapshot=snapshot, facts=facts)
             logger.warning("%s: deleted: %s", snapshot.key, pod.why)
-    except Forbidden as error:
+    except GatewayError as error:
         logger.error("%s: a pod with wrong answers cannot be replaced: %s", snapshot.key, error.message)
-    return isolated
+        # A missing permission comes with an upgrade, which starts us anew.
+        return Isolated(isolated, error=None if isinstance(error, Forbidden) else error)
+    return Isolated(isolated)
+
+
+async def _delete(gateway: Gateway, pod: Delete, *, snapshot: Snapshot, facts: Facts) -> None:
+    """One that was refused is not counted; one without an answer is: a deletion too few is better than one too many."""
+    try:
+        await gateway.delete(POD, namespace=pod.namespace, name=pod.name, uid=pod.uid)
+    except GatewayError as error:
+        if not error.is_refusal:
+            facts.record_quarantine(snapshot.key, at=snapshot.now)
+        raise
+    facts.record_quarantine(snapshot.key, at=snapshot.now)

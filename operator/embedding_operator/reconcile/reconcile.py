@@ -70,8 +70,9 @@ async def reconcile(
     _ask_trials(judgement, facts=facts)
     _remember_refused(judgement, key=key, facts=facts)
     _ask_retirements(judgement, facts=facts)
-    for isolated in await isolate(gateway, planned.plan, snapshot=snapshot, facts=facts):
-        await tell_quarantined(gateway, snapshot=snapshot, why=isolated.why, instance=settings.identity)
+    isolated = await isolate(gateway, planned.plan, snapshot=snapshot, facts=facts)
+    for item in isolated.pods:
+        await tell_quarantined(gateway, snapshot=snapshot, why=item.why, instance=settings.identity)
     written = await carry_out(gateway, planned, snapshot=snapshot, facts=facts)
     findings = Findings(
         judgement=judgement,
@@ -86,8 +87,9 @@ async def reconcile(
     conditions = summarise(findings, snapshot=snapshot)
     status = build_status(snapshot, judgement=judgement, conditions=conditions, manifests=wanted.manifests)
     await _write_status(gateway, snapshot=snapshot, status=status, settings=settings)
-    if written.error is not None:
-        raise written.error
+    error = isolated.error or written.error
+    if error is not None:
+        raise error
     return _conclude(findings, learnt=written.learnt)
 
 

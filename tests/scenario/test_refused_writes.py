@@ -1,0 +1,185 @@
+"""While the API server refuses one kind of write, all others go on, and the status claims no more than is true."""
+
+from collections.abc import Callable
+
+import pytest
+from model_samples import golden, hub_spec, verified_by
+from refusing_gateway import RefusingGateway
+from simulated_cluster import KEY, SimulatedCluster
+
+from embedding_operator.api import names
+from embedding_operator.kube.gateway import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    POD,
+    POD_DISRUPTION_BUDGET,
+    SERVICE,
+    Forbidden,
+    Gateway,
+    GatewayError,
+    Invalid,
+    Kind,
+    TooManyRequests,
+    Unreachable,
+)
+
+QUOTA = Forbidden("configmaps is forbidden: exceeded quota: small, count/configmaps", status=403)
+DENIED = GatewayError('admission webhook "x" denied the request', status=400)
+INVALID = Invalid("denied by policy", status=422)
+WEBHOOK = Unreachable('failed calling webhook "x": connection refused', status=500)
+SILENCE = Unreachable("no answer from the API server")
+BUSY = TooManyRequests("too many requests", status=429)
+REFUSALS = [pytest.param(error, id=str(error.status)) for error in (DENIED, QUOTA, INVALID, WEBHOOK)]
+TROUBLES = [*REFUSALS, pytest.param(SILENCE, id="no answer"), pytest.param(BUSY, id="429")]
+CHILDREN = [pytest.param(kind, id=kind.kind) for kind in (CONFIG_MAP, SERVICE, DEPLOYMENT, POD_DISRUPTION_BUDGET)]
+NOWHERE = "sp1-" + "0" * 32
+OTHER_SPACE = {"embedding": {"dimensions": 4}, "verification": verified_by(golden("cut", dimensions=4))}
+
+
+@pytest.fixture
+async def serving(cluster: SimulatedCluster) -> SimulatedCluster:
+    cluster.create_model(hub_spec(replicas=2, verification=verified_by(golden("paris"))))
+    await cluster.settle()
+    return cluster
+
+
+async def run(cluster: SimulatedCluster, gateway: Gateway, *, rounds: int = 15) -> None:
+    """As the work queue does: what raises is tried again."""
+    for _ in range(rounds):
+        cluster.step()
+        try:
+            await cluster.reconcile(gateway=gateway)
+        except GatewayError:
+            continue
+
+
+def refuse(cluster: SimulatedCluster, verb: str, kind: Kind, error: GatewayError) -> RefusingGateway:
+    """What is there already may be written."""
+    spares = {item["metadata"]["name"] for item in cluster.all(kind)} if verb == "apply" else ()
+    return RefusingGateway(cluster.gateway, verb=verb, kind=kind.kind, error=error, spares=spares)
+
+
+def edit_by_hand(cluster: SimulatedCluster, kind: Kind) -> None:
+    """From now on each reconcile wants to write the first of this kind."""
+    name = cluster.all(kind)[0]["metadata"]["name"]
+
+    def take_mark(item: dict[str, dict[str, dict[str, str]]]) -> None:
+        item["metadata"]["annotations"].pop(names.ANNOTATION_APPLIED)
+
+    cluster.gateway.edit(kind, take_mark, namespace=KEY.namespace, name=name)
+
+
+async def assert_heals(cluster: SimulatedCluster, *, space: Callable[[str], bool] = bool) -> None:
+    cluster.wrong.clear()
+    cluster.ill.clear()
+    cluster.pass_time(4000)
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    assert space(cluster.selected_space())
+
+
+@pytest.mark.parametrize("error", TROUBLES)
+@pytest.mark.parametrize("kind", CHILDREN)
+async def test_a_child_that_cannot_be_written_does_not_keep_the_status_from_saying_that_nothing_serves(
+    serving: SimulatedCluster, kind: Kind, error: GatewayError
+) -> None:
+    gateway = RefusingGateway(serving.gateway, verb="apply", kind=kind.kind, error=error)
+    edit_by_hand(serving, kind)
+    serving.wrong.add("paris")
+    await run(serving, gateway)
+    assert gateway.refused
+    assert not serving.ready_pods()
+    assert serving.says("Ready")[0] == "False"  # type: ignore[index]
+    assert serving.says("Available") == ("False", "NotAvailable")
+    assert serving.says("Verified") == ("False", "GoldenMismatch")
+    await assert_heals(serving)
+
+
+@pytest.mark.parametrize("error", TROUBLES)
+async def test_a_child_that_cannot_be_deleted_does_not_either(serving: SimulatedCluster, error: GatewayError) -> None:
+    gateway = refuse(serving, "delete", POD_DISRUPTION_BUDGET, error)
+    serving.edit_spec(lambda spec: spec.update(replicas=1))
+    await run(serving, gateway)
+    assert gateway.refused
+    assert serving.status()["observedGeneration"] == serving.model()["metadata"]["generation"]
+    assert error.message in str(serving.condition("Ready"))
+    serving.wrong.add("paris")
+    await run(serving, gateway)
+    assert serving.says("Available") == ("False", "NotAvailable")
+    await assert_heals(serving)
+
+
+@pytest.mark.parametrize("verb", ["label", "delete"])
+@pytest.mark.parametrize("error", TROUBLES)
+async def test_a_wrong_pod_that_cannot_be_taken_out_stops_nothing_else(
+    serving: SimulatedCluster, error: GatewayError, verb: str
+) -> None:
+    bad = serving.pods()[0]["metadata"]["uid"]
+    serving.ill[bad] = {"paris"}
+    gateway = refuse(serving, verb, POD, error)
+    await run(serving, gateway)
+    assert gateway.refused
+    assert bad in {pod["metadata"]["uid"] for pod in serving.pods()}
+    assert serving.says("Verified") == ("False", "AuditFailed")
+    assert serving.says("Ready")[0] == "False"  # type: ignore[index]
+    serving.edit_spec(lambda spec: spec.update(replicas=3))
+    await run(serving, gateway)
+    assert list(serving.replicas().values()) == [3]
+    await assert_heals(serving)
+
+
+@pytest.mark.parametrize("error", [DENIED, QUOTA, INVALID])
+async def test_deletions_of_wrong_pods_that_were_refused_make_no_pause_longer(
+    serving: SimulatedCluster, error: GatewayError
+) -> None:
+    bad = serving.pods()[0]["metadata"]["uid"]
+    serving.ill[bad] = {"paris"}
+    await run(serving, refuse(serving, "delete", POD, error), rounds=30)
+    await run(serving, serving.gateway, rounds=5)
+    assert bad not in {pod["metadata"]["uid"] for pod in serving.pods()}
+
+
+@pytest.mark.parametrize("kind", [CONFIG_MAP, DEPLOYMENT], ids=["ConfigMap", "Deployment"])
+@pytest.mark.parametrize("error", REFUSALS)
+async def test_what_serves_is_scaled_and_restored_while_another_space_cannot_be_made(
+    serving: SimulatedCluster, kind: Kind, error: GatewayError
+) -> None:
+    old = serving.selected_space()
+    gateway = refuse(serving, "apply", kind, error)
+    serving.edit_spec(lambda spec: spec.update(OTHER_SPACE, replicas=3))
+    await run(serving, gateway)
+    assert serving.replicas() == {old: 3}
+    assert error.message in str(serving.condition("Ready"))
+    serving.point_service(NOWHERE)
+    await run(serving, gateway)
+    assert serving.selected_space() == old
+    serving.take_away(DEPLOYMENT, names.deployment_name(KEY.name, fingerprint=old))
+    await run(serving, gateway)
+    assert serving.replicas() == {old: 3}
+    assert serving.says("Available") == ("True", "PreviousGenerationServing")
+    await assert_heals(serving, space=lambda space: space != old)
+
+
+@pytest.mark.parametrize("kind", [CONFIG_MAP, SERVICE, DEPLOYMENT], ids=["ConfigMap", "Service", "Deployment"])
+@pytest.mark.parametrize("error", REFUSALS)
+async def test_a_child_that_was_deleted_by_hand_is_restored_beside_one_that_is_refused(
+    serving: SimulatedCluster, kind: Kind, error: GatewayError
+) -> None:
+    gateway = RefusingGateway(serving.gateway, verb="apply", kind=kind.kind, error=error)
+    edit_by_hand(serving, kind)
+    [budget] = serving.all(POD_DISRUPTION_BUDGET)
+    serving.take_away(POD_DISRUPTION_BUDGET, budget["metadata"]["name"])
+    await run(serving, gateway)
+    assert serving.all(POD_DISRUPTION_BUDGET)
+    await assert_heals(serving)
+
+
+async def test_no_pod_is_made_that_would_mount_what_is_somebody_elses(serving: SimulatedCluster) -> None:
+    keys = names.keys_configmap_name(KEY.name)
+    serving.take_away(CONFIG_MAP, keys)
+    metadata = {"namespace": KEY.namespace, "name": keys}
+    serving.gateway.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {}})
+    serving.edit_spec(lambda spec: spec.update(OTHER_SPACE))
+    await run(serving, serving.gateway)
+    assert len(serving.all(DEPLOYMENT)) == 1
+    assert serving.says("Stalled") == ("True", "Conflict")

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from audited_pods import SERVING, SPACE, AuditedPods, answer_rightly, cases
 from auditor_under_test import (
     GOLDENS,
@@ -96,6 +97,22 @@ async def test_a_case_that_failed_is_asked_until_it_passes_whatever_chance_draws
         report = auditor.audit(pod())
     assert report is not None
     assert report.state is GateState.PASSED
+
+
+@pytest.mark.parametrize("case", [f"held.{number}" for number in range(10, 20)])
+async def test_another_leader_asks_a_pod_that_is_shut_all_that_it_may_have_failed(
+    clock: ManualClock, told: list[Key], case: str
+) -> None:
+    """Only the leader that shut it knew for what; a draw by chance would let it pass more often than not."""
+    one = serving_pod(answer=wrong_for(f"the text of {case}"))
+    for minutes in (40, 3):
+        before = len(one.verdicts)
+        async with auditor_of(AuditedPods(**{pod().ip: one}), clock=clock, told=told) as auditor:
+            auditor.goldens(pod())
+            auditor.request_audit(pod(), order=ORDER)
+            await clock.advance(60 * minutes)
+            assert failed_cases(auditor.audit(pod())) == [case]
+    assert not any(verdict.passed for verdict in one.verdicts[before:])
 
 
 async def test_pods_that_passed_are_asked_at_once_what_another_one_failed(clock: ManualClock, told: list[Key]) -> None:

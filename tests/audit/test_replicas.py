@@ -4,55 +4,16 @@ from collections.abc import Callable
 from itertools import permutations
 
 import pytest
-from audited_pods import SERVING, SPACE, AuditedPod, AuditedPods, answer_rightly, embed
+from audited_pods import AuditedPod, AuditedPods, answer_rightly, embed
 from auditor_under_test import GOLDENS, ORDER, auditor_of, failed_cases, pod, serving_pod, wrong_for
+from compared_pods import WITHOUT_CASES, A, B, C, D, drift, failures, is_said_to_agree, order, serve, turn
 from manual_clock import ManualClock, settle
 
 from embedding_model.goldens.cases import CaseSet
-from embedding_model.goldens.compare import encode_vector
 from embedding_model.goldens.questions import Answer, Question
 from embedding_operator.audit import peers
-from embedding_operator.audit.auditor import Auditor
 from embedding_operator.audit.checks import TEXTS
-from embedding_operator.observe.facts import AuditOrder, Key, PodRef
-
-WITHOUT_CASES = AuditOrder(case_set=CaseSet(cases=()), holdout=CaseSet(cases=()), serving=SERVING, space=SPACE)
-A, B, C, D = (f"10.0.0.{number}" for number in range(1, 5))
-
-
-def turn(places: int) -> Callable[[Question], Answer]:
-    def answer(question: Question) -> Answer:
-        values = embed(question.text)
-        return Answer(vector=encode_vector([*values[places:], *values[:places]]))
-
-    return answer
-
-
-drift = turn(1)
-
-
-def serve(*right: str, wrong: tuple[str, ...] = ()) -> AuditedPods:
-    return AuditedPods(**{ip: AuditedPod(answer=drift if ip in wrong else answer_rightly) for ip in (*right, *wrong)})
-
-
-async def order(auditor: Auditor, *ips: str) -> None:
-    """Have them audited, one after the other."""
-    for ip in ips:
-        auditor.goldens(pod(ip))
-        auditor.request_audit(pod(ip), order=WITHOUT_CASES)
-        await settle()
-
-
-def failures(auditor: Auditor, *ips: str) -> dict[str, list[str]]:
-    found = {ip: failed_cases(auditor.audit(pod(ip))) for ip in ips}
-    return {ip: failed for ip, failed in found.items() if failed}
-
-
-def is_said_to_agree(auditor: Auditor, ip: str) -> bool:
-    """Whether the quarantine may delete others on its word."""
-    report = auditor.audit(pod(ip))
-    assert report is not None
-    return any(result.name == "check.replicas" and result.passed for result in report.results)
+from embedding_operator.observe.facts import Key
 
 
 async def test_what_pods_answered_is_kept_once_of_all_that_answer_the_same_and_small(
@@ -211,60 +172,6 @@ async def test_a_pod_that_fails_a_golden_case_says_nothing_about_others(clock: M
         await settle()
         assert "mine" in failed_cases(auditor.audit(pod(A)))
         await order(auditor, B)
-        assert failed_cases(auditor.audit(pod(B))) == []
-
-
-async def _begin_round(auditor: Auditor, *refs: PodRef) -> None:
-    """As a reconcile does: all pods at once, and no others."""
-    with auditor.round_of(pod().key):
-        for ref in refs:
-            auditor.goldens(ref)
-            auditor.request_audit(ref, order=WITHOUT_CASES)
-    await settle()
-
-
-async def test_another_leader_leaves_shut_what_had_failed_until_the_pod_that_serves_has_answered(
-    clock: ManualClock, told: list[Key]
-) -> None:
-    pods = serve(A, wrong=(B,))
-    async with auditor_of(pods, clock=clock, told=told) as auditor:
-        await order(auditor, A, B)
-        assert failures(auditor, *pods.by_ip) == {B: ["check.tie"]}
-    pods.by_ip[A].before_answer = lambda: clock.sleep(5)
-    async with auditor_of(pods, clock=clock, told=told) as auditor:
-        await _begin_round(auditor, pod(B), pod(A, is_ready=True))
-        report = auditor.audit(pod(B))
-        assert report is not None
-        [result] = [result for result in report.results if not result.passed]
-        assert result.name == "check.tie"
-        assert f"pod-{A}" in result.detail
-        for _ in range(3):
-            await clock.advance(60)
-            assert failures(auditor, *pods.by_ip) == {B: ["check.tie"]}
-
-
-async def test_a_pod_that_failed_a_tie_stays_shut_while_the_other_one_starts_anew(
-    clock: ManualClock, told: list[Key]
-) -> None:
-    pods = serve(A, wrong=(B,))
-    async with auditor_of(pods, clock=clock, told=told) as auditor:
-        await order(auditor, A, B)
-        pods.by_ip[A].before_answer = lambda: clock.sleep(90)
-        await _begin_round(auditor, pod(A, starts=1), pod(B))
-        await clock.advance(61)
-        assert failed_cases(auditor.audit(pod(B))) == ["check.tie"]
-        await clock.advance(400)
-        assert failed_cases(auditor.audit(pod(A, starts=1))) == []
-        assert failed_cases(auditor.audit(pod(B))) == ["check.tie"]
-
-
-async def test_a_pod_that_can_neither_be_asked_nor_serves_keeps_none_shut(clock: ManualClock, told: list[Key]) -> None:
-    pods = serve(A, wrong=(B,))
-    async with auditor_of(pods, clock=clock, told=told) as auditor:
-        await order(auditor, A, B)
-        del pods.by_ip[A]
-        await _begin_round(auditor, pod(A), pod(B))
-        await clock.advance(180)
         assert failed_cases(auditor.audit(pod(B))) == []
 
 

@@ -8,6 +8,7 @@ from model_samples import golden, hub_spec, verified_by
 from reference_samples import answer_references, refuse_references
 from simulated_cluster import SimulatedCluster
 
+from embedding_model.goldens.cases import VectorCase
 from embedding_model.ports import GateState
 from embedding_operator.api import names
 from embedding_operator.observe.facts import AuditOrder, MemoryFacts
@@ -231,3 +232,34 @@ async def test_a_reference_that_was_turned_on_closes_no_pod_that_serves_before_i
     assert cluster.says("Verified") == ("False", "GoldenMismatch")
     assert cluster.ready_pods() == serving
     assert len(serving) == 2
+
+
+@pytest.mark.parametrize("suspend", [False, True])
+async def test_a_threshold_that_pods_do_not_reach_closes_none_that_serves(
+    cluster: SimulatedCluster, suspend: bool
+) -> None:
+    """It is tried first, of what pods have mounted; they were made with another one."""
+    cluster.cosine = "0.999500"
+    await _ask_for_reference(cluster)
+    serving = cluster.ready_pods()
+    assert len(serving) == 2
+    cluster.edit_spec(lambda spec: spec["verification"].update(minCosineSimilarity="0.9999"))
+    cluster.edit_spec(lambda spec: spec.update(suspend=suspend))
+    await cluster.settle()
+    assert cluster.ready_pods() == serving
+    if not suspend:
+        assert cluster.says("Stalled") == ("True", "GoldenMismatch")
+        assert cluster.says("Available") == ("True", "PreviousGenerationServing")
+
+
+async def test_a_raised_threshold_holds_for_what_pods_do_not_know_once_they_are_made_with_it(
+    cluster: SimulatedCluster,
+) -> None:
+    await _ask_for_reference(cluster)
+    cluster.edit_spec(lambda spec: spec["verification"].update(minCosineSimilarity="0.9999"))
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    for order in _orders(cluster):
+        assert {case.min_cosine_similarity for case in order.holdout.cases if isinstance(case, VectorCase)} == {
+            "0.9999"
+        }

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from simulated_objects import KEY, SimulatedObjects
 
-from embedding_model.goldens.cases import CaseSet, GoldenCase
+from embedding_model.goldens.cases import CaseSet, GoldenCase, VectorCase
 from embedding_model.ports import MODEL_FILE, CaseResult, GateState, GoldensReport
 from embedding_model.resolved import Quantization, ResolvedModel
 from embedding_operator.api import names
@@ -30,7 +31,7 @@ class SimulatedPods(SimulatedObjects):
     """`wrong` holds names of golden cases that pods fail, `ill` by a pod's uid those that it fails in audits alone;
     `trouble` gives a pod's status instead of a good start. Without `answers_audits` nobody audits: pods open alone.
     `verdicts`: what pods were told last, by uid; an operator that is restarted does not know. Without `tells_reports`
-    it hears nothing of what pods found of themselves.
+    it hears nothing of what pods found of themselves. `cosine`: what vectors of right answers measure.
     A pod that mounts a ConfigMap that was taken waits; any other that is missing is a bug. `mounted` is by pod uid.
     """
 
@@ -41,6 +42,7 @@ class SimulatedPods(SimulatedObjects):
     answers_audits: bool = True
     tells_reports: bool = True
     ill: dict[str, set[str]] = field(default_factory=dict)
+    cosine: str = "0.999990"
     verdicts: dict[str, GateState] = field(default_factory=dict)
     mounted: dict[str, Mounted] = field(default_factory=dict)
 
@@ -59,7 +61,7 @@ class SimulatedPods(SimulatedObjects):
             if uid not in pods or not self.answers_audits:
                 continue
             failed = self.wrong | self.ill.get(uid, set())
-            results = _judge_cases(*order.case_set.cases, *order.holdout.cases, failed=failed)
+            results = _judge_cases(*order.case_set.cases, *order.holdout.cases, failed=failed, cosine=self.cosine)
             checks = {name for names_ in self.ill.values() for name in names_ if name.startswith("check.")}
             results += tuple(
                 CaseResult(
@@ -140,7 +142,7 @@ class SimulatedPods(SimulatedObjects):
         return warns or (passed and verdict is GateState.PASSED)
 
     def report_goldens(self, pod: Mapping[str, Any], *, case_set: CaseSet) -> GoldensReport:
-        results = _judge_cases(*case_set.cases, failed=self.wrong)
+        results = _judge_cases(*case_set.cases, failed=self.wrong, cosine=self.cosine)
         model = self._mount(pod).model
         assert model is not None, "a pod without a model was asked golden cases"
         quantization = model.serving.quantization
@@ -158,17 +160,14 @@ class SimulatedPods(SimulatedObjects):
         )
 
 
-def _judge_cases(*cases: GoldenCase, failed: set[str]) -> tuple[CaseResult, ...]:
-    return tuple(
-        CaseResult(
-            name=case.name,
-            kind=case.kind,
-            passed=case.name not in failed,
-            measured="0.913000" if case.name in failed else "0.999990",
-            threshold="0.999",
-        )
-        for case in cases
-    )
+def _judge_cases(*cases: GoldenCase, failed: set[str], cosine: str) -> tuple[CaseResult, ...]:
+    return tuple(_judge_case(case, measured="0.913000" if case.name in failed else cosine) for case in cases)
+
+
+def _judge_case(case: GoldenCase, *, measured: str) -> CaseResult:
+    threshold = case.min_cosine_similarity if isinstance(case, VectorCase) else "0.999"
+    passed = Decimal(measured) >= Decimal(threshold)
+    return CaseResult(name=case.name, kind=case.kind, passed=passed, measured=measured, threshold=threshold)
 
 
 def _has_started(status: Status) -> bool:

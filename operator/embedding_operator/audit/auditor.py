@@ -19,7 +19,7 @@ from embedding_model.resolved import Task
 from embedding_operator.audit.answer_values import AnswerValues
 from embedding_operator.audit.audit import Audit, audit_pod
 from embedding_operator.audit.client import AnswerUnusable, NeverAsked, PodUnreachable, RouteUnknown, VerdictRefused
-from embedding_operator.audit.peers import COMPARISON, compare_replicas, list_colleagues, list_overruled
+from embedding_operator.audit.peers import COMPARISON, compare_replicas, list_awaited, list_colleagues, list_overruled
 from embedding_operator.audit.pod_record import (
     Delivery,
     PodQuestions,
@@ -32,6 +32,7 @@ from embedding_operator.audit.progress_board import HOLD_SECONDS, ProgressBoard
 from embedding_operator.audit.pursuit import FAILED_TRIAL_SECONDS, Pursuit
 from embedding_operator.audit.shared_results import share_results
 from embedding_operator.audit.sheets import draw_holdout
+from embedding_operator.audit.trial import Trial
 from embedding_operator.clock import Clock, MonotonicClock
 from embedding_operator.observe.facts import AuditOrder, AuditReport, Key, PodRef
 
@@ -114,7 +115,8 @@ class Auditor:
             self._pursuit.drop(known, Topic.TRIAL)
             known.wanted, known.trial = case_set.name, None
         if known.trial is None or known.trial.state is GateState.FAILED:
-            self._pursuit.start(known, Topic.TRIAL, lambda: self._ask_trial(known, case_set))
+            trial = Trial(case_set)
+            self._pursuit.start(known, Topic.TRIAL, lambda: self._ask_trial(known, trial))
 
     def audit(self, pod: PodRef) -> AuditReport | None:
         return self._known(pod).audit_report
@@ -164,7 +166,8 @@ class Auditor:
         place = (ref.uid, ref.starts)
         pod = pods.get(place)
         if pod is None:
-            pod = pods[place] = PodRecord(ref=ref)
+            former = max((item for item in pods.values() if item.ref.uid == ref.uid), key=_count_starts, default=None)
+            pod = pods[place] = PodRecord(ref=ref, awaited=_find_awaited(former))
         if ref.is_running and not pod.ref.is_running:
             pod.failures.clear()  # it could not answer before
         pod.ref = ref
@@ -203,10 +206,14 @@ class Auditor:
             pod.trial = None  # it is of a process that is gone
         self._on_change(pod.ref.key)
 
-    async def _ask_trial(self, pod: PodRecord, case_set: CaseSet) -> float | None:
-        report = await self._client.trial(pod.ref, case_set=case_set)
-        if report.state is GateState.PENDING:
+    async def _ask_trial(self, pod: PodRecord, trial: Trial) -> float | None:
+        """One part of it, and the next when it is the pod's turn again: other pods are tried meanwhile."""
+        answer = await self._client.trial(pod.ref, case_set=trial.part)
+        if answer.state is GateState.PENDING:
             return PENDING_SECONDS
+        report = trial.take(answer)
+        if report is None:
+            return 0.0
         if pod.trial is None or without_times(report) != without_times(pod.trial):
             pod.trial = report
             self._on_change(pod.ref.key)
@@ -263,8 +270,8 @@ class Auditor:
 
     async def _examine(self, pod: PodRecord, order: AuditOrder) -> Audit:
         colleagues = list_colleagues(self._pods_of(pod.ref.key), pod=pod)
-        if colleagues and pod.report is None:
-            # It says on what hardware the pod computes.
+        if pod.report is None and (colleagues or Topic.GOLDENS in pod.tasks):
+            # It says on what hardware the pod computes, and what another leader told it.
             self._note_report(pod, await self._client.goldens(pod.ref))
         failed = {other.ref.uid: cases for other in colleagues if (cases := other.failed_cases)}
         pod.contested = {uid: cases for uid, cases in pod.contested.items() if uid in failed}
@@ -286,7 +293,9 @@ class Auditor:
             audit = await audit_pod(
                 ask,
                 order=order,
-                drawn=draw_holdout(order.holdout, failed=pod.failed_cases, suspects=suspects, rng=self._rng),
+                drawn=draw_holdout(
+                    order.holdout, failed=_list_suspected(pod, holdout=order.holdout), suspects=suspects, rng=self._rng
+                ),
                 compare=lambda answers: self._compare(pod, answers, task=order.serving.task),
                 monotonic=self._clock.monotonic,
                 now=self._now,
@@ -300,7 +309,8 @@ class Auditor:
 
     def _compare(self, pod: PodRecord, answers: Sequence[AnswerValues], *, task: Task) -> CaseResult | None:
         """With what other pods have answered until now: audits go on beside each other."""
-        colleagues = list_colleagues(self._pods_of(pod.ref.key), pod=pod)
+        pods = self._pods_of(pod.ref.key)
+        colleagues = [*list_colleagues(pods, pod=pod), *list_awaited(pods, pod=pod)]
         return compare_replicas(colleagues, pod=pod, answers=answers, task=task)
 
     def _note_audit(self, pod: PodRecord, audit: Audit | None, *, report: AuditReport) -> None:
@@ -359,6 +369,22 @@ class Auditor:
         if self._board.post(pod.ref.key, pod.ref.uid, progress=progress):
             self._on_change(pod.ref.key)
         return HOLD_SECONDS
+
+
+def _count_starts(pod: PodRecord) -> int:
+    return pod.ref.starts
+
+
+def _find_awaited(former: PodRecord | None) -> str | None:
+    """The space of a pod that others were compared with and that starts anew; one that does so twice is not awaited."""
+    is_trusted = former is not None and former.voice is not None and former.voice.is_trusted
+    return former.order.space if former is not None and former.order is not None and is_trusted else None
+
+
+def _list_suspected(pod: PodRecord, *, holdout: CaseSet) -> frozenset[str]:
+    """What it failed; all of them where another leader told it so, of whom nobody knows what that was."""
+    was_told = pod.audit_report is None and pod.report is not None and pod.report.verdict is GateState.FAILED
+    return frozenset(case.name for case in holdout.cases) if was_told else pod.failed_cases
 
 
 def _has_lost_verdict(report: GoldensReport, *, audit: Audit | None) -> bool:

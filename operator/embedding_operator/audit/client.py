@@ -35,7 +35,7 @@ MAX_ANSWER_BYTES: Final = 2 * 1024 * 1024
 MAX_SHEET_BYTES: Final = 8 * 1024 * 1024
 CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 10.0
-# A trial runs every case through the model; a large set on a busy CPU pod takes a while.
+# A part of a trial asks what a sheet does, or one case, which may be a query with hundreds of documents.
 TRIAL_SECONDS: Final = 120.0
 SHEET_SECONDS: Final = 60.0
 # Nothing is computed. A pod that waits for its audit must have heard of us well within the 10 s after which it opens.
@@ -94,7 +94,10 @@ class PodClient:
         return await self._ask(GoldensReport, "GET", pod, path=GOLDENS)
 
     async def trial(self, pod: PodRef, *, case_set: CaseSet) -> GoldensReport:
-        """The answer to these cases, without effect on readiness. Raises PodUnreachable."""
+        """The answer to these cases, as few as are answered in TRIAL_SECONDS, without effect on readiness.
+
+        Raises PodUnreachable.
+        """
         report = await self._ask(
             GoldensReport,
             "POST",

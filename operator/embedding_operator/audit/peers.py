@@ -54,6 +54,12 @@ def list_colleagues(pods: Iterable[PodRecord], *, pod: PodRecord) -> Sequence[Po
     return [other for other in audited if other.order is not None and other.order.space == space]
 
 
+def list_awaited(pods: Iterable[PodRecord], *, pod: PodRecord) -> Sequence[PodRecord]:
+    """Those of the same space that were audited, and load their model anew."""
+    space = pod.order.space if pod.order else None
+    return [other for other in pods if other is not pod and other.awaited == space and Topic.AUDIT not in other.tasks]
+
+
 def list_overruled(pods: Iterable[PodRecord]) -> Sequence[PodRecord]:
     """Those of `pods`, which are of one space, whose last result is not what the voices of today say."""
     voiced = [pod for pod in pods if pod.voice is not None and _has_voice(pod)]
@@ -68,7 +74,9 @@ def compare_replicas(
     others = list(colleagues)
     groups = _list_groups(others, pod=pod)
     compared = [(group, _compare(answers, group=group, task=task)) for group in groups]
-    found = _judge(compared) or _wait_for_others(others, pod=pod)
+    found = _judge(compared, awaits=any(other.ref.is_ready for other in _list_unheard(others)))
+    if found is None or found.passed:
+        found = _wait_for_others(others, pod=pod) or found
     passed = found is None or found.passed
     said = pod.voice.answers if pod.voice is not None and not passed else None
     same = said or next((group.answers for group, result in compared if result.passed), None)
@@ -78,8 +86,9 @@ def compare_replicas(
     return found
 
 
-def _judge(compared: Sequence[tuple[_Group, CaseResult]]) -> CaseResult | None:
-    """Whether the group that the pod belongs to is the largest."""
+def _judge(compared: Sequence[tuple[_Group, CaseResult]], *, awaits: bool) -> CaseResult | None:
+    """Whether the group that the pod belongs to is the largest. `awaits`: a pod that serves is not heard yet: until it
+    is, what nobody trusts outnumbers nobody."""
     same = [(group, result) for group, result in compared if result.passed]
     others = [(group, result) for group, result in compared if not result.passed]
     agreement = next((result for group, result in same if group.voices), None)
@@ -87,8 +96,10 @@ def _judge(compared: Sequence[tuple[_Group, CaseResult]]) -> CaseResult | None:
         return agreement
     size = 1 + sum(group.voices for group, _ in same)
     rival, difference = max(others, key=lambda pair: (pair[0].size, pair[0].is_trusted))
+    if rival.size > size and (rival.is_trusted or not awaits):
+        return difference
     if rival.size != size:
-        return difference if rival.size > size else agreement
+        return agreement
     return _describe_tie(difference) if rival.is_trusted else None
 
 
@@ -133,15 +144,24 @@ def _is_overruled(pod: PodRecord, *, others: Sequence[PodRecord]) -> bool:
 def _wait_for_others(others: Sequence[PodRecord], *, pod: PodRecord) -> CaseResult | None:
     """A tie for a pod that failed a comparison, or that another leader shut, while one that can tell is not heard."""
     if pod.audit_report is not None:
-        unheard = [other for other in others if pod.failed_cases & {COMPARISON, TIE}]
+        unheard = _list_unheard(others) if pod.failed_cases & {COMPARISON, TIE} else []
     else:
         was_shut = pod.report is not None and pod.report.verdict is GateState.FAILED and not pod.ref.is_ready
-        unheard = [other for other in others if was_shut and other.ref.is_ready]
+        unheard = [other for other in _list_unheard(others) if was_shut and other.ref.is_ready]
     for other in unheard:
-        if other.audit_report is None and Topic.AUDIT not in other.failures:
-            words = f"it failed before, and pod {other.ref.name}, which it is compared with, has not answered yet"
-            return CaseResult(name=TIE, kind=KIND, passed=False, detail=words)
+        words = f"it failed before, and pod {other.ref.name}, which it is compared with, has not answered yet"
+        return CaseResult(name=TIE, kind=KIND, passed=False, detail=words)
     return None
+
+
+def _list_unheard(others: Iterable[PodRecord]) -> Sequence[PodRecord]:
+    """Those that have not answered yet, and may: one answer that is lost is no silence."""
+    return [other for other in others if other.audit_report is None and not _is_silent(other)]
+
+
+def _is_silent(pod: PodRecord) -> bool:
+    silence = pod.failures.get(Topic.AUDIT)
+    return silence is not None and silence.is_told
 
 
 def _compare(answers: Sequence[AnswerValues], *, group: _Group, task: Task) -> CaseResult:

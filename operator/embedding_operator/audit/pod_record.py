@@ -92,6 +92,7 @@ class PodRecord:
     audit_round: int = 0
     undelivered: Delivery | None = None
     voice: Voice | None = None
+    awaited: str | None = None  # the space that the start before was audited for, and passed; see peers.py
     contested: dict[str, frozenset[str]] = field(default_factory=dict)
     budget: AuditBudget = field(default_factory=AuditBudget)
     progress_round: int = 0

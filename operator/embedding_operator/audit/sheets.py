@@ -1,4 +1,5 @@
-"""Questions in sheets of a size that a pod answers in one response, and the random part of a holdout set."""
+"""Questions in sheets, and cases in parts, of a size that a pod answers in one response; and the random part of a
+holdout set."""
 
 import random
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -6,7 +7,7 @@ from itertools import chain, zip_longest
 from typing import Final
 
 from embedding_model.goldens.cases import CaseSet, GoldenCase
-from embedding_model.goldens.questions import Question, QuestionKind, QuestionSheet
+from embedding_model.goldens.questions import Question, QuestionKind, QuestionSheet, list_questions
 from embedding_model.resolved import Serving
 
 HOLDOUT_CASES: Final = 6  # of some dozens, every minute: a pod cannot know which, and all come up within minutes
@@ -58,6 +59,24 @@ def split_sheets(questions: Sequence[Question], *, serving: Serving) -> Iterator
         asked, answered = asked + size, answered + answer
     if sheet:
         yield QuestionSheet(questions=tuple(sheet))
+
+
+def split_cases(case_set: CaseSet) -> Iterator[CaseSet]:
+    """Parts that ask no more than a sheet does, but for a case that does so alone. How much is answered does not count:
+    a pod that tries cases sends their results, which are short.
+    """
+    part: list[GoldenCase] = []
+    questions = asked = 0
+    for case in case_set.cases:
+        of_case = list_questions(case)
+        size = sum(_measure(question) for question in of_case)
+        if part and (questions + len(of_case) > SHEET_QUESTIONS or asked + size > SHEET_QUESTION_BYTES):
+            yield CaseSet(cases=tuple(part))
+            part, questions, asked = [], 0, 0
+        part.append(case)
+        questions, asked = questions + len(of_case), asked + size
+    if part:
+        yield CaseSet(cases=tuple(part))
 
 
 def _shuffle(names: Sequence[str], *, rng: random.Random) -> Sequence[str]:

@@ -9,6 +9,7 @@ without a reference, though it has mounted them still.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
@@ -16,7 +17,7 @@ import orjson
 from pydantic import ValidationError
 
 from embedding_model import ports
-from embedding_model.goldens.cases import CaseSet
+from embedding_model.goldens.cases import CaseSet, VectorCase
 from embedding_model.ports import CaseResult, GateState
 from embedding_operator.api import names
 from embedding_operator.api.spec import EmbeddingModelSpec, FailurePolicy
@@ -25,7 +26,7 @@ from embedding_operator.judge.generations import Generation, is_started, list_mo
 from embedding_operator.observe.case_sets import read_case_set
 from embedding_operator.observe.facts import AuditOrder
 from embedding_operator.observe.snapshot import Object, ObservedPod, Snapshot
-from embedding_operator.observe.stored_reference import is_computed
+from embedding_operator.observe.stored_reference import Reference, is_computed
 
 NO_CASES = CaseSet(cases=())
 # Always the same words: others would be another order, which is carried out at once.
@@ -52,9 +53,7 @@ def list_audits(
         return ()
     config_maps = {item["metadata"]["name"]: item for item in snapshot.children.config_maps}
     models = {model.name: model.resolved for model in snapshot.models}
-    threshold = snapshot.spec.verification.min_cosine_similarity if snapshot.spec else None
-    references = [item.with_threshold(threshold) if threshold else item for item in snapshot.references]
-    holdouts = {item.space: item.holdout for item in references}
+    references = {item.space: item for item in snapshot.references}
     wishes: list[AuditWish] = []
     for pod in pods:
         spec = pod.object.get("spec") or {}
@@ -65,13 +64,21 @@ def list_audits(
         order = AuditOrder(case_set=case_set, holdout=NO_CASES, serving=model.serving, space=model.space)
         said = objections.get(model.space)
         if any(is_computed(case) for case in case_set.cases):
-            holdout = NO_CASES if said is False else holdouts.get(model.space, NO_CASES)
+            reference = None if said is False else references.get(model.space)
+            holdout = _choose_holdout(reference, mounted=case_set) if reference else NO_CASES
             wishes.append(AuditWish(pod=pod, order=replace(order, holdout=holdout)))
             continue
         objection = _find_objection(pod, said=said, asked=snapshot.spec)
         if objection is not None:
             wishes.append(AuditWish(pod=pod, order=replace(order, objection=objection)))
     return wishes
+
+
+def _choose_holdout(reference: Reference, *, mounted: CaseSet) -> CaseSet:
+    """With the threshold that the pod was made with: a raised one of the spec is tried first, and closes none."""
+    vectors = [case for case in mounted.cases if is_computed(case) and isinstance(case, VectorCase)]
+    threshold = max((case.min_cosine_similarity for case in vectors), key=Decimal, default=None)
+    return reference.with_threshold(threshold).holdout if threshold else reference.holdout
 
 
 def _find_objection(pod: ObservedPod, *, said: bool | None, asked: EmbeddingModelSpec | None) -> str | None:

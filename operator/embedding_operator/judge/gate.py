@@ -6,9 +6,11 @@ serves. Where nothing serves, the new pods try it themselves behind their own ga
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from embedding_model.goldens.cases import CaseSet
-from embedding_model.ports import GateState, GoldensReport
+from embedding_model.ports import CaseResult, GateState, GoldensReport
+from embedding_operator.api.conditions import WRONG_ANSWERS
 from embedding_operator.api.reasons import Reason
 from embedding_operator.api.spec import FailurePolicy
 from embedding_operator.api.status import Condition
@@ -26,7 +28,7 @@ class Gate:
     """`verdict` becomes the condition Verified; `blocks` is whether it keeps Ready from being True.
 
     `adopted`: the template may be rendered with the set that the spec asks for. `trial` are pods to be asked now.
-    `reports` are the answers that the verdict rests on.
+    `results` are the answers that the verdict rests on: what pods found of themselves, and what failed audits found.
 
         what is known of the wanted set      verdict                    adopted  blocks  trial
         no cases at all                      Good NoGoldens             yes      no      -
@@ -47,14 +49,15 @@ class Gate:
     "Block": only under failurePolicy Block. A pod has passed when both walls say so (`audits.is_verified`). "Being
     replaced": by the quarantine, see there. "A new space": one that the Service has not served; a pod of it that opened
     by itself, while no operator was there, must not bring the Service over before it is audited.
-    `repeat_mismatch` makes a Stalled one of Waiting and leaves the rest of the row as it is.
+    `repeat_mismatch` puts what the status says in the place of Verifying and GoldensPassed, without results, and leaves
+    the rest of the row as it is.
     """
 
     verdict: Verdict
     adopted: bool = True
     blocks: bool = True
     trial: Sequence[ObservedPod] = ()
-    reports: Sequence[GoldensReport] = ()
+    results: Sequence[CaseResult] = ()
 
 
 def judge_gate(
@@ -98,10 +101,10 @@ def _judge_trial(target: Generation, *, case_set: CaseSet) -> Gate:
         serving = f"; {len(target.ready_pods)} ready pods go on with the cases before" if target.ready_pods else ""
         advice = "Correct the golden case or the spec; a change that is to make it pass has to come before the case"
         verdict = stalled(Reason.GOLDEN_MISMATCH, f"{message}{serving}. {advice}")
-        return Gate(verdict=verdict, adopted=False, trial=pods, reports=failed)
+        return Gate(verdict=verdict, adopted=False, trial=pods, results=_list_results(failed))
     if any(report.state is GateState.PASSED for report in reports):
         verdict = _verifying("a running pod passed the changed golden cases; pods with these cases replace it")
-        return Gate(verdict=verdict, reports=reports)
+        return Gate(verdict=verdict, results=_list_results(reports))
     message = f"running pods are asked the changed golden cases{describe_silence(pods)}"
     return Gate(verdict=_verifying(message), adopted=False, trial=pods)
 
@@ -127,7 +130,7 @@ def _judge_pods(
         # Then wall one alone says so: nobody audits a pod that cannot be asked.
         silence = describe_silence(pod for pod in pods if is_started(pod))
         message = f"all {len(case_set.cases)} golden cases passed{silence}"
-        return Gate(verdict=good(Reason.GOLDENS_PASSED, message), blocks=blocks, reports=passed)
+        return Gate(verdict=good(Reason.GOLDENS_PASSED, message), blocks=blocks, results=_list_results(passed))
     if replicas == 0:
         return Gate(verdict=waiting(Reason.SCALED_TO_ZERO, "there is no pod to ask"), blocks=False)
     message = f"pods have not answered the golden cases yet{describe_silence(pod for pod in pods if is_started(pod))}"
@@ -140,24 +143,25 @@ def _find_failure(
     """What a pod fails by itself before what it fails of its audit: the user has the cases of the first."""
     blocks = policy is FailurePolicy.BLOCK
     closed = [pod for pod in pods if pod.report is not None and _has_failed(pod.report, case_set=case_set)]
-    audited = [pod for pod in pods if list_audit_failures(pod, case_set=case_set)]
-    failed = [*closed, *audited]
+    audits = {pod.name: list_audit_failures(pod, case_set=case_set) for pod in pods}
+    failed = [*closed, *(pod for pod in pods if audits[pod.name])]
     if not failed:
         return None
     # One that nobody replaces is what the user has to know of.
     told = next((pod for pod in failed if pod.name not in replaced), failed[0])
     own = told.report.results if told in closed and told.report is not None else None
     reason = Reason.AUDIT_FAILED if own is None else Reason.GOLDEN_MISMATCH
-    words = describe_results(list_audit_failures(told, case_set=case_set) if own is None else own, case_set=case_set)
+    words = describe_results(audits[told.name] if own is None else own, case_set=case_set)
     message = f"pod {told.name}: {words}" if own is None else words
     reports = [pod.report for pod in failed if pod.report is not None]
+    results = [*_list_results(reports), *chain.from_iterable(audits.values())]
     if not blocks:
         verdict = stalled(reason, f"{message}. It serves all the same: failurePolicy is Warn")
     elif told.name in replaced:
         verdict = waiting(reason, f"{message}. It is out of the Service, and another pod takes its place")
     else:
         verdict = stalled(reason, f"{message}. {_advise(reason)}")
-    return Gate(verdict=verdict, blocks=blocks, reports=reports)
+    return Gate(verdict=verdict, blocks=blocks, results=results)
 
 
 def _find_unaudited(target: Generation, *, pods: Sequence[ObservedPod], policy: FailurePolicy) -> Gate | None:
@@ -182,25 +186,39 @@ def _has_failed(report: GoldensReport, *, case_set: CaseSet) -> bool:
     return report.state is GateState.FAILED and report.case_set == case_set.name
 
 
-def repeat_mismatch(gate: Gate, *, target: Generation, before: Condition | None) -> Gate:
+def _list_results(reports: Iterable[GoldensReport]) -> Sequence[CaseResult]:
+    return [result for report in reports for result in report.results]
+
+
+def repeat_mismatch(gate: Gate, *, target: Generation, before: Condition | None, is_healing: bool) -> Gate:
     """`gate`, or what the status says of these cases already (`before`, the condition Verified of this generation).
 
-    A restarted operator asks again; until the answer comes nothing has changed. Only for cases that are all in the
-    spec: the generation says nothing of what a ConfigMap holds.
+    A restarted operator asks again; until the answer comes nothing has changed. `is_healing`: the status says that the
+    pod is being replaced.
     """
-    started = [pod for pod in target.pods if is_started(pod)]
-    if before is None or gate.verdict.reason != Reason.VERIFYING:
+    if before is None or before.reason not in WRONG_ANSWERS or not _may_still_fail(gate, target=target, before=before):
         return gate
-    if before.reason == Reason.GOLDEN_MISMATCH and (gate.trial or any(pod.report is None for pod in started)):
-        return replace(gate, verdict=stalled(Reason.GOLDEN_MISMATCH, before.message))
-    if before.reason == Reason.AUDIT_FAILED and any(is_unaudited(pod) for pod in started):
-        return replace(gate, verdict=stalled(Reason.AUDIT_FAILED, before.message))
-    return gate
+    say = waiting if is_healing else stalled
+    return replace(gate, verdict=say(before.reason, before.message), results=())
 
 
-def count_passed(reports: Iterable[GoldensReport], *, case_set: CaseSet) -> int:
-    """Cases that passed on every pod that answered."""
-    failed = {item.name for report in reports for item in report.results if not item.passed}
+def _may_still_fail(gate: Gate, *, target: Generation, before: Condition) -> bool:
+    """Whether a pod that may be the one that failed has not told its answers yet."""
+    started = [pod for pod in target.pods if is_started(pod)]
+    unaudited = [pod for pod in started if is_unaudited(pod)]
+    if gate.verdict.reason == Reason.GOLDENS_PASSED:
+        # What others pass does not speak for one that nobody has heard, or that was told that it fails.
+        return any(pod.report is None or pod.report.verdict is GateState.FAILED for pod in unaudited)
+    if gate.verdict.reason != Reason.VERIFYING:
+        return False
+    if before.reason == Reason.AUDIT_FAILED:
+        return bool(unaudited)
+    return bool(gate.trial) or any(pod.report is None for pod in started)
+
+
+def count_passed(results: Iterable[CaseResult], *, case_set: CaseSet) -> int:
+    """Cases that passed on every pod that answered, and in every audit."""
+    failed = {item.name for item in results if not item.passed}
     return sum(case.name not in failed for case in case_set.cases)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from embedding_model.resolved import ResolvedModel
-from embedding_operator.api.reasons import ConditionType
+from embedding_operator.api.reasons import ConditionType, Reason
 from embedding_operator.api.spec import EmbeddingModelSpec
 from embedding_operator.api.status import Condition
 from embedding_operator.judge.approval import describe_pending, find_offered
@@ -114,9 +114,11 @@ def _judge_target(
             replicas=spec.replicas,
             replaced=quarantine.replaced,
         )
-        if snapshot.user_goldens is None:
-            gate = repeat_mismatch(gate, target=target, before=before)
-        elif gate.verdict.state is State.STALLED:
+        # The generation says nothing of what a ConfigMap holds; of a set that passed, its pods have it mounted.
+        if snapshot.user_goldens is None or gate.verdict.reason == Reason.GOLDENS_PASSED:
+            heals = _was_healing(snapshot, said=before)
+            gate = repeat_mismatch(gate, target=target, before=before, is_healing=heals)
+        if snapshot.user_goldens is not None and gate.verdict.state is State.STALLED:
             gate = replace(gate, verdict=replace(gate.verdict, recheck_seconds=RECHECK_SECONDS))
         gate = reference.hold(policy=spec.verification.failure_policy) or reference.mark(gate)
     rollout = judge_rollout(
@@ -147,3 +149,9 @@ def _find_verified(snapshot: Snapshot) -> Condition | None:
     """The condition Verified, when it speaks of this generation."""
     status = snapshot.before
     return status.condition(ConditionType.VERIFIED) if status.observed_generation == snapshot.generation else None
+
+
+def _was_healing(snapshot: Snapshot, *, said: Condition | None) -> bool:
+    """Whether what `said` that pods fail was about to heal without anybody's help."""
+    going_on = snapshot.before.condition(ConditionType.RECONCILING)
+    return said is not None and going_on is not None and going_on.reason == said.reason

@@ -9,12 +9,13 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 
 from embedding_model.goldens.cases import CaseSet
-from embedding_model.ports import GateState, GoldensReport
+from embedding_model.ports import CaseResult, GateState
 from embedding_model.resolved import Evidence, Quantization, ResolvedModel, Scoring, SparseHead, TokenHead
 from embedding_operator.api import names
 from embedding_operator.api.reasons import ConditionType, Reason
 from embedding_operator.api.status import (
     Condition,
+    ConditionStatus,
     EmbeddingModelStatus,
     EvidenceStatus,
     ModelStatus,
@@ -190,15 +191,13 @@ def _describe_verification(
         return before.verification
     if case_set is None:
         return None
-    old, total = before.verification, len(case_set.cases)
-    proven = gate.verdict.reason in (Reason.GOLDENS_PASSED, Reason.SCALED_TO_ZERO)
-    unanswered = not gate.reports and (proven or gate.verdict.state is State.STALLED)
-    if unanswered and old is not None and old.total == total:
-        passed, worst = total if gate.verdict.reason == Reason.GOLDENS_PASSED else old.passed, old.worst_cosine
-    elif gate.reports:
-        passed, worst = count_passed(gate.reports, case_set=case_set), _find_worst(gate.reports)
+    old, total, has_passed = before.verification, len(case_set.cases), gate.verdict.reason == Reason.GOLDENS_PASSED
+    if gate.results:
+        passed, worst = count_passed(gate.results, case_set=case_set), _find_worst(gate.results)
+    elif _is_known(conditions) and old is not None and old.total == total:
+        passed, worst = total if has_passed else old.passed, old.worst_cosine
     else:
-        passed, worst = total if gate.verdict.reason == Reason.GOLDENS_PASSED else 0, None
+        passed, worst = total if has_passed else 0, None
     is_same = old is not None and (old.passed, old.total) == (passed, total) and _keeps(conditions, before=before)
     return VerificationStatus(
         source=_find_source(case_set),
@@ -207,6 +206,12 @@ def _describe_verification(
         worst_cosine=worst,
         last_verified_time=old.last_verified_time if old and is_same else now,
     )
+
+
+def _is_known(conditions: Sequence[Condition]) -> bool:
+    """Whether the condition Verified says yes or no: without new answers it then repeats what older ones said."""
+    kind = ConditionType.VERIFIED
+    return any(item.type == kind and item.status is not ConditionStatus.UNKNOWN for item in conditions)
 
 
 def _find_source(case_set: CaseSet) -> VerificationSource:
@@ -222,10 +227,8 @@ def _keeps(conditions: Sequence[Condition], *, before: EmbeddingModelStatus) -> 
     return any(old and item.type == old.type and item.status is old.status for item in conditions)
 
 
-def _find_worst(reports: Iterable[GoldensReport]) -> str | None:
-    measured = [
-        item.measured for report in reports for item in report.results if item.kind == "vector" and item.measured
-    ]
+def _find_worst(results: Iterable[CaseResult]) -> str | None:
+    measured = [item.measured for item in results if item.kind == "vector" and item.measured]
     return min(measured, key=Decimal, default=None)
 
 

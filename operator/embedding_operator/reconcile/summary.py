@@ -221,13 +221,26 @@ def _judge_verified(findings: Findings, *, before: EmbeddingModelStatus) -> Said
     verdict = judgement.gate.verdict
     if verdict.reason == Reason.SCALED_TO_ZERO:
         old = before.condition(ConditionType.VERIFIED)
-        if old is not None and old.is_true:
+        if old is not None and old.is_true and _is_still_asked(judgement, before=before):
             return ConditionStatus.TRUE, old.reason, old.message
     if verdict.reason == Reason.GOLDENS_PASSED:
         return ConditionStatus.TRUE, verdict.reason, verdict.message
     # A pod that fails and is being replaced has failed all the same.
     failed = verdict.state is State.STALLED or verdict.reason in (Reason.GOLDEN_MISMATCH, Reason.AUDIT_FAILED)
     return ConditionStatus.FALSE if failed else ConditionStatus.UNKNOWN, verdict.reason, verdict.message
+
+
+def _is_still_asked(judgement: Judgement, *, before: EmbeddingModelStatus) -> bool:
+    """Whether what the status says of Verified is said of what is asked for: without pods nobody verifies another one.
+
+    It is, when the Deployment of the space that served is rendered from these inputs, which name the cases, too. While
+    another space is pending, the status speaks of that one; and of a template that it does not vouch for it has not
+    spoken at all.
+    """
+    target, space = judgement.target, before.space
+    if target is None or not target.was_served or space is None or space.pending is not None:
+        return False
+    return target.inputs == judgement.inputs and target.template in {item.name for item in before.stored or ()}
 
 
 def _read_resolved(findings: Findings) -> Verdict:

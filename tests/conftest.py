@@ -12,6 +12,8 @@ from live_cluster import LiveCluster
 
 from localcluster.binaries import ensure_client_tool
 
+pytest_plugins = ["figures"]
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # A busy machine may stop a process for longer than an example's 200 ms: tests do not measure time.

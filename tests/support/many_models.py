@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -135,19 +136,24 @@ class ManyModels:
         return self.operator.cluster.wait_for(what, tend_and_probe, seconds=seconds)
 
     def calls(self, *, since: int) -> Counter[tuple[str, str]]:
-        """How often operators asked it of the API server: see `asked`."""
-        return Counter(self.asked(since=since))
+        """How often operators asked it of the API server: verb and resource, from a position in the audit log on. Pages
+        of a list are one call."""
+        return Counter(call for call, _ in self._asked(since=since))
 
-    def asked(self, *, since: int) -> Sequence[tuple[str, str]]:
-        """Verb and resource of each call, in their order, from a position in the audit log on. Pages of a list are one
-        call."""
-        found = []
+    def lists(self, *, since: int) -> Mapping[str, Sequence[datetime]]:
+        """When each list was asked for, by resource, earliest first."""
+        found: dict[str, list[datetime]] = {}
+        for (verb, resource), when in self._asked(since=since):
+            if verb == "list":
+                found.setdefault(resource, []).append(when)
+        return {resource: sorted(times) for resource, times in found.items()}
+
+    def _asked(self, *, since: int) -> Iterator[tuple[tuple[str, str], datetime]]:
         for event in self.operator.operator_events(since=since):
             if "continue=" not in event["requestURI"]:
                 reference = event.get("objectRef") or {}
                 resource = reference.get("subresource") or reference.get("resource", event["requestURI"])
-                found.append((event["verb"], resource))
-        return found
+                yield (event["verb"], resource), datetime.fromisoformat(event["requestReceivedTimestamp"])
 
     def writes(self, *, since: int) -> Counter[tuple[str, str]]:
         """Those calls that write, but for the Lease."""

@@ -4,7 +4,7 @@ EMBEDDING_LOAD_SECONDS sets for how long the load of the real model is offered; 
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +99,7 @@ async def test_a_worker_that_raises_under_load_costs_no_accepted_request(tmp_pat
     assert replaced >= 1
 
 
-async def overload(folder: Path, *, seconds: float, most_growth: float, log: Path) -> None:
+async def overload(folder: Path, *, seconds: float, most_growth: float, log: Path, show: Callable[[str], None]) -> None:
     """The real model, in a real process, with texts of 3 to 150 words, most of them short."""
     texts = texts_of([3 + (number * 7) % 20 + (127 if number % 20 == 0 else 0) for number in range(120)])
     arguments = ["serve", "--model", str(folder), "--served-name", "minilm", "--max-queue-tokens", "4000"]
@@ -126,7 +126,7 @@ async def overload(folder: Path, *, seconds: float, most_growth: float, log: Pat
         learned = Tally(answered=len(texts), texts=len(texts))
         check_books(server, learned, capacity_tally, *warm_ups, tally, own_texts=own_texts)
 
-    print(
+    show(
         f"capacity {capacity:.0f} requests/s; offered {2 * capacity:.0f}; answered {tally.answered}, refused "
         f"{tally.refused}, not sent {tally.skipped}; memory {settled / 2**20:.0f} MiB, growth {grown:.1%}"
     )
@@ -137,11 +137,15 @@ async def overload(folder: Path, *, seconds: float, most_growth: float, log: Pat
 
 
 async def test_a_real_model_at_twice_its_capacity_answers_rightly_or_with_429(
-    minilm_folder: Path, tmp_path: Path
+    minilm_folder: Path, tmp_path: Path, show_figure: Callable[[str], None]
 ) -> None:
-    await overload(minilm_folder, seconds=LOAD_SECONDS, most_growth=MOST_GROWTH_WITHIN_SECONDS, log=tmp_path / "log")
+    growth, log = MOST_GROWTH_WITHIN_SECONDS, tmp_path / "log"
+    await overload(minilm_folder, seconds=LOAD_SECONDS, most_growth=growth, log=log, show=show_figure)
 
 
 @pytest.mark.soak
-async def test_a_real_model_holds_for_minutes(minilm_folder: Path, tmp_path: Path) -> None:
-    await overload(minilm_folder, seconds=SOAK_SECONDS, most_growth=MOST_GROWTH, log=tmp_path / "log")
+async def test_a_real_model_holds_for_minutes(
+    minilm_folder: Path, tmp_path: Path, show_figure: Callable[[str], None]
+) -> None:
+    log = tmp_path / "log"
+    await overload(minilm_folder, seconds=SOAK_SECONDS, most_growth=MOST_GROWTH, log=log, show=show_figure)

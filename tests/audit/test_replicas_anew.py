@@ -3,6 +3,7 @@
 from itertools import permutations
 
 import pytest
+from audited_pods import answer_rightly
 from auditor_under_test import auditor_of, failed_cases, pod
 from compared_pods import WITHOUT_CASES, A, B, C, D, E, begin_round, drift, failures, is_said_to_agree, order, serve
 from manual_clock import ManualClock, settle
@@ -142,3 +143,18 @@ async def test_another_leader_has_no_pod_that_serves_deleted_on_the_word_of_thos
         assert not condemned or not any(is_said_to_agree(auditor, ip) for ip in (A, B, E))
         await clock.advance(60)
         assert set(failures(auditor, *pods.by_ip)) == {C, D}
+
+
+async def test_a_pod_that_answers_like_most_again_waits_for_no_pod_that_is_new(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    """An autoscaler may add one after another."""
+    pods = serve(A, B, D, wrong=(C,))
+    pods.by_ip[D].before_answer = lambda: clock.sleep(300)
+    async with auditor_of(pods, clock=clock, told=told) as auditor:
+        await order(auditor, A, B, C)
+        assert failures(auditor, A, B, C) == {C: ["check.replicas"]}
+        pods.by_ip[C].answer = answer_rightly
+        await begin_round(auditor, pod(A, is_ready=True), pod(B, is_ready=True), pod(C), pod(D))
+        await clock.advance(90)
+        assert failures(auditor, A, B, C) == {}

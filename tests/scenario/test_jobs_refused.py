@@ -61,6 +61,13 @@ async def settle(cluster: SimulatedCluster) -> None:
             cluster.step()
 
 
+async def wait_in_vain(cluster: SimulatedCluster, seconds: float) -> None:
+    """The Job is offered again and again meanwhile."""
+    for _ in range(4):
+        cluster.pass_time(seconds / 4)
+        await settle(cluster)
+
+
 def asking_spec(*cases: dict[str, Any], policy: str = "Block", **parts: Any) -> dict[str, Any]:
     return hub_spec(verification=verified_by(*cases, reference="Auto", failurePolicy=policy), **parts)
 
@@ -73,8 +80,7 @@ async def test_under_warn_pods_serve_without_the_reference_in_the_end_and_are_ca
     cluster.create_model(asking_spec(golden("paris"), policy="Warn"))
     await settle(cluster)
     assert error.message in str(cluster.condition("Verified"))
-    cluster.pass_time(START_SECONDS)
-    await settle(cluster)
+    await wait_in_vain(cluster, START_SECONDS)
     assert cluster.says("Ready") == ("True", "Serving")
     assert cluster.says("Verified") == ("False", "ReferenceUnavailable")
     assert error.message in str(cluster.condition("Verified"))
@@ -90,8 +96,7 @@ async def test_under_block_it_is_told_in_the_api_servers_words_and_heals(
     cluster.create_model(asking_spec(golden("paris")))
     await settle(cluster)
     assert error.message in str(cluster.condition("Ready"))
-    cluster.pass_time(START_SECONDS)
-    await settle(cluster)
+    await wait_in_vain(cluster, START_SECONDS)
     assert cluster.says("Stalled") == ("True", "ReferenceUnavailable")
     assert error.message in str(cluster.condition("Stalled"))
     assert cluster.all(DEPLOYMENT) == []
@@ -117,15 +122,14 @@ async def test_it_is_said_at_once_and_asked_again_every_minute(cluster: Simulate
 async def test_a_time_without_refusals_begins_anew(cluster: SimulatedCluster, gateway: JobsRefused) -> None:
     cluster.create_model(asking_spec())
     await cluster.settle()
-    cluster.pass_time(START_SECONDS * 0.8)
+    await wait_in_vain(cluster, START_SECONDS * 0.8)
     gateway.error = None
     await cluster.settle()
     [job] = reference_jobs(cluster)
     gateway.error = QUOTA
     await cluster.gateway.delete(JOB, namespace=KEY.namespace, name=job["metadata"]["name"])
     await cluster.settle()
-    cluster.pass_time(START_SECONDS * 0.8)
-    await cluster.settle()
+    await wait_in_vain(cluster, START_SECONDS * 0.8)
     assert cluster.says("Reconciling") == ("True", "QuotaExceeded")
 
 
@@ -157,3 +161,41 @@ async def test_a_volume_that_cannot_be_read_for_it_says_so(
     gateway.error = None
     await settle(cluster)
     assert cluster.says("Reconciling") == ("True", "InspectingVolume")
+
+
+@pytest.mark.parametrize("policy", ["Block", "Warn"])
+async def test_a_refusal_of_long_ago_says_nothing_about_a_job_that_is_asked_for_again(
+    cluster: SimulatedCluster, gateway: JobsRefused, policy: str
+) -> None:
+    cluster.create_model(asking_spec(policy=policy))
+    await cluster.settle()
+    gateway.error = None
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}))
+    await cluster.settle()
+    answer_references(cluster, dimensions=4)
+    await cluster.settle()
+    verified = cluster.selected_space()
+    assert cluster.says("Verified") == ("True", "GoldensPassed")
+    cluster.pass_time(2 * START_SECONDS)
+    cluster.edit_spec(lambda spec: spec.pop("embedding"))
+    await cluster.settle()
+    assert cluster.selected_space() == verified, "it moves once the Job has answered"
+    assert cluster.says("Reconciling") == ("True", "ComputingReference")
+
+
+@pytest.mark.parametrize("error", [QUOTA, DENIED])
+async def test_a_job_for_what_waits_for_approval_is_offered_every_minute_too(
+    cluster: SimulatedCluster, gateway: JobsRefused, error: GatewayError
+) -> None:
+    gateway.error = None
+    cluster.create_model(asking_spec(policy="Warn"))
+    await cluster.settle()
+    answer_references(cluster)
+    await cluster.settle()
+    space = cluster.selected_space()
+    gateway.error = error
+    cluster.edit_spec(lambda spec: spec.update(space=space, embedding={"dimensions": 4}))
+    await wait_in_vain(cluster, START_SECONDS)
+    outcome = await cluster.settle()
+    assert isinstance(outcome, Wait)
+    assert outcome.after_seconds <= REFUSED_SECONDS

@@ -1,8 +1,10 @@
 """While the API server refuses one kind of write, all others go on, and the status claims no more than is true."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
+from faulty_gateway import FaultyGateway
 from model_samples import golden, hub_spec, verified_by
 from refusing_gateway import RefusingGateway
 from simulated_cluster import KEY, SimulatedCluster
@@ -126,6 +128,31 @@ async def test_a_wrong_pod_that_cannot_be_taken_out_stops_nothing_else(
     await run(serving, gateway)
     assert list(serving.replicas().values()) == [3]
     await assert_heals(serving)
+
+
+@pytest.mark.parametrize("error", [SILENCE, BUSY], ids=["no answer", "429"])
+async def test_one_call_without_an_answer_takes_ready_from_no_model_that_has_it(
+    serving: SimulatedCluster, error: GatewayError
+) -> None:
+    edit_by_hand(serving, SERVICE)
+    gateway = RefusingGateway(serving.gateway, verb="apply", kind=SERVICE.kind, error=error)
+    serving.gateway.forget_calls()
+    with pytest.raises(type(error)):
+        await serving.reconcile(gateway=gateway)
+    assert serving.says("Ready") == ("True", "Serving")
+    assert serving.gateway.writes == ()
+
+
+async def test_a_deletion_counts_also_when_the_reconcile_is_given_up_meanwhile(serving: SimulatedCluster) -> None:
+    class GivenUp(FaultyGateway):
+        async def delete(self, kind: Kind, *, namespace: str, name: str, uid: str | None = None) -> None:
+            await super().delete(kind, namespace=namespace, name=name, uid=uid)
+            raise asyncio.CancelledError
+
+    serving.ill[serving.pods()[0]["metadata"]["uid"]] = {"paris"}
+    with pytest.raises(asyncio.CancelledError):
+        await run(serving, GivenUp(serving.gateway))
+    assert serving.facts.quarantines
 
 
 @pytest.mark.parametrize("error", [DENIED, QUOTA, INVALID])

@@ -74,8 +74,9 @@ def compare_replicas(
     others = list(colleagues)
     groups = _list_groups(others, pod=pod)
     compared = [(group, _compare(answers, group=group, task=task)) for group in groups]
-    found = _judge(compared, awaits=any(other.ref.is_ready for other in _list_unheard(others)))
-    if found is None or found.passed:
+    unheard = _list_unheard(others)
+    found = _judge(compared, awaits=any(other.ref.is_ready for other in unheard))
+    if (found is None or found.passed) and not _is_settled(compared, unheard=len(unheard)):
         found = _wait_for_others(others, pod=pod) or found
     passed = found is None or found.passed
     said = pod.voice.answers if pod.voice is not None and not passed else None
@@ -87,8 +88,8 @@ def compare_replicas(
 
 
 def _judge(compared: Sequence[tuple[_Group, CaseResult]], *, awaits: bool) -> CaseResult | None:
-    """Whether the group that the pod belongs to is the largest. `awaits`: a pod that serves is not heard yet: until it
-    is, what nobody trusts outnumbers nobody."""
+    """Whether the group that the pod belongs to is the largest. `awaits`: whether a pod that serves is still to be
+    heard. Until it is, a larger group that nobody trusts proves nothing."""
     same = [(group, result) for group, result in compared if result.passed]
     others = [(group, result) for group, result in compared if not result.passed]
     agreement = next((result for group, result in same if group.voices), None)
@@ -101,6 +102,14 @@ def _judge(compared: Sequence[tuple[_Group, CaseResult]], *, awaits: bool) -> Ca
     if rival.size != size:
         return agreement
     return _describe_tie(difference) if rival.is_trusted else None
+
+
+def _is_settled(compared: Sequence[tuple[_Group, CaseResult]], *, unheard: int) -> bool:
+    """Whether the pod answers like a trusted group that those who are not heard yet cannot outnumber."""
+    same = [group for group, result in compared if result.passed]
+    rival = max((group.size for group, result in compared if not result.passed), default=0)
+    is_trusted = any(group.is_trusted for group in same)
+    return is_trusted and 1 + sum(group.voices for group in same) > rival + unheard
 
 
 def _list_groups(colleagues: Iterable[PodRecord], *, pod: PodRecord) -> Sequence[_Group]:

@@ -25,11 +25,13 @@ _SPARSE_ANSWER_BYTES: Final = 256 * 1024  # some thousand terms; few models answ
 def draw_holdout(
     holdout: CaseSet, *, failed: Collection[str], suspects: Iterable[Collection[str]], rng: random.Random
 ) -> tuple[GoldenCase, ...]:
-    """MAX_DRAWN at most, in the set's order: all that the pod `failed` itself in its last audit, of `suspects` (for
-    each other pod what it failed, the most urgent first) until they are HOLDOUT_CASES, and as many by chance.
+    """MAX_DRAWN at most, unless it `failed` more, in the set's order: all that the pod `failed` itself in its last
+    audit, of `suspects` (for each other pod what it failed, the most urgent first) until they are HOLDOUT_CASES, and
+    as many by chance.
 
     What a pod failed it is asked until it passes: by chance alone it might not come up again, and a failing pod would
-    pass. It never failed more than was drawn. Of every other pod a case comes before the second of any.
+    pass. It failed more than was drawn only where another leader said so, who alone knew what. Of every other pod a
+    case comes before the second of any.
     """
     names = [case.name for case in holdout.cases]
     asked = [name for name in names if name in failed]

@@ -68,15 +68,15 @@ class GatewayError(Exception):
         self.retry_after = retry_after
 
     @property
-    def has_no_answer(self) -> bool:
-        """Nothing was decided, for want of an answer or of capacity: the next call would fare no better now."""
+    def is_undecided(self) -> bool:
+        """For want of an answer or of capacity; the next call would fare no better now."""
         return self.status in (0, 429, 503, 504)
 
     @property
     def is_refusal(self) -> bool:
         """The API server, or a webhook behind it, said no: the call had no effect, and will have none until something
         else changes."""
-        return 400 <= self.status < 500 and not self.has_no_answer
+        return 400 <= self.status < 500 and not self.is_undecided
 
 
 class Conflict(GatewayError):

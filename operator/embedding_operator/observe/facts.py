@@ -198,6 +198,10 @@ class RefusedAnswer:
     at: datetime
 
 
+# One that is still asked for is offered at least this often, the pauses between reconciles included.
+UNMADE_MEMORY_SECONDS: Final = 900.0
+
+
 @dataclass(frozen=True)
 class UnmadeJob:
     """A Job that the API server does not take: `reason` (api.reasons.Reason) and `words` say why, since when and when

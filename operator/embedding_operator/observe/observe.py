@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
 
@@ -22,7 +22,7 @@ from embedding_operator.kube.gateway import (
     SERVICE,
     Gateway,
 )
-from embedding_operator.observe.facts import Facts, Key, PodRef
+from embedding_operator.observe.facts import UNMADE_MEMORY_SECONDS, Facts, Key, PodRef, UnmadeJob
 from embedding_operator.observe.snapshot import (
     Children,
     Object,
@@ -88,8 +88,14 @@ async def observe(gateway: Gateway, key: Key, *, facts: Facts, hubs: Hubs, now: 
         quarantine=facts.quarantine(key),
         documents=facts.documents(key),
         refused_answers=facts.refused_answers(key),
-        unmade_jobs=facts.unmade_jobs(key),
+        unmade_jobs=_read_unmade(facts, key=key, now=now),
     )
+
+
+def _read_unmade(facts: Facts, *, key: Key, now: datetime) -> Mapping[str, UnmadeJob]:
+    """Without those that nobody has offered for long: why they were refused then says nothing about today."""
+    limit = now - timedelta(seconds=UNMADE_MEMORY_SECONDS)
+    return {question: job for question, job in facts.unmade_jobs(key).items() if job.at > limit}
 
 
 def _read_spec(model: Object) -> tuple[EmbeddingModelSpec | None, str | None]:

@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 KINDS: Final[Mapping[str, Kind]] = {
     kind.kind: kind for kind in (DEPLOYMENT, SERVICE, CONFIG_MAP, JOB, POD_DISRUPTION_BUDGET)
 }
+LEARNT_SECONDS: Final = 1.0  # until what a write taught is judged
 # A resourceVersion that no object has: etcd is at 1 before anything is written. What is applied with it is created, and
 # is a conflict with whatever has its name already.
 BEFORE_ANY_WRITE: Final = "1"
@@ -43,11 +44,11 @@ BEFORE_ANY_WRITE: Final = "1"
 
 @dataclass(frozen=True)
 class Written:
-    """`failure` is for the status. What the API server refused holds up what needs it, and every deletion; where it
-    gave no answer, everything after it. `error` is set when a retry may cure it by itself.
+    """`failure` is for the status. What the API server refused holds up what needs it and, unless it is a Job, every
+    deletion; where nothing was decided, everything after it. `error` is set when a retry may cure it by itself.
 
-    `learnt`: a Job was refused for the first time. Nothing that is planned beside it needs it; what that means for the
-    model the next reconcile judges, which knows of it.
+    `recheck_seconds`: a Job was refused. Nothing that is planned beside it needs it; what that means for the model its
+    judge says in the next reconcile, which offers it again.
 
     `writes_serving`: the spec of a Deployment or Service is another one now. An apply alone does not say so: where an
     admission policy rewrites what we write, we apply again and again, and nothing changes.
@@ -56,12 +57,19 @@ class Written:
     failure: Verdict | None = None
     error: GatewayError | None = None
     writes_serving: bool = False
-    learnt: bool = False
+    recheck_seconds: float | None = None
 
     def fail(self, failure: Verdict, *, error: GatewayError | None = None) -> "Written":
         """The first failure is the one that is told."""
-        curable = error if error is not None and not error.is_refusal else None
-        return replace(self, failure=self.failure or failure, error=self.error or curable)
+        return replace(self, failure=self.failure or failure, error=self.error or _find_curable(error))
+
+    def wait(self, seconds: float, *, error: GatewayError) -> "Written":
+        seconds = min(seconds, self.recheck_seconds or seconds)
+        return replace(self, recheck_seconds=seconds, error=self.error or _find_curable(error))
+
+
+def _find_curable(error: GatewayError | None) -> GatewayError | None:
+    return error if error is not None and not error.is_refusal else None
 
 
 async def carry_out(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, facts: Facts) -> Written:
@@ -85,34 +93,30 @@ async def _apply_all(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, 
             answer = await _write(
                 gateway, manifest, child=live.get(identity), uid=snapshot.uid, restorations=restorations
             )
-        except NameTaken:
-            written = written.fail(describe_conflict(*identity))
         except FieldConflict as error:
             written = written.fail(describe_field_conflict(*identity, model=snapshot.key.name, error=error))
-            continue  # it is there
+            continue
         except GatewayError as error:
             failure = _describe_failure(*identity, error=error)
             if failure is None:
                 raise
-            if failure.reason == Reason.TERMINATING or error.has_no_answer:
+            if failure.reason == Reason.TERMINATING or error.is_undecided:
                 return written.fail(failure, error=error)
-            if is_job:
-                is_new = _note_unmade(manifest, failure=failure, snapshot=snapshot, facts=facts)
-                written = replace(written, learnt=written.learnt or is_new)
-                if not error.is_refusal:
-                    written = replace(written, error=written.error or error)
+            if manifest["kind"] == CONFIG_MAP.kind:
+                missing.add(identity[1])
+            if is_job and not isinstance(error, NameTaken):
+                _note_unmade(manifest, failure=failure, snapshot=snapshot, facts=facts)
+                is_known = _read_question(manifest) in snapshot.unmade_jobs
+                written = written.wait(REFUSED_SECONDS if is_known else LEARNT_SECONDS, error=error)
             else:
                 written = written.fail(failure, error=error)
-        else:
-            if is_job:
-                facts.note_unmade_job(snapshot.key, question=_read_question(manifest), job=None)
-            is_serving = manifest["kind"] in (DEPLOYMENT.kind, SERVICE.kind)
-            if is_serving and live.get(identity, {}).get("spec") != answer.get("spec"):
-                written = replace(written, writes_serving=True)
-            logger.info("applied %s %s of %s", *identity, snapshot.key)
             continue
-        if manifest["kind"] == CONFIG_MAP.kind:
-            missing.add(identity[1])
+        if is_job:
+            facts.note_unmade_job(snapshot.key, question=_read_question(manifest), job=None)
+        is_serving = manifest["kind"] in (DEPLOYMENT.kind, SERVICE.kind)
+        if is_serving and live.get(identity, {}).get("spec") != answer.get("spec"):
+            written = replace(written, writes_serving=True)
+        logger.info("applied %s %s of %s", *identity, snapshot.key)
     return written
 
 
@@ -133,15 +137,14 @@ async def _delete_all(gateway: Gateway, planned: Planned, *, snapshot: Snapshot,
             if failure is None:
                 raise
             written = written.fail(failure, error=error)
-            if error.has_no_answer:
+            if error.is_undecided:
                 return written
             continue
         logger.info("deleted %s %s of %s: %s", item.kind, item.name, snapshot.key, item.why)
     return written
 
 
-def _note_unmade(manifest: Object, *, failure: Verdict, snapshot: Snapshot, facts: Facts) -> bool:
-    """Whether that was not known."""
+def _note_unmade(manifest: Object, *, failure: Verdict, snapshot: Snapshot, facts: Facts) -> None:
     question = _read_question(manifest)
     before = snapshot.unmade_jobs.get(question)
     job = UnmadeJob(
@@ -152,7 +155,6 @@ def _note_unmade(manifest: Object, *, failure: Verdict, snapshot: Snapshot, fact
         at=snapshot.now,
     )
     facts.note_unmade_job(snapshot.key, question=question, job=job)
-    return before is None
 
 
 def _read_question(job: Object) -> str:
@@ -196,10 +198,12 @@ async def _find_child(gateway: Gateway, manifest: Object, *, uid: str, error: Co
 def _describe_failure(kind: str, name: str, *, error: GatewayError) -> Verdict | None:
     """What the API server, or an admission webhook behind it, has against a write; None when another write was there
     before it, or when we are not let in at all."""
+    if isinstance(error, NameTaken):
+        return describe_conflict(kind, name)
     if isinstance(error, Conflict) or error.status == 401:
         return None
     words = f"{kind} {name}: {error.message}"
-    if error.has_no_answer:
+    if error.is_undecided:
         return waiting(Reason.PROGRESSING, words)
     if isinstance(error, Forbidden):
         return _describe_forbidden(kind, name, message=error.message)

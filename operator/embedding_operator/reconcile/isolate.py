@@ -45,10 +45,12 @@ async def isolate(gateway: Gateway, plan: Plan, *, snapshot: Snapshot, facts: Fa
 
 async def _delete(gateway: Gateway, pod: Delete, *, snapshot: Snapshot, facts: Facts) -> None:
     """One that was refused is not counted; one without an answer is: a deletion too few is better than one too many."""
+    is_counted = True
     try:
         await gateway.delete(POD, namespace=pod.namespace, name=pod.name, uid=pod.uid)
     except GatewayError as error:
-        if not error.is_refusal:
-            facts.record_quarantine(snapshot.key, at=snapshot.now)
+        is_counted = not error.is_refusal
         raise
-    facts.record_quarantine(snapshot.key, at=snapshot.now)
+    finally:  # also of a reconcile that is given up meanwhile
+        if is_counted:
+            facts.record_quarantine(snapshot.key, at=snapshot.now)

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Protocol
 
-from embedding_operator.api.reasons import Reason
+from embedding_operator.api.reasons import ConditionType, Reason
 from embedding_operator.api.status import EmbeddingModelStatus
 from embedding_operator.children.desired import desire
 from embedding_operator.children.profile import RenderSettings
@@ -12,20 +12,18 @@ from embedding_operator.judge.audits import list_audits
 from embedding_operator.judge.judge import judge
 from embedding_operator.judge.judgement import Judgement
 from embedding_operator.judge.objections import list_objections
-from embedding_operator.judge.verdict import State
+from embedding_operator.judge.verdict import State, Verdict
 from embedding_operator.kube.gateway import EMBEDDING_MODEL, Gateway
 from embedding_operator.observe.facts import Facts, Key
 from embedding_operator.observe.observe import observe
 from embedding_operator.observe.snapshot import Snapshot
 from embedding_operator.plan.build import make_plan
-from embedding_operator.reconcile.apply import carry_out
+from embedding_operator.reconcile.apply import Written, carry_out
 from embedding_operator.reconcile.events import tell_changes, tell_quarantined
 from embedding_operator.reconcile.isolate import isolate
 from embedding_operator.reconcile.outcome import Done, Outcome, Stalled, Wait
 from embedding_operator.reconcile.status_builder import build_status, build_suspended_status
 from embedding_operator.reconcile.summary import Findings, find_cause, summarise, summarise_suspended
-
-LEARNT_SECONDS: Final = 1.0  # until what a write taught is judged
 
 
 class ReconcileSettings(RenderSettings, Protocol):
@@ -77,7 +75,7 @@ async def reconcile(
     findings = Findings(
         judgement=judgement,
         replicas=snapshot.spec.replicas if snapshot.spec else None,
-        failure=written.failure,
+        failure=_read_failure(written, snapshot=snapshot),
         obstacle=planned.obstacle,
         problem=wanted.problem,
         writes_serving=written.writes_serving,
@@ -90,7 +88,15 @@ async def reconcile(
     error = isolated.error or written.error
     if error is not None:
         raise error
-    return _conclude(findings, learnt=written.learnt)
+    return _conclude(findings, recheck_seconds=written.recheck_seconds)
+
+
+def _read_failure(written: Written, *, snapshot: Snapshot) -> Verdict | None:
+    """A call without an answer takes Ready from no model that has it: it is tried again, and pods are judged anyway."""
+    ready = snapshot.before.condition(ConditionType.READY)
+    is_ready = ready is not None and ready.is_true and ready.observed_generation == snapshot.generation
+    is_undecided = written.error is not None and written.error.is_undecided
+    return None if is_ready and is_undecided else written.failure
 
 
 def _ask_audits(snapshot: Snapshot, *, judgement: Judgement, facts: Facts) -> None:
@@ -137,14 +143,14 @@ async def _write_status(
         await tell_changes(gateway, snapshot=snapshot, after=status, instance=settings.identity)
 
 
-def _conclude(findings: Findings, *, learnt: bool) -> Outcome:
+def _conclude(findings: Findings, *, recheck_seconds: float | None) -> Outcome:
     cause, gate = find_cause(findings), findings.judgement.gate
     # Under failurePolicy Warn a mismatch is no cause, and may heal all the same.
     waited_for = cause or (gate.verdict if gate else None)
     waits = [
         waited_for.recheck_seconds if waited_for else None,
         findings.judgement.quarantine.recheck_seconds,
-        LEARNT_SECONDS if learnt else None,
+        recheck_seconds,
     ]
     seconds = min((item for item in waits if item is not None), default=None)
     if seconds is not None:

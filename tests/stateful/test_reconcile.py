@@ -33,9 +33,12 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from model_samples import COMMIT, OTHER_COMMIT, REPO, golden, hub_spec, request_token, resolved, verified_by
+from model_samples import COMMIT, DIMENSIONS, OTHER_COMMIT, REPO, golden, hub_spec, request_token, resolved, verified_by
+from namesakes import NamesakeGateway
+from refusing_gateway import RefusingGateway
 from simulated_cluster import KEY, SimulatedCluster
 
+from embedding_model.ports import GateState
 from embedding_operator.api import names
 from embedding_operator.kube.gateway import (
     CONFIG_MAP,
@@ -47,7 +50,12 @@ from embedding_operator.kube.gateway import (
     POD_DISRUPTION_BUDGET,
     SERVICE,
     Conflict,
+    Forbidden,
+    Gateway,
+    GatewayError,
     Kind,
+    TooManyRequests,
+    Unreachable,
 )
 from embedding_operator.kube.memory import MemoryGateway
 
@@ -61,6 +69,8 @@ OTHER_REVISION = "v2"
 CHILDREN = (DEPLOYMENT, SERVICE, CONFIG_MAP, JOB, POD_DISRUPTION_BUDGET)
 WATCHED = (*CHILDREN, POD, ENDPOINT_SLICE, EMBEDDING_MODEL)
 NOWHERE = "sp1-" + "0" * 32
+CASES = ("paris", "rome")
+HEALING_ROUNDS = 12  # pods that are out of the Service are replaced one at a time
 
 FAULTS: Sequence[Fault] = (
     CrashBefore(),
@@ -71,22 +81,36 @@ FAULTS: Sequence[Fault] = (
     timeout(),
     Refuse(Conflict("the object has been modified", status=409)),
 )
+REFUSED: Sequence[tuple[str, Kind]] = (
+    *(("apply", kind) for kind in (CONFIG_MAP, SERVICE, DEPLOYMENT, POD_DISRUPTION_BUDGET)),
+    *(("delete", kind) for kind in (POD, CONFIG_MAP, SERVICE, DEPLOYMENT, POD_DISRUPTION_BUDGET)),
+    ("label", POD),
+)
+REFUSALS: Sequence[GatewayError] = (
+    Forbidden('"tiny" is forbidden: exceeded quota: small', status=403),
+    GatewayError('admission webhook "policy.example.com" denied the request', status=400),
+    Unreachable('failed calling webhook "policy.example.com"', status=500),
+    TooManyRequests("too many requests", status=429, retry_after=1.0),
+    Unreachable("no answer from the API server"),
+)
+Refusal = tuple[tuple[str, Kind], GatewayError]
 ROUNDS = (0, 1, 2, 4, 8)  # of what follows an action; a Service moves in about six
 faults = st.tuples(st.sampled_from(FAULTS), st.integers(0, 25))
 
 
-def action(**strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Any]:
+def action(
+    *, lengths: Sequence[int] = ROUNDS, **strategies: st.SearchStrategy[Any]
+) -> Callable[[Callable[..., None]], Any]:
     """A rule after which the cluster and the operator go on for a while: what a walk does to them must have effects."""
 
     def decorate(act: Callable[..., None]) -> Any:
         def act_and_go_on(self: "LifeOfAModel", *, rounds: int, **drawn: Any) -> None:
             act(self, **drawn)
             for _ in range(rounds):
-                self.cluster.step()
-                self.operator.reconcile(self.cluster.gateway, is_fresh=True)
+                self.go_on()
 
         act_and_go_on.__name__ = act.__name__
-        return rule(rounds=st.sampled_from(ROUNDS), **strategies)(act_and_go_on)
+        return rule(rounds=st.sampled_from(lengths), **strategies)(act_and_go_on)
 
     return decorate
 
@@ -95,6 +119,7 @@ class LifeOfAModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.cluster = SimulatedCluster()
+        self.refusal: Refusal | None = None  # of one sort of write, as long as it lasts
         resolutions = self.cluster.facts.resolutions
         for commit in (None, COMMIT):
             resolutions[request_token(commit=commit)] = resolved()
@@ -102,14 +127,30 @@ class LifeOfAModel(RuleBasedStateMachine):
             resolutions[request_token(revision=OTHER_REVISION, commit=commit)] = resolved(
                 revision=OTHER_COMMIT, requested=OTHER_REVISION, seed="b"
             )
+        self.ends_wrong = self.names_are_taken = False
         self.operator = CheckedOperator(self.cluster)
         self.cluster.create_model(hub_spec())
 
-    @initialize(serves=st.booleans(), replicas=st.integers(1, 3), audits=st.booleans())
-    def it_begins(self, serves: bool, replicas: int, audits: bool) -> None:
-        """With nothing, or with a model that serves: most of what can go wrong needs one."""
-        if serves:
+    @initialize(
+        serves=st.booleans(),
+        replicas=st.integers(1, 3),
+        audits=st.sampled_from([True, True, False]),
+        has_cases=st.booleans(),
+        ends_wrong=st.booleans(),
+        names_are_taken=st.booleans(),
+    )
+    def it_begins(
+        self, serves: bool, replicas: int, audits: bool, has_cases: bool, ends_wrong: bool, names_are_taken: bool
+    ) -> None:
+        """With nothing, or with a model that serves: most of what can go wrong needs one.
+
+        `ends_wrong`: answers are wrong just before all faults stop. `names_are_taken`: of what the operator is about to
+        delete, by somebody faster.
+        """
+        self.ends_wrong, self.names_are_taken = ends_wrong, names_are_taken
+        if serves or has_cases:
             self.edit_spec(replicas=replicas, verification=verified_by(golden()))
+        if serves:
             self.operator.settle()
             self.operator.forget_past()
         self.cluster.answers_audits = audits
@@ -124,7 +165,22 @@ class LifeOfAModel(RuleBasedStateMachine):
 
     @rule()
     def the_operator_reconciles(self) -> None:
-        self.operator.reconcile(self.cluster.gateway, is_fresh=True)
+        namesakes = NamesakeGateway(self.cluster.gateway)
+        gateway: Gateway = namesakes if self.names_are_taken else self.cluster.gateway
+        if self.refusal is not None:
+            (verb, kind), error = self.refusal
+            gateway = RefusingGateway(gateway, verb=verb, kind=kind.kind, error=error)
+        self.operator.reconcile(gateway, is_fresh=True, is_refused=self.refusal is not None)
+        assert not namesakes.take_away(), "another object of the name was deleted"
+
+    @action(refusal=st.tuples(st.sampled_from(REFUSED), st.sampled_from(REFUSALS)))
+    def the_api_server_refuses_writes(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+
+    @precondition(lambda self: self.refusal)
+    @action()
+    def the_api_server_takes_all_writes_again(self) -> None:
+        self.refusal = None
 
     @rule(fault=faults)
     def a_call_fails(self, fault: tuple[Fault, int]) -> None:
@@ -160,14 +216,7 @@ class LifeOfAModel(RuleBasedStateMachine):
 
     @rule()
     def the_operator_is_started_anew(self) -> None:
-        facts = self.cluster.facts
-        for known in (facts.reports, facts.trial_reports, facts.trials_requested, facts.audits, facts.audits_requested):
-            known.clear()
-        facts.noted_documents.clear()
-        facts.restorations.clear()
-        facts.refused.clear()
-        facts.retired_pods.clear()
-        facts.retirements_requested.clear()
+        self.operator.start_anew()
 
     # What controllers and nodes do.
 
@@ -179,33 +228,44 @@ class LifeOfAModel(RuleBasedStateMachine):
     @rule(rounds=st.integers(1, 10))
     def all_goes_on(self, rounds: int) -> None:
         for _ in range(rounds):
-            self.cluster.step()
-            self.operator.reconcile(self.cluster.gateway, is_fresh=True)
+            self.go_on()
+
+    def go_on(self) -> None:
+        self.cluster.step()
+        self.the_operator_reconciles()
 
     @action(seconds=st.sampled_from([20, 120, 4000]))
     def time_passes(self, seconds: int) -> None:
+        self.pass_time(seconds)
+
+    def pass_time(self, seconds: int) -> None:
+        """In which trials that failed are asked again."""
         self.cluster.pass_time(seconds)
+        reports = self.cluster.facts.trial_reports
+        for asked in [asked for asked, report in reports.items() if report.state is GateState.FAILED]:
+            del reports[asked]
 
     @action(full=st.booleans())
     def the_cluster_is_full_or_not(self, full: bool) -> None:
         placed = {pod["metadata"]["name"] for pod in self.cluster.pods() if pod["status"].get("phase") == "Running"}
         self.cluster.trouble = lambda pod: UNSCHEDULABLE if full and pod["metadata"]["name"] not in placed else None
 
-    @action(names_=st.sets(st.sampled_from(["paris", "rome"]), max_size=1))
-    def answers_are_wrong_or_right(self, names_: set[str]) -> None:
-        self.cluster.wrong = names_
+    @action(cases=st.sampled_from([(), CASES[:1], CASES]))
+    def answers_are_wrong_or_right(self, cases: Sequence[str]) -> None:
+        self.cluster.wrong = set(cases)
 
     @action(silent=st.booleans())
     def audits_stop_or_go_on(self, silent: bool) -> None:
         self.cluster.answers_audits = not silent
 
     @precondition(lambda self: self.cluster.ready_pods())
-    @action(data=st.data())
+    @action(lengths=ROUNDS[-2:], data=st.data())
     def pods_answer_wrongly_what_they_do_not_know(self, data: st.DataObject) -> None:
-        pods = [pod for pod in self.cluster.pods() if pod["metadata"]["name"] in self.cluster.ready_pods()]
-        uids = [pod["metadata"]["uid"] for pod in pods]
-        for uid in data.draw(st.sets(st.sampled_from(uids), min_size=min(2, len(uids)))):
-            self.cluster.ill[uid] = {"check.norm"}
+        """All of them but one, or all."""
+        ready = self.cluster.ready_pods()
+        uids = [pod["metadata"]["uid"] for pod in self.cluster.pods() if pod["metadata"]["name"] in ready]
+        spared = data.draw(st.sampled_from([*uids, None]))
+        self.cluster.ill |= {uid: {"check.norm"} for uid in uids if uid != spared}
 
     # What hands do.
 
@@ -259,13 +319,16 @@ class LifeOfAModel(RuleBasedStateMachine):
         self.edit_spec(resources={"requests": {"cpu": cpu}})
 
     @action(
-        case=st.sampled_from([None, "paris", "rome"]),
+        case=st.sampled_from([None, *CASES]),
         policy=st.sampled_from(["Block", "Block", "Warn"]),
     )
     def golden_cases_change(self, case: str | None, policy: str) -> None:
-        dimensions = self.operator.spec.get("embedding", {}).get("dimensions") or 8
-        cases = [golden(case, dimensions=dimensions)] if case else []
-        self.edit_spec(verification=verified_by(*cases, failurePolicy=policy))
+        self.write_cases(*([case] if case else []), policy=policy)
+
+    def write_cases(self, *cases: str, policy: str) -> None:
+        dimensions = self.operator.spec.get("embedding", {}).get("dimensions") or DIMENSIONS
+        goldens = [golden(case, dimensions=dimensions) for case in cases]
+        self.edit_spec(verification=verified_by(*goldens, failurePolicy=policy))
 
     @action(strategy=st.sampled_from(["Surge", "Replace"]))
     def the_strategy_changes(self, strategy: str) -> None:
@@ -299,26 +362,59 @@ class LifeOfAModel(RuleBasedStateMachine):
 
     @invariant()
     def behind_the_service_every_pod_is_verified_under_block(self) -> None:
-        if self.operator.spec["verification"].get("failurePolicy") == "Warn":
-            return
+        excused = self.operator.list_warned()
         for pod in self.operator.ready_pods_of(self.operator.service_space()):
             report = self.cluster.facts.reports.get(pod["metadata"]["uid"])
-            assert report is None or report.state == "Passed" or "Warn" in str(pod["spec"])
+            is_verified = report is None or report.state is GateState.PASSED
+            assert is_verified or pod["metadata"]["name"] in excused, "a pod serves though it answers wrongly"
 
     def converges(self) -> None:
-        """When faults stop, the model becomes what was asked for, or says why not; and then nothing is written."""
+        """When faults stop and nothing is held back any more, the model becomes Ready, and then nothing is written."""
+        if self.ends_wrong:
+            self.cluster.wrong = set(CASES)
+            for _ in range(4):
+                self.go_on()
+        self.refusal = None
         self.cluster.answers_audits = True
         self.cluster.ill.clear()
-        for _ in range(4):  # pods that are out of the Service are replaced one at a time
-            self.cluster.pass_time(4000)
+        self.cluster.wrong.clear()
+        self.cluster.trouble = lambda pod: None
+        self.pass_time(4000)
+        self.operator.settle()
+        self.release()
+        self.becomes_ready()
+        if self.operator.spec["replicas"] == 0:
+            self.edit_spec(replicas=1)
+            self.becomes_ready()
+
+    def release(self) -> None:
+        """Take back what a user holds the model with."""
+        spec = self.operator.spec
+        if spec.get("suspend"):
+            self.edit_spec(suspend=False)
+        if "space" in spec:
+            self.cluster.edit_spec(lambda spec: spec.pop("space"))
+
+    def becomes_ready(self) -> None:
+        for _ in range(HEALING_ROUNDS):
+            self.pass_time(4000)
             self.operator.settle()
-        if self.operator.spec.get("suspend"):
-            return
+            if self.cluster.says("Stalled") == ("True", "InvalidGolden"):
+                self.write_cases_anew()
+            elif self.is_ready():
+                break
         self.operator.check_status()
-        says = {kind: self.cluster.says(kind) for kind in ("Ready", "Reconciling", "Stalled")}
-        is_full = any(pod["status"].get("phase") == "Pending" for pod in self.cluster.pods())
-        is_ready = says["Ready"] is not None and says["Ready"][0] == "True"
-        assert is_ready or says["Stalled"] is not None or is_full, says
+        assert self.is_ready(), self.cluster.status()["conditions"]
+
+    def is_ready(self) -> bool:
+        ready = self.cluster.says("Ready")
+        return ready is not None and ready[0] == "True"
+
+    def write_cases_anew(self) -> None:
+        """The number of dimensions was changed after the golden vector had been written."""
+        verification = self.operator.spec["verification"]
+        cases = [case["name"] for case in verification["goldens"]]
+        self.write_cases(*cases, policy=verification.get("failurePolicy", "Block"))
 
 
 def list_uids(gateway: MemoryGateway, *kinds: Kind) -> set[str]:

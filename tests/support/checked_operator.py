@@ -3,18 +3,34 @@
 import asyncio
 import copy
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from disturbed_gateway import remember
 from faulty_gateway import Crash
 from simulated_cluster import KEY, SimulatedCluster
 
 from embedding_operator.api import names
-from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, SERVICE, Gateway, GatewayError
+from embedding_operator.kube.gateway import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    EMBEDDING_MODEL,
+    ENDPOINT_SLICE,
+    SERVICE,
+    Gateway,
+    GatewayError,
+)
+from embedding_operator.kube.memory import Call, MemoryGateway
+
+WAYS_BACK: Final = 2  # retired generations that are kept
+QUARANTINE_PAUSE: Final = timedelta(seconds=60)  # at least, between two deletions of one operator's life
 
 
 class CheckedOperator:
-    """Over a cluster with one model. `past` is what it saw last, `earlier` what it saw before that."""
+    """Over a cluster with one model. `past` is what it saw last, `earlier` what it saw before that.
+
+    `warned`: inputs that Deployments were written of while the spec, as it may have been seen, said Warn.
+    """
 
     def __init__(self, cluster: SimulatedCluster) -> None:
         self.cluster = cluster
@@ -23,6 +39,19 @@ class CheckedOperator:
         self.selected: str | None = None
         self.served: str | None = None
         self.had_ready = False
+        self.warned: set[str] = set()
+        self.replaced_at: datetime | None = None
+
+    def start_anew(self) -> None:
+        """Forget what only the process knew: not what was resolved, nor what pods have been told."""
+        facts = self.cluster.facts
+        for known in (facts.reports, facts.trial_reports, facts.trials_requested, facts.audits, facts.audits_requested):
+            known.clear()
+        for noted in (facts.noted_documents, facts.restorations, facts.refused, facts.unmade, facts.quarantines):
+            noted.clear()
+        for told in (facts.retired_pods, facts.retirements_requested, facts.recalls_requested):
+            told.clear()
+        self.replaced_at = None
 
     def close(self) -> None:
         self.loop.close()
@@ -43,6 +72,12 @@ class CheckedOperator:
     def service_space(self) -> str | None:
         service = self.cluster.find(SERVICE, KEY.name)
         return service["spec"]["selector"].get(names.LABEL_SPACE) if service else None
+
+    def list_warned(self) -> list[str]:
+        """Names of pods that serve whatever they answer, because the spec said so when they were rendered."""
+        inputs = names.ANNOTATION_INPUTS
+        pods = self.cluster.pods()
+        return [pod["metadata"]["name"] for pod in pods if pod["metadata"]["annotations"].get(inputs) in self.warned]
 
     def ready_pods_of(self, space: str | None) -> list[dict[str, Any]]:
         ready = self.cluster.ready_pods()
@@ -85,29 +120,88 @@ class CheckedOperator:
 
         return self.loop.run_until_complete(all_of_them())
 
-    def reconcile(self, *gateways: Gateway, is_fresh: bool) -> None:
-        """Let an operator reconcile over each of the gateways at once, and see that it kept to its own."""
+    def reconcile(self, *gateways: Gateway, is_fresh: bool, is_refused: bool = False) -> None:
+        """Let an operator reconcile over each of the gateways at once, and see that it kept to its own.
+
+        `is_refused`: what fails may fail for long, so that the status has to be true all the same.
+        """
         spec, generation = copy.deepcopy(self.spec), self.cluster.model()["metadata"]["generation"]
         self._note_service()
         earlier = remember(self.cluster.gateway)
         self.cluster.gateway.forget_calls()
         scaled, asked_for = self.deployment_of(self.selected), self.cluster.replicas()
+        sound = self._list_sound()
         outcomes = self._run(*(self.cluster.reconcile(gateway=gateway) for gateway in gateways))
         for outcome in outcomes:
             assert not isinstance(outcome, BaseException) or isinstance(outcome, GatewayError | Crash), outcome
         model = self.cluster.model()
         assert (model["spec"], model["metadata"]["generation"]) == (spec, generation), "the user's object was written"
+        self._note_warned()
         self._check_move(is_fresh=is_fresh)
         self._check_last_good(before=scaled, is_fresh=is_fresh)
         if is_fresh:
             self._check_endings(asked_for=asked_for)
-        deleted = {call.name for call in self.cluster.gateway.writes if (call.verb, call.kind) == ("delete", "Pod")}
-        assert len(deleted) <= 1, f"pods were deleted together: {deleted}"
-        if is_fresh and not any(isinstance(outcome, BaseException) for outcome in outcomes):
+            self._check_ways_back()
+            self._check_isolated(sound=sound)
+        self._check_replaced()
+        has_failed = any(isinstance(outcome, BaseException) for outcome in outcomes)
+        if is_refused and is_fresh:
+            self.check_status()
+        elif is_fresh and not has_failed:
             self._check_served()
             self.check_status()
         if is_fresh:
             self.earlier, self.past = earlier, remember(self.cluster.gateway)
+
+    def _list_writes(self, verb: str, kind: str) -> Sequence[Call]:
+        """Those of the last reconcile that reached the API server."""
+        return [call for call in self.cluster.gateway.writes if (call.verb, call.kind) == (verb, kind)]
+
+    def _note_warned(self) -> None:
+        models = [
+            gateway.peek(EMBEDDING_MODEL, namespace=KEY.namespace, name=KEY.name) for gateway in self._list_seen()
+        ]
+        policies = {model["spec"]["verification"].get("failurePolicy") for model in models if model}
+        if "Warn" in policies:
+            written = [call.body["metadata"] for call in self._list_writes("apply", "Deployment") if call.body]
+            self.warned |= {metadata["annotations"][names.ANNOTATION_INPUTS] for metadata in written}
+
+    def _list_seen(self) -> Sequence[MemoryGateway]:
+        return self.cluster.gateway, self.past, self.earlier
+
+    def _list_sound(self) -> Mapping[str, str]:
+        """Spaces of the pods that are ready and not out of the Service, by name."""
+        labels = {pod["metadata"]["name"]: pod["metadata"]["labels"] for pod in self.cluster.pods()}
+        return {
+            name: labels[name].get(names.LABEL_SPACE, "")
+            for name in self.cluster.ready_pods()
+            if labels[name].get(names.LABEL_TRAFFIC) != names.TRAFFIC_QUARANTINED
+        }
+
+    def _check_isolated(self, *, sound: Mapping[str, str]) -> None:
+        """A pod is taken out of the Service only while another one of its generation answers requests."""
+        isolated = {call.name for call in self._list_writes("label", "Pod")}
+        labels = {pod["metadata"]["name"]: pod["metadata"]["labels"] for pod in self.cluster.pods()}
+        for name in isolated & labels.keys():
+            space = labels[name][names.LABEL_SPACE]
+            others = [other for other, of in sound.items() if of == space and other not in isolated]
+            assert others, f"pod {name} was taken out of the Service, and no other pod of {space} serves"
+
+    def _check_replaced(self) -> None:
+        """Pods with wrong answers are deleted one by one, with a pause for the next one to come up."""
+        deleted = {call.name for call in self._list_writes("delete", "Pod")}
+        assert len(deleted) <= 1, f"pods were deleted together: {deleted}"
+        if deleted:
+            now, before = self.cluster.now, self.replaced_at
+            assert before is None or now - before >= QUARANTINE_PAUSE, f"{deleted} so soon after another one"
+            self.replaced_at = now
+
+    def _check_ways_back(self) -> None:
+        """A generation is deleted only when enough others are there beside what the Service selects."""
+        deleted = {call.name for call in self._list_writes("delete", "Deployment")}
+        kept = [item["metadata"] for item in self.cluster.all(DEPLOYMENT) if item["metadata"]["name"] not in deleted]
+        others = {metadata["labels"][names.LABEL_SPACE] for metadata in kept} - {self.service_space()}
+        assert not deleted or len(others) >= WAYS_BACK, "a retired generation was deleted, and with it the way back"
 
     def _check_move(self, *, is_fresh: bool) -> None:
         """The Service never leaves what serves for what does not."""

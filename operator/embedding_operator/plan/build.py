@@ -6,6 +6,7 @@ from typing import Any
 
 from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
+from embedding_operator.judge.generations import list_config_maps, pod_spec
 from embedding_operator.judge.judgement import Judgement
 from embedding_operator.judge.quarantine import Quarantine
 from embedding_operator.judge.verdict import RECHECK_SECONDS, State, Verdict, stalled, waiting
@@ -33,24 +34,28 @@ def make_plan(snapshot: Snapshot, *, judgement: Judgement, manifests: Sequence[M
     apply: list[Manifest] = []
     obstacles: list[Verdict] = []
     forged: list[Object] = []
+    held_up: set[Identity] = set()
     for manifest in manifests:
         identity = identify(manifest)
         current = live.get(identity)
         if identity in foreign:
             obstacles.append(describe_conflict(*identity))
+            held_up.add(identity)
         elif identity in leftover or (current and current["metadata"].get("deletionTimestamp")):
             obstacles.append(_describe_ending(*identity))
+            held_up.add(identity)
         elif identity in planted and planted[identity].get("data") != manifest["data"]:
             forged.append(planted[identity])
             obstacles.append(_describe_forged(*identity))
         elif current is None or not is_current(current, manifest=manifest):
             apply.append(manifest)
     wanted = {identify(manifest): manifest for manifest in manifests}
+    missing = {name for kind, name in held_up if kind == "ConfigMap"}
     return Planned(
         plan=Plan(
             isolate=_plan_isolation(judgement.quarantine),
             replace=[_replace(pod, quarantine=judgement.quarantine) for pod in judgement.quarantine.delete],
-            apply=[] if forged else apply,  # no pod may start with them meanwhile
+            apply=[] if forged else _without_mounting(apply, missing=missing),  # no pod may start with them meanwhile
             delete=[
                 *(_delete(item, why="it does not hold what we wrote") for item in forged),
                 *_plan_deletions(snapshot, judgement=judgement, wanted=wanted),
@@ -58,6 +63,16 @@ def make_plan(snapshot: Snapshot, *, judgement: Judgement, manifests: Sequence[M
         ),
         obstacle=min(obstacles, key=lambda item: item.state is not State.STALLED, default=None),
     )
+
+
+def _without_mounting(apply: Sequence[Manifest], *, missing: Container[str]) -> list[Manifest]:
+    """All but what would start pods that mount one of these ConfigMaps."""
+    return [item for item in apply if not _is_mounting(item, missing=missing)]
+
+
+def _is_mounting(item: Manifest, *, missing: Container[str]) -> bool:
+    has_pods = item["kind"] in ("Deployment", "Job")
+    return has_pods and any(name in missing for name in list_config_maps(pod_spec(item)))
 
 
 def identify(item: Mapping[str, Any]) -> Identity:

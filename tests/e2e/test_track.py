@@ -73,7 +73,8 @@ def test_a_commit_within_the_space_is_followed_and_one_beyond_it_only_with_appro
     live_cluster.patch("embeddingmodel", "minilm", namespace=namespace, patch={"spec": {"space": pending}})
     moved = wait_ready(seconds=420)
     assert moved["status"]["model"]["revision"] == third
-    assert moved["status"]["space"] == {"fingerprint": pending}
+    served = before["status"]["space"]["fingerprint"]
+    assert moved["status"]["space"] == {"fingerprint": pending, "previous": [served]}
     assert condition(moved, "Stalled") is None
 
 

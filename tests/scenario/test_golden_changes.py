@@ -31,6 +31,24 @@ async def test_a_wrong_golden_closes_no_pod_of_a_serving_model(cluster: Simulate
     assert all(word in message for word in ("berlin", "0.913000", "threshold 0.999"))
 
 
+async def test_from_warn_to_block_what_serves_goes_on_until_a_new_pod_has_passed(cluster: SimulatedCluster) -> None:
+    cluster.wrong.add("paris")
+    cluster.create_model(hub_spec(replicas=2, verification=verified_by(golden("paris"), failurePolicy="Warn")))
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    pods = cluster.ready_pods()
+    cluster.edit_spec(lambda spec: spec.update(verification=verified_by(golden("paris"))))
+    await cluster.settle()
+    assert cluster.ready_pods() == pods
+    assert cluster.says("Stalled") == ("True", "GoldenMismatch")
+    assert cluster.says("Verified") == ("False", "GoldenMismatch")
+    cluster.wrong.clear()
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    assert cluster.says("Verified") == ("True", "GoldensPassed")
+    assert not cluster.ready_pods() & pods
+
+
 async def test_taking_the_wrong_golden_back_heals_without_touching_a_pod(cluster: SimulatedCluster) -> None:
     await _serve(cluster)
     pods = cluster.ready_pods()

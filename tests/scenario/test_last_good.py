@@ -126,6 +126,53 @@ async def test_it_outlives_generations_that_fail_after_it_without_its_service(cl
     assert old in cluster.replicas()
 
 
+def _ask_for(cluster: SimulatedCluster, *, dimensions: int) -> None:
+    verification = verified_by(golden("cut", dimensions=dimensions))
+    cluster.edit_spec(lambda spec: spec.update(embedding={"dimensions": dimensions}, verification=verification))
+
+
+async def test_it_outlives_generations_that_never_served_once_another_one_serves(cluster: SimulatedCluster) -> None:
+    old, _ = await _begin_move(cluster)
+    _ask_for(cluster, dimensions=5)
+    await cluster.settle()
+    cluster.wrong.clear()
+    _ask_for(cluster, dimensions=6)
+    await cluster.settle()
+    now = cluster.selected_space()
+    assert now != old
+    assert cluster.replicas()[old] == 0
+    assert cluster.status()["space"] == {"fingerprint": now, "previous": [old]}
+    cluster.edit_spec(lambda spec: spec.update(embedding={}, verification=verified_by(golden("paris"))))
+    await cluster.settle()
+    assert cluster.status()["space"] == {"fingerprint": old, "previous": [now]}
+
+
+async def test_it_outlives_generations_that_are_newer_and_served_before_it(cluster: SimulatedCluster) -> None:
+    spaces = []
+    cluster.create_model(hub_spec())
+    for dimensions in (7, 6, 5, 7, 4):
+        _ask_for(cluster, dimensions=dimensions)
+        await cluster.settle()
+        spaces.append(cluster.selected_space())
+    first, _, third, again, now = spaces
+    assert again == first
+    assert cluster.replicas() == {now: 1, first: 0, third: 0}
+    assert cluster.status()["space"] == {"fingerprint": now, "previous": [first, third]}
+
+
+async def test_what_a_hand_deleted_of_those_that_served_is_told_no_more(cluster: SimulatedCluster) -> None:
+    cluster.create_model(hub_spec())
+    spaces = []
+    for dimensions in (7, 6, 5):
+        _ask_for(cluster, dimensions=dimensions)
+        await cluster.settle()
+        spaces.append(cluster.selected_space())
+    first, second, now = spaces
+    _delete_deployment(cluster, second, orphans=False)
+    await cluster.settle()
+    assert cluster.status()["space"] == {"fingerprint": now, "previous": [first]}
+
+
 async def test_a_selector_edited_to_a_space_that_is_not_approved_is_set_back_though_no_pod_is_ready(
     cluster: SimulatedCluster,
 ) -> None:

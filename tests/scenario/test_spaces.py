@@ -44,7 +44,7 @@ async def test_the_service_moves_only_to_as_many_ready_pods_as_are_asked_for(clu
     await cluster.settle()
     assert cluster.replicas() == {old: 0, cluster.selected_space(): 3}
     assert cluster.says("Ready") == ("True", "Serving")
-    assert cluster.status()["space"] == {"fingerprint": cluster.selected_space()}
+    assert cluster.status()["space"] == {"fingerprint": cluster.selected_space(), "previous": [old]}
     assert "ServiceMoved" in {event["reason"] for event in cluster.all(EVENT)}
 
 

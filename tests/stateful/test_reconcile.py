@@ -306,6 +306,17 @@ class LifeOfAModel(RuleBasedStateMachine):
     def dimensions_change(self, dimensions: int | None) -> None:
         self.edit_spec(embedding={} if dimensions is None else {"dimensions": dimensions})
 
+    @action(failing=st.lists(st.sampled_from([4, 5, 6]), min_size=2, max_size=3, unique=True))
+    def spaces_fail_one_after_another(self, failing: Sequence[int]) -> None:
+        """Then the one that a user settles for passes."""
+        settled = 7
+        for dimensions in [*failing, settled]:
+            self.cluster.wrong = set(CASES) if dimensions != settled else set()
+            self.edit_spec(embedding={"dimensions": dimensions})
+            self.write_cases("paris", policy="Block")
+            for _ in range(6):
+                self.go_on()
+
     @action(revision=st.sampled_from(["main", OTHER_REVISION]))
     def the_revision_changes(self, revision: str) -> None:
         self.edit_spec(model={"huggingFace": {"repo": REPO, "revision": revision}})

@@ -38,6 +38,8 @@ class CheckedOperator:
         self.forget_past()
         self.selected: str | None = None
         self.served: str | None = None
+        self.order: list[str] = []  # in which spaces served, the last first
+        self.lived: str | None = None
         self.had_ready = False
         self.warned: set[str] = set()
         self.replaced_at: datetime | None = None
@@ -111,6 +113,11 @@ class CheckedOperator:
         self.had_ready = bool(self.ready_pods_of(self.selected))
         served = (self.cluster.status().get("space") or {}).get("fingerprint")
         self.served = served if served in self._list_kept() else None
+        uid = self.cluster.model()["metadata"]["uid"]
+        if uid != self.lived:
+            self.lived, self.order = uid, []
+        if served and served not in self.order[:1]:
+            self.order = [served, *(space for space in self.order if space != served)]
 
     # What the operator does, and must not do.
 
@@ -197,8 +204,13 @@ class CheckedOperator:
             self.replaced_at = now
 
     def _check_ways_back(self) -> None:
-        """A generation is deleted only when enough others are there beside what the Service selects."""
+        """A generation is deleted only when enough others are there beside what the Service selects, and never the one
+        that served last before that.
+        """
         deleted = {call.name for call in self._list_writes("delete", "Deployment")}
+        former = next((space for space in self.order if space != self.service_space()), "")
+        last_good = names.deployment_name(KEY.name, fingerprint=former)
+        assert last_good not in deleted, "the generation that served last was deleted"
         kept = [item["metadata"] for item in self.cluster.all(DEPLOYMENT) if item["metadata"]["name"] not in deleted]
         others = {metadata["labels"][names.LABEL_SPACE] for metadata in kept} - {self.service_space()}
         assert not deleted or len(others) >= WAYS_BACK, "a retired generation was deleted, and with it the way back"

@@ -16,6 +16,7 @@ from pydantic_core import CoreSchema, core_schema
 from embedding_operator.api.reasons import ConditionType
 from embedding_operator.api.rules import ListMap
 
+KEPT_RETIRED: Final = 2  # generations, as a way back: one that is retired costs no pod, only names
 MAX_MESSAGE: Final = 32768  # metav1.Condition's own bound
 UNOBSERVED: Final = -1  # the CRD's default of observedGeneration: a fresh object never counts as done
 
@@ -252,6 +253,11 @@ class SpaceStatus(StatusModel):
     ] = None
     pending: Annotated[
         str | None, Cut(63), Field(description="Space that is coming up, or waits for approval in spec.space.")
+    ] = None
+    previous: Annotated[
+        tuple[Annotated[str, Cut(63)], ...] | None,
+        Cut(KEPT_RETIRED),
+        Field(description="Spaces that the Service served before, as far as their Deployments are kept, latest first."),
     ] = None
 
 

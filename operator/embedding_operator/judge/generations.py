@@ -175,6 +175,14 @@ def read_selected_space(snapshot: Snapshot) -> str | None:
     return None
 
 
+def read_served_spaces(snapshot: Snapshot) -> Sequence[str]:
+    """Those that the Service has served and whose generations were kept, by the status, the last first."""
+    space = snapshot.before.space
+    if space is None:
+        return ()
+    return [*([space.fingerprint] if space.fingerprint else []), *(space.previous or ())]
+
+
 def is_template(config_map: Object) -> bool:
     labels = config_map["metadata"].get("labels") or {}
     return bool(labels.get(names.LABEL_COMPONENT) == names.COMPONENT_TEMPLATE)

@@ -5,10 +5,12 @@ the space asked for, or spec.space if set   it becomes the stored model; its pod
 another space                               Stalled SpaceChangeNotApproved, naming both; nothing moves. With
                                             spec.space set it comes up behind a Service of its own
 a refusal                                   Stalled with its reason; nothing moves
+a Job that cannot read it, for now          Reconciling with the reason; nothing moves, and it is tried again
 not known yet                               nothing; what the status said of it, and what runs of it, stands
 """
 
 from dataclasses import replace
+from typing import Final
 
 from embedding_model.resolved import ResolvedModel
 from embedding_operator.api.reasons import ConditionType, Reason
@@ -16,6 +18,8 @@ from embedding_operator.judge.model import ModelJudgement, approve, find_answer,
 from embedding_operator.judge.verdict import State, Verdict, stalled
 from embedding_operator.observe.facts import Head
 from embedding_operator.observe.snapshot import Snapshot
+
+_ASKING: Final = frozenset({Reason.RESOLVING, Reason.CONVERTING})  # of a Job that has no trouble
 
 
 def judge_model(snapshot: Snapshot) -> ModelJudgement:
@@ -59,10 +63,12 @@ def _judge_candidate(
     answer = find_answer(snapshot, request=candidate, resolution=snapshot.resolution)
     judged = replace(judged, job=answer.job)
     if answer.found is None:
-        if answer.verdict.state is State.WAITING:
-            return _repeat_news(snapshot, judged=replace(judged, is_answered=False))
-        news = _report(before, reason=answer.verdict.reason, words=f"commit {head.commit}: {answer.verdict.message}")
-        return replace(judged, news=replace(news, recheck_seconds=answer.verdict.recheck_seconds))
+        said = answer.verdict
+        news = replace(said, message=_describe_unfollowed(before, words=f"commit {head.commit}: {said.message}"))
+        if said.state is not State.WAITING:
+            return replace(judged, news=news)
+        judged = _repeat_news(snapshot, judged=replace(judged, is_answered=False))
+        return judged if answer.job is None or said.reason in _ASKING else replace(judged, news=news)
     offered = serve(answer.found, spec=spec, request=judged.request or "")
     if offered.resolved is None:
         words = f"commit {head.commit}: {offered.verdict.message}"
@@ -90,8 +96,11 @@ def _name_spaces(before: ResolvedModel, *, offered: ResolvedModel, head: Head, a
 
 
 def _report(before: ResolvedModel, *, reason: str, words: str) -> Verdict:
-    message = f"{_name_branch(before)} is not followed: {words}. Commit {before.origin.revision} is served on"
-    return stalled(reason, message)
+    return stalled(reason, _describe_unfollowed(before, words=words))
+
+
+def _describe_unfollowed(before: ResolvedModel, *, words: str) -> str:
+    return f"{_name_branch(before)} is not followed: {words}. Commit {before.origin.revision} is served on"
 
 
 def _name_branch(before: ResolvedModel) -> str:
@@ -102,12 +111,13 @@ def _name_branch(before: ResolvedModel) -> str:
 def _repeat_news(snapshot: Snapshot, *, judged: ModelJudgement) -> ModelJudgement:
     """What the status says of the branch already: a restarted operator asks again without a word in between."""
     status = snapshot.before
-    condition = status.condition(ConditionType.STALLED)
+    refused, delayed = status.condition(ConditionType.STALLED), status.condition(ConditionType.RECONCILING)
+    condition = refused or delayed
     is_same = status.observed_generation == snapshot.generation and judged.held is None
     judged = replace(judged, is_settled=False)
     if not is_same or condition is None or judged.resolved is None:
         return judged
     if not condition.message.startswith(f"{_name_branch(judged.resolved)} "):
         return judged
-    news = stalled(condition.reason, condition.message)
+    news = Verdict(State.STALLED if refused else State.WAITING, condition.reason, condition.message)
     return replace(judged, news=news, pending=status.space.pending if status.space else None)

@@ -16,17 +16,20 @@ to step 2: it has a Service of its own.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
 from embedding_operator.api.rollout_spec import RolloutStrategy
+from embedding_operator.api.status import KEPT_RETIRED
 from embedding_operator.judge.endpoints import list_pods, list_reached_pods
-from embedding_operator.judge.generations import Generation, is_started, read_selected_space
+from embedding_operator.judge.generations import (
+    Generation,
+    is_started,
+    read_selected_space,
+    read_served_spaces,
+)
 from embedding_operator.judge.verdict import Verdict, waiting
 from embedding_operator.observe.snapshot import ObservedPod, Snapshot
-
-KEPT_RETIRED: Final = 2  # the way back: a retired generation costs no pod, only names
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def judge_traffic(
         ),
         retiring=retiring,
         recalled=_find_recalled(generations, spaces={target, pending, selected, *own_services}),
-        expired=_expire(others, wanted=wanted, selected=selected) if is_known else (),
+        expired=_expire(snapshot, others, wanted=wanted, selected=selected) if is_known else (),
         own_services=own_services,
         leaves_gap=leaves_gap,
         awaited=_find_holders(snapshot, target=target, pending=pending) if leaves_gap else (),
@@ -287,10 +290,17 @@ def _is_reached(target: Generation | None, *, ready: frozenset[str]) -> bool:
     return not pods or any(pod.name in ready for pod in pods)
 
 
-def _expire(others: Mapping[str, Generation], *, wanted: Mapping[str, int], selected: str | None) -> Sequence[str]:
+def _expire(
+    snapshot: Snapshot, others: Mapping[str, Generation], *, wanted: Mapping[str, int], selected: str | None
+) -> Sequence[str]:
+    """All retired generations but the last that served and, where fewer than are kept have, the newest others."""
     retired = [item for space, item in others.items() if space != selected and wanted[space] == 0 and not item.pods]
     newest_first = sorted(retired, key=lambda item: (item.created, item.space), reverse=True)
-    return [item.space for item in newest_first[KEPT_RETIRED:]]
+    served = read_served_spaces(snapshot)
+    best_first = sorted(
+        newest_first, key=lambda item: served.index(item.space) if item.space in served else len(served)
+    )
+    return [item.space for item in best_first[KEPT_RETIRED:]]
 
 
 def _describe_move(

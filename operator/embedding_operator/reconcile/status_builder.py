@@ -14,6 +14,7 @@ from embedding_model.resolved import Evidence, Quantization, ResolvedModel, Scor
 from embedding_operator.api import names
 from embedding_operator.api.reasons import ConditionType, Reason
 from embedding_operator.api.status import (
+    KEPT_RETIRED,
     Condition,
     ConditionStatus,
     EmbeddingModelStatus,
@@ -33,7 +34,13 @@ from embedding_operator.api.status import (
 from embedding_operator.children.metadata import Owner
 from embedding_operator.children.service import server_selector, service_url
 from embedding_operator.judge.gate import count_passed
-from embedding_operator.judge.generations import Generation, mounted_config_map, pod_spec, read_selected_space
+from embedding_operator.judge.generations import (
+    Generation,
+    mounted_config_map,
+    pod_spec,
+    read_selected_space,
+    read_served_spaces,
+)
 from embedding_operator.judge.judgement import Judgement
 from embedding_operator.judge.verdict import State
 from embedding_operator.observe.snapshot import Snapshot
@@ -178,7 +185,17 @@ def _describe_space(snapshot: Snapshot, *, judgement: Judgement, before: Embeddi
     served = selected if generation and (generation.ready_pods or known == selected) else None
     target = judgement.target.space if judgement.target else None
     pending = judgement.model.pending or (target if target != served else None)
-    return SpaceStatus(fingerprint=served, pending=pending) if served or pending else None
+    if served is None and pending is None:
+        return None
+    return SpaceStatus(
+        fingerprint=served, pending=pending, previous=_list_previous(snapshot, judgement=judgement, served=served)
+    )
+
+
+def _list_previous(snapshot: Snapshot, *, judgement: Judgement, served: str | None) -> tuple[str, ...] | None:
+    kept = {space for space, item in judgement.generations.items() if item.is_kept} - {*judgement.traffic.expired}
+    former = [space for space in read_served_spaces(snapshot) if space in kept and space != served]
+    return tuple(former[:KEPT_RETIRED]) or None
 
 
 def _describe_verification(

@@ -119,8 +119,10 @@ def ask_all(facts: LiveFacts, key: Key, *, address: str) -> None:
 def record_all(facts: LiveFacts, key: Key, *, at: Any) -> None:
     """What happens rarely, and is remembered for a while whoever asks."""
     facts.record_quarantine(key, at=at)
-    facts.record_refused_answer(key, question="q", answer=RefusedAnswer(job=f"{key.name}-i1", words="no", at=at))
-    unmade = UnmadeJob(reason="QuotaExceeded", words="no", is_denied=False, since=at, at=at)
+    facts.record_refused_answer(
+        key, question="q", answer=RefusedAnswer(model="u", job=f"{key.name}-i1", words="no", at=at)
+    )
+    unmade = UnmadeJob(model="u", reason="QuotaExceeded", words="no", is_denied=False, since=at, at=at)
     facts.note_unmade_job(key, question="q", job=unmade)
     claim = Claim(child=f"{key.name}-uid", manager="hpa", field=".spec.replicas")
     facts.record_restoration(claim, record=RestorationRecord(at=at, count=1, asked="1@"))

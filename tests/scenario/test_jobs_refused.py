@@ -4,28 +4,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from model_samples import (
-    COMMIT,
-    OTHER_COMMIT,
-    REPO,
-    golden,
-    hub_spec,
-    refused,
-    request_token,
-    resolved,
-    verified_by,
-    volume_spec,
-)
+from model_samples import golden, hub_spec, verified_by, volume_spec
 from reference_samples import answer_references, reference_jobs
 from simulated_cluster import KEY, SimulatedCluster
 
-from embedding_model.refusal import Reason
-from embedding_model.resolved import Origin, SourceKind
-from embedding_operator.api.spec import ConversionPolicy
 from embedding_operator.judge.reference import START_SECONDS
 from embedding_operator.judge.verdict import REFUSED_SECONDS
 from embedding_operator.kube.gateway import (
     DEPLOYMENT,
+    EMBEDDING_MODEL,
     JOB,
     PERSISTENT_VOLUME_CLAIM,
     Forbidden,
@@ -34,7 +21,6 @@ from embedding_operator.kube.gateway import (
     Unreachable,
 )
 from embedding_operator.kube.memory import MemoryGateway
-from embedding_operator.observe.facts import Head
 from embedding_operator.reconcile.outcome import Wait
 
 QUOTA = Forbidden('jobs.batch "tiny-r1" is forbidden: exceeded quota: jobs, used: count/jobs.batch=1', status=403)
@@ -216,35 +202,26 @@ async def test_a_job_for_what_waits_for_approval_is_offered_every_minute_too(
     assert outcome.after_seconds <= REFUSED_SECONDS
 
 
-async def test_a_branch_that_a_conversion_would_follow_is_told_of_until_its_job_is_taken(
-    cluster: SimulatedCluster, gateway: JobsRefused
+@pytest.mark.parametrize("error", ERRORS)
+async def test_a_request_is_not_handled_while_nobody_can_be_asked(
+    cluster: SimulatedCluster, gateway: JobsRefused, error: GatewayError
 ) -> None:
-    isolated = {"conversion": ConversionPolicy.ISOLATED}
-    cluster.facts.resolutions[request_token(**isolated)] = resolved()
-    hub = {"repo": REPO, "revision": "main", "updatePolicy": "Track"}
-    cluster.create_model(hub_spec(model={"huggingFace": hub, "conversion": "Isolated"}))
-    await cluster.settle()
-    assert cluster.says("Ready") == ("True", "Serving")
-    source = Origin(kind=SourceKind.HUGGING_FACE, repo=REPO, requested="main").request_key()
-    cluster.facts.heads[source] = Head(commit=OTHER_COMMIT, seen_at=cluster.now, requested_at=None)
-    pickle_only = refused(Reason.PICKLE_ONLY, "only pickle")
-    cluster.facts.resolutions[request_token(commit=OTHER_COMMIT, **isolated)] = pickle_only
+    gateway.error = error
+    claim = {"namespace": KEY.namespace, "name": "models"}
+    cluster.gateway.put({"apiVersion": "v1", "kind": PERSISTENT_VOLUME_CLAIM.kind, "metadata": claim})
+    cluster.create_model(volume_spec())
+    cluster.request_anew("2026-03-01T14:00:00Z")
     await settle(cluster)
+    assert cluster.says("Resolved")[0] == "False"
+    assert "lastHandledRequest" not in cluster.status()
+
+
+async def test_a_namesake_made_anew_has_asked_nothing_yet(cluster: SimulatedCluster, gateway: JobsRefused) -> None:
+    cluster.create_model(asking_spec())
+    await settle(cluster)
+    await wait_in_vain(cluster, START_SECONDS * 0.9)
+    spec = cluster.model()["spec"]
+    cluster.gateway.remove(EMBEDDING_MODEL, namespace=KEY.namespace, name=KEY.name)
+    cluster.create_model(spec)
+    await wait_in_vain(cluster, START_SECONDS * 0.9)
     assert cluster.says("Reconciling") == ("True", "QuotaExceeded")
-    message = cluster.condition("Reconciling")["message"]  # type: ignore[index]
-    assert message.startswith('branch "main" is not followed: ')
-    assert OTHER_COMMIT in message
-    assert "exceeded quota" in message
-    assert cluster.says("Available") == ("True", "MinimumAvailable")
-    gateway.forget_calls()
-    cluster.facts.unmade.clear()  # a restarted operator has not offered it yet
-    cluster.facts.heads.clear()
-    await cluster.reconcile()
-    assert gateway.writes == ()
-    cluster.facts.heads[source] = Head(commit=OTHER_COMMIT, seen_at=cluster.now, requested_at=None)
-    gateway.error = None
-    await cluster.reconcile()
-    assert cluster.all(JOB)
-    cluster.facts.heads[source] = Head(commit=COMMIT, seen_at=cluster.now, requested_at=None)
-    await cluster.settle()
-    assert cluster.says("Ready") == ("True", "Serving")

@@ -1,6 +1,8 @@
 """While the API server refuses one kind of write, all others go on, and the status claims no more than is true."""
 
 import asyncio
+import contextlib
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -8,6 +10,7 @@ from faulty_gateway import FaultyGateway
 from model_samples import golden, hub_spec, verified_by
 from refusing_gateway import RefusingGateway
 from simulated_cluster import KEY, SimulatedCluster
+from simulated_controllers import list_endpoints
 
 from embedding_operator.api import names
 from embedding_operator.kube.gateway import (
@@ -185,6 +188,80 @@ async def test_what_serves_is_scaled_and_restored_while_another_space_cannot_be_
     assert serving.replicas() == {old: 3}
     assert serving.says("Available") == ("True", "PreviousGenerationServing")
     await assert_heals(serving, space=lambda space: space != old)
+
+
+@pytest.mark.parametrize("kind", [CONFIG_MAP, DEPLOYMENT], ids=["ConfigMap", "Deployment"])
+@pytest.mark.parametrize("error", REFUSALS)
+async def test_under_replace_what_serves_stays_while_what_would_come_is_refused(
+    serving: SimulatedCluster, kind: Kind, error: GatewayError
+) -> None:
+    serving.edit_spec(lambda spec: spec.update(rollout={"strategy": "Replace"}))
+    await serving.settle()
+    old = serving.selected_space()
+    gateway = refuse(serving, "apply", kind, error)
+    serving.edit_spec(lambda spec: spec.update(OTHER_SPACE))
+    await run(serving, gateway)
+    assert gateway.refused
+    assert serving.replicas()[old] == 2
+    assert len(serving.ready_pods()) == 2
+    assert error.message in str(serving.condition("Ready"))
+    serving.edit_spec(lambda spec: spec.update(replicas=0))
+    await run(serving, gateway)
+    assert serving.replicas()[old] == 0, "that is what was asked for"
+    serving.edit_spec(lambda spec: spec.update(replicas=1))
+    await assert_heals(serving, space=lambda space: space != old)
+
+
+@pytest.mark.parametrize("component", [names.COMPONENT_GOLDENS, names.COMPONENT_MODEL])
+async def test_under_replace_what_serves_stays_while_what_would_come_mounts_what_is_somebody_elses(
+    serving: SimulatedCluster, component: str
+) -> None:
+    serving.edit_spec(lambda spec: spec.update(rollout={"strategy": "Replace"}))
+    await serving.settle()
+    old, there = serving.selected_space(), serving.all(CONFIG_MAP)
+    serving.edit_spec(lambda spec: spec.update(OTHER_SPACE))
+    before = copy.deepcopy(serving)
+    await before.settle()
+    metadata = next(
+        item["metadata"]
+        for item in before.all(CONFIG_MAP)
+        if item not in there and item["metadata"]["labels"][names.LABEL_COMPONENT] == component
+    )
+    foreign = {"namespace": KEY.namespace, "name": metadata["name"]}
+    serving.gateway.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": foreign, "data": {}})
+    await run(serving, serving.gateway)
+    assert serving.says("Stalled") == ("True", "Conflict")
+    assert serving.replicas()[old] == 2
+
+
+@pytest.mark.parametrize("error", REFUSALS)
+async def test_what_serves_is_not_ended_in_a_moment_without_pods_while_the_service_cannot_move(
+    serving: SimulatedCluster, error: GatewayError
+) -> None:
+    old = serving.selected_space()
+    gateway = RefusingGateway(serving.gateway, verb="apply", kind=SERVICE.kind, error=error)
+    serving.edit_spec(lambda spec: spec.update(OTHER_SPACE))
+    await run(serving, gateway)
+    assert serving.selected_space() == old
+    for pod in serving.pods():
+        if pod["metadata"]["labels"][names.LABEL_SPACE] == old:
+            serving.gateway.remove(POD, namespace=KEY.namespace, name=pod["metadata"]["name"])
+    list_endpoints(serving)
+    with contextlib.suppress(GatewayError):
+        await serving.reconcile(gateway=gateway)
+    assert serving.replicas()[old] == 2
+    await run(serving, gateway)
+    assert serving.says("Available") == ("True", "PreviousGenerationServing")
+    await assert_heals(serving, space=lambda space: space != old)
+
+
+async def test_a_refusal_is_not_hidden_by_a_call_without_an_answer_after_it(serving: SimulatedCluster) -> None:
+    edit_by_hand(serving, SERVICE)
+    edit_by_hand(serving, DEPLOYMENT)
+    denying = RefusingGateway(serving.gateway, verb="apply", kind=SERVICE.kind, error=DENIED)
+    await run(serving, RefusingGateway(denying, verb="apply", kind=DEPLOYMENT.kind, error=SILENCE))
+    assert serving.says("Ready") == ("False", "ChildRejected")
+    await assert_heals(serving)
 
 
 @pytest.mark.parametrize("kind", [CONFIG_MAP, SERVICE, DEPLOYMENT], ids=["ConfigMap", "Service", "Deployment"])

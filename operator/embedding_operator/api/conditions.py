@@ -41,7 +41,7 @@ _SOURCE_REFUSED: Final[Reasons] = tuple(reason for reason in RefusalReason if re
 WRONG_ANSWERS: Final[Reasons] = (Reason.GOLDEN_MISMATCH, Reason.AUDIT_FAILED)
 
 # What the API server does not take.
-_UNTAKEN: Final[Reasons] = (Reason.QUOTA_EXCEEDED, Reason.API_FORBIDDEN, Reason.CHILD_REJECTED)
+UNTAKEN: Final[Reasons] = (Reason.QUOTA_EXCEEDED, Reason.API_FORBIDDEN, Reason.CHILD_REJECTED)
 
 _RECONCILING: Final[Reasons] = (
     *_ASKING,
@@ -59,7 +59,7 @@ _RECONCILING: Final[Reasons] = (
     Reason.JWKS_CONFIG_MAP_NOT_FOUND,
     Reason.SLOW_START,
     Reason.FIELD_CONFLICT,
-    *_UNTAKEN,
+    *UNTAKEN,
     *WRONG_ANSWERS,
 )
 _STALLED: Final[Reasons] = (
@@ -79,7 +79,7 @@ _UNRESOLVED: Final[Reasons] = (
     Reason.HUB_UNAVAILABLE,
     *_POD_TROUBLE,
     # Of a Job that is to read or to compute.
-    *_UNTAKEN,
+    *UNTAKEN,
     *_SOURCE_REFUSED,
 )
 

@@ -44,6 +44,7 @@ class ModelJudgement:
     `news`: the branch moved to a commit that is not followed; `resolved` is the one before, and stays.
     `offered`: what that commit gives, where spec.space may approve it. `pending`: the fingerprint of either.
     `is_settled`: whether it is known, as far as the source was asked, what waits for approval.
+    `recheck_seconds`: ask again after so long what is known of the branch's commit, because nothing tells us.
     `is_answered`: what the user asks (requestedAt) is found out, wherever a tracked branch stands now included.
     """
 
@@ -59,6 +60,7 @@ class ModelJudgement:
     pending: str | None = None
     is_settled: bool = True
     is_answered: bool = True
+    recheck_seconds: float | None = None
 
 
 @dataclass(frozen=True)

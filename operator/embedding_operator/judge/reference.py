@@ -207,7 +207,7 @@ def _judge_ended(snapshot: Snapshot, *, job: ObservedJob, wish: ReferenceWish) -
 
 def _refuse(snapshot: Snapshot, *, job: ObservedJob, wish: ReferenceWish, words: str) -> ReferenceJudgement:
     """The Job goes, and with it the pod; what it answered is remembered, for as long as another one is not made."""
-    refused = RefusedAnswer(job=job.name, words=words, at=snapshot.now)
+    refused = RefusedAnswer(model=snapshot.uid, job=job.name, words=words, at=snapshot.now)
     verdict = stalled(Reason.REFERENCE_UNAVAILABLE, _describe(words), recheck_seconds=UNAVAILABLE_SECONDS)
     return ReferenceJudgement(verdict=verdict, job=replace(wish, expired=job.name), refused=refused)
 

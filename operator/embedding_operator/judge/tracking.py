@@ -13,8 +13,10 @@ from dataclasses import replace
 from typing import Final
 
 from embedding_model.resolved import ResolvedModel
+from embedding_operator.api.conditions import UNTAKEN
 from embedding_operator.api.reasons import ConditionType, Reason
 from embedding_operator.judge.model import ModelJudgement, approve, find_answer, judge_source, serve
+from embedding_operator.judge.resolution_job import find_job
 from embedding_operator.judge.verdict import State, Verdict, stalled
 from embedding_operator.observe.facts import Head
 from embedding_operator.observe.snapshot import Snapshot
@@ -65,9 +67,11 @@ def _judge_candidate(
     if answer.found is None:
         said = answer.verdict
         news = replace(said, message=_describe_unfollowed(before, words=f"commit {head.commit}: {said.message}"))
-        if said.state is not State.WAITING:
+        if said.state is not State.WAITING and said.reason not in UNTAKEN:
             return replace(judged, news=news)
-        judged = _repeat_news(snapshot, judged=replace(judged, is_answered=False))
+        has_job = find_job(snapshot, request=candidate) is not None
+        judged = replace(judged, is_answered=False, recheck_seconds=said.recheck_seconds)
+        judged = _repeat_news(snapshot, judged=judged, has_job=has_job)
         return judged if answer.job is None or said.reason in _ASKING else replace(judged, news=news)
     offered = serve(answer.found, spec=spec, request=judged.request or "")
     if offered.resolved is None:
@@ -108,7 +112,7 @@ def _name_branch(before: ResolvedModel) -> str:
     return f'branch "{before.origin.requested}"'
 
 
-def _repeat_news(snapshot: Snapshot, *, judged: ModelJudgement) -> ModelJudgement:
+def _repeat_news(snapshot: Snapshot, *, judged: ModelJudgement, has_job: bool = False) -> ModelJudgement:
     """What the status says of the branch already: a restarted operator asks again without a word in between."""
     status = snapshot.before
     refused, delayed = status.condition(ConditionType.STALLED), status.condition(ConditionType.RECONCILING)
@@ -119,5 +123,7 @@ def _repeat_news(snapshot: Snapshot, *, judged: ModelJudgement) -> ModelJudgemen
         return judged
     if not condition.message.startswith(f"{_name_branch(judged.resolved)} "):
         return judged
+    if has_job and (refused is None or refused.reason in UNTAKEN):
+        return judged  # what kept it from being made, or from starting, is over
     news = Verdict(State.STALLED if refused else State.WAITING, condition.reason, condition.message)
     return replace(judged, news=news, pending=status.space.pending if status.space else None)

@@ -191,8 +191,10 @@ def count_quarantine(before: QuarantineRecord | None, *, at: datetime) -> Quaran
 @dataclass(frozen=True)
 class RefusedAnswer:
     """An answer of a Job that is not used, in words, and when that was found (`at`). The Job is deleted for it: its pod
-    would hold a device. `job` is its name, which a Job that is made of something else does not have."""
+    would hold a device. `job` is its name, which a Job that is made of something else does not have. `model` is the
+    uid of the EmbeddingModel: a namesake made since has asked nothing yet."""
 
+    model: str
     job: str
     words: str
     at: datetime
@@ -205,8 +207,9 @@ UNMADE_MEMORY_SECONDS: Final = 900.0
 @dataclass(frozen=True)
 class UnmadeJob:
     """A Job that the API server does not take: `reason` (api.reasons.Reason) and `words` say why, since when and when
-    last. `is_denied`: only a change elsewhere can help, and nobody knows when."""
+    last. `is_denied`: only a change elsewhere can help, and nobody knows when. `model`: as of a RefusedAnswer."""
 
+    model: str
     reason: str
     words: str
     is_denied: bool

@@ -22,7 +22,7 @@ from embedding_operator.kube.gateway import (
     SERVICE,
     Gateway,
 )
-from embedding_operator.observe.facts import UNMADE_MEMORY_SECONDS, Facts, Key, PodRef, UnmadeJob
+from embedding_operator.observe.facts import UNMADE_MEMORY_SECONDS, Facts, Key, PodRef, RefusedAnswer, UnmadeJob
 from embedding_operator.observe.snapshot import (
     Children,
     Object,
@@ -87,15 +87,19 @@ async def observe(gateway: Gateway, key: Key, *, facts: Facts, hubs: Hubs, now: 
         keys=facts.keys(),
         quarantine=facts.quarantine(key),
         documents=facts.documents(key),
-        refused_answers=facts.refused_answers(key),
-        unmade_jobs=_read_unmade(facts, key=key, now=now),
+        refused_answers=_read_refused(facts, key=key, uid=uid),
+        unmade_jobs=_read_unmade(facts, key=key, uid=uid, now=now),
     )
 
 
-def _read_unmade(facts: Facts, *, key: Key, now: datetime) -> Mapping[str, UnmadeJob]:
+def _read_refused(facts: Facts, *, key: Key, uid: str) -> Mapping[str, RefusedAnswer]:
+    return {question: answer for question, answer in facts.refused_answers(key).items() if answer.model == uid}
+
+
+def _read_unmade(facts: Facts, *, key: Key, uid: str, now: datetime) -> Mapping[str, UnmadeJob]:
     """Without those that nobody has offered for long: why they were refused then says nothing about today."""
     limit = now - timedelta(seconds=UNMADE_MEMORY_SECONDS)
-    return {question: job for question, job in facts.unmade_jobs(key).items() if job.at > limit}
+    return {question: job for question, job in facts.unmade_jobs(key).items() if job.model == uid and job.at > limit}
 
 
 def _read_spec(model: Object) -> tuple[EmbeddingModelSpec | None, str | None]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
-from embedding_operator.judge.generations import list_config_maps, pod_spec
+from embedding_operator.judge.generations import list_config_maps, pod_spec, read_selected_space
 from embedding_operator.judge.verdict import REFUSED_SECONDS, State, Verdict, stalled, waiting
 from embedding_operator.kube.gateway import (
     CONFIG_MAP,
@@ -89,6 +89,8 @@ async def _apply_all(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, 
         identity, is_job = identify(manifest), manifest["kind"] == JOB.kind
         if missing & _list_needed(manifest):
             continue
+        if (written.failure or planned.obstacle) and _ends_service(manifest, snapshot=snapshot):
+            continue  # what is to come instead may be what cannot be written
         try:
             answer = await _write(
                 gateway, manifest, child=live.get(identity), uid=snapshot.uid, restorations=restorations
@@ -120,6 +122,14 @@ async def _apply_all(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, 
     return written
 
 
+def _ends_service(manifest: Object, *, snapshot: Snapshot) -> bool:
+    """Whether it takes all pods from what the Service selects, for what is to come instead."""
+    if manifest["kind"] != DEPLOYMENT.kind or manifest["spec"]["replicas"] or not snapshot.spec:
+        return False
+    space = manifest["metadata"]["labels"].get(names.LABEL_SPACE)
+    return snapshot.spec.replicas > 0 and space == read_selected_space(snapshot)
+
+
 def _list_needed(manifest: Object) -> set[str]:
     """Names of the ConfigMaps that its pods mount, or that a Deployment is restored from."""
     if manifest["kind"] not in (DEPLOYMENT.kind, JOB.kind):
@@ -148,6 +158,7 @@ def _note_unmade(manifest: Object, *, failure: Verdict, snapshot: Snapshot, fact
     question = _read_question(manifest)
     before = snapshot.unmade_jobs.get(question)
     job = UnmadeJob(
+        model=snapshot.uid,
         reason=failure.reason,
         words=failure.message,
         is_denied=failure.state is State.STALLED,

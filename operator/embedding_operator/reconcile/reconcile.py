@@ -95,7 +95,8 @@ def _read_failure(written: Written, *, snapshot: Snapshot) -> Verdict | None:
     """A call without an answer takes Ready from no model that has it: it is tried again, and pods are judged anyway."""
     ready = snapshot.before.condition(ConditionType.READY)
     is_ready = ready is not None and ready.is_true and ready.observed_generation == snapshot.generation
-    is_undecided = written.error is not None and written.error.is_undecided
+    # Of what is told: a call that was refused before it is told first.
+    is_undecided = written.failure is not None and written.failure.reason == Reason.PROGRESSING
     return None if is_ready and is_undecided else written.failure
 
 
@@ -150,6 +151,7 @@ def _conclude(findings: Findings, *, recheck_seconds: float | None) -> Outcome:
     waits = [
         waited_for.recheck_seconds if waited_for else None,
         findings.judgement.quarantine.recheck_seconds,
+        findings.judgement.model.recheck_seconds,
         recheck_seconds,
     ]
     seconds = min((item for item in waits if item is not None), default=None)

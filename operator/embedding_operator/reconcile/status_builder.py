@@ -12,6 +12,7 @@ from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import CaseResult, GateState
 from embedding_model.resolved import Evidence, Quantization, ResolvedModel, Scoring, SparseHead, TokenHead
 from embedding_operator.api import names
+from embedding_operator.api.conditions import UNTAKEN
 from embedding_operator.api.reasons import ConditionType, Reason
 from embedding_operator.api.status import (
     KEPT_RETIRED,
@@ -290,5 +291,7 @@ def _describe_selector(model: str, *, space: str) -> str:
 def _echo_request(snapshot: Snapshot, *, judgement: Judgement, before: EmbeddingModelStatus) -> str | None:
     """A request is handled once the source has answered it, be it with a refusal."""
     asked = (snapshot.model["metadata"].get("annotations") or {}).get(names.ANNOTATION_REQUESTED_AT)
-    is_waiting = judgement.model.verdict.state is State.WAITING or not judgement.model.is_answered
+    verdict = judgement.model.verdict
+    # A Job that the API server does not take has asked nobody.
+    is_waiting = verdict.state is State.WAITING or verdict.reason in UNTAKEN or not judgement.model.is_answered
     return before.last_handled_request if is_waiting else asked

@@ -97,7 +97,7 @@ def find_cause(findings: Findings) -> Verdict | None:
 def _add_gap(verdict: Verdict, *, findings: Findings) -> Verdict:
     """Under Replace what served goes before anything new comes: whatever holds that up, nothing serves meanwhile."""
     traffic = findings.judgement.traffic
-    if not traffic.leaves_gap or findings.problem is not None:
+    if not traffic.leaves_gap or findings.problem is not None or _is_kept(findings):
         return verdict
     gap = f"spec.rollout.strategy is Replace: the pods of space {traffic.selected} go first, and nothing serves until "
     if verdict.state is State.STALLED:
@@ -109,6 +109,12 @@ def _add_gap(verdict: Verdict, *, findings: Findings) -> Verdict:
     reason = Reason.REPLACING if verdict.reason in _STEPS else verdict.reason
     awaited = f"pod {traffic.awaited[0]} is still ending" if traffic.awaited else verdict.message
     return replace(verdict, reason=reason, message=f"{gap}new ones are verified; {awaited}")
+
+
+def _is_kept(findings: Findings) -> bool:
+    """Whether what serves still has its pods, and keeps them as long as something cannot be written."""
+    serving = findings.judgement.serving
+    return (findings.failure or findings.obstacle) is not None and serving is not None and serving.replicas > 0
 
 
 def summarise(findings: Findings, *, snapshot: Snapshot) -> Sequence[Condition]:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 Monotonic = Callable[[], float]  # seconds; only differences mean something
 
@@ -24,6 +24,34 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class AwakeClock:
+    """Seconds in which this process ran, not those in which it stood still (a frozen node, no CPU): then it heard
+    nobody, and that is no silence of theirs. Goes on with each `beat`, by MOST_SECONDS at the most.
+    """
+
+    BEAT_SECONDS: Final = 0.5
+    MOST_SECONDS: Final = 2 * BEAT_SECONDS
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._last = self._clock.monotonic()
+        self._awake = 0.0
+
+    def __call__(self) -> float:
+        return self._awake
+
+    def beat(self) -> None:
+        now = self._clock.monotonic()
+        self._awake += min(now - self._last, self.MOST_SECONDS)
+        self._last = now
+
+    async def run(self) -> None:
+        """Beat until cancelled, on the event loop whose time counts."""
+        while True:
+            self.beat()
+            await self._clock.sleep(self.BEAT_SECONDS)
 
 
 def name_now() -> str:

@@ -54,6 +54,9 @@ class Lifecycle:
     verdict: GateState = GateState.PENDING
     verdict_reason: str = ""
     retired: bool = False
+    failures: int = (
+        0  # verdicts of either wall so far: of what was being computed meanwhile nobody knows who computed it
+    )
     _opens_at: float = -math.inf  # by the clock: when it opens without a verdict
     _audits: int = 0  # being answered, of those that began while the pod was shut
 
@@ -93,6 +96,7 @@ class Lifecycle:
         """What the pod found of itself. A pass behind a failure is a new beginning: an old verdict does not hold."""
         before, self.gate = self.gate, judge(results)
         self.results, self.checked_at = results, at
+        self.failures += self.gate is GateState.FAILED
         recovers = before is GateState.FAILED and self.gate is GateState.PASSED
         if self.verdict is GateState.PASSED and (recovers or self.gate is GateState.FAILED):
             self.verdict = GateState.PENDING
@@ -122,6 +126,7 @@ class Lifecycle:
         self.record_contact()
         self.verdict = GateState.PASSED if passed else GateState.FAILED
         self.verdict_reason = "" if passed else reason
+        self.failures += not passed
 
     def explain(self) -> str:
         """Why the pod is not ready, in words for a person; `ok` when it is."""

@@ -11,6 +11,7 @@ from embedding_model.goldens.cases import CaseSet
 from embedding_model.ports import GateState
 from embedding_model.refusal import Refusal, Unavailable
 from embedding_model.resolved import ResolvedModel
+from embedding_runtime.clock import AwakeClock
 from embedding_runtime.gate.case_sets import read_case_set
 from embedding_runtime.gate.self_check import SelfCheck
 from embedding_runtime.http.app import App
@@ -57,8 +58,11 @@ class Process:
 
     def __init__(self, settings: ServeSettings, *, cases: CaseSet) -> None:
         self._settings = settings
+        self._awake = AwakeClock()
         self._lifecycle = Lifecycle(
-            failure_policy=settings.failure_policy, audit_grace_seconds=settings.audit_grace_seconds
+            failure_policy=settings.failure_policy,
+            audit_grace_seconds=settings.audit_grace_seconds,
+            clock=self._awake,
         )
         self._metrics = Metrics()
         self._app = App(
@@ -119,6 +123,7 @@ class Process:
             for server, listener in zip((self._public, self._private), listeners, strict=True)
         ]
         logger.info("listening on port %d, private port %d", *ports)
+        beating = asyncio.create_task(self._awake.run())
         opening = asyncio.create_task(self._open(load))
         try:
             if await done_before(stop, task=opening):
@@ -134,6 +139,7 @@ class Process:
             for server, task in zip((self._public, self._private), serving, strict=True):
                 server.should_exit = True  # the public port first: probes and metrics see the end of the drain
                 await asyncio.gather(task, return_exceptions=True)
+            beating.cancel()
             if self._opened is not None:
                 self._opened.close()
 

@@ -34,6 +34,7 @@ from embedding_runtime.http.metrics import Metrics
 from embedding_runtime.http.openapi.routes import PAGE_PATH, make_pages
 from embedding_runtime.http.routing import Place, Router, Target
 from embedding_runtime.lifecycle import Lifecycle
+from embedding_runtime.settings import FailurePolicy
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,9 @@ _NO_SUCH_PATH = f"There is no such path here. {_KNOWN_PATHS}; models: GET /v1/mo
 
 # After these the rest of the body is not read.
 _BODY_IS_LEFT = (BodyTimeout, BodyTooLarge, Unauthorized)
+
+# A client that keeps its connection would come back to a pod that is out of its Service for as long as it lives.
+_ENDS_CONNECTION = (*_BODY_IS_LEFT, NotReady)
 
 CONTENT_TYPE = b"content-type"
 CLOSE = (b"connection", b"close")
@@ -96,7 +100,8 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http", "the servers run without lifespan and websockets"
         started = self._clock()
-        exchange = _Exchange(scope, place=self.router.find(scope["path"]))
+        exchange = _Exchange(scope, place=self.router.find(scope["path"]), failures=self._lifecycle.failures)
+        unverified = self._lifecycle.unverified
         close = self._lifecycle.closing
         failure: RequestError | None = None
         try:
@@ -107,7 +112,7 @@ class App:
         except RequestError as error:
             failure = error
             response = self._render(error, target=exchange.target)
-            close = close or isinstance(error, _BODY_IS_LEFT)
+            close = close or isinstance(error, _ENDS_CONNECTION)
         except Exception:
             logger.exception("a request failed with an unexpected error")
             failure = INTERNAL
@@ -123,7 +128,12 @@ class App:
                 measured=response.measured,
                 failure=None if failure is None else type(failure),
             )
-        headers = self._headers(response, seconds=seconds, close=close or self._lifecycle.closing)
+        headers = self._headers(
+            response,
+            seconds=seconds,
+            close=close or self._lifecycle.closing,
+            unverified=unverified or self._lifecycle.unverified or exchange.failures != self._lifecycle.failures,
+        )
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
 
@@ -132,7 +142,8 @@ class App:
         connection. `path` is empty where it is not known.
         """
         response = self._render(error, target=self.router.find(path).targets[0])
-        return replace(response, headers=tuple(self._headers(response, seconds=0, close=True)))
+        headers = self._headers(response, seconds=0, close=True, unverified=self._lifecycle.unverified)
+        return replace(response, headers=tuple(headers))
 
     async def _answer(self, exchange: "_Exchange", *, receive: Receive) -> Response:
         route = exchange.find_route()
@@ -152,7 +163,8 @@ class App:
             strict = exchange.target.strict
             call = Call(request, loaded=loaded, document=document, prompt=prompt, strict=strict)
             response = await run_while_connected(route.handler(call), receive=receive)
-        self._require_open(exchange)  # what was computed while the pod was found to be wrong is not given out
+        self._require_open(exchange)
+        self._require_vouched(exchange)
         return response
 
     def _require_open(self, exchange: "_Exchange") -> Loaded:
@@ -161,10 +173,19 @@ class App:
             raise NotReady(f"Not ready: {self._lifecycle.explain()}.", retry_after=2)
         return self.loaded
 
+    def _require_vouched(self, exchange: "_Exchange") -> None:
+        """Raises NotReady for what was being computed while the pod was found to be wrong, and shut: it may have passed
+        again since."""
+        is_vouched = exchange.failures == self._lifecycle.failures or exchange.is_golden_case
+        if not is_vouched and self._lifecycle.failure_policy is FailurePolicy.BLOCK:
+            raise NotReady("The server answered wrongly while it computed this. Send it again.", retry_after=2)
+
     def _render(self, error: RequestError, *, target: Target) -> Response:
         return render(error, bodies=self.router.error_bodies(target), statuses=target.dialect.statuses)
 
-    def _headers(self, response: Response, *, seconds: float, close: bool) -> list[tuple[bytes, bytes]]:
+    def _headers(
+        self, response: Response, *, seconds: float, close: bool, unverified: bool
+    ) -> list[tuple[bytes, bytes]]:
         headers = [(b"content-length", str(len(response.body)).encode()), *response.headers]
         if not any(name == CONTENT_TYPE for name, _ in response.headers):
             headers.append((CONTENT_TYPE, b"application/json"))
@@ -174,7 +195,7 @@ class App:
             space, revision = self.identity
             headers.append((SPACE, (space + response.space_suffix).encode()))
             headers.append((REVISION, revision.encode()))
-        if self._lifecycle.unverified:
+        if unverified and self._lifecycle.failure_policy is FailurePolicy.WARN:
             headers.append(UNVERIFIED)
         if close:
             headers.append(CLOSE)
@@ -182,10 +203,13 @@ class App:
 
 
 class _Exchange:
-    """A request on its way: to the first dialect of its path, until its body says to which."""
+    """A request on its way: to the first dialect of its path, until its body says to which. `failures`: as the
+    lifecycle counted them when it came.
+    """
 
-    def __init__(self, scope: Scope, *, place: Place) -> None:
+    def __init__(self, scope: Scope, *, place: Place, failures: int) -> None:
         self.scope = scope
+        self.failures = failures
         self.target = place.targets[0]
         self._place = place
         self.prompt: str | None = scope.get("state", {}).get(GOLDEN_CASE)

@@ -102,9 +102,8 @@ class Call:
         """`suffix` is `space_suffix.write_suffix`'s. Raises SpaceMismatch when the client pinned another space than the
         answer would have.
         """
-        pinned = self.request.header(PIN)
         space = self.loaded.model.space + suffix
-        if pinned is not None and pinned.replace(" ", "") != space:
+        if any(pinned.replace(" ", "") != space for pinned in self.request.headers(PIN)):
             raise SpaceMismatch(
                 f"The request pins another vector space than this server answers from, which is {space}. "
                 "Vectors of different spaces cannot be compared: re-index, or ask a server of the pinned space."

@@ -1,7 +1,7 @@
 """Requests and responses as plain as ASGI allows: the framework's share of a short request counts."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -48,6 +48,10 @@ class Request:
     def header(self, name: bytes) -> str | None:
         return find_header(self.scope, name=name)
 
+    def headers(self, name: bytes) -> Sequence[str]:
+        """Every one of that name."""
+        return list_headers(self.scope, name=name)
+
     def parse_json(self) -> dict[str, Any]:
         """The body as an object without its nulls: null means absent in every dialect. Raises InvalidRequest."""
         coding = self.header(b"content-encoding")
@@ -74,10 +78,12 @@ class Request:
 
 
 def find_header(scope: Scope, *, name: bytes) -> str | None:
-    for key, value in scope["headers"]:
-        if key == name:
-            return bytes(value).decode("latin-1").strip()
-    return None
+    """The first one."""
+    return next(iter(list_headers(scope, name=name)), None)
+
+
+def list_headers(scope: Scope, *, name: bytes) -> Sequence[str]:
+    return [bytes(value).decode("latin-1").strip() for key, value in scope["headers"] if key == name]
 
 
 def _is_deeper(value: Any, *, levels: int) -> bool:

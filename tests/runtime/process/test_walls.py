@@ -1,6 +1,12 @@
 """Both walls of the gate around a real process: the operator's token, restarts, silence, and the end of the process."""
 
+import contextlib
+import os
+import signal
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +128,34 @@ def test_a_pod_that_never_hears_of_an_operator_opens_alone(served: Served) -> No
     process.wait("/ready")
     assert embed(process).status_code == 200
     assert served.operator.report(process).verdict is GateState.PENDING
+
+
+def test_a_pod_that_stood_still_does_not_take_that_for_the_operators_silence(served: Served) -> None:
+    """As on a node that is frozen for a moment: the operator's calls lie unread meanwhile."""
+    process = served.start(audit_grace_seconds=3)
+    process.detail("/ready", containing="waits")
+    is_over = threading.Event()
+
+    def keep_in_contact() -> None:
+        while not is_over.is_set():
+            with contextlib.suppress(httpx.HTTPError):
+                served.operator.ask(process, ports.ANSWERS, b'{"questions":[]}')
+            is_over.wait(0.2)
+
+    operator = threading.Thread(target=keep_in_contact)
+    operator.start()
+    try:
+        process.detail("/ready", containing="waits")
+        os.kill(process.process.pid, signal.SIGSTOP)
+        client = ThreadPoolExecutor(1).submit(embed, process)
+        time.sleep(4)  # longer than the grace period: that nobody runs cannot be waited for
+        os.kill(process.process.pid, signal.SIGCONT)
+        assert client.result(timeout=60).status_code == 503
+        assert process.probe("/ready") == 503
+    finally:
+        is_over.set()
+        operator.join()
+    process.wait("/ready")
 
 
 def test_a_pod_whose_answers_turn_closes_by_itself_and_opens_with_a_new_verdict(served: Served) -> None:

@@ -41,6 +41,7 @@ class DecodeRequest(RequestForm):
 
 
 async def decode_ids(call: Call) -> Response:
+    call.check_pin("")
     check_number(call, param="ids")
     asked = validate(call.document, form=DecodeRequest)
     if not asked.ids:

@@ -35,6 +35,7 @@ class TokenizeRequest(RequestForm):
 
 
 async def tokenize_texts(call: Call) -> Response:
+    call.check_pin("")
     check_number(call, param="inputs")
     asked = validate(call.document, form=TokenizeRequest)
     if not asked.inputs:

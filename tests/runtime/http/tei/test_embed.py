@@ -82,6 +82,21 @@ async def test_what_is_wrong_is_said_in_teis_form(body: dict[str, Any], status: 
     assert backend.batches == []
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/embed", {"inputs": "a"}), ("/tokenize", {"inputs": "a"}), ("/decode", {"ids": [1]})],
+)
+async def test_a_foreign_pin_is_refused_wherever_it_stands(path: str, body: dict[str, Any]) -> None:
+    """Token ids are a model's own, too."""
+    async with app_under_test() as runtime:
+        right, wrong = ("x-embedding-space", SPACE), ("x-embedding-space", f"{SPACE};dims=4")
+        answers = [
+            (await runtime.client.post(path, json=body, headers=pins)).status_code
+            for pins in ([right], [right, right], [wrong], [right, wrong], [wrong, right])
+        ]
+    assert answers == [200, 200, 412, 412, 412]
+
+
 async def test_a_pin_and_the_task_are_held_to() -> None:
     async with app_under_test() as runtime:
         other = await ask(runtime, "hello", normalize=False, headers={"x-embedding-space": SPACE})

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,16 +10,17 @@ from aiohttp import web
 from manual_clock import ManualClock
 from pod_client_under_test import client_served_by
 from private_under_test import RIGHT, PrivateUnderTest, vector_case
-from runtime_under_test import SPACE, AppUnderTest, app_under_test, resolved_model, settings, until
+from runtime_under_test import SPACE, AppUnderTest, WordTokenizer, app_under_test, resolved_model, settings, until
 from served_tasks import SERVED, fake_backend
 
-from embedding_model.goldens.cases import CaseSet
+from embedding_model.goldens.cases import CaseSet, SparseCase, Term
 from embedding_model.ports import GateState
 from embedding_model.resolved import Serving, Task
 from embedding_operator.audit.auditor import Auditor
 from embedding_operator.observe.facts import AuditOrder, AuditReport, Key, PodRef
-from embedding_runtime.backends.fake import FakeBackend
-from embedding_runtime.core.jobs import Output, Tokens
+from embedding_runtime.backends.fake import FakeBackend, sparse_of
+from embedding_runtime.core.inputs import Text
+from embedding_runtime.core.jobs import Output, SparseVector, Tokens
 from embedding_runtime.gate.self_check import SelfCheck
 from embedding_runtime.settings import FailurePolicy
 
@@ -121,3 +123,34 @@ async def test_a_verdict_about_other_cases_than_the_pods_is_refused_and_is_no_fa
             await until(lambda: bool(auditor._known(POD).failures))
             assert auditor.audit(POD) is None
         assert runtime.lifecycle.verdict is before
+
+
+class WrongHead(FakeBackend):
+    """Dense vectors are right; weights of tokens are those of other weights of the sparse head."""
+
+    def _describe(self, tokens: Tokens) -> Output:
+        output = super()._describe(tokens)
+        if output.sparse is None:
+            return output
+        values = output.sparse.values * np.float32(7)
+        return replace(output, sparse=SparseVector(indices=output.sparse.indices, values=values))
+
+
+@pytest.mark.parametrize("backend", [FakeBackend, WrongHead])
+async def test_a_sparse_case_holds_the_head_of_an_embedder_to_account_on_both_walls(backend: type[FakeBackend]) -> None:
+    text = "hello world hello"
+    [tokens] = WordTokenizer().encode([Text(text)])
+    right = sparse_of(tokens.ids, by_table=False)
+    terms = [Term(term=f"[{id_}]", weight=f"{w:.1f}") for id_, w in zip(right.indices, right.values, strict=True)]
+    case = SparseCase(name="terms", input=text, terms=tuple(terms), tolerance="0.01")
+    mounted = CaseSet(cases=(RIGHT, case))
+    async with app_under_test(backend(), **SERVED[Task.EMBEDDING]) as runtime:
+        runtime.lifecycle.audit_grace_seconds = 1e9
+        await check_itself(runtime, cases=mounted)
+        failed_by_itself = [result.name for result in runtime.lifecycle.results if not result.passed]
+        async with auditor_of(PrivateUnderTest(runtime, cases=mounted.cases)) as auditor:
+            report = await audit(auditor, order=order_of(resolved_model().serving, mounted=mounted))
+        expected = [] if backend is FakeBackend else ["terms"]
+        assert failed_by_itself == expected
+        assert [result.name for result in report.results if not result.passed] == expected
+        assert runtime.lifecycle.ready is (backend is FakeBackend)

@@ -3,11 +3,21 @@
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from model_samples import hub_spec, inspection, request_token, resolved, verified_by
-from simulated_cluster import SimulatedCluster
+from simulated_cluster import KEY, SimulatedCluster
 
-from embedding_model.resolved import Activation, Pooling, ScoreRule, Scoring, SparseHead, Task
+from embedding_model.resolved import (
+    Activation,
+    Pooling,
+    ScoreRule,
+    Scoring,
+    SparseHead,
+    Task,
+    TokenHead,
+    TokenHeadKind,
+)
 
 OTHER = {"pooling": None, "normalize": None, "prompts": (), "dimensions": None}
 FOUND: dict[Task, dict[str, Any]] = {
@@ -85,4 +95,47 @@ async def test_a_label_that_the_classifier_does_not_have_is_refused_before_a_pod
     assert told is not None
     assert 'a label that the model does not have: its labels are "joy", "anger"' in told["message"]
     assert "SECRET" not in told["message"]
+    assert not cluster.pods()
+
+
+def offer_heads(cluster: SimulatedCluster, *kinds: TokenHeadKind) -> None:
+    """Let the hub's model be an embedder with these further heads."""
+    heads = tuple(TokenHead(kind=kind, file=f"{kind}.safetensors", output_dimensions=1) for kind in kinds)
+    found = inspection().model_copy(update={"token_heads": heads})
+    cluster.facts.resolutions[request_token()] = replace(resolved(), inspection=found)
+
+
+def write_sparse_case(cluster: SimulatedCluster, *, is_inline: bool) -> dict[str, Any]:
+    """The part `verification` of a spec with one sparse case, inline or in a ConfigMap."""
+    if is_inline:
+        return verified_by(SPARSE)
+    data = {"goldens.jsonl": orjson.dumps(SPARSE).decode()}
+    metadata = {"namespace": KEY.namespace, "name": "mine"}
+    cluster.gateway.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+    return {**verified_by(), "goldensConfigMapRef": {"name": "mine"}}
+
+
+@pytest.mark.parametrize("is_wrong", [False, True])
+@pytest.mark.parametrize("is_inline", [True, False])
+async def test_a_sparse_case_gates_an_embedder_with_a_sparse_head(
+    cluster: SimulatedCluster, is_inline: bool, is_wrong: bool
+) -> None:
+    offer_heads(cluster, TokenHeadKind.SPARSE, TokenHeadKind.MULTI_VECTOR)
+    cluster.wrong = {"terms"} if is_wrong else set()
+    cluster.create_model(hub_spec(verification=write_sparse_case(cluster, is_inline=is_inline)))
+    await cluster.settle()
+    assert cluster.says("Verified") == (("False", "GoldenMismatch") if is_wrong else ("True", "GoldensPassed"))
+
+
+@pytest.mark.parametrize("is_inline", [True, False])
+async def test_a_sparse_case_of_an_embedder_without_the_head_is_refused(
+    cluster: SimulatedCluster, is_inline: bool
+) -> None:
+    offer_heads(cluster, TokenHeadKind.MULTI_VECTOR)
+    cluster.create_model(hub_spec(verification=write_sparse_case(cluster, is_inline=is_inline)))
+    await cluster.settle()
+    assert cluster.says("Stalled") == ("True", "InvalidGolden")
+    told = cluster.condition("Stalled")
+    assert told is not None
+    assert "this embedding model has no sparse head" in told["message"]
     assert not cluster.pods()

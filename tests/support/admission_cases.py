@@ -417,6 +417,7 @@ ACCEPTED = {
         **sparse(terms=[{"term": f"##{index}", "weight": "0.5"} for index in range(64)]),
         "task": "Sparse",
     },
+    "a golden of a sparse head": {**sparse(), "task": "Embedding"},
     "a golden of a sparse model, with a prompt": golden(prompt="query", **_case(sparse())),
     "a vector of one dimension": golden(input="text", vector=base64.b64encode(struct.pack("<f", 1.0)).decode()),
     "a vector of as many dimensions as there may be": golden(

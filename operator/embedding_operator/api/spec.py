@@ -93,7 +93,7 @@ _PROMPTS = "!has(self.embedding) || !has(self.embedding.prompts)"
 _EMBEDS = "!has(self.task) || self.task in ['Auto', 'Embedding']"
 _GOLDENS = "!has(self.verification) || !has(self.verification.goldens)"
 _ANSWERED = (
-    "self.task == 'Embedding' ? has(g.vector) || has(g.similarity) : "
+    "self.task == 'Embedding' ? has(g.vector) || has(g.similarity) || has(g.sparse) : "
     "self.task == 'Reranking' ? has(g.ranking) || has(g.score) : "
     "self.task == 'Classification' ? has(g.label) : has(g.sparse)"
 )
@@ -122,8 +122,8 @@ class EmbeddingModelSpec(SpecModel):
         ),
         Rule(
             f"!has(self.task) || self.task == 'Auto' || {_GOLDENS} || self.verification.goldens.all(g, {_ANSWERED})",
-            "golden cases go with the task: vector or similarity with Embedding, ranking or score with Reranking, "
-            "label with Classification, sparse with Sparse",
+            "golden cases go with the task: vector or similarity with Embedding (and sparse, where the model has a "
+            "sparse head), ranking or score with Reranking, label with Classification, sparse with Sparse",
         ),
         Rule(
             f"{_RERANKS} || !has(self.reranking) || (!has(self.reranking.instruction) && "

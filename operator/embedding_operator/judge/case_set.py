@@ -9,7 +9,7 @@ from embedding_model.goldens.parse import merge_cases, parse_cases, parse_jsonl
 from embedding_model.ports import GOLDENS_FILE
 from embedding_model.refusal import Reason as RefusalReason
 from embedding_model.refusal import Refusal
-from embedding_model.resolved import Serving
+from embedding_model.resolved import Serving, TokenHeadKind
 from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
 from embedding_operator.api.spec import EmbeddingModelSpec
@@ -39,13 +39,15 @@ def judge_case_set(
     serving: Serving,
     user_goldens: UserGoldens | None,
     labels: Collection[str] = (),
+    heads: Collection[TokenHeadKind] = (),
     reference: Reference | None = None,
 ) -> CaseSetJudgement:
-    """`labels`: a classifier's; none where they are not known. `reference`: of the space served, where there is one."""
+    """`labels`: a classifier's; none where they are not known. `heads`: the further ones of an embedder. `reference`:
+    of the space served, where there is one."""
     if user_goldens is not None and user_goldens.text is None:
         return CaseSetJudgement(problem=_describe_missing(user_goldens))
     try:
-        own = _check(_parse(spec, serving=serving, labels=labels or None, user_goldens=user_goldens))
+        own = _check(_parse(spec, serving=serving, labels=labels or None, heads=heads, user_goldens=user_goldens))
     except Refusal as refusal:
         return CaseSetJudgement(
             problem=stalled(refusal.reason, refusal.message, recheck_seconds=_recheck(user_goldens))
@@ -72,7 +74,12 @@ def name_parts(case_set: CaseSet, *, model: str, space: str) -> Sequence[str]:
 
 
 def _parse(
-    spec: EmbeddingModelSpec, *, serving: Serving, labels: Collection[str] | None, user_goldens: UserGoldens | None
+    spec: EmbeddingModelSpec,
+    *,
+    serving: Serving,
+    labels: Collection[str] | None,
+    heads: Collection[TokenHeadKind],
+    user_goldens: UserGoldens | None,
 ) -> CaseSet:
     threshold, dimensions = spec.verification.min_cosine_similarity, serving.dimensions
     prompts = [prompt.name for prompt in serving.prompts]
@@ -84,6 +91,7 @@ def _parse(
         dimensions=dimensions,
         prompt_names=prompts,
         labels=labels,
+        heads=heads,
     )
     if user_goldens is None or user_goldens.text is None:
         return merge_cases(inline)
@@ -94,6 +102,7 @@ def _parse(
         dimensions=dimensions,
         prompt_names=prompts,
         labels=labels,
+        heads=heads,
     )
     return merge_cases(inline, more)
 

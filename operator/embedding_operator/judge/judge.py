@@ -100,6 +100,7 @@ def _judge_target(
         serving=resolved.serving,
         user_goldens=snapshot.user_goldens,
         labels=resolved.inspection.labels,
+        heads=[head.kind for head in resolved.inspection.token_heads],
         reference=reference.reference,
     )
     inputs = hash_inputs(spec, resolved=resolved, case_set=cases.case_set)

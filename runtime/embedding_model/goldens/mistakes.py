@@ -11,12 +11,15 @@ from typing import Final
 
 from embedding_model.goldens.compare import decode_vector
 from embedding_model.goldens.written import Label, Ranking, Similarity, Sparse, WrittenCase
-from embedding_model.resolved import Task
+from embedding_model.resolved import Task, TokenHeadKind
 
 REFERENCE_PREFIX: Final = "reference."  # begins the names of cases that the reference implementation computed
 # Further results of a pod are told by name beside those of the user's cases: of the holdout, of built-in checks.
 RESERVED_PREFIXES: Final = (REFERENCE_PREFIX, "holdout.", "check.")
 _NAMED_LABELS: Final = 8  # a message with every label of a classifier of thousands helps nobody
+
+# Heads that are published as pickles are served once they are converted.
+_NO_SPARSE_HEAD: Final = "this embedding model has no sparse head that is served"
 
 
 @dataclass(frozen=True)
@@ -52,17 +55,33 @@ _KINDS: Final[Mapping[Task, _Kinds]] = {
 }
 
 
-def find_misfit(written: WrittenCase, *, task: Task | None, prompt_names: Collection[str] | None) -> str | None:
-    """What this model cannot be asked."""
+_KINDS_WITH_SPARSE_HEAD: Final = _Kinds(
+    forms=_KINDS[Task.EMBEDDING].forms | _KINDS[Task.SPARSE].forms,
+    answers="an embedding model with a sparse head, which answers vectors and weights of tokens",
+    instead="write input and vector, similarity or sparse",
+)
+
+
+def find_misfit(
+    written: WrittenCase,
+    *,
+    task: Task | None,
+    heads: Collection[TokenHeadKind],
+    prompt_names: Collection[str] | None,
+) -> str | None:
+    """What this model cannot be asked. `heads` are the further ones of an embedder."""
     taken = next((prefix for prefix in RESERVED_PREFIXES if written.name.startswith(prefix)), None)
     if taken is not None:
         return (
             f'has a name that begins with "{taken}", as those of computed cases and built-in checks do: write another'
         )
-    kinds = _KINDS[task] if task is not None else None
+    kinds = _find_kinds(task, heads=heads) if task is not None else None
     if kinds is not None and written.form not in kinds.forms:
-        expected = "sparse vector" if written.sparse is not None else written.form
-        return f"expects a {expected}, but this model is {kinds.answers}: {kinds.instead}, or take the case out"
+        expected, answers = written.form, f"this model is {kinds.answers}"
+        if written.sparse is not None:
+            expected = "sparse vector"
+            answers = _NO_SPARSE_HEAD if task is Task.EMBEDDING else answers
+        return f"expects a {expected}, but {answers}: {kinds.instead}, or take the case out"
     if written.prompt is None or prompt_names is None or written.prompt in prompt_names:
         return None
     if not prompt_names:
@@ -70,6 +89,11 @@ def find_misfit(written: WrittenCase, *, task: Task | None, prompt_names: Collec
     # Not quoted: what is no prompt of the model is the user's text.
     known = ", ".join(f'"{name}"' for name in prompt_names)
     return f"names a prompt that the model does not have: its prompts are {known}"
+
+
+def _find_kinds(task: Task, *, heads: Collection[TokenHeadKind]) -> _Kinds:
+    has_terms = task is Task.EMBEDDING and TokenHeadKind.SPARSE in heads
+    return _KINDS_WITH_SPARSE_HEAD if has_terms else _KINDS[task]
 
 
 def find_mistake(written: WrittenCase, *, dimensions: int | None, labels: Collection[str] | None) -> str | None:

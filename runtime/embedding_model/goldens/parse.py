@@ -7,11 +7,11 @@ A golden case is written inline in `spec.verification.goldens` or as one line of
     {"name", "ranking": {"query", "documents", "order", "minGap"}}                    Reranking
     {"name", "score": {"query", "document", "expected", "tolerance"}}                 Reranking
     {"name", "label": {"input", "label", "expected"?, "tolerance"?}}                  Classification
-    {"name", "sparse": {"input", "terms": [{"term", "weight"}], "tolerance"}, "prompt"?}  Sparse
+    {"name", "sparse": {"input", "terms": [{"term", "weight"}], "tolerance"}, "prompt"?}  Sparse, or with a sparse head
 
 Normalised, each case carries its own threshold, its vector has as many values as the model serves dimensions, its order
-names every document once, and its terms are sorted, heaviest first. A case whose answer the model's task does not give
-is refused. Everything that is wrong is Refusal(INVALID_GOLDEN), naming the case and what to write instead, never its
+names every document once, and its terms are sorted, heaviest first. A case whose answer the model does not give is
+refused. Everything that is wrong is Refusal(INVALID_GOLDEN), naming the case and what to write instead, never its
 text.
 """
 
@@ -37,7 +37,7 @@ from embedding_model.goldens.cases import (
 from embedding_model.goldens.mistakes import find_misfit, find_mistake
 from embedding_model.goldens.written import Label, Ranking, Score, Similarity, Sparse, WrittenCase, WrittenTerm
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.resolved import Task
+from embedding_model.resolved import Task, TokenHeadKind
 
 INLINE_FIELD = "verification.goldens"
 FILE_FIELD = "verification.goldensConfigMapRef"
@@ -63,20 +63,21 @@ def parse_case(
     dimensions: int | None,
     prompt_names: Collection[str] | None,
     labels: Collection[str] | None = None,
+    heads: Collection[TokenHeadKind] = (),
     field: str = INLINE_FIELD,
 ) -> GoldenCase:
     """One written case, normalised.
 
     `task` is the model's, `dimensions` what it serves, `prompt_names` the prompts in force, `labels` a classifier's
-    labels; None where there is no model yet: such a case fails when it is asked. `field` is the spec field that a
-    refusal names. Raises Refusal(INVALID_GOLDEN).
+    labels; None where there is no model yet: such a case fails when it is asked. `heads` are the further ones of an
+    embedder. `field` is the spec field that a refusal names. Raises Refusal(INVALID_GOLDEN).
     """
     name = _quote_name(raw)
     try:
         written = WrittenCase.model_validate(raw)
     except ValidationError as error:
         _refuse(name, _summarise(error), field=field)
-    problem = find_misfit(written, task=task, prompt_names=prompt_names) or find_mistake(
+    problem = find_misfit(written, task=task, heads=heads, prompt_names=prompt_names) or find_mistake(
         written, dimensions=dimensions, labels=labels
     )
     if problem is not None:
@@ -92,6 +93,7 @@ def parse_cases(
     dimensions: int | None,
     prompt_names: Collection[str] | None,
     labels: Collection[str] | None = None,
+    heads: Collection[TokenHeadKind] = (),
     field: str = INLINE_FIELD,
 ) -> tuple[GoldenCase, ...]:
     """Every case of the spec's list, in its order. Raises Refusal(INVALID_GOLDEN), also for a repeated name."""
@@ -103,6 +105,7 @@ def parse_cases(
             dimensions=dimensions,
             prompt_names=prompt_names,
             labels=labels,
+            heads=heads,
             field=field,
         )
         for raw in raws
@@ -119,6 +122,7 @@ def parse_jsonl(
     dimensions: int | None,
     prompt_names: Collection[str] | None,
     labels: Collection[str] | None = None,
+    heads: Collection[TokenHeadKind] = (),
 ) -> tuple[GoldenCase, ...]:
     """Every case of a `goldens.jsonl`: UTF-8, one JSON object a line, blank lines allowed.
 
@@ -131,6 +135,7 @@ def parse_jsonl(
         dimensions=dimensions,
         prompt_names=prompt_names,
         labels=labels,
+        heads=heads,
         field=FILE_FIELD,
     )
 

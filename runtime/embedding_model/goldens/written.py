@@ -141,7 +141,9 @@ class WrittenCase(_Written):
     ranking: Ranking | None = Field(default=None, description="Documents to order, for rerankers.")
     score: Score | None = Field(default=None, description="A document to score, for rerankers.")
     label: Label | None = Field(default=None, description="A text to classify, for classifiers.")
-    sparse: Sparse | None = Field(default=None, description="A text with its heaviest terms, for sparse models.")
+    sparse: Sparse | None = Field(
+        default=None, description="A text with its heaviest terms, for sparse models and embedders with a sparse head."
+    )
 
     @property
     def form(self) -> str:

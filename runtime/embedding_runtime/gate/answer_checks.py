@@ -7,19 +7,22 @@
     check.neighbours  whichever texts those are
 
 A run computes twelve short texts: TEXTS one by one, TEXTS together, and the first of them beside NEIGHBOURS. A text of
-which the model's tokenizer makes no token is left out.
+which the model's tokenizer makes no token is left out. Each further head of an embedder is asked twelve more, for
+checks of its own, such as check.batch.sparse: all but dimensions and norm.
 """
 
 import asyncio
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from embedding_model.goldens.compare import NORM_TOLERANCE, decode_vector
 from embedding_model.goldens.questions import Answer, Question, QuestionKind
 from embedding_model.goldens.results import format_measured
 from embedding_model.ports import CaseResult
-from embedding_model.resolved import ResolvedModel, Task
+from embedding_model.resolved import ResolvedModel, Task, TokenHeadKind
 from embedding_runtime.core.inputs import Pair, Text
 from embedding_runtime.errors import InvalidRequest, RequestError
 from embedding_runtime.gate.asking import ask_app_together, ask_twice
@@ -41,6 +44,9 @@ FULL_PRECISION = "float32"
 # Batches of other shapes add up in another order: some 1e-6 in float32; with the 8 or 11 bits of half precision every
 # layer rounds otherwise.
 MIN_COSINE, MIN_COSINE_HALF = 0.9999, 0.999
+# A text's vector is made of all its tokens, and little of what half precision does to one of them is left in it. The
+# answers of a further head are the tokens' own; those of other texts, or of padding that counts, are much farther off.
+MIN_COSINE_TOKENS_HALF = 0.99
 SCORE_TOLERANCE, SCORE_TOLERANCE_HALF = 1e-3, 0.1  # of a score above 1: of its size
 NEGLIGIBLE = 1e-6  # values that differ by no more are alike: a cosine of vectors that are nearly zero says nothing
 
@@ -52,25 +58,58 @@ _KINDS: Mapping[Task, QuestionKind] = {
 }
 
 
-async def check_answers(app: App) -> list[CaseResult]:
-    """One result for each check that the model's task has, also while the gate is shut.
+@dataclass(frozen=True)
+class _Head:
+    """What is asked of a further head, and the end of its checks' names. `of_tokens`: see ask_app_together."""
 
-    What has an error for an answer twice fails check.finite, and is all that is reported then. Raises NotAsked.
+    kind: QuestionKind
+    name: str
+    of_tokens: bool = False
+
+
+_HEADS: Mapping[TokenHeadKind, _Head] = {
+    TokenHeadKind.SPARSE: _Head(kind=QuestionKind.SPARSE, name="sparse"),
+    TokenHeadKind.MULTI_VECTOR: _Head(kind=QuestionKind.EMBED, name="multi-vector", of_tokens=True),
+}
+
+
+async def check_answers(app: App) -> list[CaseResult]:
+    """One result for each check that the model's task has, and its further heads have, also while the gate is shut.
+
+    What has an error for an answer twice fails check.finite, and is all that is reported then of this output of the
+    model. Raises NotAsked.
     """
     loaded = app.loaded
     assert loaded is not None
-    questions = await _find_usable(TEXTS, loaded=loaded)
+    texts = await _find_usable(TEXTS, loaded=loaded)
     others = await _find_usable(NEIGHBOURS, loaded=loaded)
-    if not questions:
+    if not texts:
         return []
-    ask = ask_twice(ask_app_together(app))
+    resolved = loaded.model.resolved
+    results = await _check_output(app, texts, others=others, head=None)
+    for head in resolved.inspection.token_heads if resolved.serving.task is Task.EMBEDDING else ():
+        results += await _check_output(app, texts, others=others, head=_HEADS[head.kind])
+    return results
+
+
+async def _check_output(
+    app: App, texts: Sequence[str], *, others: Sequence[str], head: _Head | None
+) -> list[CaseResult]:
+    """Of what the task answers, or of a further head."""
+    loaded = app.loaded
+    assert loaded is not None
+    task = loaded.model.serving.task
+    questions, neighbours = (
+        [_ask_about(text, task=task, kind=head.kind if head else _KINDS[task]) for text in asked]
+        for asked in (texts, others)
+    )
+    ask = ask_twice(ask_app_together(app, of_tokens=head is not None and head.of_tokens))
     alone = [answer for question in questions for answer in await ask([question])]
     together = await ask(questions)
-    *_, beside = await ask([*others, questions[0]])
+    *_, beside = await ask([*neighbours, questions[0]])
+    judge = partial(judge_answers, resolved=loaded.model.resolved) if head is None else partial(_judge_head, head=head)
     # Long vectors take tens of milliseconds, for which requests would wait.
-    return await asyncio.to_thread(
-        judge_answers, alone, together=together, beside=beside, resolved=loaded.model.resolved, dtype=loaded.dtype
-    )
+    return await asyncio.to_thread(judge, alone, together=together, beside=beside, dtype=loaded.dtype)
 
 
 def judge_answers(
@@ -88,6 +127,23 @@ def judge_answers(
     checks.append(judge_alike("batch", zip(alone, together, strict=True), is_half=is_half))
     checks.append(judge_alike("neighbours", [(together[0], beside)], is_half=is_half))
     return checks
+
+
+def _judge_head(
+    alone: Sequence[Answer], *, together: Sequence[Answer], beside: Answer, dtype: str, head: _Head
+) -> list[CaseResult]:
+    """The same of a further head, which has neither dimensions nor a norm that hold for a whole text."""
+    checks = [judge_finite([*alone, *together, beside])]
+    if checks[0].passed:
+        least = MIN_COSINE if dtype == FULL_PRECISION else MIN_COSINE_TOKENS_HALF
+        checks.append(_judge_cosine("batch", zip(alone, together, strict=True), least=least))
+        checks.append(_judge_cosine("neighbours", [(together[0], beside)], least=least))
+    return [
+        check.model_copy(
+            update={"name": f"{check.name}.{head.name}", "detail": f"of the {head.name} head: {check.detail}"}
+        )
+        for check in checks
+    ]
 
 
 def judge_finite(answers: Sequence[Answer]) -> CaseResult:
@@ -149,15 +205,7 @@ def judge_alike(what: str, pairs: Iterable[tuple[Answer, Answer]], *, is_half: b
     """Answers to the same question. `measured`: the smallest cosine, or the largest difference of scores."""
     found = list(pairs)
     if found[0][0].scores is None and found[0][0].labels is None:
-        least = MIN_COSINE_HALF if is_half else MIN_COSINE
-        worst = min(_cosine(_values(one), _values(other)) for one, other in found)
-        return describe_check(
-            what,
-            passed=worst >= least,
-            measured=format_measured(worst, says=lambda shown: float(shown) >= least, verdict=worst >= least),
-            threshold=str(least),
-            detail=f"{_MEANINGS[what]}: cosine similarity {worst:.6f}, at least {least} expected",
-        )
+        return _judge_cosine(what, found, least=MIN_COSINE_HALF if is_half else MIN_COSINE)
     most = SCORE_TOLERANCE_HALF if is_half else SCORE_TOLERANCE
     worst = max(_distance(_values(one), _values(other)) for one, other in found)
     return describe_check(
@@ -169,14 +217,25 @@ def judge_alike(what: str, pairs: Iterable[tuple[Answer, Answer]], *, is_half: b
     )
 
 
+def _judge_cosine(what: str, pairs: Iterable[tuple[Answer, Answer]], *, least: float) -> CaseResult:
+    worst = min(_cosine(_values(one), _values(other)) for one, other in pairs)
+    return describe_check(
+        what,
+        passed=worst >= least,
+        measured=format_measured(worst, says=lambda shown: float(shown) >= least, verdict=worst >= least),
+        threshold=str(least),
+        detail=f"{_MEANINGS[what]}: cosine similarity {worst:.6f}, at least {least} expected",
+    )
+
+
 _MEANINGS: Mapping[str, str] = {
     "batch": "the same texts alone and in one batch",
     "neighbours": "the same text beside other texts",
 }
 
 
-async def _find_usable(texts: Sequence[str], *, loaded: Loaded) -> list[Question]:
-    """Questions about those of the texts that have tokens."""
+async def _find_usable(texts: Sequence[str], *, loaded: Loaded) -> list[str]:
+    """Those of the texts that have tokens."""
     task, found = loaded.model.serving.task, []
     for text in texts:
         try:
@@ -185,14 +244,14 @@ async def _find_usable(texts: Sequence[str], *, loaded: Loaded) -> list[Question
             continue
         except RequestError:
             pass  # it is reported when it is asked
-        found.append(_ask_about(text, task=task))
+        found.append(text)
     return found
 
 
-def _ask_about(text: str, *, task: Task) -> Question:
+def _ask_about(text: str, *, task: Task, kind: QuestionKind) -> Question:
     if task is Task.RERANKING:
         return Question(kind=QuestionKind.RERANK, text=QUERY, documents=(text,))
-    return Question(kind=_KINDS[task], text=text)
+    return Question(kind=kind, text=text)
 
 
 def _values(answer: Answer) -> dict[Hashable, float]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import httpx
 
+from embedding_model.goldens.compare import encode_vector
 from embedding_model.goldens.questions import Answer, LabelScore, Question, QuestionKind, TermWeight
 from embedding_runtime.http.app import GOLDEN_CASE, App
 from embedding_runtime.http.messages import Receive, Scope, Send
@@ -54,7 +55,8 @@ def ask_one(together: AskTogether) -> Ask:
     return ask
 
 
-def ask_app_together(app: App) -> AskTogether:
+def ask_app_together(app: App, *, of_tokens: bool = False) -> AskTogether:
+    """`of_tokens`: to a question for a vector, those of the text's tokens are the answer, one after another."""
     loaded = app.loaded
     assert loaded is not None
     serving, model, name_terms = loaded.model.serving, next(iter(loaded.model.names)), loaded.tokenizer.name_ids
@@ -73,7 +75,8 @@ def ask_app_together(app: App) -> AskTogether:
         async with httpx.AsyncClient(
             transport=transport, base_url="http://golden-case", timeout=UNLIMITED, trust_env=False
         ) as client:
-            return await post_questions(Server(client, model, name_terms), questions=questions)
+            form = _OF_TOKENS if of_tokens else _FORMS[questions[0].kind]
+            return await _post(Server(client, model, name_terms), questions=questions, form=form)
 
     return ask
 
@@ -94,7 +97,10 @@ async def post_questions(server: Server, *, questions: Sequence[Question]) -> Se
     The prompt is what the server applies by itself, but for sparse vectors, where the request names it. Raises
     NotAsked, httpx.HTTPError where nothing answers, and ValueError, LookupError or TypeError for what is no answer.
     """
-    form = _FORMS[questions[0].kind]
+    return await _post(server, questions=questions, form=_FORMS[questions[0].kind])
+
+
+async def _post(server: Server, *, questions: Sequence[Question], form: "_Form") -> Sequence[Answer]:
     response = await server.client.post(form.path, json=form.write(questions, server.model))
     if response.status_code != 200:
         error = f"answered with status {response.status_code}: {read_message(response)}"
@@ -159,12 +165,21 @@ def _read_sparse(document: Any, questions: Sequence[Question], server: Server) -
     return answers
 
 
+def _write_tokens(questions: Sequence[Question], model: str) -> Mapping[str, Any]:
+    return {"inputs": [question.text for question in questions]}
+
+
+def _read_tokens(document: Any, questions: Sequence[Question], server: Server) -> Sequence[Answer]:
+    return [Answer(vector=encode_vector(chain.from_iterable(rows))) for rows in document]
+
+
 _FORMS: Mapping[QuestionKind, _Form] = {
     QuestionKind.EMBED: _Form("/v1/embeddings", _write_embed, _read_embed),
     QuestionKind.RERANK: _Form("/rerank", _write_rerank, _read_rerank),
     QuestionKind.CLASSIFY: _Form("/predict", _write_classify, _read_classify),
     QuestionKind.SPARSE: _Form("/embed_sparse", _write_sparse, _read_sparse),
 }
+_OF_TOKENS = _Form("/embed_all", _write_tokens, _read_tokens)
 
 
 def read_message(response: httpx.Response) -> str:

@@ -53,6 +53,22 @@ class Embedder:
         with computing():
             return np.stack([self._embed(text) for text in texts])
 
+    @property
+    def tokenizer(self) -> Any:
+        """Of transformers."""
+        return self._model.tokenizer
+
+    def read_tokens(self, text: AskedText) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids, int64 [tokens], and hidden states, float32 [tokens, width], of a text under its prompt; on the CPU."""
+        found = self._model.encode(
+            text.text, **self._prompts.choose(text.prompt), output_value=None, show_progress_bar=False
+        )
+        return found["input_ids"].cpu(), found["token_embeddings"].float().cpu()
+
+    def round_weights(self) -> None:
+        """From now on its weights are bfloat16."""
+        self._model.to(torch.bfloat16)
+
     def _embed(self, text: AskedText) -> Vectors:
         serving = self._serving
         is_cut = serving.dimensions is not None and serving.dimensions != serving.model_dimensions

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,13 @@ from sentence_transformers.sparse_encoder.modules import SpladePooling
 
 from embedding_model.goldens.cases import SparseCase, Term
 from embedding_model.refusal import Reason
-from embedding_model.resolved import ResolvedModel
+from embedding_model.resolved import Quantization, ResolvedModel
 from embedding_runtime.reference.checked_modules import has_modules, load_saved, load_transformer
 from embedding_runtime.reference.lengths import apply_lengths
 from embedding_runtime.reference.libraries import computing, loading, refuse, require_finite
 from embedding_runtime.reference.prompts import PromptChoice
 from embedding_runtime.reference.texts import AskedText, choose_texts
-from embedding_runtime.reference.tolerances import BFLOAT16, measure_share, write_decimal
+from embedding_runtime.reference.tolerances import BFLOAT16, MOST_SHARE, measure_share, write_decimal
 
 Cases = tuple[SparseCase, ...]
 Weights = npt.NDArray[np.float32]
@@ -27,6 +27,16 @@ MOST_TERMS = 24
 # Of the heaviest weight: what half precision moves is a larger share of a light weight than of a heavy one.
 _LIGHTEST = 0.4
 _QUERY = "query"
+
+
+class WeighingModel(Protocol):
+    """What gives texts their weights, such as SparseModel."""
+
+    def embed(self, texts: Sequence[AskedText]) -> Weights: ...
+
+    def round_weights(self) -> None: ...
+
+    def name_terms(self, ids: Sequence[int]) -> list[str]: ...
 
 
 class SparseModel:
@@ -89,7 +99,16 @@ def compute_sparse_cases(folder: Path, *, resolved: ResolvedModel, device: torch
     if head is not None and head.query_weights is not None and _QUERY not in names:
         names.append(_QUERY)
     halves = choose_texts(max_input_tokens=serving.max_input_tokens, prompts=names)
-    model = SparseModel(folder, resolved=resolved, device=device)
+    return write_sparse_cases(halves, model=SparseModel(folder, resolved=resolved, device=device), resolved=resolved)
+
+
+def write_sparse_cases(
+    halves: Sequence[Sequence[AskedText]], *, model: WeighingModel, resolved: ResolvedModel
+) -> tuple[Cases, Cases]:
+    """The heaviest terms of each text of both halves; the model's weights are rounded afterwards.
+
+    A text without any weight is left out. Raises Refusal, also where that leaves none, Unavailable.
+    """
     exact = [model.embed(half) for half in halves]
     for half in exact:
         require_finite(half)
@@ -118,7 +137,7 @@ def choose_terms(row: Weights) -> list[int]:
 def _measure(
     halves: Sequence[Sequence[AskedText]],
     *,
-    model: SparseModel,
+    model: WeighingModel,
     exact: Sequence[Weights],
     chosen: Sequence[Sequence[Sequence[int]]],
     resolved: ResolvedModel,
@@ -127,6 +146,8 @@ def _measure(
         found = zip(np.concatenate(rows), (ids for half in chosen for ids in half), strict=True)
         return np.concatenate([row[list(ids)] for row, ids in found])
 
+    if resolved.serving.quantization is not Quantization.NONE:
+        return MOST_SHARE  # of what the runtime rounds nothing is measured here
     rounded = None
     if BFLOAT16 not in resolved.inspection.avoid_dtypes:
         model.round_weights()
@@ -134,7 +155,7 @@ def _measure(
     return measure_share(read(exact), rounded=rounded)
 
 
-def _write(text: AskedText, *, row: Weights, ids: Sequence[int], model: SparseModel, tolerance: float) -> SparseCase:
+def _write(text: AskedText, *, row: Weights, ids: Sequence[int], model: WeighingModel, tolerance: float) -> SparseCase:
     terms = zip(model.name_terms(ids), ids, strict=True)
     return SparseCase(
         name=text.name,

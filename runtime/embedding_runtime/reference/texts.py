@@ -6,7 +6,7 @@ that knows the answers to its goldens knows none of the holdout's.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 # Tokens. A text that is cut costs as much as the longest input, at each check of each pod: 8192 tokens of a model of
@@ -106,6 +106,16 @@ HOLDOUT = (
     SetText("prompted-5", "why does bread get hard in the fridge", Sort.PROMPTED),
     SetText("prompted-6", "Der Vertrag verlängert sich um ein Jahr, wenn niemand kündigt.", Sort.PROMPTED),
 )
+
+
+# Of both halves, asked of a further output of a model as well: few, since each costs what it costs a first time.
+_FEW = frozenset({"short-english", "short-chinese", "short-french", "short-japanese", "numbers", "long", "prompted-1"})
+
+
+def choose_few(texts: Sequence[AskedText], *, output: str) -> list[AskedText]:
+    """4 of the goldens' texts or 6 of the holdout's, under names that hold `output`: "reference.OUTPUT-NAME"."""
+    parts = [(text, text.name.partition(".")) for text in texts]
+    return [replace(text, name=f"{kind}.{output}-{name}") for text, (kind, _, name) in parts if name in _FEW]
 
 
 def choose_texts(*, max_input_tokens: int, prompts: Sequence[str] = ()) -> tuple[list[AskedText], list[AskedText]]:

@@ -24,7 +24,7 @@ from embedding_model.goldens.cases import (
 from embedding_model.goldens.compare import encode_vector
 from embedding_model.goldens.parse import merge_cases, parse_case, parse_cases, parse_golden_file, parse_jsonl
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.resolved import Task
+from embedding_model.resolved import Task, TokenHeadKind
 
 SETTINGS: dict[str, Any] = {
     "task": Task.EMBEDDING,
@@ -311,6 +311,7 @@ ANSWERS = {
     Task.CLASSIFICATION: "a classifier, which answers labels with their scores: write label",
     Task.SPARSE: "a sparse model, which answers weights of tokens: write sparse",
 }
+WITHOUT_HEAD = "this embedding model has no sparse head that is served: write input and vector, or similarity"
 TAKEN = {"vector": Task.EMBEDDING, "similarity": Task.EMBEDDING, "ranking": Task.RERANKING, "score": Task.RERANKING}
 TAKEN |= {"label": Task.CLASSIFICATION, "sparse": Task.SPARSE}
 
@@ -325,9 +326,30 @@ def test_a_case_is_for_the_one_task_that_answers_it(form: str, task: Task) -> No
     with pytest.raises(Refusal) as refusal:
         parse_cases([raw], **(SETTINGS | {"task": task, "dimensions": None}))
     assert (refusal.value.reason, refusal.value.field) == (Reason.INVALID_GOLDEN, "verification.goldens")
+    says = WITHOUT_HEAD if (form, task) == ("sparse", Task.EMBEDDING) else f"this model is {ANSWERS[task]}"
+    assert refusal.value.message == (f'golden case "{raw["name"]}" expects {expects}, but {says}, or take the case out')
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_sparse_head_answers_sparse_cases_beside_those_of_vectors(form: str) -> None:
+    raw, expects = FORMS[form]
+    settings = SETTINGS | {"task": Task.EMBEDDING, "heads": (TokenHeadKind.MULTI_VECTOR, TokenHeadKind.SPARSE)}
+    if form in ("vector", "similarity", "sparse"):
+        assert parse_case(raw, **settings).kind == form
+        assert parse_jsonl(json.dumps(raw).encode(), **settings)[0].kind == form
+        return
+    with pytest.raises(Refusal) as refusal:
+        parse_case(raw, **settings)
     assert refusal.value.message == (
-        f'golden case "{raw["name"]}" expects {expects}, but this model is {ANSWERS[task]}, or take the case out'
+        f'golden case "{raw["name"]}" expects {expects}, but this model is an embedding model with a sparse head, '
+        "which answers vectors and weights of tokens: write input and vector, similarity or sparse, or take the case "
+        "out"
     )
+
+
+def test_another_head_answers_no_sparse_case() -> None:
+    with pytest.raises(Refusal, match="this embedding model has no sparse head"):
+        parse_case(sparse_form(), **SETTINGS, heads=(TokenHeadKind.MULTI_VECTOR,))
 
 
 def test_without_a_model_a_case_of_every_kind_is_read() -> None:

@@ -9,18 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import seeded_models
+from multi_head_models import build_multi_head
 from runtime_under_test import WordTokenizer, app_under_test, resolved_model
-from served_tasks import SERVED, fake_backend
+from served_tasks import SERVED, SPARSE_HEAD, fake_backend
 from sparse_models import build_splade
 
 from embedding_model.goldens.compare import encode_vector
 from embedding_model.goldens.questions import Answer, LabelScore
 from embedding_model.inspection.families.heads import Head
 from embedding_model.ports import CaseResult
-from embedding_model.resolved import Side, Task
+from embedding_model.resolved import Side, Task, TokenHead, TokenHeadKind
 from embedding_runtime.backends.fake import FakeBackend, vector_of
 from embedding_runtime.core.inputs import Input
-from embedding_runtime.core.jobs import Output, Tokens
+from embedding_runtime.core.jobs import Output, SparseVector, Tokens
 from embedding_runtime.core.telemetry import Silent
 from embedding_runtime.gate.answer_checks import check_answers, judge_answers
 from embedding_runtime.gate.token_checks import check_tokens
@@ -111,6 +112,69 @@ async def test_the_cost_is_twelve_short_texts() -> None:
     lengths = [length for batch in backend.batches for length in batch]
     assert len(lengths) == 12
     assert max(lengths) < 32
+
+
+MULTI_VECTOR_HEAD = TokenHead(kind=TokenHeadKind.MULTI_VECTOR, file="colbert_linear.safetensors", output_dimensions=8)
+HEADS = (SPARSE_HEAD, MULTI_VECTOR_HEAD)
+OF_HEADS = {f"{name}.{head}" for name in COMPUTED for head in ("sparse", "multi-vector")}
+
+
+def test_an_embedder_with_further_heads_passes_in_full_and_in_half_precision(tmp_path: Path) -> None:
+    folder = build_multi_head(tmp_path)
+    for dtype in (Dtype.FLOAT32, Dtype.BFLOAT16):
+        results = check_folder(folder, dtype=dtype)
+        assert failed(results) == []
+        assert set(results) == {*COMPUTED, *OF_HEADS, "check.norm", "check.dimensions", "check.truncation"}
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+async def test_each_head_costs_twelve_short_texts_more(count: int) -> None:
+    backend = FakeBackend()
+    async with app_under_test(backend, inspection={"token_heads": HEADS[:count]}) as runtime:
+        await run_checks(runtime.app)
+    assert sum(len(batch) for batch in backend.batches) == 12 * (1 + count)
+
+
+class WrongHeads(FakeBackend):
+    """Dense vectors are right. The answers of the further heads are `wrong`: they depend on the longest text of a
+    batch, belong to other texts of it, or are no numbers."""
+
+    def __init__(self, wrong: str) -> None:
+        super().__init__()
+        self.wrong = wrong
+
+    def compute(self, batch: Sequence[Tokens]) -> list[Output]:
+        outputs = super().compute(batch)
+        if self.wrong == "turned":
+            pairs = zip(outputs, outputs[::-1], strict=True)
+            return [replace(one, sparse=two.sparse, token_vectors=two.token_vectors) for one, two in pairs]
+        longest = max(len(tokens.ids) for tokens in batch)
+        added = np.float32(np.nan if self.wrong == "not finite" else 3 if longest % 2 else -3)
+        return [add(output, added=added) for output in outputs]
+
+
+def add(output: Output, *, added: np.float32) -> Output:
+    """To the first weight, and to the first value of each token's vector."""
+    sparse, vectors = output.sparse, output.token_vectors
+    if sparse is not None:
+        first = np.arange(len(sparse.values)) == 0
+        sparse = SparseVector(indices=sparse.indices, values=np.where(first, sparse.values + added, sparse.values))
+    if vectors is not None:
+        vectors = np.where(np.arange(vectors.shape[1]) == 0, vectors + added, vectors)
+    return replace(output, sparse=sparse, token_vectors=vectors)
+
+
+@pytest.mark.parametrize("heads", [HEADS, HEADS[:1], HEADS[1:], ()])
+@pytest.mark.parametrize(
+    ("wrong", "checks"),
+    [("padded", ["batch", "neighbours"]), ("turned", ["batch", "neighbours"]), ("not finite", ["finite"])],
+)
+async def test_a_fault_of_a_head_alone_is_found(wrong: str, checks: list[str], heads: Sequence[TokenHead]) -> None:
+    async with app_under_test(WrongHeads(wrong), inspection={"token_heads": tuple(heads)}) as runtime:
+        results = await run_checks(runtime.app)
+    names = ["sparse" if head is SPARSE_HEAD else "multi-vector" for head in heads]
+    assert failed(results) == [f"check.{check}.{name}" for name in names for check in checks]
+    assert all(name in results[f"check.{check}.{name}"].detail for name in names for check in checks)
 
 
 class ByNeighbours(FakeBackend):

@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 import seeded_models
 from golden_samples import Case, label_goldens, score_goldens, sparse_goldens
+from multi_head_models import build_multi_head, compute_by_rule
 from seeded_models.references import classify, rerank
 from sparse_models import build_splade, encode_by_reference, load_sparse_reference
+from transformers import AutoTokenizer
 
 from embedding_model.goldens.parse import parse_cases
 from embedding_model.inspection.families.heads import Head
@@ -25,7 +28,9 @@ QUERY, *DOCUMENTS = TEXTS = [
 LABELS = ("anger", "joy", "sadness")
 
 
-def check(folder: Path, cases: Sequence[Case], *, task: Task, labels: Sequence[str] | None = None) -> list[CaseResult]:
+def check(
+    folder: Path, cases: Sequence[Case], *, task: Task | None, labels: Sequence[str] | None = None
+) -> list[CaseResult]:
     parsed = parse_cases(
         cases, task=task, min_cosine_similarity="0.999", dimensions=None, prompt_names=(), labels=labels
     )
@@ -66,3 +71,22 @@ def test_a_sparse_model_passes_its_references_terms(tmp_path: Path) -> None:
     results = check(folder, sparse_goldens(TEXTS, weights=weights, folder=folder), task=Task.SPARSE)
     assert [result.kind for result in results] == ["sparse"] * len(TEXTS)
     assert not failures(results)
+
+
+@pytest.mark.parametrize("layers", [("sparse_linear",), ()])
+def test_sparse_cases_of_an_embedder_are_verified_where_it_has_the_head(layers: Sequence[str], tmp_path: Path) -> None:
+    folder = build_multi_head(tmp_path / "model", layers=layers)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    cases = []
+    for number, rule in enumerate(compute_by_rule(folder, TEXTS)):
+        names = tokenizer.convert_ids_to_tokens(list(rule.weights))
+        terms = [{"term": name, "weight": f"{w:.6f}"} for name, w in zip(names, rule.weights.values(), strict=True)]
+        sparse = {"input": TEXTS[number], "terms": terms, "tolerance": "0.01"}
+        cases += [{"name": f"text-{number}", "sparse": sparse}] if terms else []
+    results = check(folder, cases, task=None)
+    assert cases
+    if layers:
+        assert not failures(results)
+    else:
+        assert len(failures(results)) == len(cases)
+        assert all("this one has none: ask POST /v1/embeddings" in told for told in failures(results))

@@ -33,8 +33,9 @@ from embedding_operator.kube.gateway import (
 )
 from embedding_operator.kube.paths import kind_of, label_selector, resource_path, with_query
 
-# An answer takes milliseconds; a connection that hangs longer than this is dead, and a reconcile must not wait on it.
-CALL_TIMEOUT_SECONDS: Final = 10.0
+# An answer takes milliseconds; a connection that hangs longer than this is dead, and a reconcile must not wait on it. A
+# webhook that hangs has 10 s by default, and then the API server says which one it was: that is an answer.
+CALL_TIMEOUT_SECONDS: Final = 15.0
 # One page is in memory as text and as dicts: of a pod without its contents 35 KiB, most of it managedFields.
 PAGE_SIZE: Final = 100
 

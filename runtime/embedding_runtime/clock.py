@@ -28,7 +28,7 @@ class SystemClock:
 
 class AwakeClock:
     """Seconds in which this process ran, not those in which it stood still (a frozen node, no CPU): then it heard
-    nobody, and that is no silence of theirs. Goes on with each `beat`, by MOST_SECONDS at the most.
+    nobody, and that is no silence of theirs. Between two beats at most MOST_SECONDS count.
     """
 
     BEAT_SECONDS: Final = 0.5
@@ -40,12 +40,10 @@ class AwakeClock:
         self._awake = 0.0
 
     def __call__(self) -> float:
-        return self._awake
+        return self._awake + min(self._clock.monotonic() - self._last, self.MOST_SECONDS)
 
     def beat(self) -> None:
-        now = self._clock.monotonic()
-        self._awake += min(now - self._last, self.MOST_SECONDS)
-        self._last = now
+        self._awake, self._last = self(), self._clock.monotonic()
 
     async def run(self) -> None:
         """Beat until cancelled, on the event loop whose time counts."""

@@ -39,6 +39,7 @@ class Phase(StrEnum):
 class Lifecycle:
     """Changed on the event loop only.
 
+    `failures`: what was being computed when it grew is not vouched for, whatever passes since.
     `audit_grace_seconds`: how long the operator must have been silent before the pod opens without its verdict; 0: no
     verdict is waited for.
     """
@@ -54,9 +55,7 @@ class Lifecycle:
     verdict: GateState = GateState.PENDING
     verdict_reason: str = ""
     retired: bool = False
-    failures: int = (
-        0  # verdicts of either wall so far: of what was being computed meanwhile nobody knows who computed it
-    )
+    failures: int = 0  # of either wall so far
     _opens_at: float = -math.inf  # by the clock: when it opens without a verdict
     _audits: int = 0  # being answered, of those that began while the pod was shut
 

@@ -205,11 +205,38 @@ async def test_under_replace_what_serves_stays_while_what_would_come_is_refused(
     assert serving.replicas()[old] == 2
     assert len(serving.ready_pods()) == 2
     assert error.message in str(serving.condition("Ready"))
+    assert serving.says("Available") == ("True", "PreviousGenerationServing")
+    serving.gateway.remove(SERVICE, namespace=KEY.namespace, name=KEY.name)
+    for _ in range(5):
+        await run(serving, gateway, rounds=1)
+        assert serving.replicas()[old] == 2
+    for replicas in (4, 1):
+        serving.edit_spec(lambda spec, replicas=replicas: spec.update(replicas=replicas))
+        await run(serving, gateway)
+        assert serving.replicas()[old] == replicas
+    serving.take_away(DEPLOYMENT, names.deployment_name(KEY.name, fingerprint=old))
+    await run(serving, gateway)
+    assert serving.replicas()[old] == 1
     serving.edit_spec(lambda spec: spec.update(replicas=0))
     await run(serving, gateway)
     assert serving.replicas()[old] == 0, "that is what was asked for"
     serving.edit_spec(lambda spec: spec.update(replicas=1))
     await assert_heals(serving, space=lambda space: space != old)
+
+
+@pytest.mark.parametrize("strategy", ["Replace", "Surge"])
+async def test_a_budget_that_is_somebody_elses_holds_no_rollout_up(cluster: SimulatedCluster, strategy: str) -> None:
+    cluster.create_model(hub_spec(verification=verified_by(golden("paris")), rollout={"strategy": strategy}))
+    await cluster.settle()
+    old = cluster.selected_space()
+    metadata = {"namespace": KEY.namespace, "name": KEY.name, "labels": {names.LABEL_MODEL: KEY.name}}
+    budget = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": {}}
+    cluster.gateway.put(budget)
+    cluster.edit_spec(lambda spec: spec.update(OTHER_SPACE, replicas=2))
+    await cluster.settle()
+    assert cluster.selected_space() != old
+    assert cluster.replicas()[old] == 0
+    assert cluster.says("Stalled") == ("True", "Conflict")
 
 
 @pytest.mark.parametrize("component", [names.COMPONENT_GOLDENS, names.COMPONENT_MODEL])
@@ -232,6 +259,9 @@ async def test_under_replace_what_serves_stays_while_what_would_come_mounts_what
     await run(serving, serving.gateway)
     assert serving.says("Stalled") == ("True", "Conflict")
     assert serving.replicas()[old] == 2
+    serving.gateway.forget_calls()
+    await serving.reconcile()
+    assert serving.gateway.writes == ()
 
 
 @pytest.mark.parametrize("error", REFUSALS)

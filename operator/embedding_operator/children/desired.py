@@ -58,12 +58,15 @@ class Desired:
 
     `update_available`: a rendering of today (image, chart values) would differ from the template in force.
     `mounted`: the ConfigMaps that pods mount, though nothing that is rendered today is.
+    `kept`: the Deployment of what serves, where `manifests` take all its pods for what is to come: to be written in its
+    place while something else cannot be.
     """
 
     manifests: Sequence[Manifest] = ()
     problem: Verdict | None = None
     update_available: bool = False
     mounted: Mounted = field(default_factory=Mounted)
+    kept: Manifest | None = None
 
 
 def desire(snapshot: Snapshot, *, judgement: Judgement, settings: RenderSettings, rolls_upgrades: bool) -> Desired:
@@ -85,7 +88,13 @@ def desire(snapshot: Snapshot, *, judgement: Judgement, settings: RenderSettings
     rendered = {name for kind, name in distinct if kind == "ConfigMap"}
     mounted = find_mounted(snapshot, generations=judgement.generations, rendered=rendered)
     distinct |= {("ConfigMap", name): restored_config_map(owner, seen=seen) for name, seen in mounted.deleted.items()}
-    return replace(main, manifests=sorted(distinct.values(), key=_apply_order), problem=problem, mounted=mounted)
+    return replace(
+        main,
+        manifests=sorted(distinct.values(), key=_apply_order),
+        problem=problem,
+        mounted=mounted,
+        kept=_keep_serving(owner, snapshot=snapshot, judgement=judgement, templates=templates),
+    )
 
 
 def _desire_part(
@@ -298,6 +307,24 @@ def _restore_others(
             count = replicas_asked if stays else replicas
             generation = judgement.generations[space]
             yield from _restore(owner, snapshot, generation=generation, templates=templates, replicas=count)
+
+
+def _keep_serving(
+    owner: Owner, *, snapshot: Snapshot, judgement: Judgement, templates: Sequence[Template]
+) -> Manifest | None:
+    """As long as it has pods, or lost its Deployment before anything else got any."""
+    traffic = judgement.traffic
+    generation, wanted = (
+        judgement.generations.get(traffic.serving or ""),
+        snapshot.spec.replicas if snapshot.spec else 0,
+    )
+    if generation is None or wanted == 0 or traffic.replicas.get(generation.space) != 0:
+        return None
+    others = sum(item.replicas for item in judgement.generations.values() if item is not generation)
+    if generation.replicas == 0 and (generation.deployment is not None or others > 0):
+        return None
+    restored = _restore(owner, snapshot, generation=generation, templates=templates, replicas=wanted)
+    return next((item for item in restored if item["kind"] == "Deployment"), None)
 
 
 def _restore(

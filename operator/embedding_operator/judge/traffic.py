@@ -36,6 +36,7 @@ from embedding_operator.observe.snapshot import ObservedPod, Snapshot
 class Traffic:
     """`selected`: the space that the Service is to select; None while there is nothing to select.
 
+    `serving`: the space that it serves now, whatever a hand made of the Service.
     `replicas`: what each generation is to have that is neither the target nor pending. `target_replicas`: what the
     target is to have. `retiring`: pods to be told to end their connections; `recalled`: pods that do, of a space that a
     Service selects or will select, and are to be told to keep them. `expired`: retired generations to delete.
@@ -45,6 +46,7 @@ class Traffic:
     """
 
     selected: str | None
+    serving: str | None = None
     replicas: Mapping[str, int] = field(default_factory=dict)
     target_replicas: int = 0
     retiring: Sequence[ObservedPod] = ()
@@ -109,6 +111,7 @@ def judge_traffic(
             wanted[space] = item.replicas if staying else 0
     return Traffic(
         selected=selected,
+        serving=serving,
         replicas=wanted,
         target_replicas=_count_target(
             snapshot, generations=generations, target=target, pending=pending, replicas=replicas

@@ -1,6 +1,6 @@
 """Snapshot and wanted manifests -> Plan: only what differs is written, and only what is ours is touched."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +20,22 @@ Identity = tuple[str, str]
 
 @dataclass(frozen=True)
 class Planned:
-    """`obstacle`: an object in the way of a child. Everything else is planned all the same."""
+    """`obstacle`: an object in the way of a child. Everything else is planned all the same, but that what serves keeps
+    its pods (`keeps_serving`) where what is to come instead may be what cannot be written.
+
+    `kept`: to be written in the place of the manifest of its name, once a write has failed.
+    """
 
     plan: Plan
     obstacle: Verdict | None = None
+    keeps_serving: bool = False
+    kept: Manifest | None = None
 
 
-def make_plan(snapshot: Snapshot, *, judgement: Judgement, manifests: Sequence[Manifest]) -> Planned:
+def make_plan(
+    snapshot: Snapshot, *, judgement: Judgement, manifests: Sequence[Manifest], kept: Manifest | None = None
+) -> Planned:
+    """`kept` is children.desired.Desired's."""
     live = {identify(item): item for item in snapshot.children.all()}
     foreign = {identify(item) for item in snapshot.foreign}
     leftover = {identify(item) for item in snapshot.leftover}
@@ -50,6 +59,10 @@ def make_plan(snapshot: Snapshot, *, judgement: Judgement, manifests: Sequence[M
         elif current is None or not is_current(current, manifest=manifest):
             apply.append(manifest)
     wanted = {identify(manifest): manifest for manifest in manifests}
+    is_blocked = any(kind != "PodDisruptionBudget" for kind, _ in held_up) or bool(forged)
+    keeps_serving = kept is not None and is_blocked and any(identify(item) == identify(kept) for item in apply)
+    if kept is not None and keeps_serving:
+        apply = list(_put_in_place(apply, kept=kept, live=live))
     missing = {name for kind, name in held_up if kind == "ConfigMap"}
     return Planned(
         plan=Plan(
@@ -62,7 +75,18 @@ def make_plan(snapshot: Snapshot, *, judgement: Judgement, manifests: Sequence[M
             ],
         ),
         obstacle=min(obstacles, key=lambda item: item.state is not State.STALLED, default=None),
+        keeps_serving=keeps_serving,
+        kept=kept,
     )
+
+
+def _put_in_place(apply: Iterable[Manifest], *, kept: Manifest, live: Mapping[Identity, Object]) -> Iterator[Manifest]:
+    """`apply` with `kept` instead of the manifest of its name, and without either where `kept` is what is there."""
+    for item in apply:
+        if identify(item) != identify(kept):
+            yield item
+        elif (current := live.get(identify(kept))) is None or not is_current(current, manifest=kept):
+            yield kept
 
 
 def _without_mounting(apply: Sequence[Manifest], *, missing: Container[str]) -> list[Manifest]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
-from embedding_operator.judge.generations import list_config_maps, pod_spec, read_selected_space
+from embedding_operator.judge.generations import list_config_maps, pod_spec
 from embedding_operator.judge.verdict import REFUSED_SECONDS, State, Verdict, stalled, waiting
 from embedding_operator.kube.gateway import (
     CONFIG_MAP,
@@ -27,7 +27,7 @@ from embedding_operator.kube.gateway import (
 from embedding_operator.observe.facts import Facts, UnmadeJob
 from embedding_operator.observe.observe import is_controlled_by
 from embedding_operator.observe.snapshot import Snapshot
-from embedding_operator.plan.build import Planned, describe_conflict, identify
+from embedding_operator.plan.build import Planned, describe_conflict, identify, is_current
 from embedding_operator.reconcile.conflicts import apply_or_restore, describe_field_conflict
 from embedding_operator.reconcile.restorations import Restorations
 
@@ -52,12 +52,14 @@ class Written:
 
     `writes_serving`: the spec of a Deployment or Service is another one now. An apply alone does not say so: where an
     admission policy rewrites what we write, we apply again and again, and nothing changes.
+    `keeps_serving`: the pods of what serves were not taken away for what is to come, as was planned.
     """
 
     failure: Verdict | None = None
     error: GatewayError | None = None
     writes_serving: bool = False
     recheck_seconds: float | None = None
+    keeps_serving: bool = False
 
     def fail(self, failure: Verdict, *, error: GatewayError | None = None) -> "Written":
         """The first failure is the one that is told."""
@@ -83,18 +85,19 @@ async def _apply_all(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, 
     mounts a ConfigMap that is not there."""
     live = {identify(item): item for item in snapshot.children.all()}
     restorations = Restorations.of(snapshot, facts=facts)
-    written = Written()
+    written = Written(keeps_serving=planned.keeps_serving)
     missing: set[str] = set()
-    for manifest in planned.plan.apply:
-        identity, is_job = identify(manifest), manifest["kind"] == JOB.kind
+    for item in planned.plan.apply:
+        identity, is_job = identify(item), item["kind"] == JOB.kind
+        manifest, current = item, live.get(identity)
+        if written.failure and planned.kept is not None and identity == identify(planned.kept):
+            manifest, written = planned.kept, replace(written, keeps_serving=True)
+            if current is not None and is_current(current, manifest=manifest):
+                continue
         if missing & _list_needed(manifest):
             continue
-        if (written.failure or planned.obstacle) and _ends_service(manifest, snapshot=snapshot):
-            continue  # what is to come instead may be what cannot be written
         try:
-            answer = await _write(
-                gateway, manifest, child=live.get(identity), uid=snapshot.uid, restorations=restorations
-            )
+            answer = await _write(gateway, manifest, child=current, uid=snapshot.uid, restorations=restorations)
         except FieldConflict as error:
             written = written.fail(describe_field_conflict(*identity, model=snapshot.key.name, error=error))
             continue
@@ -116,18 +119,10 @@ async def _apply_all(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, 
         if is_job:
             facts.note_unmade_job(snapshot.key, question=_read_question(manifest), job=None)
         is_serving = manifest["kind"] in (DEPLOYMENT.kind, SERVICE.kind)
-        if is_serving and live.get(identity, {}).get("spec") != answer.get("spec"):
+        if is_serving and (current or {}).get("spec") != answer.get("spec"):
             written = replace(written, writes_serving=True)
         logger.info("applied %s %s of %s", *identity, snapshot.key)
     return written
-
-
-def _ends_service(manifest: Object, *, snapshot: Snapshot) -> bool:
-    """Whether it takes all pods from what the Service selects, for what is to come instead."""
-    if manifest["kind"] != DEPLOYMENT.kind or manifest["spec"]["replicas"] or not snapshot.spec:
-        return False
-    space = manifest["metadata"]["labels"].get(names.LABEL_SPACE)
-    return snapshot.spec.replicas > 0 and space == read_selected_space(snapshot)
 
 
 def _list_needed(manifest: Object) -> set[str]:

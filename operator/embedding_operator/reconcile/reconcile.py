@@ -64,7 +64,7 @@ async def reconcile(
         snapshot, judgement=judgement, settings=settings, rolls_upgrades=settings.upgrade_policy == "Rolling"
     )
     facts.note_documents(key, documents=wanted.mounted.seen)
-    planned = make_plan(snapshot, judgement=judgement, manifests=wanted.manifests)
+    planned = make_plan(snapshot, judgement=judgement, manifests=wanted.manifests, kept=wanted.kept)
     _ask_trials(judgement, facts=facts)
     _remember_refused(judgement, key=key, facts=facts)
     _ask_retirements(judgement, facts=facts)
@@ -77,6 +77,7 @@ async def reconcile(
         replicas=snapshot.spec.replicas if snapshot.spec else None,
         failure=_read_failure(written, snapshot=snapshot),
         obstacle=planned.obstacle,
+        keeps_serving=written.keeps_serving,
         problem=wanted.problem,
         writes_serving=written.writes_serving,
         update_available=wanted.update_available,

@@ -29,7 +29,8 @@ MAX_WORDS: Final = 4096  # characters of a message; it may quote what a model's 
 class Findings:
     """What one reconcile found out. `failure` stopped a write, `obstacle` is an object in the way of a child,
     `problem` kept something from being rendered. `writes_serving`: Deployment or Service were just changed.
-    `lost`: ConfigMaps that pods of a space mount, and that nobody can restore."""
+    `lost`: ConfigMaps that pods of a space mount, and that nobody can restore.
+    `keeps_serving`: pods that were to go for what is to come stay, because something cannot be written."""
 
     judgement: Judgement
     replicas: int | None  # of a spec that can be read
@@ -39,6 +40,7 @@ class Findings:
     writes_serving: bool = False
     update_available: bool = False
     lost: Mapping[str, Collection[str]] = field(default_factory=dict)
+    keeps_serving: bool = False
 
 
 def _read_closed_gate(findings: Findings) -> Verdict | None:
@@ -97,7 +99,7 @@ def find_cause(findings: Findings) -> Verdict | None:
 def _add_gap(verdict: Verdict, *, findings: Findings) -> Verdict:
     """Under Replace what served goes before anything new comes: whatever holds that up, nothing serves meanwhile."""
     traffic = findings.judgement.traffic
-    if not traffic.leaves_gap or findings.problem is not None or _is_kept(findings):
+    if not traffic.leaves_gap or findings.problem is not None or findings.keeps_serving:
         return verdict
     gap = f"spec.rollout.strategy is Replace: the pods of space {traffic.selected} go first, and nothing serves until "
     if verdict.state is State.STALLED:
@@ -109,12 +111,6 @@ def _add_gap(verdict: Verdict, *, findings: Findings) -> Verdict:
     reason = Reason.REPLACING if verdict.reason in _STEPS else verdict.reason
     awaited = f"pod {traffic.awaited[0]} is still ending" if traffic.awaited else verdict.message
     return replace(verdict, reason=reason, message=f"{gap}new ones are verified; {awaited}")
-
-
-def _is_kept(findings: Findings) -> bool:
-    """Whether what serves still has its pods, and keeps them as long as something cannot be written."""
-    serving = findings.judgement.serving
-    return (findings.failure or findings.obstacle) is not None and serving is not None and serving.replicas > 0
 
 
 def summarise(findings: Findings, *, snapshot: Snapshot) -> Sequence[Condition]:

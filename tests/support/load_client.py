@@ -58,7 +58,7 @@ class LoadClient:
     texts: Sequence[str]
     references: Vectors | None = None
     least: float = 0.9999
-    closes: bool = False  # the server may end connections after an answer: it is being shut down
+    closes: bool = False  # the server may end connections after an answer: it is being shut down, or is broken
     path: str = "/v1/embeddings"
     answered: int = 0  # of all its loops
     unconnected: int = 0  # connections that were refused while the server was to close: no request was sent

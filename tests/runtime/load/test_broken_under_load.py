@@ -20,7 +20,7 @@ async def test_a_device_that_breaks_under_load_turns_every_light_red_and_every_r
         tmp_path / "log", seconds_per_token=1e-4, breaks_after=30, max_queue_tokens=5000
     ) as server:
         server.wait("/ready")
-        client = LoadClient(server.port, model="words", texts=texts)
+        client = LoadClient(server.port, model="words", texts=texts, closes=True)
         tally = await client.run_open(rate=300, seconds=3)
         client.close()
         lights = [server.probe(path) for path in ("/live", "/ready", "/startup")]

@@ -99,6 +99,6 @@ def test_replace_takes_the_old_pods_away_first_says_that_there_is_a_gap_and_goes
 
     live_cluster.apply(embedding_model("minilm", namespace=namespace, rollout=rollout))
     live_cluster.wait_for("the space before serves again", is_replaced, seconds=300)
-    assert model()["status"]["space"] == {"fingerprint": first}
+    assert model()["status"]["space"] == {"fingerprint": first, "previous": [second]}
     live_cluster.service_address("minilm", namespace=namespace)
     live_cluster.wait_for("answers of the space before", lambda: _ask(host) == (first, 384), seconds=60)

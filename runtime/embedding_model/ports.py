@@ -110,13 +110,15 @@ class RetireOrder(Document):
 
 class Verdict(Document):
     """What the operator found of a pod: of this process, with this case set. `reason` is empty when it passed, else in
-    words, without user text, which case failed.
+    words, without user text, which case failed. `epoch` is that of its first sheet of answers: a pod takes no pass of
+    another.
     """
 
     boot_id: str
     case_set: str
     passed: bool
     reason: str = ""
+    epoch: int | None = None
 
 
 class ReferenceSet(Document):

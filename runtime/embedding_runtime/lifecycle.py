@@ -39,7 +39,8 @@ class Phase(StrEnum):
 class Lifecycle:
     """Changed on the event loop only.
 
-    `failures`: what was being computed when it grew is not vouched for, whatever passes since.
+    `epoch`: another one whenever a wall fails, and when wall one passes again. What passes in one does not vouch for
+    what was computed in another.
     `audit_grace_seconds`: how long the operator must have been silent before the pod opens without its verdict; 0: no
     verdict is waited for.
     """
@@ -55,7 +56,7 @@ class Lifecycle:
     verdict: GateState = GateState.PENDING
     verdict_reason: str = ""
     retired: bool = False
-    failures: int = 0  # of either wall so far
+    epoch: int = 0
     _opens_at: float = -math.inf  # by the clock: when it opens without a verdict
     _audits: int = 0  # being answered, of those that began while the pod was shut
 
@@ -95,8 +96,8 @@ class Lifecycle:
         """What the pod found of itself. A pass behind a failure is a new beginning: an old verdict does not hold."""
         before, self.gate = self.gate, judge(results)
         self.results, self.checked_at = results, at
-        self.failures += self.gate is GateState.FAILED
         recovers = before is GateState.FAILED and self.gate is GateState.PASSED
+        self.epoch += (before is GateState.FAILED) != (self.gate is GateState.FAILED)
         if self.verdict is GateState.PASSED and (recovers or self.gate is GateState.FAILED):
             self.verdict = GateState.PENDING
         if self.gate is GateState.PASSED and before is not GateState.PASSED:
@@ -125,7 +126,7 @@ class Lifecycle:
         self.record_contact()
         self.verdict = GateState.PASSED if passed else GateState.FAILED
         self.verdict_reason = "" if passed else reason
-        self.failures += not passed
+        self.epoch += not passed
 
     def explain(self) -> str:
         """Why the pod is not ready, in words for a person; `ok` when it is."""

@@ -257,6 +257,26 @@ async def test_a_pod_that_started_anew_between_answers_and_verdict_is_asked_agai
     assert [verdict.boot_id for verdict in one.verdicts] == ["boot-2"]
 
 
+async def test_a_pod_that_failed_between_answers_and_verdict_is_asked_again(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    """By itself, or by the word of another leader."""
+    one = serving_pod()
+
+    def fail_while_asked() -> None:
+        one.epoch = min(one.sheets, 2)  # the audit's second sheet is of the second epoch already
+
+    one.on_sheet = fail_while_asked
+    async with auditor_of_one(one, clock=clock, told=told) as auditor:
+        await settle()
+        assert (auditor.audit(pod()), one.verdicts) == (None, []), "part of it was asked before"
+        await clock.advance(1)
+        report = auditor.audit(pod())
+    assert report is not None
+    assert report.state is GateState.PASSED
+    assert [verdict.epoch for verdict in one.verdicts] == [2]
+
+
 async def test_sheets_of_two_processes_are_no_audit(clock: ManualClock, told: list[Key]) -> None:
     one = serving_pod()
 

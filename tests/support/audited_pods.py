@@ -57,6 +57,7 @@ class AuditedPod:
     mounted: CaseSet = field(default_factory=lambda: CaseSet(cases=()))
     wall_one: GateState = GateState.PASSED
     holds_verdict: bool = True
+    epoch: int = 0
     is_old: bool = False
     refuses: int = 0  # answers to refuse with 503 before the first
     on_sheet: Callable[[], None] = lambda: None
@@ -102,12 +103,13 @@ class AuditedPods:
         if found.refuses:
             found.refuses -= 1
             raise PodUnreachable("503")
+        epoch = found.epoch
         await found.before_answer()
         found.sheets += 1
         found.on_sheet()
         found.asked += [question.text for question in sheet.questions]
         answers = tuple(found.answer(question) for question in sheet.questions)
-        return AnswerSheet(boot_id=found.boot_id, space=found.space, answers=answers)
+        return AnswerSheet(boot_id=found.boot_id, space=found.space, answers=answers, epoch=epoch or None)
 
     async def contact(self, pod: PodRef) -> None:
         self._find(pod, "contact")
@@ -116,6 +118,9 @@ class AuditedPods:
         found = self._find(pod, "verdict")
         if (verdict.boot_id, verdict.case_set) != (found.boot_id, found.mounted.name):
             raise VerdictRefused("409")
+        if verdict.passed and (verdict.epoch or 0) != found.epoch:
+            raise VerdictRefused("409")
+        found.epoch += not verdict.passed
         found.verdicts.append(verdict)
         found.holds_verdict = True
 

@@ -49,17 +49,20 @@ def _try_goldens(asked: Asked) -> web.Response:
 
 def _answer_questions(asked: Asked) -> web.Response:
     serving = asked.serving
+    epoch = serving.lifecycle.epoch
     with serving.lifecycle.audited():
         questions = QuestionSheet.from_json(asked.body).questions
         answers = tuple(serving.answer(item, fault=asked.fault) for item in questions)
-    boot_id = serving.lifecycle.boot_id
-    return _send(AnswerSheet(boot_id=boot_id, space=serving.mounted.model.space, answers=answers).to_json())
+    boot_id, space = serving.lifecycle.boot_id, serving.mounted.model.space
+    return _send(AnswerSheet(boot_id=boot_id, space=space, answers=answers, epoch=epoch or None).to_json())
 
 
 def _take_verdict(asked: Asked) -> web.Response:
     serving, verdict = asked.serving, Verdict.from_json(asked.body)
     if (verdict.boot_id, verdict.case_set) != (serving.lifecycle.boot_id, serving.mounted.cases.name):
         return say(409, "The verdict is of another process, or of another case set.")
+    if verdict.passed and (verdict.epoch or 0) != serving.lifecycle.epoch:
+        return say(409, "The verdict is of answers from before a failure or recovery.")
     serving.lifecycle.record_verdict(passed=verdict.passed, reason=verdict.reason)
     return web.Response(status=204)
 

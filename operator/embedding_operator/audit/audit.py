@@ -44,8 +44,7 @@ class Audit:
 
 @dataclass(frozen=True)
 class _Answers:
-    boot_id: str
-    space: str
+    first: AnswerSheet
     lone: Answer
     by_question: Mapping[Question, Answer]
     seconds: float
@@ -71,7 +70,7 @@ async def audit_pod(
     answers = await _ask(ask, order=order, checks=checks, questions=questions, monotonic=monotonic)
     together = [answers.by_question[question] for question in checks.together]
     results = [
-        judge_space(answers.space, wanted=order.space),
+        judge_space(answers.first.space, wanted=order.space),
         *judge_checks(checks, serving=order.serving, lone=answers.lone, together=together),
     ]
     for number, (case, asked) in enumerate(cases):
@@ -84,13 +83,14 @@ async def audit_pod(
         results += [compared] if compared is not None else []
     passed = all(result.passed for result in results)
     report = AuditReport(
-        boot_id=answers.boot_id,
+        boot_id=answers.first.boot_id,
         case_set=order.case_set.name,
         state=GateState.PASSED if passed else GateState.FAILED,
         results=tuple(share_passed(result) for result in results),
         at=now(),
     )
-    return Audit(report=report, verdict=_decide(report, order=order), seconds=answers.seconds)
+    verdict = _decide(report, order=order, epoch=answers.first.epoch)
+    return Audit(report=report, verdict=verdict, seconds=answers.seconds)
 
 
 def list_failed(report: AuditReport | None) -> frozenset[str]:
@@ -98,10 +98,16 @@ def list_failed(report: AuditReport | None) -> frozenset[str]:
     return frozenset(result.name for result in report.results if not result.passed) if report else frozenset()
 
 
-def _decide(report: AuditReport, *, order: AuditOrder) -> Verdict:
+def _decide(report: AuditReport, *, order: AuditOrder, epoch: int | None) -> Verdict:
     failed = next((result for result in report.results if not result.passed), None)
     reason = order.objection if failed is None else f"{failed.name}: {failed.detail}"
-    return Verdict(boot_id=report.boot_id, case_set=report.case_set, passed=not reason, reason=reason[:REASON_LENGTH])
+    return Verdict(
+        boot_id=report.boot_id,
+        case_set=report.case_set,
+        passed=not reason,
+        reason=reason[:REASON_LENGTH],
+        epoch=epoch,
+    )
 
 
 async def _ask(
@@ -121,8 +127,7 @@ async def _ask(
     missing = [question for question, answer in answers.items() if answer.error is not None]
     answers.update(await _ask_sheets(ask, list(split_sheets(missing, serving=order.serving)), first=first))
     return _Answers(
-        boot_id=first.boot_id,
-        space=first.space,
+        first=first,
         lone=first.answers[0],
         by_question=answers,
         seconds=monotonic() - started,

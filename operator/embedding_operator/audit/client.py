@@ -63,7 +63,8 @@ class AnswerUnusable(PodUnreachable):
 
 
 class VerdictRefused(PodUnreachable):
-    """The verdict speaks of another process, or of other cases than the pod has mounted."""
+    """The verdict speaks of another process, of other cases than the pod has mounted, or passes what the pod answered
+    before it failed or recovered."""
 
 
 class PodClient:
@@ -132,7 +133,9 @@ class PodClient:
         """Tell the pod what was found of it. Raises PodUnreachable, RouteUnknown, VerdictRefused."""
         status, _ = await self._send("POST", pod, path=VERDICT, content=verdict.to_json())
         if status == HTTPStatus.CONFLICT:
-            raise VerdictRefused("the pod refused the verdict: it runs another process, or has other cases mounted")
+            raise VerdictRefused(
+                "the pod refused the verdict: its process, its cases or its state are not those of then"
+            )
         if status not in _SUCCESS:
             raise _describe(status, method="POST", path=VERDICT)
 

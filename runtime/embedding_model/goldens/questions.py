@@ -78,11 +78,14 @@ class QuestionSheet(Document):
 
 
 class AnswerSheet(Document):
-    """Answers in the order of the questions, of one process: `boot_id` as in ports.GoldensReport."""
+    """Answers in the order of the questions, of one process: `boot_id` as in ports.GoldensReport. `epoch` is the
+    process's when it was asked: another one whenever a wall has failed, or wall one passes again. Absent is 0.
+    """
 
     boot_id: str
     space: str
     answers: tuple[Answer, ...]
+    epoch: int | None = None
 
 
 def list_questions(case: GoldenCase) -> tuple[Question, ...]:

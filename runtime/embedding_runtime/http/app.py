@@ -100,7 +100,7 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http", "the servers run without lifespan and websockets"
         started = self._clock()
-        exchange = _Exchange(scope, place=self.router.find(scope["path"]), failures=self._lifecycle.failures)
+        exchange = _Exchange(scope, place=self.router.find(scope["path"]), epoch=self._lifecycle.epoch)
         unverified = self._lifecycle.unverified
         close = self._lifecycle.closing
         failure: RequestError | None = None
@@ -132,7 +132,7 @@ class App:
             response,
             seconds=seconds,
             close=close or self._lifecycle.closing,
-            unverified=unverified or self._lifecycle.unverified or exchange.failures != self._lifecycle.failures,
+            unverified=unverified or self._lifecycle.unverified or exchange.epoch != self._lifecycle.epoch,
         )
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
@@ -176,7 +176,7 @@ class App:
     def _require_vouched(self, exchange: "_Exchange") -> None:
         """Raises NotReady for what was being computed while the pod was found to be wrong, and shut: it may have passed
         again since."""
-        is_vouched = exchange.failures == self._lifecycle.failures or exchange.is_golden_case
+        is_vouched = exchange.epoch == self._lifecycle.epoch or exchange.is_golden_case
         if not is_vouched and self._lifecycle.failure_policy is FailurePolicy.BLOCK:
             raise NotReady("The server answered wrongly while it computed this. Send it again.", retry_after=2)
 
@@ -203,13 +203,12 @@ class App:
 
 
 class _Exchange:
-    """A request on its way: to the first dialect of its path, until its body says to which. `failures`: as the
-    lifecycle counted them when it came.
-    """
+    """A request on its way: to the first dialect of its path, until its body says to which. `epoch` is that in which it
+    came."""
 
-    def __init__(self, scope: Scope, *, place: Place, failures: int) -> None:
+    def __init__(self, scope: Scope, *, place: Place, epoch: int) -> None:
         self.scope = scope
-        self.failures = failures
+        self.epoch = epoch
         self.target = place.targets[0]
         self._place = place
         self.prompt: str | None = scope.get("state", {}).get(GOLDEN_CASE)

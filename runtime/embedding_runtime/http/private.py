@@ -122,11 +122,13 @@ class PrivatePort:
             if len(questions) > ports.MAX_QUESTIONS:
                 raise _Unusable(413, f"A sheet may have {ports.MAX_QUESTIONS} questions, {len(questions)} came.")
             loaded = self._require_loaded()
+            epoch = self._lifecycle.epoch  # before: a fault that is found meanwhile may be in any of the answers
             with self._lifecycle.audited():
                 answers = await _work_for(request, answer_questions(questions, ask=ask_app(self._app)))
         except _Unusable as unusable:
             return unusable.response
-        return render_document(AnswerSheet(boot_id=self._lifecycle.boot_id, space=loaded.model.space, answers=answers))
+        boot_id, space = self._lifecycle.boot_id, loaded.model.space
+        return render_document(AnswerSheet(boot_id=boot_id, space=space, answers=answers, epoch=epoch or None))
 
     async def _take_verdict(self, request: Request) -> Response:
         lifecycle = self._lifecycle
@@ -136,6 +138,10 @@ class PrivatePort:
             self._require_this(verdict.boot_id, what="The verdict")
             if verdict.case_set != self._cases.name:
                 raise _Unusable(409, f"The verdict is of the case set {verdict.case_set}; mounted: {self._cases.name}.")
+            if verdict.passed and (verdict.epoch or 0) != lifecycle.epoch:
+                raise _Unusable(
+                    409, "The verdict is of answers from before this pod failed, or recovered. Ask it again."
+                )
         except _Unusable as unusable:
             return unusable.response
         before = lifecycle.verdict

@@ -16,7 +16,7 @@ from embedding_model import ports
 from embedding_model.goldens.cases import CaseSet
 from embedding_model.goldens.compare import judge_case
 from embedding_model.goldens.questions import AnswerSheet, Question, QuestionKind, QuestionSheet, list_questions
-from embedding_model.ports import GateState, GoldensReport, Verdict
+from embedding_model.ports import CaseResult, GateState, GoldensReport, Verdict
 from embedding_model.resolved import Task
 from embedding_runtime.backends.fake import FakeBackend
 from embedding_runtime.core.jobs import Output, Tokens
@@ -47,8 +47,10 @@ async def ask(private: PrivateUnderTest, body: bytes) -> AnswerSheet:
     return AnswerSheet.from_json(answer.content)
 
 
-def verdict(runtime: AppUnderTest, *, passed: bool = True, **changes: str) -> bytes:
-    values = {"boot_id": runtime.lifecycle.boot_id, "case_set": CaseSet(cases=(RIGHT,)).name, "reason": ""}
+def verdict(runtime: AppUnderTest, *, passed: bool = True, **changes: Any) -> bytes:
+    """On answers of this moment."""
+    lifecycle = runtime.lifecycle
+    values = {"boot_id": lifecycle.boot_id, "case_set": CaseSet(cases=(RIGHT,)).name, "epoch": lifecycle.epoch}
     return Verdict(passed=passed, **(values | changes)).to_json()
 
 
@@ -324,6 +326,54 @@ async def test_a_bad_verdict_shuts_it_and_names_its_reason_until_a_good_one_come
         assert (await pod.ready()).status_code == 200
     assert (shut.status_code, refused.status_code) == (503, 503)
     assert shut.json()["detail"] == "the operator's audit failed: holdout.greek: cosine 0.2 is below 0.999"
+
+
+FAILED = CaseResult(name="weather", kind="vector", passed=False, detail="cosine similarity 0.1 is below 0.999")
+
+
+def check_fails(runtime: AppUnderTest) -> None:
+    runtime.lifecycle.record_check((FAILED,), at="2031-04-05T06:07:08Z")
+
+
+def check_passes(runtime: AppUnderTest) -> None:
+    runtime.lifecycle.record_check((), at="2031-04-05T06:07:09Z")
+
+
+@pytest.mark.parametrize("fails", ["its own check", "the check of another leader"])
+async def test_a_good_verdict_on_answers_from_before_a_failure_is_refused(fails: str) -> None:
+    async with app_under_test(serve=settings(audit_grace_seconds=GRACE)) as runtime:
+        pod = Waiting(runtime)
+        await check(runtime, cases=[RIGHT])
+        asked = await ask(pod.private, sheet(embed("hello")))
+        if fails == "its own check":
+            check_fails(runtime)
+            between = await ask(pod.private, sheet(embed("hello")))
+            check_passes(runtime)
+        else:
+            await pod.judge(passed=False, reason="holdout.greek")
+            between = asked
+        late = [await pod.judge(epoch=found.epoch) for found in (asked, between)]
+        refused = (await pod.ready()).status_code
+        again = await ask(pod.private, sheet(embed("hello")))
+        assert await pod.judge(epoch=again.epoch) == 204
+        assert (await pod.ready()).status_code == 200
+    assert asked.epoch is None
+    assert late == [409, 409]
+    assert refused == 503
+
+
+async def test_answers_during_which_the_pod_fails_are_of_the_epoch_before() -> None:
+    held = Held()
+    async with app_under_test(FakeBackend(before=held), serve=settings(audit_grace_seconds=GRACE)) as runtime:
+        pod = Waiting(runtime)
+        await check(runtime, cases=[RIGHT])
+        held.shut.set()
+        asked = asyncio.create_task(ask(pod.private, sheet(embed("hello"))))
+        await until(lambda: runtime.app.loaded.engine.admission.tokens > 0)
+        check_fails(runtime)
+        held.go.set()
+        assert (await asked).epoch is None
+        assert (await ask(pod.private, sheet(embed("hello")))).epoch == 1
 
 
 async def test_under_warn_a_bad_verdict_is_told_on_every_response() -> None:

@@ -47,7 +47,11 @@ async def check(runtime: AppUnderTest) -> GateState:
 
 async def judge(runtime: AppUnderTest, *, passed: bool) -> None:
     verdict = Verdict(
-        boot_id=runtime.lifecycle.boot_id, case_set=CaseSet(cases=(RIGHT,)).name, passed=passed, reason="holdout.greek"
+        boot_id=runtime.lifecycle.boot_id,
+        case_set=CaseSet(cases=(RIGHT,)).name,
+        passed=passed,
+        reason="holdout.greek",
+        epoch=runtime.lifecycle.epoch,
     )
     private = PrivateUnderTest(runtime, cases=[RIGHT])
     assert (await private.client.post(ports.VERDICT, content=verdict.to_json())).status_code == 204

@@ -51,8 +51,9 @@ class Operator:
         questions = QuestionSheet(questions=(Question(kind=QuestionKind.EMBED, text="hello"),))
         return AnswerSheet.from_json(self.ask(process, ports.ANSWERS, questions.to_json()).content)
 
-    def judge(self, process: ServedProcess, *, boot_id: str, passed: bool = True) -> int:
-        verdict = Verdict(boot_id=boot_id, case_set=CASES.name, passed=passed, reason="" if passed else "holdout.greek")
+    def judge(self, process: ServedProcess, *, boot_id: str, passed: bool = True, epoch: int | None = None) -> int:
+        reason = "" if passed else "holdout.greek"
+        verdict = Verdict(boot_id=boot_id, case_set=CASES.name, passed=passed, reason=reason, epoch=epoch)
         return self.ask(process, ports.VERDICT, verdict.to_json()).status_code
 
 
@@ -171,7 +172,8 @@ def test_a_pod_whose_answers_turn_closes_by_itself_and_opens_with_a_new_verdict(
     assert operator.report(process).state is GateState.FAILED
     served.turn("right")
     process.detail("/ready", containing="waits for the operator's verdict")
-    assert operator.judge(process, boot_id=boot_id) == 204
+    assert operator.judge(process, boot_id=boot_id) == 409, "that was of before it failed"
+    assert operator.judge(process, boot_id=boot_id, epoch=operator.answers(process).epoch) == 204
     process.wait("/ready")
     assert process.probe("/live") == 200
 

@@ -253,3 +253,26 @@ async def test_a_verdict_that_does_not_arrive_is_sent_again_without_asking_the_p
         pods.deliver = lose  # type: ignore[method-assign, assignment]
         await clock.advance(60 + 75)
         assert one.sheets > 2 * sheets, "what is older than the interval is asked anew"
+
+
+async def test_a_pod_that_refuses_a_verdict_is_asked_again_before_that_is_paid_for_and_no_more_than_once(
+    clock: ManualClock, told: list[Key]
+) -> None:
+    """It has failed since, or recovered, and waits for a verdict."""
+    one = serving_pod(before_answer=lambda: clock.sleep(1.0))
+    async with auditor_of(AuditedPods(**{"10.0.0.1": one}), clock=clock, told=told) as auditor:
+        auditor.request_audit(pod(), order=ORDER)
+        await clock.advance(2 + 60 + 2)
+        assert (one.sheets, len(one.verdicts)) == (4, 2)
+
+        def fail() -> None:
+            one.epoch += 1
+
+        one.on_sheet = fail
+        await clock.advance(AUDIT_SHARE * 2.0 + 2 + 2 + 4)
+        assert (one.sheets, len(one.verdicts)) == (8, 2), "asked twice within seconds"
+        await clock.advance(AUDIT_SHARE * 2.0 - 10)
+        assert one.sheets == 8
+        one.on_sheet = lambda: None
+        await clock.advance(AUDIT_SHARE * 2.0 + 10)
+        assert len(one.verdicts) == 3

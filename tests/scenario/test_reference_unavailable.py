@@ -203,6 +203,7 @@ async def test_a_job_that_a_drain_ended_is_made_again_soon(cluster: SimulatedClu
     [
         ({"space": "sp1-" + "0" * 32}, "for the space sp1-0000"),
         ({"prefix": "mine."}, "golden cases under names that are"),
+        ({"repeats": 2}, "two have the same name"),
         ({"dimensions": 60_000}, "fit into a ConfigMap"),
         ({"cases": 0}, "one half is empty"),
         (None, "the answer to GET /result is no JobReport"),

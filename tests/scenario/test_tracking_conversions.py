@@ -1,16 +1,19 @@
 """updatePolicy Track of a repository that only a Job can convert: when its Job is refused, or gets no pod."""
 
+import copy
 from datetime import UTC, datetime
 
 import pytest
 from model_samples import COMMIT, OTHER_COMMIT, REPO, hub_spec, refused, request_token, resolved
+from refused_writes import run
 from refusing_gateway import RefusingGateway
 from simulated_cluster import SimulatedCluster
 
 from embedding_model.refusal import Reason
 from embedding_model.resolved import Origin, SourceKind
+from embedding_operator.api import names
 from embedding_operator.api.spec import ConversionPolicy
-from embedding_operator.kube.gateway import JOB, SERVICE, Forbidden, Gateway, GatewayError
+from embedding_operator.kube.gateway import JOB, SERVICE, Forbidden, Gateway, GatewayError, Object
 from embedding_operator.observe.facts import Head, Resolution
 from embedding_operator.reconcile.outcome import Wait
 
@@ -122,6 +125,12 @@ async def test_what_waits_for_approval_stays_while_a_newer_commits_job_is_refuse
     assert tracked.all(SERVICE) == services
     assert tracked.status()["space"]["pending"] == pending
     assert THIRD_COMMIT in said(tracked)
+    tracked.pass_time(60)
+    await tracked.settle()
+    assert tracked.all(JOB), "it is taken"
+    assert tracked.status()["space"]["pending"] == pending
+    assert tracked.says("Reconciling") == ("True", "Converting")
+    assert THIRD_COMMIT in said(tracked)
 
 
 @pytest.mark.parametrize("error", REFUSALS)
@@ -136,3 +145,60 @@ async def test_a_request_is_not_handled_by_a_job_that_is_refused(
     await tracked.settle(gateway=refuse_jobs(tracked, error))
     assert error.message in said(tracked)
     assert "lastHandledRequest" not in tracked.status()
+
+
+@pytest.mark.parametrize("unknown", ["its Job is refused", "its Job runs", "a restarted operator's hub is silent"])
+@pytest.mark.parametrize("approves", [True, False])
+async def test_under_replace_what_waits_for_approval_is_not_waited_for_while_a_newer_commit_is_unknown(
+    tracked: SimulatedCluster, unknown: str, approves: bool
+) -> None:
+    served, other = tracked.selected_space(), copy.deepcopy(tracked)
+    other.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}))
+    await other.settle()
+    cut = other.selected_space()
+    tracked.edit_spec(lambda spec: spec.update(space=served, rollout={"strategy": "Replace"}))
+    move(tracked, OTHER_COMMIT, resolved(revision=OTHER_COMMIT, seed="b"))
+    await tracked.settle()
+    pending = tracked.status()["space"]["pending"]
+    gateway = refuse_jobs(tracked, QUOTA) if unknown == "its Job is refused" else tracked.gateway
+    if unknown == "a restarted operator's hub is silent":
+        tracked.facts.heads.clear()
+    else:
+        move(tracked, THIRD_COMMIT)
+    tracked.edit_spec(lambda spec: spec.update(embedding={"dimensions": 4}))
+    tracked.edit_spec(lambda spec: spec.update(space=cut) if approves else spec.pop("space"))
+    await run(tracked, gateway, rounds=30)
+    assert tracked.selected_space() == cut
+    assert tracked.replicas() == {served: 0, cut: 1, pending: 1 if approves else 0}
+    assert tracked.says("Available") == ("True", "MinimumAvailable")
+
+
+async def test_a_job_that_fails_again_and_again_says_so_throughout(tracked: SimulatedCluster) -> None:
+    """Each begins without trouble: that alone is no news."""
+    killed = {"name": "convert", "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
+    is_over = False
+
+    def end(pod: Object) -> Object | None:
+        is_converting = pod["metadata"]["labels"][names.LABEL_COMPONENT] == names.COMPONENT_CONVERT
+        return {"phase": "Failed", "containerStatuses": [killed]} if is_converting and is_over else None
+
+    tracked.trouble = end
+    move(tracked, OTHER_COMMIT)
+    await tracked.settle()
+    assert tracked.says("Ready") == ("True", "Serving")
+    for _ in range(3):
+        is_over = True
+        await tracked.settle()
+        assert tracked.says("Ready") == ("False", "OutOfMemory")
+        [job] = tracked.all(JOB)
+        ended = {"type": "Failed", "status": "True", "lastTransitionTime": tracked.write_now()}
+        name = job["metadata"]["name"]
+        tracked.gateway.edit(
+            JOB, lambda item, ended=ended: item.update(status={"conditions": [ended]}), namespace="search", name=name
+        )
+        is_over = False
+        tracked.pass_time(61)
+        await tracked.settle()
+        [again] = tracked.all(JOB)
+        assert again["metadata"]["uid"] != job["metadata"]["uid"]
+        assert tracked.says("Ready") == ("False", "OutOfMemory")

@@ -29,11 +29,12 @@ def reference_set(
     dimensions: int = DIMENSIONS,
     cases: int = 3,
     implementation: str = IMPLEMENTATION,
+    repeats: int = 1,
 ) -> ReferenceSet:
-    """`cases` in each half."""
+    """`cases` in each half, of which so many in a row have the same name."""
 
     def half(begin: str) -> tuple[VectorCase, ...]:
-        names_of = (f"{begin}{number}" for number in range(cases))
+        names_of = (f"{begin}{number // repeats}" for number in range(cases))
         return tuple(computed_case(name, threshold=threshold, dimensions=dimensions) for name in names_of)
 
     return ReferenceSet(space=space, implementation=implementation, goldens=half(prefix), holdout=half("holdout."))

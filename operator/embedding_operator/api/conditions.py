@@ -17,14 +17,17 @@ from embedding_operator.api.status import ConditionStatus
 AnyReason = Reason | RefusalReason
 Reasons = tuple[AnyReason, ...]
 
-# What keeps a pod from running, be it one that serves or a Job's, and may pass by itself.
-_POD_TROUBLE: Final[Reasons] = (
+# What keeps a pod from starting, be it one that serves or a Job's, and may pass by itself.
+UNSTARTED: Final[Reasons] = (
     Reason.INSUFFICIENT_CAPACITY,
     Reason.UNSCHEDULABLE,
     Reason.VOLUME_NOT_FOUND,
-    Reason.NODE_LOST,
     Reason.SECRET_NOT_FOUND,
     Reason.IMAGE_UNAVAILABLE,
+)
+_POD_TROUBLE: Final[Reasons] = (
+    *UNSTARTED,
+    Reason.NODE_LOST,
     Reason.DOWNLOAD_FAILED,
     Reason.CRASH_LOOPING,
     Reason.OUT_OF_MEMORY,

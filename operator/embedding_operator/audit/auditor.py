@@ -250,10 +250,10 @@ class Auditor:
     async def _deliver(self, pod: PodRecord, audit: Audit) -> None:
         try:
             await self._client.deliver(pod.ref, verdict=audit.verdict)
-            pod.undelivered = None
+            pod.undelivered, pod.refused = None, False
             self._note_verdict(pod, audit)
-        except (RouteUnknown, VerdictRefused):
-            pod.undelivered = None
+        except (RouteUnknown, VerdictRefused) as error:
+            pod.undelivered, pod.refused = None, isinstance(error, VerdictRefused)
             raise
         except PodUnreachable:
             if audit.report.state is GateState.FAILED:

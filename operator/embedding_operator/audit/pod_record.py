@@ -74,8 +74,9 @@ class PodRecord:
     `was_ready`: when it was looked at last. `trial` answers the one case set that was asked for last, `wanted`;
     `trial_round` is the reconcile that did. `order` is what audits ask, `audit` what the last one found, `audit_report`
     its report. `lost` is an audit whose verdict the pod has no more, so that it is being audited again; `undelivered`
-    is one whose verdict it has not got yet. `contested`: what others failed newly since it answered any of that, by
-    their uid. `job_defect`: why the last answer of a Job's pod was no report.
+    is one whose verdict it has not got yet. `refused`: its last verdict, which was not of the pod's state any more.
+    `contested`: what others failed newly since it answered any of that, by their uid. `job_defect`: why the last answer
+    of a Job's pod was no report.
     `progress_round` is the last reconcile that asked how far its fetch is, `audit_round` the last that wanted audits.
     """
 
@@ -91,6 +92,7 @@ class PodRecord:
     audit_report: AuditReport | None = None
     audit_round: int = 0
     undelivered: Delivery | None = None
+    refused: bool = False
     voice: Voice | None = None
     awaited: str | None = None  # the space that the start before was audited for, and passed; see peers.py
     contested: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -114,7 +116,7 @@ class PodRecord:
 
     def rest(self, *, now: float) -> float:
         """Seconds until it may be audited again."""
-        return self.budget.rest(now=now, is_closed=self.is_closed, in_advance=bool(self.contested))
+        return self.budget.rest(now=now, is_closed=self.is_closed, in_advance=bool(self.contested) or self.refused)
 
     @property
     def hardware(self) -> tuple[str, str] | None:

@@ -312,7 +312,8 @@ def _restore_others(
 def _keep_serving(
     owner: Owner, *, snapshot: Snapshot, judgement: Judgement, templates: Sequence[Template]
 ) -> Manifest | None:
-    """As long as it has pods, or lost its Deployment before anything else got any."""
+    """As long as it has pods, or nothing has taken their place: neither other pods nor a Job that computes what those
+    need."""
     traffic = judgement.traffic
     generation, wanted = (
         judgement.generations.get(traffic.serving or ""),
@@ -321,7 +322,8 @@ def _keep_serving(
     if generation is None or wanted == 0 or traffic.replicas.get(generation.space) != 0:
         return None
     others = sum(item.replicas for item in judgement.generations.values() if item is not generation)
-    if generation.replicas == 0 and (generation.deployment is not None or others > 0):
+    is_computing = any(part.reference and part.reference.job and part.reference.job.kept for part in judgement.all)
+    if generation.replicas == 0 and (others > 0 or is_computing):
         return None
     restored = _restore(owner, snapshot, generation=generation, templates=templates, replicas=wanted)
     return next((item for item in restored if item["kind"] == "Deployment"), None)

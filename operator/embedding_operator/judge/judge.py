@@ -57,7 +57,9 @@ def judge(snapshot: Snapshot) -> Judgement:
             direct=lambda target, is_ready, can_be_made: direct(
                 target=target, is_target_ready=is_ready, can_be_made=can_be_made
             ),
-            has_slot=is_slot_free(snapshot, target=model.resolved.space, pending=waiting_space),
+            has_slot=is_slot_free(
+                snapshot, target=model.resolved.space, pending=waiting_space, is_settled=model.is_settled
+            ),
             before=_find_verified(snapshot),
         )
     if spec is None or offered is None or offered.resolved is None:
@@ -93,8 +95,9 @@ def _judge_target(
     condition Verified, when it speaks of this generation."""
     target = generations.get(resolved.space) or Generation(space=resolved.space, deployment=None)
     collision = find_collision(snapshot, space=resolved.space)
-    can_ask = has_slot and collision is None
-    reference = judge_reference(snapshot, spec=spec, resolved=resolved, has_slot=can_ask, before=before)
+    reference = judge_reference(
+        snapshot, spec=spec, resolved=resolved, has_slot=has_slot, can_ask=collision is None, before=before
+    )
     cases = judge_case_set(
         spec,
         serving=resolved.serving,
@@ -134,7 +137,7 @@ def _judge_target(
     return Judgement(
         model=model,
         generations=generations,
-        traffic=direct(resolved.space, is_ready, gate is not None),
+        traffic=direct(resolved.space, is_ready, gate is not None and (gate.adopted or not reference.is_untaken)),
         cases=cases,
         target=target,
         inputs=inputs,

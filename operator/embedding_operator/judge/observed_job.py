@@ -16,6 +16,7 @@ from embedding_operator.observe.snapshot import Object, ObservedPod, Snapshot, i
 
 # A Job that has no pod for so long is refused one: its events say why, which the operator does not read.
 PODLESS_SECONDS: Final = 30.0
+PODLESS: Final = "has no pod: a quota or an admission policy may refuse it"  # no other message has these words
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def find_podless(job: ObservedJob, *, now: datetime) -> Verdict | None:
     if job.seconds_left(now=now, of=PODLESS_SECONDS) > 0:
         return None
     name = job.name
-    words = f"Job {name} has no pod: a quota or an admission policy may refuse it; kubectl describe job {name} tells"
+    words = f"Job {name} {PODLESS}; kubectl describe job {name} tells"
     return waiting(Reason.POD_FAILED, words, recheck_seconds=RECHECK_SECONDS)
 
 

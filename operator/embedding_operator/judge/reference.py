@@ -82,7 +82,7 @@ class ReferenceJudgement:
 
     `job`: a Job that must compute it, or whose answer is not stored yet; `computed` is that answer, with the thresholds
     that it came with: lower ones of the spec must not become the set's own. `refused` is an answer that is thrown away
-    now, with its Job.
+    now, with its Job. `is_untaken`: the API server does not take the Job.
     """
 
     reference: Reference | None = None
@@ -90,6 +90,7 @@ class ReferenceJudgement:
     verdict: Verdict | None = None
     job: ReferenceWish | None = None
     refused: RefusedAnswer | None = None
+    is_untaken: bool = False
 
     @property
     def is_unavailable(self) -> bool:
@@ -118,20 +119,23 @@ def judge_reference(
     spec: EmbeddingModelSpec,
     resolved: ResolvedModel,
     has_slot: bool,
+    can_ask: bool = True,
     before: Condition | None = None,
 ) -> ReferenceJudgement:
-    """`has_slot`: whether a pod that needs what a serving pod needs may be made now. `before`: the condition Verified,
-    when it speaks of this generation."""
+    """`has_slot`: whether a pod that needs what a serving pod needs may be made now; a Job that was refused is offered
+    again without that: what serves goes only once it is taken. `can_ask`: whether a Job may be made at all. `before`:
+    the condition Verified, when it speaks of this generation."""
     if spec.verification.reference is ReferencePolicy.OFF:
         return ReferenceJudgement()
     threshold = spec.verification.min_cosine_similarity
     stored = next((item for item in snapshot.references if item.space == resolved.space), None)
     if stored is not None:
         return ReferenceJudgement(reference=stored.with_threshold(threshold))
-    if not has_slot:
+    question = _name_question(snapshot, space=resolved.space)
+    if not can_ask or not (has_slot or _is_offered(snapshot, question=question)):
         message = "golden cases are computed with the reference implementation once the pods before have gone"
         return ReferenceJudgement(verdict=waiting(Reason.COMPUTING_REFERENCE, message))
-    judged = _ask_job(snapshot, space=resolved.space)
+    judged = _ask_job(snapshot, space=resolved.space, question=question)
     if judged.is_computing and spec.verification.failure_policy is FailurePolicy.WARN:
         return _repeat_unavailable(snapshot, judged=judged, before=before)
     if judged.reference is None:
@@ -153,9 +157,18 @@ def _repeat_unavailable(
     return replace(judged, verdict=stalled(Reason.REFERENCE_UNAVAILABLE, before.message, recheck_seconds=again))
 
 
-def _ask_job(snapshot: Snapshot, *, space: str) -> ReferenceJudgement:
+def _name_question(snapshot: Snapshot, *, space: str) -> str:
     requested_at = (snapshot.model["metadata"].get("annotations") or {}).get(names.ANNOTATION_REQUESTED_AT)
-    question = f"reference/{space}@{requested_at}" if requested_at else f"reference/{space}"
+    return f"reference/{space}@{requested_at}" if requested_at else f"reference/{space}"
+
+
+def _is_offered(snapshot: Snapshot, *, question: str) -> bool:
+    """Whether its Job was refused, or has been taken since and waits for its place."""
+    jobs = find_jobs(snapshot, question=question)
+    return question in snapshot.unmade_jobs or any(not job.is_working and not job.end for job in jobs)
+
+
+def _ask_job(snapshot: Snapshot, *, space: str, question: str) -> ReferenceJudgement:
     jobs = find_jobs(snapshot, question=question)
     job = max(jobs, key=lambda item: (bool(item.report and item.report.reference), *item.age), default=None)
     wish = ReferenceWish(question)
@@ -189,6 +202,9 @@ def _find_problem(found: ReferenceSet, *, space: str) -> str | None:
         return "a set of which one half is empty"
     if not all(is_computed(case) for case in reference.goldens.cases):
         return "golden cases under names that are the user's"
+    named = [case.name for half in (reference.goldens, reference.holdout) for case in half.cases]
+    if len(set(named)) < len(named):
+        return "golden cases of which two have the same name"
     largest = max(len(half.to_jsonl()) for half in (reference.goldens, reference.holdout))
     if largest > MAX_DATA_BYTES:
         return f"a set of {largest // 1024} KiB, and at most {MAX_DATA_BYTES // 1024} KiB fit into a ConfigMap"
@@ -231,7 +247,7 @@ def _judge_unmade(snapshot: Snapshot, *, wish: ReferenceWish) -> ReferenceJudgem
     left = START_SECONDS - (snapshot.now - unmade.since).total_seconds()
     if left <= 0 or unmade.is_denied:
         verdict = stalled(Reason.REFERENCE_UNAVAILABLE, _describe(unmade.words), recheck_seconds=REFUSED_SECONDS)
-    return ReferenceJudgement(verdict=verdict, job=wish)
+    return ReferenceJudgement(verdict=verdict, job=wish, is_untaken=True)
 
 
 def _describe(words: str, *, advice: str = WAY_ON) -> str:

@@ -13,9 +13,11 @@ from dataclasses import replace
 from typing import Final
 
 from embedding_model.resolved import ResolvedModel
-from embedding_operator.api.conditions import UNTAKEN
+from embedding_operator.api.conditions import UNSTARTED, UNTAKEN
 from embedding_operator.api.reasons import ConditionType, Reason
+from embedding_operator.api.status import Condition
 from embedding_operator.judge.model import ModelJudgement, approve, find_answer, judge_source, serve
+from embedding_operator.judge.observed_job import PODLESS
 from embedding_operator.judge.resolution_job import find_job
 from embedding_operator.judge.verdict import State, Verdict, stalled
 from embedding_operator.observe.facts import Head
@@ -69,10 +71,12 @@ def _judge_candidate(
         news = replace(said, message=_describe_unfollowed(before, words=f"commit {head.commit}: {said.message}"))
         if said.state is not State.WAITING and said.reason not in UNTAKEN:
             return replace(judged, news=news)
-        has_job = find_job(snapshot, request=candidate) is not None
         judged = replace(judged, is_answered=False, recheck_seconds=said.recheck_seconds)
+        has_job = find_job(snapshot, request=candidate) is not None
         judged = _repeat_news(snapshot, judged=judged, has_job=has_job)
-        return judged if answer.job is None or said.reason in _ASKING else replace(judged, news=news)
+        has_trouble = answer.job is not None and said.reason not in _ASKING
+        is_silent = judged.pending is not None and judged.news is None
+        return replace(judged, news=news) if has_trouble or is_silent else judged
     offered = serve(answer.found, spec=spec, request=judged.request or "")
     if offered.resolved is None:
         words = f"commit {head.commit}: {offered.verdict.message}"
@@ -113,17 +117,25 @@ def _name_branch(before: ResolvedModel) -> str:
 
 
 def _repeat_news(snapshot: Snapshot, *, judged: ModelJudgement, has_job: bool = False) -> ModelJudgement:
-    """What the status says of the branch already: a restarted operator asks again without a word in between."""
+    """What the status says of the branch already: a restarted operator asks again without a word in between.
+    `has_job`: one reads the branch's newest commit."""
     status = snapshot.before
     refused, delayed = status.condition(ConditionType.STALLED), status.condition(ConditionType.RECONCILING)
     condition = refused or delayed
     is_same = status.observed_generation == snapshot.generation and judged.held is None
-    judged = replace(judged, is_settled=False)
+    # Without spec.space nothing has pods that wait for approval.
+    judged = replace(judged, is_settled=snapshot.spec is not None and snapshot.spec.space is None)
     if not is_same or condition is None or judged.resolved is None:
         return judged
     if not condition.message.startswith(f"{_name_branch(judged.resolved)} "):
         return judged
-    if has_job and (refused is None or refused.reason in UNTAKEN):
-        return judged  # what kept it from being made, or from starting, is over
+    judged = replace(judged, pending=status.space.pending if status.space else None)
+    if has_job and _is_of_start(condition):
+        return judged  # it has been made, or has started
     news = Verdict(State.STALLED if refused else State.WAITING, condition.reason, condition.message)
-    return replace(judged, news=news, pending=status.space.pending if status.space else None)
+    return replace(judged, news=news)
+
+
+def _is_of_start(condition: Condition) -> bool:
+    """Whether it says that a Job could not be made, or that its pod could not start: not what became of one."""
+    return condition.reason in (*UNTAKEN, *UNSTARTED) or PODLESS in condition.message

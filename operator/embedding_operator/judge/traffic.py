@@ -90,6 +90,7 @@ def judge_traffic(
     goes_first = _goes_first(snapshot, live=serving, selected=selected, generations=generations, target=target)
     leaves_gap = goes_first and can_be_made
     own_services = _find_own_services(snapshot, live=live, target=target, pending=pending, keeps=not is_settled)
+    beside = _list_beside(snapshot, pending=pending, is_settled=is_settled)
     listed = list_pods(snapshot)
     others = {
         space: item
@@ -114,14 +115,14 @@ def judge_traffic(
         serving=serving,
         replicas=wanted,
         target_replicas=_count_target(
-            snapshot, generations=generations, target=target, pending=pending, replicas=replicas
+            snapshot, generations=generations, target=target, beside=beside, replicas=replicas
         ),
         retiring=retiring,
         recalled=_find_recalled(generations, spaces={target, pending, selected, *own_services}),
         expired=_expire(snapshot, others, wanted=wanted, selected=selected) if is_known else (),
         own_services=own_services,
         leaves_gap=leaves_gap,
-        awaited=_find_holders(snapshot, target=target, pending=pending) if leaves_gap else (),
+        awaited=_find_holders(snapshot, target=target, beside=beside) if leaves_gap else (),
         verdict=_describe_move(
             live,
             selected=selected,
@@ -149,16 +150,28 @@ def find_serving_space(snapshot: Snapshot, *, generations: Mapping[str, Generati
     return live if is_ours else former.space
 
 
-def is_slot_free(snapshot: Snapshot, *, target: str | None, pending: str | None = None) -> bool:
+def is_slot_free(snapshot: Snapshot, *, target: str | None, pending: str | None, is_settled: bool) -> bool:
     """Whether pods of `target`, or a Job that needs what they need, may be made now.
 
     Under Replace only once no server pod of another space is left, the ending ones included: they hold their device
-    until they are gone. What waits for approval (`pending`) has devices of its own.
+    until they are gone. What waits for approval has devices of its own. `pending`, `is_settled`: see `judge_traffic`.
     """
-    return not _find_holders(snapshot, target=target, pending=pending)
+    beside = _list_beside(snapshot, pending=pending, is_settled=is_settled)
+    return not _find_holders(snapshot, target=target, beside=beside)
 
 
-def _find_holders(snapshot: Snapshot, *, target: str | None, pending: str | None) -> Sequence[str]:
+def _list_beside(snapshot: Snapshot, *, pending: str | None, is_settled: bool) -> Collection[str]:
+    """Spaces that wait for approval, or may: all that have a Service of their own, but for what the model's selects."""
+    unsettled = set() if is_settled else _list_own_spaces(snapshot) - {read_selected_space(snapshot) or ""}
+    return {*unsettled, *([pending] if pending else ())}
+
+
+def _list_own_spaces(snapshot: Snapshot) -> set[str]:
+    labels = (item["metadata"].get("labels") or {} for item in snapshot.children.services)
+    return {str(item[names.LABEL_SPACE]) for item in labels if names.LABEL_SPACE in item}
+
+
+def _find_holders(snapshot: Snapshot, *, target: str | None, beside: Collection[str]) -> Sequence[str]:
     """Names of the pods whose end a Replace waits for."""
     if not _replaces(snapshot):
         return []
@@ -167,7 +180,7 @@ def _find_holders(snapshot: Snapshot, *, target: str | None, pending: str | None
         name
         for name, item in labels.items()
         if item.get(names.LABEL_COMPONENT) == names.COMPONENT_SERVER
-        and item.get(names.LABEL_SPACE) not in (target, pending)
+        and item.get(names.LABEL_SPACE) not in {target, *beside}
     ]
 
 
@@ -244,14 +257,15 @@ def _count_target(
     *,
     generations: Mapping[str, Generation],
     target: str | None,
-    pending: str | None,
+    beside: Collection[str],
     replicas: int,
 ) -> int:
     """As asked for, once there is room for it; what has pods already keeps its room."""
     if target is None:
         return 0
     known = generations.get(target)
-    has_room = is_slot_free(snapshot, target=target, pending=pending) or (known is not None and known.replicas > 0)
+    is_free = not _find_holders(snapshot, target=target, beside=beside)
+    has_room = is_free or (known is not None and known.replicas > 0)
     return replicas if has_room else 0
 
 
@@ -260,13 +274,9 @@ def _find_own_services(
 ) -> Sequence[str]:
     """The pending space's; the target's as long as the model's Service has not moved to it; while it is not known what
     waits for approval, those that there are."""
-    there = {
-        str(item["metadata"]["labels"][names.LABEL_SPACE])
-        for item in snapshot.children.services
-        if names.LABEL_SPACE in (item["metadata"].get("labels") or {})
-    }
+    there = _list_own_spaces(snapshot)
     if keeps or (target is None and pending is None):
-        return sorted(there | ({pending} if pending else set()))
+        return sorted({*there, *([pending] if pending else ())})
     wanted = {pending} if pending else set()
     if target in there and live != target:
         wanted.add(target)

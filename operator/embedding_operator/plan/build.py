@@ -59,8 +59,11 @@ def make_plan(
         elif current is None or not is_current(current, manifest=manifest):
             apply.append(manifest)
     wanted = {identify(manifest): manifest for manifest in manifests}
-    is_blocked = any(kind != "PodDisruptionBudget" for kind, _ in held_up) or bool(forged)
-    keeps_serving = kept is not None and is_blocked and any(identify(item) == identify(kept) for item in apply)
+    # Pods need no budget, and a Job that ends makes room for the next.
+    is_blocked = bool(forged) or any(
+        kind != "PodDisruptionBudget" and (kind != "Job" or (kind, name) in foreign) for kind, name in held_up
+    )
+    keeps_serving = kept is not None and is_blocked and identify(kept) not in held_up
     if kept is not None and keeps_serving:
         apply = list(_put_in_place(apply, kept=kept, live=live))
     missing = {name for kind, name in held_up if kind == "ConfigMap"}
@@ -82,11 +85,9 @@ def make_plan(
 
 def _put_in_place(apply: Iterable[Manifest], *, kept: Manifest, live: Mapping[Identity, Object]) -> Iterator[Manifest]:
     """`apply` with `kept` instead of the manifest of its name, and without either where `kept` is what is there."""
-    for item in apply:
-        if identify(item) != identify(kept):
-            yield item
-        elif (current := live.get(identify(kept))) is None or not is_current(current, manifest=kept):
-            yield kept
+    yield from (item for item in apply if identify(item) != identify(kept))
+    if (current := live.get(identify(kept))) is None or not is_current(current, manifest=kept):
+        yield kept
 
 
 def _without_mounting(apply: Sequence[Manifest], *, missing: Container[str]) -> list[Manifest]:

@@ -1,7 +1,7 @@
 """Carry out a plan: writes in order, each idempotent: a crash between any two is healed by the next reconcile."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -28,6 +28,7 @@ from embedding_operator.observe.facts import Facts, UnmadeJob
 from embedding_operator.observe.observe import is_controlled_by
 from embedding_operator.observe.snapshot import Snapshot
 from embedding_operator.plan.build import Planned, describe_conflict, identify, is_current
+from embedding_operator.plan.plan import Delete
 from embedding_operator.reconcile.conflicts import apply_or_restore, describe_field_conflict
 from embedding_operator.reconcile.restorations import Restorations
 
@@ -45,7 +46,8 @@ BEFORE_ANY_WRITE: Final = "1"
 @dataclass(frozen=True)
 class Written:
     """`failure` is for the status. What the API server refused holds up what needs it and, unless it is a Job, every
-    deletion; where nothing was decided, everything after it. `error` is set when a retry may cure it by itself.
+    deletion but of Jobs; where nothing was decided, everything after it (`is_over`). `error` is set when a retry may
+    cure it by itself.
 
     `recheck_seconds`: a Job was refused. Nothing that is planned beside it needs it; what that means for the model its
     judge says in the next reconcile, which offers it again.
@@ -60,6 +62,7 @@ class Written:
     writes_serving: bool = False
     recheck_seconds: float | None = None
     keeps_serving: bool = False
+    is_over: bool = False
 
     def fail(self, failure: Verdict, *, error: GatewayError | None = None) -> "Written":
         """The first failure is the one that is told."""
@@ -77,7 +80,11 @@ def _find_curable(error: GatewayError | None) -> GatewayError | None:
 async def carry_out(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, facts: Facts) -> Written:
     """Raises GatewayError for what the status need not speak of: a conflict, which the next reconcile resolves."""
     written = await _apply_all(gateway, planned, snapshot=snapshot, facts=facts)
-    return written if written.failure else await _delete_all(gateway, planned, snapshot=snapshot, written=written)
+    if written.is_over:
+        return written
+    # A Job goes only once what it answered has been seen stored, and holds a device until then.
+    doomed = [item for item in planned.plan.delete if not written.failure or item.kind == JOB.kind]
+    return await _delete_all(gateway, doomed, snapshot=snapshot, written=written)
 
 
 async def _apply_all(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, facts: Facts) -> Written:
@@ -85,13 +92,18 @@ async def _apply_all(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, 
     mounts a ConfigMap that is not there."""
     live = {identify(item): item for item in snapshot.children.all()}
     restorations = Restorations.of(snapshot, facts=facts)
+    kept = planned.kept
     written = Written(keeps_serving=planned.keeps_serving)
     missing: set[str] = set()
-    for item in planned.plan.apply:
+    is_ended = False  # whether what serves has lost its pods to what is to come
+    for item in _list_steps(planned):
         identity, is_job = identify(item), item["kind"] == JOB.kind
         manifest, current = item, live.get(identity)
-        if written.failure and planned.kept is not None and identity == identify(planned.kept):
-            manifest, written = planned.kept, replace(written, keeps_serving=True)
+        if kept is not None and identity == identify(kept):
+            if written.failure:
+                manifest, written = kept, replace(written, keeps_serving=True)
+            if item is kept and not written.keeps_serving:
+                continue  # it has no pods, and needs none
             if current is not None and is_current(current, manifest=manifest):
                 continue
         if missing & _list_needed(manifest):
@@ -106,7 +118,9 @@ async def _apply_all(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, 
             if failure is None:
                 raise
             if failure.reason == Reason.TERMINATING or error.is_undecided:
-                return written.fail(failure, error=error)
+                has_pods = kept is not None and bool(live.get(identify(kept), {}).get("spec", {}).get("replicas"))
+                stays = written.keeps_serving or (has_pods and not is_ended)
+                return replace(written.fail(failure, error=error), is_over=True, keeps_serving=stays)
             if manifest["kind"] == CONFIG_MAP.kind:
                 missing.add(identity[1])
             if is_job and not isinstance(error, NameTaken):
@@ -116,6 +130,7 @@ async def _apply_all(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, 
             else:
                 written = written.fail(failure, error=error)
             continue
+        is_ended |= kept is not None and identity == identify(kept) and manifest is not kept
         if is_job:
             facts.note_unmade_job(snapshot.key, question=_read_question(manifest), job=None)
         is_serving = manifest["kind"] in (DEPLOYMENT.kind, SERVICE.kind)
@@ -123,6 +138,16 @@ async def _apply_all(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, 
             written = replace(written, writes_serving=True)
         logger.info("applied %s %s of %s", *identity, snapshot.key)
     return written
+
+
+def _list_steps(planned: Planned) -> Sequence[Object]:
+    """What is planned and, where nothing of what serves was to change, the place at which it is kept: behind all that
+    its successor needs. A budget is not among that."""
+    kept, steps = planned.kept, planned.plan.apply
+    if kept is None or any(identify(item) == identify(kept) for item in steps):
+        return steps
+    budgets = [item for item in steps if item["kind"] == POD_DISRUPTION_BUDGET.kind]
+    return [*(item for item in steps if item not in budgets), kept, *budgets]
 
 
 def _list_needed(manifest: Object) -> set[str]:
@@ -133,8 +158,8 @@ def _list_needed(manifest: Object) -> set[str]:
     return {*list_config_maps(pod_spec(manifest)), *([template] if template else [])}
 
 
-async def _delete_all(gateway: Gateway, planned: Planned, *, snapshot: Snapshot, written: Written) -> Written:
-    for item in planned.plan.delete:
+async def _delete_all(gateway: Gateway, doomed: Iterable[Delete], *, snapshot: Snapshot, written: Written) -> Written:
+    for item in doomed:
         try:
             await gateway.delete(KINDS[item.kind], namespace=item.namespace, name=item.name, uid=item.uid)
         except GatewayError as error:

@@ -1,5 +1,7 @@
 """The case set: the reference's cases first, then the user's, in as many ConfigMaps as they need."""
 
+from typing import Any
+
 import orjson
 import pytest
 from model_samples import DIMENSIONS, golden, hub_spec, inspection, verified_by
@@ -10,6 +12,7 @@ from embedding_model.resolved import Serving
 from embedding_model.serving import Overrides, apply_overrides
 from embedding_operator.api.spec import parse_spec
 from embedding_operator.judge.case_set import MAX_DATA_BYTES, judge_case_set, name_parts, split_case_set
+from embedding_operator.judge.verdict import State
 from embedding_operator.observe.snapshot import UserGoldens
 from embedding_operator.observe.stored_reference import Reference
 
@@ -59,6 +62,29 @@ def test_a_case_that_no_config_map_holds_is_refused_by_its_name() -> None:
     assert judged.problem is not None
     assert judged.problem.reason == "InvalidGolden"
     assert 'golden case "case-0" takes 900 KiB' in judged.problem.message
+
+
+@pytest.mark.parametrize(
+    ("goldens", "says"),
+    [
+        (UserGoldens(name="mine", exists=False, text=None), "does not exist: create it with a key"),
+        (UserGoldens(name="mine", exists=True, text=None), 'has no key "goldens.jsonl": create it with a key'),
+        (UserGoldens(name="mine", exists=True, text=""), 'holds no case under the key "goldens.jsonl"'),
+        (UserGoldens(name="mine", exists=True, text=" \r\n\n"), 'holds no case under the key "goldens.jsonl"'),
+        (UserGoldens(name="mine", exists=True, text=None, is_binary=True), "under binaryData"),
+    ],
+    ids=["no ConfigMap", "no key", "an empty file", "blank lines", "not UTF-8"],
+)
+@pytest.mark.parametrize("inline", [(), (golden("paris"),)], ids=["alone", "beside inline cases"])
+def test_a_config_map_without_cases_is_refused_by_its_name(goldens: UserGoldens, says: str, inline: Any) -> None:
+    spec = parse_spec(hub_spec(verification=verified_by(*inline)))
+    judged = judge_case_set(spec, serving=serving(), user_goldens=goldens, reference=REFERENCE)
+    assert judged.case_set is None
+    assert judged.problem is not None
+    assert (judged.problem.state, judged.problem.reason) == (State.STALLED, "GoldensConfigMapNotFound")
+    assert judged.problem.message.startswith('ConfigMap "mine" of spec.verification.goldensConfigMapRef ')
+    assert says in judged.problem.message
+    assert judged.problem.recheck_seconds, "the ConfigMap is not watched"
 
 
 @pytest.mark.parametrize("is_inline", [True, False])

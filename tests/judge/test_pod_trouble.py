@@ -29,6 +29,7 @@ def _waiting(reason: str, *, ended: dict[str, Any] | None = None, message: str =
 
 
 NO_GPU = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
+NO_PLACE = "0/1 nodes are available: 1 Too many pods."
 NO_CLAIM = '0/1 nodes are available: persistentvolumeclaim "models" not found.'
 NO_NODE = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."
 HASH = {"reason": "HashMismatch", "message": "model.safetensors: expected sha256 aa, found bb"}
@@ -36,6 +37,7 @@ NO_DEVICE = {"reason": "DeviceUnavailable", "message": "no CUDA device was found
 
 CASES = [
     pytest.param(_unschedulable(NO_GPU), State.WAITING, "InsufficientCapacity", NO_GPU, id="too few GPUs"),
+    pytest.param(_unschedulable(NO_PLACE), State.WAITING, "InsufficientCapacity", NO_PLACE, id="a node full of pods"),
     pytest.param(_unschedulable(NO_CLAIM), State.WAITING, "VolumeNotFound", NO_CLAIM, id="a claim that is missing"),
     pytest.param(_unschedulable(NO_NODE), State.WAITING, "Unschedulable", NO_NODE, id="a selector that fits no node"),
     pytest.param(

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from reference_samples import reference_set
 
+from embedding_model.goldens.cases import ScoreCase
 from embedding_operator.api import names
 from embedding_operator.children.config_maps import goldens_config_map, holdout_config_map
 from embedding_operator.children.metadata import Owner
@@ -94,6 +95,26 @@ def test_goldens_with_a_lower_threshold_are_never_taken_for_those_that_were_comp
     lower = stored(computed().with_threshold("0.99"), created="2026-03-01T11:59:59Z")
     [found] = read_references([*lower, *stored(computed())], model="tiny")
     assert (found.goldens, found.holdout) == (computed().goldens, computed().holdout)
+
+
+@pytest.mark.parametrize("computed_with", ["0.999", "0.995"], ids=["as usual", "of quantised weights"])
+@pytest.mark.parametrize("copied_with", ["0.9", "0.9999"])
+def test_a_copy_that_pods_mount_has_the_threshold_of_the_holdout_where_the_computed_goldens_are_lost(
+    computed_with: str, copied_with: str
+) -> None:
+    whole = computed(threshold=computed_with)
+    [copy, _], [_, holdout] = stored(whole.with_threshold(copied_with)), stored(whole)
+    [found] = read_references([copy, holdout], model="tiny")
+    assert (found.goldens, found.holdout) == (whole.goldens, whole.holdout)
+    assert found.config_maps == {item["metadata"]["name"] for item in (copy, holdout)}
+
+
+def test_goldens_without_vectors_are_read_as_they_were_stored() -> None:
+    case = ScoreCase(name="reference.0", query="a", document="b", expected="0.5", tolerance="0.1")
+    halves = {"goldens": (case,), "holdout": (case.model_copy(update={"name": "holdout.0"}),)}
+    scores = Reference.from_document(reference_set(SPACE).model_copy(update=halves))
+    [found] = read_references(stored(scores.with_threshold("0.9")), model="tiny")
+    assert (found.goldens, found.holdout) == (scores.goldens, scores.holdout)
 
 
 def test_cases_of_the_users_own_are_no_half_of_a_set() -> None:

@@ -1,6 +1,9 @@
 """Editing the golden cases of a model that serves."""
 
+from typing import Any
+
 import orjson
+import pytest
 from model_samples import golden, hub_spec, request_token, verified_by
 from simulated_cluster import KEY, SimulatedCluster
 
@@ -148,6 +151,33 @@ async def test_goldens_of_a_config_map_count_and_are_read_anew(cluster: Simulate
     cluster.answers_trials = True
     await cluster.settle()
     assert cluster.says("Ready") == ("True", "Serving")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({"data": {"goldens.jsonl": "\n"}}, 'holds no case under the key "goldens.jsonl"'),
+        ({"binaryData": {"goldens.jsonl": "//4="}}, "under binaryData, where kubectl puts a file that is not UTF-8"),
+    ],
+    ids=["an empty file", "not UTF-8"],
+)
+@pytest.mark.parametrize("serves", [False, True])
+async def test_a_config_map_without_cases_counts_as_missing_and_not_as_unnamed(
+    cluster: SimulatedCluster, content: dict[str, Any], says: str, serves: bool
+) -> None:
+    metadata = {"namespace": KEY.namespace, "name": "mine"}
+    cluster.gateway.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **content})
+    verification = verified_by(golden("paris"), goldensConfigMapRef={"name": "mine"})
+    if serves:
+        await _serve(cluster)
+        cluster.edit_spec(lambda spec: spec.update(verification=verification))
+    else:
+        cluster.create_model(hub_spec(verification=verification))
+    await cluster.settle()
+    assert cluster.says("Stalled") == ("True", "GoldensConfigMapNotFound")
+    assert cluster.says("Verified") == ("False", "GoldensConfigMapNotFound")
+    assert says in cluster.condition("Stalled")["message"]  # type: ignore[index]
+    assert len(cluster.all(DEPLOYMENT)) == serves, "what serves goes on, and nothing begins"
 
 
 async def test_under_warn_a_mismatch_with_a_config_map_is_looked_at_again(cluster: SimulatedCluster) -> None:

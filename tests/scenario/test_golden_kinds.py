@@ -1,5 +1,6 @@
 """Golden cases of every kind gate the models of their task, and a case that its model cannot answer gates nothing."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from simulated_cluster import KEY, SimulatedCluster
 from embedding_model.resolved import (
     Activation,
     Pooling,
+    Prompt,
     ScoreRule,
     Scoring,
     SparseHead,
@@ -98,6 +100,62 @@ async def test_a_label_that_the_classifier_does_not_have_is_refused_before_a_pod
     assert not cluster.pods()
 
 
+async def test_a_score_case_that_every_answer_passes_is_refused_before_a_pod_starts(cluster: SimulatedCluster) -> None:
+    offer(cluster, Task.RERANKING)
+    case = {"name": "score", "score": {"query": "SECRET", "document": "B", "expected": "0.5", "tolerance": "0.5"}}
+    cluster.create_model(hub_spec(verification=verified_by(case)))
+    await cluster.settle()
+    assert cluster.says("Stalled") == ("True", "InvalidGolden")
+    assert "the activation Sigmoid go from 0 to 1" in str(cluster.condition("Stalled"))
+    assert not cluster.pods()
+
+
+QUERY = {**SPARSE, "name": "asked", "prompt": "query"}
+
+
+def offer_table(cluster: SimulatedCluster, *, prompts: Sequence[Prompt] = ()) -> None:
+    """Let the hub's model be a sparse one with a table of weights for queries."""
+    head = SparseHead(pooling=Pooling.MAX, activation="log1p_relu", query_weights="query/model.safetensors")
+    found = inspection().model_copy(
+        update={**FOUND[Task.SPARSE], "task": Task.SPARSE, "sparse": head, "prompts": tuple(prompts)}
+    )
+    cluster.facts.resolutions[request_token()] = replace(resolved(), inspection=found)
+
+
+@pytest.mark.parametrize("prompts", [(), (Prompt(name="query", text="find: "),)], ids=["no prompt", "one"])
+@pytest.mark.parametrize("is_inline", [True, False])
+async def test_a_sparse_case_may_ask_for_a_query_that_a_table_weights(
+    cluster: SimulatedCluster, is_inline: bool, prompts: Sequence[Prompt]
+) -> None:
+    offer_table(cluster, prompts=prompts)
+    cluster.create_model(hub_spec(verification=write_sparse_case(cluster, QUERY, is_inline=is_inline)))
+    await cluster.settle()
+    assert cluster.says("Verified") == ("True", "GoldensPassed"), cluster.condition("Verified")
+
+
+@pytest.mark.parametrize(
+    ("has_table", "prompt", "says"),
+    [
+        (False, "query", "the model has no prompts: leave it out"),
+        (True, "SECRET", 'its prompts are "query"'),
+    ],
+)
+async def test_a_prompt_that_neither_the_model_nor_a_table_answers_is_refused(
+    cluster: SimulatedCluster, has_table: bool, prompt: str, says: str
+) -> None:
+    if has_table:
+        offer_table(cluster)
+    else:
+        offer(cluster, Task.SPARSE)
+    cluster.create_model(hub_spec(verification=verified_by({**QUERY, "prompt": prompt})))
+    await cluster.settle()
+    assert cluster.says("Stalled") == ("True", "InvalidGolden")
+    told = cluster.condition("Stalled")
+    assert told is not None
+    assert says in told["message"]
+    assert "SECRET" not in told["message"]
+
+
 def offer_heads(cluster: SimulatedCluster, *kinds: TokenHeadKind) -> None:
     """Let the hub's model be an embedder with these further heads."""
     heads = tuple(TokenHead(kind=kind, file=f"{kind}.safetensors", output_dimensions=1) for kind in kinds)
@@ -105,11 +163,11 @@ def offer_heads(cluster: SimulatedCluster, *kinds: TokenHeadKind) -> None:
     cluster.facts.resolutions[request_token()] = replace(resolved(), inspection=found)
 
 
-def write_sparse_case(cluster: SimulatedCluster, *, is_inline: bool) -> dict[str, Any]:
+def write_sparse_case(cluster: SimulatedCluster, case: dict[str, Any] = SPARSE, *, is_inline: bool) -> dict[str, Any]:
     """The part `verification` of a spec with one sparse case, inline or in a ConfigMap."""
     if is_inline:
-        return verified_by(SPARSE)
-    data = {"goldens.jsonl": orjson.dumps(SPARSE).decode()}
+        return verified_by(case)
+    data = {"goldens.jsonl": orjson.dumps(case).decode()}
     metadata = {"namespace": KEY.namespace, "name": "mine"}
     cluster.gateway.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
     return {**verified_by(), "goldensConfigMapRef": {"name": "mine"}}

@@ -1,8 +1,10 @@
 """Golden cases of the reference implementation: computed by a Job before new pods, kept once for each space."""
 
+import contextlib
 from typing import Any
 
 import pytest
+from faulty_gateway import FaultyGateway
 from model_samples import golden, hub_spec, verified_by
 from reference_samples import (
     answer_references,
@@ -13,8 +15,18 @@ from reference_samples import (
 from simulated_cluster import SimulatedCluster
 from simulated_controllers import run_job
 
+from embedding_model.goldens.cases import CaseSet, VectorCase
 from embedding_operator.api import names
-from embedding_operator.kube.gateway import CONFIG_MAP, DEPLOYMENT, JOB
+from embedding_operator.kube.gateway import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    JOB,
+    Forbidden,
+    Gateway,
+    GatewayError,
+    Object,
+    Unreachable,
+)
 
 
 def asking_spec(*cases: dict[str, Any], **parts: Any) -> dict[str, Any]:
@@ -145,12 +157,89 @@ async def test_a_raised_threshold_holds_and_computes_nothing_anew(cluster: Simul
     cluster.edit_spec(lambda spec: spec["verification"].update(minCosineSimilarity="0.9999"))
     await cluster.settle()
     assert cluster.says("Ready") == ("True", "Serving")
+    assert read_thresholds(cluster) == {"0.9999"}
+
+
+def read_thresholds(cluster: SimulatedCluster) -> set[str]:
+    """Of every vector case that pods have mounted, and of the holdout that they are asked."""
     [deployment] = cluster.all(DEPLOYMENT)
     [volume] = [item for item in deployment["spec"]["template"]["spec"]["volumes"] if item["name"] == "goldens"]
-    [source] = volume["projected"]["sources"]
-    mounted = cluster.find(CONFIG_MAP, source["configMap"]["name"])
-    assert mounted is not None
-    assert mounted["data"]["goldens.jsonl"].count('"minCosineSimilarity":"0.9999"') == 3
+    mounted = [cluster.find(CONFIG_MAP, item["configMap"]["name"]) for item in volume["projected"]["sources"]]
+    sets = [CaseSet.from_jsonl(item["data"]["goldens.jsonl"].encode()) for item in mounted if item]
+    orders = [cluster.facts.audits_requested[pod["metadata"]["uid"]] for pod in cluster.pods()]
+    assert orders
+    assert all(order.holdout.cases for order in orders)
+    cases = [case for found in (*sets, *(order.holdout for order in orders)) for case in found.cases]
+    return {case.min_cosine_similarity for case in cases if isinstance(case, VectorCase)}
+
+
+class RefusingOnce(FaultyGateway):
+    """Answers `error` to the first write of goldens with the threshold that they were computed with."""
+
+    def __init__(self, inner: Gateway, *, error: GatewayError) -> None:
+        super().__init__(inner)
+        self._error: GatewayError | None = error
+
+    async def apply(self, manifest: Object, *, force: bool = False) -> Object:
+        is_goldens = names.COMPONENT_GOLDENS in manifest["metadata"]["name"]
+        if self._error and is_goldens and '"0.999"' in manifest["data"]["goldens.jsonl"]:
+            error, self._error = self._error, None
+            raise error
+        return await super().apply(manifest, force=force)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        None,
+        Forbidden("configmaps is forbidden: exceeded quota: small, count/configmaps", status=403),
+        Unreachable('failed calling webhook "x": connection refused', status=500),
+    ],
+    ids=["deleted by hand", "403", "500"],
+)
+async def test_a_lowered_threshold_is_raised_again_though_only_the_copy_that_pods_mount_is_left(
+    cluster: SimulatedCluster, error: GatewayError | None
+) -> None:
+    cluster.create_model(asking_spec(verification={"minCosineSimilarity": "0.9"}))
+    await cluster.settle()
+    answer_references(cluster)
+    gateway = RefusingOnce(cluster.gateway, error=error) if error else None
+    for _ in range(3):
+        with contextlib.suppress(GatewayError):
+            await cluster.reconcile(gateway=gateway)
+        cluster.step()
+    await cluster.settle(gateway=gateway)
+    if error is None:
+        [original] = [
+            item
+            for item in stored_cases(cluster, names.COMPONENT_GOLDENS)
+            if '"0.999"' in item["data"]["goldens.jsonl"]
+        ]
+        cluster.gateway.remove(CONFIG_MAP, namespace="search", name=original["metadata"]["name"])
+        await cluster.settle()
+    assert len(stored_cases(cluster, names.COMPONENT_GOLDENS)) == 1, "the copy"
+    assert read_thresholds(cluster) == {"0.9"}
+    cluster.edit_spec(lambda spec: spec["verification"].update(minCosineSimilarity="0.999"))
+    await cluster.settle()
+    assert cluster.says("Verified") == ("True", "GoldensPassed")
+    assert read_thresholds(cluster) == {"0.999"}
+
+
+@pytest.mark.parametrize("threshold", ["0.9", "0.999", "0.9999"])
+async def test_a_holdout_that_somebody_deleted_has_the_set_computed_again_whatever_the_threshold(
+    cluster: SimulatedCluster, threshold: str
+) -> None:
+    await verify_first(cluster, asking_spec(verification={"minCosineSimilarity": threshold}))
+    [holdout] = stored_cases(cluster, names.COMPONENT_HOLDOUT)
+    cluster.gateway.remove(CONFIG_MAP, namespace="search", name=holdout["metadata"]["name"])
+    await cluster.reconcile()
+    assert cluster.says("Reconciling") == ("True", "ComputingReference")
+    run_job(cluster, reference_jobs(cluster)[0])
+    answer_references(cluster)
+    await cluster.settle()
+    assert cluster.says("Ready") == ("True", "Serving")
+    assert [item["data"] for item in stored_cases(cluster, names.COMPONENT_HOLDOUT)] == [holdout["data"]]
+    assert read_thresholds(cluster) == {threshold}
 
 
 async def test_the_job_waits_in_the_schedulers_words(cluster: SimulatedCluster) -> None:

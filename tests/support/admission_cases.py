@@ -245,6 +245,9 @@ REFUSED = {
         python=False,
     ),
     "a similarity above one": Refused(similarity(expected="1.5"), 'write a decimal string from "-1" to "1"'),
+    "a text compared with itself": Refused(
+        similarity(b="one"), "any model finds a text equal to itself: write two texts that differ", python=False
+    ),
     "a similarity as a number": Refused(similarity(expected=0.5), "must be of type string"),
     "a tolerance of one and more": Refused(similarity(tolerance="1.0"), 'above "0" and below "1"'),
     "no tolerance at all": Refused(similarity(tolerance="0.000"), 'write a tolerance above "0"', python=False),

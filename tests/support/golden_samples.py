@@ -56,6 +56,7 @@ def sparse_goldens(texts: Sequence[str], *, weights: Array, folder: Path, count:
     for number, (text, row) in enumerate(zip(texts, weights, strict=True)):
         heaviest = np.argsort(-row, kind="stable")[:count]
         names = tokenizer.convert_ids_to_tokens(heaviest.tolist())
-        terms = [{"term": name, "weight": f"{row[id_]:.6f}"} for name, id_ in zip(names, heaviest, strict=True)]
+        found = ((name, row[id_]) for name, id_ in zip(names, heaviest, strict=True) if row[id_] > 0)
+        terms = [{"term": name, "weight": f"{weight:.6f}"} for name, weight in found]
         cases.append({"name": f"text-{number}", "sparse": {"input": text, "terms": terms, "tolerance": "0.01"}})
     return cases

@@ -8,8 +8,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
-from embedding_model.goldens.mistakes import RESERVED_PREFIXES
-from embedding_model.goldens.written import FORMS, MAX_DOCUMENTS, MAX_TERM, MAX_TERMS, PROMPTED
+from embedding_model.goldens.written import FORMS, MAX_DOCUMENTS, MAX_TERM, MAX_TERMS, PROMPTED, RESERVED_PREFIXES
 from embedding_operator.api.fields import MAX_DIMENSIONS, InputText, PromptName, SpecModel
 from embedding_operator.api.rules import ListMap, Pattern, Rule, with_rules
 
@@ -50,6 +49,10 @@ Share = Annotated[
 
 class SimilaritySpec(SpecModel):
     """Two texts and the cosine that their vectors must have."""
+
+    model_config = with_rules(
+        Rule("self.a != self.b", "any model finds a text equal to itself: write two texts that differ")
+    )
 
     a: Annotated[InputText, Field(description="First text.")]
     b: Annotated[InputText, Field(description="Second text.")]

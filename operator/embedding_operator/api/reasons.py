@@ -292,8 +292,8 @@ class Reason(_Explained):
     )
     GOLDENS_CONFIG_MAP_NOT_FOUND = (
         "GoldensConfigMapNotFound",
-        "The ConfigMap of goldensConfigMapRef, or its key goldens.jsonl, does not exist.",
-        "Create the ConfigMap with the key goldens.jsonl, or correct its name.",
+        "The ConfigMap of goldensConfigMapRef, or its key goldens.jsonl, does not exist or holds no case.",
+        "Create the ConfigMap with golden cases under the key goldens.jsonl, or correct its name.",
     )
     SPACE_CHANGE_NOT_APPROVED = (
         "SpaceChangeNotApproved",

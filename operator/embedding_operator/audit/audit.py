@@ -7,7 +7,7 @@ Raises PodUnreachable, in one of its forms, whenever there is nothing to judge: 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
@@ -24,6 +24,7 @@ from embedding_operator.audit.sheets import split_sheets
 from embedding_operator.observe.facts import AuditOrder, AuditReport
 
 REASON_LENGTH: Final = 500  # characters of a verdict's reason
+NOT_TOLD: Final = "not as expected"  # to a pod of a case of the holdout; the report has the values
 CASES_AT_A_TIME: Final = 8  # some milliseconds of the largest vectors
 
 
@@ -89,7 +90,8 @@ async def audit_pod(
         results=tuple(share_passed(result) for result in results),
         at=now(),
     )
-    verdict = _decide(report, order=order, epoch=answers.first.epoch)
+    held = frozenset(case.name for case in drawn)
+    verdict = _decide(report, order=order, held=held, epoch=answers.first.epoch)
     return Audit(report=report, verdict=verdict, seconds=answers.seconds)
 
 
@@ -98,9 +100,12 @@ def list_failed(report: AuditReport | None) -> frozenset[str]:
     return frozenset(result.name for result in report.results if not result.passed) if report else frozenset()
 
 
-def _decide(report: AuditReport, *, order: AuditOrder, epoch: int | None) -> Verdict:
+def _decide(report: AuditReport, *, order: AuditOrder, held: Container[str], epoch: int | None) -> Verdict:
+    """`held`: names of the cases that the pod does not have. What they expect it must not learn from its verdict."""
     failed = next((result for result in report.results if not result.passed), None)
-    reason = order.objection if failed is None else f"{failed.name}: {failed.detail}"
+    reason = order.objection
+    if failed is not None:
+        reason = f"{failed.name}: {NOT_TOLD if failed.name in held else failed.detail}"
     return Verdict(
         boot_id=report.boot_id,
         case_set=report.case_set,

@@ -9,7 +9,7 @@ from embedding_model.goldens.parse import merge_cases, parse_cases, parse_jsonl
 from embedding_model.ports import GOLDENS_FILE
 from embedding_model.refusal import Reason as RefusalReason
 from embedding_model.refusal import Refusal
-from embedding_model.resolved import Serving, TokenHeadKind
+from embedding_model.resolved import Serving, Task, TokenHeadKind
 from embedding_operator.api import names
 from embedding_operator.api.reasons import Reason
 from embedding_operator.api.spec import EmbeddingModelSpec
@@ -19,6 +19,8 @@ from embedding_operator.observe.stored_reference import Reference, identify_case
 
 # The API server caps a ConfigMap's data at 1 MiB; the rest is room for metadata.
 MAX_DATA_BYTES: Final = 900 * 1024
+# The prompt by which a pod is asked for a query, also of a model that has none of this name (TEI's POST /embed_sparse).
+QUERY: Final = "query"
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,28 @@ def judge_case_set(
     user_goldens: UserGoldens | None,
     labels: Collection[str] = (),
     heads: Collection[TokenHeadKind] = (),
+    has_query_weights: bool = False,
     reference: Reference | None = None,
 ) -> CaseSetJudgement:
-    """`labels`: a classifier's; none where they are not known. `heads`: the further ones of an embedder. `reference`:
-    of the space served, where there is one."""
-    if user_goldens is not None and user_goldens.text is None:
+    """`labels`: a classifier's; none where they are not known. `heads`: the further ones of an embedder.
+    `has_query_weights`: of a sparse model, whether a table weights the tokens of queries in its place. `reference`: of
+    the space served, where there is one."""
+    if user_goldens is not None and not (user_goldens.text or "").encode().strip():
         return CaseSetJudgement(problem=_describe_missing(user_goldens))
+    prompts = [prompt.name for prompt in serving.prompts]
+    if has_query_weights and serving.task is Task.SPARSE and QUERY not in prompts:
+        prompts.append(QUERY)
     try:
-        own = _check(_parse(spec, serving=serving, labels=labels or None, heads=heads, user_goldens=user_goldens))
+        own = _check(
+            _parse(
+                spec,
+                serving=serving,
+                prompts=prompts,
+                labels=labels or None,
+                heads=heads,
+                user_goldens=user_goldens,
+            )
+        )
     except Refusal as refusal:
         return CaseSetJudgement(
             problem=stalled(refusal.reason, refusal.message, recheck_seconds=_recheck(user_goldens))
@@ -77,12 +93,12 @@ def _parse(
     spec: EmbeddingModelSpec,
     *,
     serving: Serving,
+    prompts: Collection[str],
     labels: Collection[str] | None,
     heads: Collection[TokenHeadKind],
     user_goldens: UserGoldens | None,
 ) -> CaseSet:
     threshold, dimensions = spec.verification.min_cosine_similarity, serving.dimensions
-    prompts = [prompt.name for prompt in serving.prompts]
     written = [item.model_dump(mode="json", by_alias=True, exclude_none=True) for item in spec.verification.goldens]
     inline = parse_cases(
         written,
@@ -91,6 +107,7 @@ def _parse(
         dimensions=dimensions,
         prompt_names=prompts,
         labels=labels,
+        activation=serving.activation,
         heads=heads,
     )
     if user_goldens is None or user_goldens.text is None:
@@ -102,6 +119,7 @@ def _parse(
         dimensions=dimensions,
         prompt_names=prompts,
         labels=labels,
+        activation=serving.activation,
         heads=heads,
     )
     return merge_cases(inline, more)
@@ -138,11 +156,18 @@ def _measure(case: GoldenCase) -> int:
 
 
 def _describe_missing(user_goldens: UserGoldens) -> Verdict:
-    what = f'has no key "{GOLDENS_FILE}"' if user_goldens.exists else "does not exist"
-    message = (
-        f'ConfigMap "{user_goldens.name}" of spec.verification.goldensConfigMapRef {what}: create it with a key '
-        f'"{GOLDENS_FILE}" that holds one golden case a line'
-    )
+    key = f'the key "{GOLDENS_FILE}"'
+    if user_goldens.text is not None:
+        what = f"holds no case under {key}: write one JSON object on each line, or take goldensConfigMapRef out"
+    elif user_goldens.is_binary:
+        what = (
+            f"has {key} under binaryData, where kubectl puts a file that is not UTF-8: save the file as UTF-8, and "
+            "create the ConfigMap from it anew"
+        )
+    else:
+        missing = f'has no key "{GOLDENS_FILE}"' if user_goldens.exists else "does not exist"
+        what = f'{missing}: create it with a key "{GOLDENS_FILE}" that holds one golden case a line'
+    message = f'ConfigMap "{user_goldens.name}" of spec.verification.goldensConfigMapRef {what}'
     return stalled(Reason.GOLDENS_CONFIG_MAP_NOT_FOUND, message, recheck_seconds=RECHECK_SECONDS)
 
 

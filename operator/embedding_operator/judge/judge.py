@@ -98,12 +98,14 @@ def _judge_target(
     reference = judge_reference(
         snapshot, spec=spec, resolved=resolved, has_slot=has_slot, can_ask=collision is None, before=before
     )
+    sparse = resolved.inspection.sparse
     cases = judge_case_set(
         spec,
         serving=resolved.serving,
         user_goldens=snapshot.user_goldens,
         labels=resolved.inspection.labels,
         heads=[head.kind for head in resolved.inspection.token_heads],
+        has_query_weights=sparse is not None and sparse.query_weights is not None,
         reference=reference.reference,
     )
     inputs = hash_inputs(spec, resolved=resolved, case_set=cases.case_set)

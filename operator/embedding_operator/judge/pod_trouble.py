@@ -66,9 +66,11 @@ def _find_placement(pod: Object, *, status: Object) -> Iterator[Verdict]:
 
 
 def _name_placement(words: str) -> Reason:
+    """NodeResourcesFit, of kube-scheduler, says "Insufficient RESOURCE", and of the number of pods "Too many pods"."""
     if "persistentvolumeclaim" in words.lower():
         return Reason.VOLUME_NOT_FOUND
-    return Reason.INSUFFICIENT_CAPACITY if "Insufficient " in words else Reason.UNSCHEDULABLE
+    is_full = "Insufficient " in words or "Too many pods" in words
+    return Reason.INSUFFICIENT_CAPACITY if is_full else Reason.UNSCHEDULABLE
 
 
 def _find_lost_node(pod: Object, *, status: Object) -> Iterator[Verdict]:

@@ -179,8 +179,13 @@ async def _read_user_goldens(gateway: Gateway, *, key: Key, spec: EmbeddingModel
         return None
     name = spec.verification.goldens_config_map_ref.name
     found = await gateway.get(CONFIG_MAP, namespace=key.namespace, name=name)
-    text = (found.get("data") or {}).get(ports.GOLDENS_FILE) if found else None
-    return UserGoldens(name=name, exists=found is not None, text=text)
+    data, binary = ((found or {}).get(part) or {} for part in ("data", "binaryData"))
+    return UserGoldens(
+        name=name,
+        exists=found is not None,
+        text=data.get(ports.GOLDENS_FILE),
+        is_binary=ports.GOLDENS_FILE in binary,
+    )
 
 
 async def _look_for_claim(gateway: Gateway, *, key: Key, claim: str | None) -> bool | None:

@@ -102,11 +102,13 @@ class Children:
 
 @dataclass(frozen=True)
 class UserGoldens:
-    """What spec.verification.goldensConfigMapRef points at; `text` is None when ConfigMap or key is missing."""
+    """What spec.verification.goldensConfigMapRef points at; `text` is None when ConfigMap or key is missing, and when
+    the key is under binaryData (`is_binary`)."""
 
     name: str
     exists: bool
     text: str | None
+    is_binary: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from embedding_model import ports
 from embedding_model.goldens.cases import CaseSet, GoldenCase, VectorCase
-from embedding_model.goldens.mistakes import REFERENCE_PREFIX
 from embedding_model.goldens.parse import DEFAULT_MIN_COSINE_SIMILARITY
+from embedding_model.goldens.written import REFERENCE_PREFIX
 from embedding_model.ports import ReferenceSet
 from embedding_operator.api import names
 from embedding_operator.observe.case_sets import read_case_set
@@ -101,10 +101,27 @@ def read_references(config_maps: Sequence[Mapping[str, Any]], *, model: str) -> 
     found: dict[str, Reference] = {}
     for key in sorted(goldens.keys() & holdouts.keys(), key=lambda key: goldens[key].age):
         (space, implementation), halves = key, (goldens[key], holdouts[key])
-        cases, held = (half.cases for half in halves)
+        held = holdouts[key].cases
+        cases = _as_computed(goldens[key].cases, holdout=held)
         stored = frozenset(half.name for half in halves)
         found.setdefault(space, Reference(space, implementation, cases, held, config_maps=stored))
     return [found[space] for space in sorted(found)]
+
+
+def _as_computed(goldens: CaseSet, *, holdout: CaseSet) -> CaseSet:
+    """With the threshold of the holdout, which was computed with the goldens and is never stored with a spec's: where
+    the goldens are lost, all that is left of them may be a copy that pods mount, whose threshold the spec had lowered.
+    """
+    own = _list_thresholds(holdout)
+    if len(own) != 1 or _list_thresholds(goldens) <= own:
+        return goldens
+    update = {"min_cosine_similarity": next(iter(own))}
+    cases = (case.model_copy(update=update) if isinstance(case, VectorCase) else case for case in goldens.cases)
+    return CaseSet(cases=tuple(cases))
+
+
+def _list_thresholds(cases: CaseSet) -> frozenset[str]:
+    return frozenset(case.min_cosine_similarity for case in cases.cases if isinstance(case, VectorCase))
 
 
 _NAMES: Final = {

@@ -10,12 +10,25 @@ from decimal import Decimal as Number
 from typing import Final
 
 from embedding_model.goldens.compare import decode_vector
-from embedding_model.goldens.written import Label, Ranking, Similarity, Sparse, WrittenCase
-from embedding_model.resolved import Task, TokenHeadKind
+from embedding_model.goldens.results import ROUNDING
+from embedding_model.goldens.written import (
+    RESERVED_PREFIXES,
+    Label,
+    Ranking,
+    Score,
+    Similarity,
+    Sparse,
+    WrittenCase,
+)
+from embedding_model.resolved import Activation, Task, TokenHeadKind
 
-REFERENCE_PREFIX: Final = "reference."  # begins the names of cases that the reference implementation computed
-# Further results of a pod are told by name beside those of the user's cases: of the holdout, of built-in checks.
-RESERVED_PREFIXES: Final = (REFERENCE_PREFIX, "holdout.", "check.")
+_COSINES: Final = (-1, 1)
+# The lowest and the highest score that an activation gives; the identity has none.
+_RANGES: Final[Mapping[Activation, tuple[int, int]]] = {
+    Activation.SIGMOID: (0, 1),
+    Activation.SOFTMAX: (0, 1),
+    Activation.TANH: (-1, 1),
+}
 _NAMED_LABELS: Final = 8  # a message with every label of a classifier of thousands helps nobody
 
 # Heads that are published as pickles are served once they are converted.
@@ -96,8 +109,14 @@ def _find_kinds(task: Task, *, heads: Collection[TokenHeadKind]) -> _Kinds:
     return _KINDS_WITH_SPARSE_HEAD if has_terms else _KINDS[task]
 
 
-def find_mistake(written: WrittenCase, *, dimensions: int | None, labels: Collection[str] | None) -> str | None:
-    """What is wrong with the expected answer."""
+def find_mistake(
+    written: WrittenCase,
+    *,
+    dimensions: int | None,
+    labels: Collection[str] | None,
+    activation: Activation | None = None,
+) -> str | None:
+    """What is wrong with the expected answer, also where every answer would pass. `activation` None: not known."""
     if written.vector is not None:
         return _check_vector(written.vector, dimensions=dimensions)
     if written.similarity is not None:
@@ -105,9 +124,9 @@ def find_mistake(written: WrittenCase, *, dimensions: int | None, labels: Collec
     if written.ranking is not None:
         return _check_ranking(written.ranking)
     if written.score is not None:
-        return _check_tolerance(written.score.tolerance)
+        return _check_score(written.score, activation=activation)
     if written.label is not None:
-        return _check_label(written.label, labels=labels)
+        return _check_label(written.label, labels=labels, activation=activation)
     if written.sparse is not None:
         return _check_sparse(written.sparse)
     raise AssertionError("the model of a written case has exactly one form")
@@ -131,7 +150,12 @@ def _check_vector(text: str, *, dimensions: int | None) -> str | None:
 def _check_similarity(similarity: Similarity) -> str | None:
     if not -1 <= Number(similarity.expected) <= 1:
         return f"expects a similarity of {similarity.expected}; a cosine lies between -1 and 1"
-    return _check_share(similarity.tolerance)
+    if similarity.a == similarity.b:
+        return "compares a text with itself, which any model finds equal: write two texts that differ"
+    problem = _check_share(similarity.tolerance)
+    if problem is None and _takes_all(_COSINES, expected=similarity.expected, tolerance=similarity.tolerance):
+        return f"takes every similarity with its tolerance of {similarity.tolerance}; write less, such as 0.005"
+    return problem
 
 
 def _check_ranking(ranking: Ranking) -> str | None:
@@ -146,13 +170,28 @@ def _check_ranking(ranking: Ranking) -> str | None:
     return None
 
 
-def _check_label(label: Label, *, labels: Collection[str] | None) -> str | None:
+def _check_score(score: Score, *, activation: Activation | None) -> str | None:
+    return _check_tolerance(score.tolerance) or _check_range(
+        score.expected, tolerance=score.tolerance, activation=activation
+    )
+
+
+def _check_label(label: Label, *, labels: Collection[str] | None, activation: Activation | None) -> str | None:
     if labels is not None and label.label not in labels:
         # Not quoted: what is no label of the model is the user's text.
         known = ", ".join(f'"{name}"' for name in list(labels)[:_NAMED_LABELS])
         more = f" and {len(labels) - _NAMED_LABELS} more" if len(labels) > _NAMED_LABELS else ""
         return f"expects a label that the model does not have: its labels are {known}{more}"
-    return _check_tolerance(label.tolerance) if label.tolerance is not None else None
+    is_only_one = labels is not None and len(labels) == 1
+    if label.expected is None or label.tolerance is None:
+        without = (
+            "names the model's only label, which is the best one of any text: write its expected score and tolerance"
+        )
+        return without if is_only_one else None
+    problem = _check_tolerance(label.tolerance)
+    if problem is None and is_only_one:  # of several the best one is asked for, whatever it scores
+        return _check_range(label.expected, tolerance=label.tolerance, activation=activation)
+    return problem
 
 
 def _check_sparse(sparse: Sparse) -> str | None:
@@ -161,7 +200,27 @@ def _check_sparse(sparse: Sparse) -> str | None:
         return f"has {light} terms with a weight that is not above 0: leave them out"
     if len({item.term for item in sparse.terms}) != len(sparse.terms):
         return "has a term twice: write each term once"
-    return _check_share(sparse.tolerance)
+    problem = _check_share(sparse.tolerance)
+    if problem is None and float(sparse.tolerance) + ROUNDING >= 1:  # what is not answered is off by all of its weight
+        return f"takes an answer without any term with its tolerance of {sparse.tolerance}; write less, such as 0.05"
+    return problem
+
+
+def _check_range(expected: str, *, tolerance: str, activation: Activation | None) -> str | None:
+    limits = _RANGES.get(activation) if activation is not None else None
+    if limits is None or not _takes_all(limits, expected=expected, tolerance=tolerance):
+        return None
+    lowest, highest = limits
+    return (
+        f"takes every score with its tolerance of {tolerance}, since those of the activation {activation} go from "
+        f"{lowest} to {highest}; write less, such as 0.01"
+    )
+
+
+def _takes_all(limits: tuple[int, int], *, expected: str, tolerance: str) -> bool:
+    """Whether both are within the tolerance, and so all between them, by the arithmetic of the comparison."""
+    furthest = max(abs(limit - float(expected)) for limit in limits)
+    return furthest <= float(tolerance) + ROUNDING
 
 
 def _check_share(tolerance: str) -> str | None:

@@ -15,6 +15,8 @@ refused. Everything that is wrong is Refusal(INVALID_GOLDEN), naming the case an
 text.
 """
 
+import codecs
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal as Number
 from typing import Any, Final, NoReturn
@@ -37,7 +39,7 @@ from embedding_model.goldens.cases import (
 from embedding_model.goldens.mistakes import find_misfit, find_mistake
 from embedding_model.goldens.written import Label, Ranking, Score, Similarity, Sparse, WrittenCase, WrittenTerm
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.resolved import Task, TokenHeadKind
+from embedding_model.resolved import Activation, Task, TokenHeadKind
 
 INLINE_FIELD = "verification.goldens"
 FILE_FIELD = "verification.goldensConfigMapRef"
@@ -54,6 +56,19 @@ _OBJECTS: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
     ("sparse", "terms"): WrittenTerm,
 }
 
+_DECIMAL: Final = "write a decimal string {} with at most twelve decimals, for example {}"
+# What to write instead of a string that a pattern refuses, by its place or else by its field.
+_ADVICE: Final[Mapping[str, str]] = {
+    "name": 'write at most 63 letters, digits, "-", "_" or ".", a letter or a digit first and last',
+    "similarity.expected": _DECIMAL.format('from "-1" to "1"', '"0.6660"'),
+    "expected": _DECIMAL.format('between "-1000" and "1000"', '"0.9932"'),
+    "similarity.tolerance": _DECIMAL.format('above "0" and below "1"', '"0.005"'),
+    "sparse.tolerance": _DECIMAL.format('above "0" and below "1"', '"0.05"'),
+    "tolerance": _DECIMAL.format('above "0" and below "1000"', '"0.01"'),
+    "minGap": _DECIMAL.format('above "0" and below "1000"', '"0.05"'),
+    "weight": _DECIMAL.format('above "0" and below "1000"', '"1.84"'),
+}
+
 
 def parse_case(
     raw: Mapping[str, Any],
@@ -63,14 +78,16 @@ def parse_case(
     dimensions: int | None,
     prompt_names: Collection[str] | None,
     labels: Collection[str] | None = None,
+    activation: Activation | None = None,
     heads: Collection[TokenHeadKind] = (),
     field: str = INLINE_FIELD,
 ) -> GoldenCase:
     """One written case, normalised.
 
     `task` is the model's, `dimensions` what it serves, `prompt_names` the prompts in force, `labels` a classifier's
-    labels; None where there is no model yet: such a case fails when it is asked. `heads` are the further ones of an
-    embedder. `field` is the spec field that a refusal names. Raises Refusal(INVALID_GOLDEN).
+    labels, `activation` what gives its scores; None where there is no model yet: such a case fails when it is asked.
+    `heads` are the further ones of an embedder. `field` is the spec field that a refusal names. Raises
+    Refusal(INVALID_GOLDEN).
     """
     name = _quote_name(raw)
     try:
@@ -78,7 +95,7 @@ def parse_case(
     except ValidationError as error:
         _refuse(name, _summarise(error), field=field)
     problem = find_misfit(written, task=task, heads=heads, prompt_names=prompt_names) or find_mistake(
-        written, dimensions=dimensions, labels=labels
+        written, dimensions=dimensions, labels=labels, activation=activation
     )
     if problem is not None:
         _refuse(name, problem, field=field)
@@ -93,6 +110,7 @@ def parse_cases(
     dimensions: int | None,
     prompt_names: Collection[str] | None,
     labels: Collection[str] | None = None,
+    activation: Activation | None = None,
     heads: Collection[TokenHeadKind] = (),
     field: str = INLINE_FIELD,
 ) -> tuple[GoldenCase, ...]:
@@ -105,6 +123,7 @@ def parse_cases(
             dimensions=dimensions,
             prompt_names=prompt_names,
             labels=labels,
+            activation=activation,
             heads=heads,
             field=field,
         )
@@ -122,9 +141,10 @@ def parse_jsonl(
     dimensions: int | None,
     prompt_names: Collection[str] | None,
     labels: Collection[str] | None = None,
+    activation: Activation | None = None,
     heads: Collection[TokenHeadKind] = (),
 ) -> tuple[GoldenCase, ...]:
-    """Every case of a `goldens.jsonl`: UTF-8, one JSON object a line, blank lines allowed.
+    """Every case of a `goldens.jsonl`: UTF-8, one JSON object a line, blank lines and a byte order mark allowed.
 
     Raises Refusal(INVALID_GOLDEN), naming the line where the case has no name.
     """
@@ -135,6 +155,7 @@ def parse_jsonl(
         dimensions=dimensions,
         prompt_names=prompt_names,
         labels=labels,
+        activation=activation,
         heads=heads,
         field=FILE_FIELD,
     )
@@ -143,12 +164,15 @@ def parse_jsonl(
 def parse_golden_file(data: bytes) -> CaseSet:
     """The cases of a file by itself: as people write them, with the default threshold, or as CaseSet.to_jsonl does.
 
-    Raises Refusal(INVALID_GOLDEN) for the written form, pydantic.ValidationError and orjson.JSONDecodeError for the
-    other, which each line's `kind` tells apart.
+    Raises Refusal(INVALID_GOLDEN) for the written form, also pydantic.ValidationError and orjson.JSONDecodeError for
+    the other, which each line's `kind` tells apart.
     """
-    first = next((line for line in data.split(b"\n") if line.strip()), b"{}")
-    case = orjson.loads(first)
+    data = data.removeprefix(codecs.BOM_UTF8)
+    lines = list(_split(data))
+    case = orjson.loads(lines[0][1] if lines else b"{}")
     if isinstance(case, dict) and "kind" in case:
+        for number, line in lines:
+            _check_keys(line, number=number)
         return CaseSet.from_jsonl(data)
     cases = parse_jsonl(
         data, task=None, min_cosine_similarity=DEFAULT_MIN_COSINE_SIMILARITY, dimensions=None, prompt_names=None
@@ -164,9 +188,7 @@ def merge_cases(*groups: Iterable[GoldenCase]) -> CaseSet:
 
 
 def _read_lines(data: bytes) -> Iterable[Mapping[str, Any]]:
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        if not line.strip():
-            continue
+    for number, line in _split(data.removeprefix(codecs.BOM_UTF8)):
         try:
             value = orjson.loads(line)
         except orjson.JSONDecodeError:
@@ -175,7 +197,29 @@ def _read_lines(data: bytes) -> Iterable[Mapping[str, Any]]:
             _refuse(f"line {number}", "is not a JSON object: write {...} on each line", field=FILE_FIELD)
         if not isinstance(value.get("name"), str):
             _refuse(f"line {number}", "has no name: give each case a name (a string)", field=FILE_FIELD)
+        if not _is_shown(value["name"]):
+            _refuse(f"line {number}", f"has a name that cannot be shown: {_ADVICE['name']}", field=FILE_FIELD)
+        _check_keys(line, number=number)
         yield value
+
+
+def _split(data: bytes) -> Iterable[tuple[int, bytes]]:
+    """Lines that are not blank, with their numbers from 1."""
+    return ((number, line) for number, line in enumerate(data.split(b"\n"), start=1) if line.strip())
+
+
+def _check_keys(line: bytes, *, number: int) -> None:
+    """Of a key that stands twice in an object, orjson keeps the last value without a word."""
+
+    def check(pairs: list[tuple[str, object]]) -> None:
+        if len({key for key, _ in pairs}) != len(pairs):
+            _refuse(f"line {number}", "has a field twice in one object: write each field once", field=FILE_FIELD)
+
+    try:
+        # Numbers are not read: the limits that Python sets to their digits are not those of a golden case.
+        json.loads(line.decode(), object_pairs_hook=check, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError):  # a depth or a spelling that one of the two does not read is no golden case
+        _refuse(f"line {number}", "is not valid JSON: write one JSON object on each line", field=FILE_FIELD)
 
 
 def _normalise(written: WrittenCase, *, min_cosine_similarity: str) -> GoldenCase:
@@ -219,7 +263,11 @@ def _check_names(cases: tuple[GoldenCase, ...], *, field: str) -> None:
 
 def _quote_name(raw: Mapping[str, Any]) -> str:
     name = raw.get("name")
-    return f'"{name[:63]}"' if isinstance(name, str) and name.isprintable() and name else "without a name"
+    return f'"{name[:63]}"' if isinstance(name, str) and _is_shown(name) else "without a name"
+
+
+def _is_shown(name: str) -> bool:
+    return bool(name) and name.isprintable()
 
 
 def _summarise(error: ValidationError) -> str:
@@ -231,11 +279,17 @@ def _summarise(error: ValidationError) -> str:
 
 def _describe(detail: ErrorDetails) -> str:
     if detail["type"] != "extra_forbidden":
-        return f"{_name_place(detail['loc'])}: {detail['msg']}"
+        return f"{_name_place(detail['loc'])}: {_find_advice(detail) or detail['msg']}"
     place = detail["loc"][:-1]
     fields = _OBJECTS[tuple(part for part in place if isinstance(part, str))].model_fields
     known = ", ".join(field.alias or name for name, field in fields.items())
     return f"{_name_place(place)}: unknown field; its fields are {known}"
+
+
+def _find_advice(detail: ErrorDetails) -> str | None:
+    if detail["type"] not in ("string_pattern_mismatch", "string_type"):
+        return None
+    return _ADVICE.get(_name_place(detail["loc"])) or _ADVICE.get(str(detail["loc"][-1]))
 
 
 def _name_place(place: Sequence[str | int]) -> str:

@@ -3,11 +3,12 @@
 `python -m embedding_model.goldens.written` prints its JSON schema (docs/goldens.schema.json).
 """
 
+import re
 import sys
 from typing import Annotated, Any, Final, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -15,11 +16,30 @@ from pydantic_core import PydanticCustomError
 NAME_PATTERN = r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 DECIMAL_PATTERN = r"^-?(0|[1-9][0-9]{0,2})(\.[0-9]{1,12})?$"
 
+REFERENCE_PREFIX: Final = "reference."  # begins the names of cases that the reference implementation computed
+# Further results of a pod are told by name beside those of the user's cases: of the holdout, of built-in checks.
+RESERVED_PREFIXES: Final = (REFERENCE_PREFIX, "holdout.", "check.")
+
 MAX_DOCUMENTS: Final = 32  # one request to a pod; a few documents show an order
 MAX_TERMS: Final = 64
 MAX_TERM: Final = 256  # characters; the longest tokens of the open vocabularies are runs of 128 spaces
 
 DecimalText = Annotated[str, StringConstraints(pattern=DECIMAL_PATTERN)]
+
+
+def _narrow(pattern: str) -> WithJsonSchema:
+    """What the JSON schema says of a string; the parser refuses the same in words (`mistakes`)."""
+    return WithJsonSchema({"type": "string", "pattern": pattern})
+
+
+Cosine = Annotated[DecimalText, _narrow(r"^-?(0(\.[0-9]{1,12})?|1(\.0{1,12})?)$")]
+Positive = Annotated[DecimalText, _narrow(r"^(?!0(\.0+)?$)(0|[1-9][0-9]{0,2})(\.[0-9]{1,12})?$")]
+Share = Annotated[DecimalText, _narrow(r"^(?!0\.0+$)0\.[0-9]{1,12}$")]  # above 0, below 1
+Name = Annotated[
+    str,
+    StringConstraints(pattern=NAME_PATTERN),
+    _narrow(f"^(?!{'|'.join(map(re.escape, RESERVED_PREFIXES))}){NAME_PATTERN[1:]}"),
+]
 Text = Annotated[str, StringConstraints(min_length=1)]
 
 
@@ -34,10 +54,10 @@ class Similarity(_Written):
 
     a: Text = Field(description="The first text.")
     b: Text = Field(description="The second text.")
-    expected: DecimalText = Field(
+    expected: Cosine = Field(
         description='The cosine similarity of the two vectors, from -1 to 1, as a decimal string such as "0.6660".'
     )
-    tolerance: DecimalText = Field(
+    tolerance: Share = Field(
         description='How far the measured similarity may be from it: more than 0, less than 1, such as "0.005".'
     )
 
@@ -53,7 +73,7 @@ class Ranking(_Written):
         description="The documents' numbers, counted from 0, the one with the highest score first.",
         json_schema_extra={"uniqueItems": True},
     )
-    min_gap: DecimalText = Field(
+    min_gap: Positive = Field(
         description='How much higher each score must at least be than the next one: more than 0, such as "0.05".'
     )
 
@@ -66,7 +86,7 @@ class Score(_Written):
     expected: DecimalText = Field(
         description='What the served activation makes of the logit, as a decimal string such as "0.9932".'
     )
-    tolerance: DecimalText = Field(description='How far the score may be from it: more than 0, such as "0.01".')
+    tolerance: Positive = Field(description='How far the score may be from it: more than 0, such as "0.01".')
 
 
 class Label(_Written):
@@ -81,7 +101,7 @@ class Label(_Written):
     expected: DecimalText | None = Field(
         default=None, description='The score of the label, as a decimal string such as "0.97". It needs a tolerance.'
     )
-    tolerance: DecimalText | None = Field(
+    tolerance: Positive | None = Field(
         default=None, description='How far the score may be from it: more than 0, such as "0.02".'
     )
 
@@ -96,7 +116,7 @@ class WrittenTerm(_Written):
     """A token of the model's vocabulary and its weight."""
 
     term: str = Field(min_length=1, max_length=MAX_TERM, description="The token, as the tokenizer writes it.")
-    weight: DecimalText = Field(description='Its weight: more than 0, as a decimal string such as "1.84".')
+    weight: Positive = Field(description='Its weight: more than 0, as a decimal string such as "1.84".')
 
 
 class Sparse(_Written):
@@ -108,7 +128,7 @@ class Sparse(_Written):
         max_length=MAX_TERMS,
         description="The heaviest terms. No term that is left out may be heavier than the lightest of them.",
     )
-    tolerance: DecimalText = Field(
+    tolerance: Share = Field(
         description="How far each weight may be off, as a share of the expected weight: more than 0, less than 1, "
         'such as "0.02".'
     )
@@ -121,7 +141,7 @@ PROMPTED: Final = ("vector", "similarity", "sparse")  # forms whose texts a prom
 class WrittenCase(_Written):
     """One golden case: `input` with `vector`, or one of `similarity`, `ranking`, `score`, `label` and `sparse`."""
 
-    name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)] = Field(
+    name: Name = Field(
         description="Names the case in conditions, events and reports; unique within the set. Names that begin with "
         '"reference.", "holdout." and "check." are those of computed cases and built-in checks.'
     )

@@ -97,6 +97,10 @@ def _check_goldens(
     from embedding_runtime.gate import read_case_set
 
     cases = read_case_set(goldens).cases
+    if not cases:
+        raise click.UsageError(
+            f"--goldens: {goldens} holds no case, so nothing is checked: write one JSON object on each line"
+        )
     if url is None:
         from embedding_runtime.golden_check import check_folder
 

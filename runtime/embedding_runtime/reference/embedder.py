@@ -18,16 +18,15 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
 from embedding_model import resolved as served
-from embedding_model.resolved import Inspection, ResolvedModel
+from embedding_model.resolved import ResolvedModel
 from embedding_runtime.reference.checked_modules import has_modules, load_saved, load_transformer
-from embedding_runtime.reference.lengths import apply_lengths
+from embedding_runtime.reference.lengths import apply_lengths, is_overridden
 from embedding_runtime.reference.libraries import computing, loading
 from embedding_runtime.reference.prompts import PromptChoice
 from embedding_runtime.reference.texts import AskedText
 
 Vectors = npt.NDArray[np.float32]
 
-_SPEC = "spec"  # the file of evidence that the user wrote
 _MODES: Mapping[served.Pooling, str] = {
     served.Pooling.CLS: "cls",
     served.Pooling.MEAN: "mean",
@@ -100,7 +99,7 @@ def _load(folder: Path, *, resolved: ResolvedModel, device: str) -> Any:
         apply_lengths(model, serving=serving, inspection=inspection, is_saved=False)
         return model
     model = load_saved(SentenceTransformer, folder=folder, device=device)
-    if _is_overridden("pooling", inspection=inspection) or serving.pooling != inspection.pooling:
+    if is_overridden("pooling", inspection=inspection) or serving.pooling != inspection.pooling:
         _replace_pooling(model, serving=serving)
     drops_normalize = serving.normalize is False and inspection.normalize
     is_cut = serving.dimensions != serving.model_dimensions
@@ -108,10 +107,6 @@ def _load(folder: Path, *, resolved: ResolvedModel, device: str) -> Any:
         _drop_normalize(model)
     apply_lengths(model, serving=serving, inspection=inspection, is_saved=True)
     return model
-
-
-def _is_overridden(field: str, *, inspection: Inspection) -> bool:
-    return any(evidence.field == field and evidence.file == _SPEC for evidence in inspection.evidence)
 
 
 def _make_pooling(serving: served.Serving, *, width: int) -> Any:

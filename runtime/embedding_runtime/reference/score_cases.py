@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 
 from embedding_model.goldens.cases import RankingCase, ScoreCase
-from embedding_model.refusal import Reason
+from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Activation, ResolvedModel
 from embedding_runtime.reference.libraries import refuse, require_finite
 from embedding_runtime.reference.rerank_texts import RerankTexts, choose_rerank_texts
@@ -26,7 +27,7 @@ def compute_score_cases(folder: Path, *, resolved: ResolvedModel, device: torch.
 
     A document is left out where the libraries keep other parts of a pair that is too long than this runtime does
     (docs/decisions/0009), and left out of an order where half precision could move it past its neighbour. Raises
-    Refusal, also where that leaves nothing, Unavailable.
+    Refusal, also where that leaves nothing or nothing that fails a pod of one score for everything, Unavailable.
     """
     serving = resolved.serving
     reranker = load_reranker(folder, resolved=resolved, device=device)
@@ -50,7 +51,33 @@ def compute_score_cases(folder: Path, *, resolved: ResolvedModel, device: torch.
     goldens, holdout = (
         _write(half, scores=scores, tolerance=tolerance) for half, scores in zip(halves, exact, strict=True)
     )
+    for cases, scores in zip((goldens, holdout), exact, strict=True):
+        if not refutes_constant(cases):
+            raise _refuse_constant(np.concatenate(scores), tolerance=tolerance, is_logit=is_logit)
     return goldens, holdout
+
+
+def refutes_constant(cases: Cases) -> bool:
+    """Whether no answer of one score for every pair passes all the cases: equal scores are no order."""
+    if any(isinstance(case, RankingCase) for case in cases):
+        return True
+    scored = [case for case in cases if isinstance(case, ScoreCase)]
+    lowest = max(Decimal(case.expected) - Decimal(case.tolerance) for case in scored)
+    highest = min(Decimal(case.expected) + Decimal(case.tolerance) for case in scored)
+    return lowest > highest
+
+
+def _refuse_constant(scores: Scores, *, tolerance: float, is_logit: bool) -> Refusal:
+    # A reranker of one field or language may find nothing relevant here: its activation is saturated, not its logits.
+    instead = (
+        "" if is_logit else " With reranking.activation: Identity the logits are compared, which lie further apart."
+    )
+    return refuse(
+        Reason.INVALID_FILE,
+        "For every pair of the set the reference implementation gives nearly the same score, from "
+        f"{scores.min():.6f} to {scores.max():.6f} with a tolerance of {tolerance:.6f}, so that no answer tells a "
+        f"right pod from one that answers a single number to everything.{instead}",
+    )
 
 
 def _keep_comparable(texts: RerankTexts, *, reranker: Reranker) -> RerankTexts:

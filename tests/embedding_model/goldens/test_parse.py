@@ -1,5 +1,6 @@
 """From written golden cases to normalised ones, and every way to get them wrong."""
 
+import codecs
 import contextlib
 import json
 import math
@@ -21,10 +22,11 @@ from embedding_model.goldens.cases import (
     Term,
     VectorCase,
 )
-from embedding_model.goldens.compare import encode_vector
+from embedding_model.goldens.compare import encode_vector, judge_case
 from embedding_model.goldens.parse import merge_cases, parse_case, parse_cases, parse_golden_file, parse_jsonl
+from embedding_model.goldens.questions import Answer
 from embedding_model.refusal import Reason, Refusal
-from embedding_model.resolved import Task, TokenHeadKind
+from embedding_model.resolved import Activation, Task, TokenHeadKind
 
 SETTINGS: dict[str, Any] = {
     "task": Task.EMBEDDING,
@@ -114,6 +116,53 @@ def test_a_label_is_one_of_the_models() -> None:
         parse_case(label_form(), labels=[f"LABEL_{index}" for index in range(1000)], **settings)
 
 
+def test_the_only_label_of_a_model_needs_its_score() -> None:
+    settings = SETTINGS | {"task": Task.CLASSIFICATION, "activation": Activation.SIGMOID}
+    with pytest.raises(Refusal, match="names the model's only label, which is the best one of any text: write its exp"):
+        parse_case(label_form(), labels=("joy",), **settings)
+    with pytest.raises(Refusal, match="takes every score with its tolerance"):
+        parse_case(label_form(expected="0.4", tolerance="0.6"), labels=("joy",), **settings)
+    for labels in (("joy",), ("anger", "joy")):
+        assert parse_case(label_form(expected="0.4", tolerance="0.1"), labels=labels, **settings)
+    assert parse_case(label_form(expected="0.5", tolerance="0.5"), labels=("anger", "joy"), **settings)
+
+
+@pytest.mark.parametrize(
+    ("activation", "expected", "tolerance", "takes"),
+    [
+        (Activation.SIGMOID, "0.5", "0.5", "from 0 to 1"),
+        (Activation.SOFTMAX, "1", "1", "from 0 to 1"),
+        (Activation.SOFTMAX, "1", "0.999999999", "from 0 to 1"),
+        (Activation.TANH, "0.25", "1.25", "from -1 to 1"),
+        (Activation.SIGMOID, "0.5", "0.49", None),
+        (Activation.TANH, "0.5", "0.5", None),
+        (Activation.IDENTITY, "0.5", "999", None),
+        (None, "0.5", "0.5", None),
+    ],
+)
+def test_a_tolerance_that_takes_every_score_is_refused(
+    activation: Activation | None, expected: str, tolerance: str, takes: str | None
+) -> None:
+    settings = SETTINGS | {"task": Task.RERANKING, "activation": activation}
+    raw = score_form(expected=expected, tolerance=tolerance)
+    if takes is None:
+        assert parse_case(raw, **settings)
+        assert parse_jsonl(json.dumps(raw).encode(), **settings)
+        return
+    for parse in (lambda: parse_cases([raw], **settings), lambda: parse_jsonl(json.dumps(raw).encode(), **settings)):
+        with pytest.raises(Refusal, match=f"the activation {activation} go {takes}; write less, such as 0.01$"):
+            parse()
+
+
+@pytest.mark.parametrize("tolerance", ["0.999999998", "0.999999999"])
+def test_no_case_that_is_taken_passes_with_an_answer_of_nothing(tolerance: str) -> None:
+    case = SparseCase(name="t", input="x", terms=(Term(term="a", weight="2"),), tolerance=tolerance)
+    accepts = judge_case(case, [Answer(terms=())]).passed
+    written = sparse_form(terms=[term("2", term="a")], tolerance=tolerance)
+    with pytest.raises(Refusal, match="without any term") if accepts else contextlib.nullcontext():
+        parse_case(written, **(SETTINGS | {"task": Task.SPARSE}))
+
+
 def test_a_file_is_checked_against_the_labels_too() -> None:
     data = json.dumps(label_form()).encode()
     with pytest.raises(Refusal, match="a label that the model does not have"):
@@ -139,9 +188,9 @@ def test_absent_and_null_are_the_same() -> None:
         (vector_form(vector=""), "vector: String should have at least 1 character"),
         (vector_form(input=""), "input: String should have at least 1 character"),
         (vector_form(prompt="SECRET"), 'names a prompt that the model does not have: its prompts are "query"'),
-        (vector_form(name=""), "name: String should match pattern"),
-        (vector_form(name="x" * 64), "name: String should match pattern"),
-        (vector_form(name="two words"), "name: String should match pattern"),
+        (vector_form(name=""), 'name: write at most 63 letters, digits, "-", "_" or "."'),
+        (vector_form(name="x" * 64), "name: write at most 63 letters"),
+        (vector_form(name="two words"), "name: write at most 63 letters"),
         (vector_form(SECRET=1), "case: unknown field; its fields are name, prompt, input, vector, similarity, ranking"),
         ({"name": "paris", "input": "SECRET"}, "write input with vector, or exactly one of similarity, ranking, score"),
         ({"name": "paris", "vector": VECTOR}, "write input with vector, or exactly one of similarity, ranking, score"),
@@ -151,11 +200,20 @@ def test_absent_and_null_are_the_same() -> None:
             similarity_form() | {"input": "SECRET"},
             "write input with vector, or exactly one of similarity, ranking, score",
         ),
-        (similarity_form(expected=0.6), "similarity.expected: Input should be a valid string"),
+        (similarity_form(expected=0.6), 'similarity.expected: write a decimal string from "-1" to "1" with at most'),
+        (
+            similarity_form(a="SECRET", b="SECRET"),
+            "compares a text with itself, which any model finds equal: write two",
+        ),
+        (
+            similarity_form(expected="0", tolerance="0.999999999"),
+            "takes every similarity with its tolerance of 0.99999",
+        ),
         (similarity_form(expected="1.1"), "expects a similarity of 1.1"),
         (similarity_form(expected="-1.000001"), "expects a similarity of -1.000001"),
-        (similarity_form(expected="6e-1"), "similarity.expected: String should match pattern"),
-        (similarity_form(expected="NaN"), "similarity.expected: String should match pattern"),
+        (similarity_form(expected="6e-1"), 'with at most twelve decimals, for example "0.6660"'),
+        (similarity_form(expected="NaN"), 'similarity.expected: write a decimal string from "-1" to "1"'),
+        (similarity_form(tolerance=".1"), 'similarity.tolerance: write a decimal string above "0" and below "1"'),
         (similarity_form(tolerance="0"), "a tolerance of 0"),
         (similarity_form(tolerance="-0.1"), "a tolerance of -0.1"),
         (similarity_form(tolerance="1"), "a tolerance of 1"),
@@ -173,7 +231,11 @@ def test_absent_and_null_are_the_same() -> None:
         (ranking_form(min_gap="0.1"), "ranking: unknown field; its fields are query, documents, order, minGap"),
         (ranking_form() | {"prompt": "query"}, "a prompt goes with vector, similarity and sparse alone: leave it out"),
         (score_form(tolerance="0"), "a tolerance of 0; write more than 0"),
-        (score_form(expected=0.5), "score.expected: Input should be a valid string"),
+        (score_form(expected=0.5), 'score.expected: write a decimal string between "-1000" and "1000"'),
+        (score_form(tolerance="1e-3"), 'score.tolerance: write a decimal string above "0" and below "1000"'),
+        (ranking_form(minGap="+0.1"), 'ranking.minGap: write a decimal string above "0"'),
+        (sparse_form(terms=[term("1e1")]), 'sparse.terms.0.weight: write a decimal string above "0"'),
+        (sparse_form(tolerance="0.999999999"), "takes an answer without any term with its tolerance of 0.999999999"),
         (score_form(document=""), "score.document: String should have at least 1 character"),
         (label_form(expected="0.5"), "label: write expected and tolerance, or neither"),
         (label_form(tolerance="0.5"), "label: write expected and tolerance, or neither"),
@@ -243,12 +305,31 @@ def test_a_text_may_hold_a_unicode_line_separator() -> None:
         (b"[]", "line 2 is not a JSON object"),
         (b"{}", "line 2 has no name"),
         (b'{"name": 3}', "line 2 has no name"),
+        (b'{"name": ""}', "line 2 has a name that cannot be shown: write at most 63 letters"),
+        (b'{"name": "a\\u0007b"}', "line 2 has a name that cannot be shown: write at most 63 letters"),
+        (b'{"name": "a", "name": "b"}', "line 2 has a field twice in one object: write each field once"),
+        (b'{"name": "a", "similarity": {"a": "x", "a": "y"}}', "line 2 has a field twice in one object"),
+        (b'{"name": "a", "x": ' + b"[" * 1000 + b"]" * 1000 + b"}", "line 2 is not valid JSON"),
     ],
 )
 def test_a_broken_line_is_named_by_its_number(line: bytes, says: str) -> None:
     with pytest.raises(Refusal, match=says) as caught:
         parse_jsonl(json.dumps(vector_form()).encode() + b"\n" + line, **SETTINGS)
     assert caught.value.field == "verification.goldensConfigMapRef"
+
+
+def test_a_number_of_any_length_is_no_reason_to_fail() -> None:
+    line = json.dumps(score_form()).replace('"-11.5"', "9" * 5000).encode()
+    with pytest.raises(Refusal, match=r"line 1 is not valid JSON|score\.expected: write a decimal string"):
+        parse_jsonl(line, **(SETTINGS | {"task": None}))
+
+
+def test_a_byte_order_mark_is_taken_off() -> None:
+    line = codecs.BOM_UTF8 + json.dumps(vector_form()).encode()
+    (case,) = parse_jsonl(line, **SETTINGS)
+    assert parse_golden_file(line).cases == (case,)
+    assert parse_golden_file(codecs.BOM_UTF8 + CaseSet(cases=(case,)).to_jsonl()).cases == (case,)
+    assert parse_golden_file(codecs.BOM_UTF8).cases == ()
 
 
 # Busy machines generate slowly; speed is not what these tests judge.
@@ -281,6 +362,12 @@ def test_a_file_by_itself_is_read_in_the_form_that_people_write() -> None:
     expected = parse_jsonl(lines, **(SETTINGS | {"prompt_names": ("any",)}))
     assert found == CaseSet(cases=expected)
     assert parse_golden_file(b"\n" + found.to_jsonl()) == found
+
+
+def test_a_normalised_file_is_refused_for_a_field_that_stands_twice() -> None:
+    line = CaseSet(cases=(parse_case(similarity_form(), **SETTINGS),)).to_jsonl()
+    with pytest.raises(Refusal, match="golden case line 2 has a field twice"):
+        parse_golden_file(b"\n" + line.replace(b'"tolerance":"0.1"', b'"tolerance":"0.1","tolerance":"0.9"'))
 
 
 def test_a_file_by_itself_is_refused_where_a_spec_would_be() -> None:

@@ -3,17 +3,19 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import seeded_models
 from gguf_files import write_gguf
-from reference_under_test import Resolved, compute, resolve
+from reference_under_test import Resolved, assert_passed, compute, failed_names, resolve
 from safetensors.numpy import load_file, save_file
 from seeded_models.jina_bert import build_jina_bert
 
 from embedding_model.cache.layout import CacheLayout
 from embedding_model.refusal import Reason, Refusal
+from embedding_model.resolved import Evidence
 from embedding_model.sources.folder import FolderSource
 from embedding_model.sources.manifest import build_manifest
 from embedding_runtime.reference.compute import ReferenceSettings, compute_reference
@@ -124,6 +126,29 @@ def test_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Refusal, match="finds none") as refused:
         pick_device(Device.CUDA)
     assert refused.value.reason is Reason.DEVICE_UNAVAILABLE
+
+
+@pytest.mark.parametrize("served", [12, 2048])
+def test_a_length_that_the_library_reads_otherwise(right: Resolved, served: int) -> None:
+    """Of a model that reads more than 1024 tokens no text is as long as what the library's files say."""
+    refusal = refusal_of(misread(right, max_input_tokens=served))
+    assert_says_what_to_do(refusal, reason=Reason.CONTRADICTORY_EVIDENCE)
+    assert f"reads at most 24 tokens of an input, by the model's files, and {served} are served" in refusal.message
+    assert "Set embedding.maxInputTokens to the one that is right" in refusal.message
+
+
+def test_a_length_that_the_spec_gives_is_the_librarys_too(right: Resolved) -> None:
+    said = Evidence(field="maxInputTokens", value="12", file="spec", key="embedding.maxInputTokens")
+    assert_passed(right, compute(right))
+    assert failed_names(right, compute(misread(right, max_input_tokens=12, evidence=(said,))))
+
+
+def misread(right: Resolved, *, max_input_tokens: int, evidence: tuple[Evidence, ...] = ()) -> Resolved:
+    """As if inspection had found another length."""
+    changed = {"max_input_tokens": max_input_tokens}
+    inspection = right.model.inspection.model_copy(update={**changed, "evidence": evidence})
+    serving = right.model.serving.model_copy(update=changed)
+    return replace(right, model=right.model.model_copy(update={"inspection": inspection, "serving": serving}))
 
 
 def change_config(right: Resolved, tmp_path: Path, **values: object) -> Resolved:

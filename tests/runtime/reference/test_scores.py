@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 import seeded_models
 from reference_under_test import Resolved, assert_passed, compute, every_case, failed_names, resolve
+from safetensors.numpy import load_file, save_file
 from seeded_models import ByteLevel
 
 from embedding_model.goldens.cases import RankingCase, ScoreCase
+from embedding_model.goldens.compare import judge_case
+from embedding_model.goldens.questions import Answer
 from embedding_model.inspection.families.heads import Head
 from embedding_model.ports import ReferenceSet
-from embedding_model.refusal import Refusal
+from embedding_model.refusal import Reason, Refusal
 from embedding_model.resolved import Activation, Declared, Side, Task
 from embedding_model.serving import Overrides
-from embedding_runtime.reference.score_cases import order_apart
+from embedding_runtime.reference.score_cases import order_apart, refutes_constant
 from embedding_runtime.settings import Dtype
 
 RERANKS = Declared(task=Task.RERANKING)
@@ -137,6 +140,39 @@ def test_a_reranker_of_too_few_tokens_for_the_set_is_refused(tmp_path: Path) -> 
     model = resolve(build(tmp_path / "model", max_length=6), declared=RERANKS)
     with pytest.raises(Refusal, match="6 tokens are too few"):
         compute(model)
+
+
+def test_scores_that_a_single_number_would_pass_are_refused(tmp_path: Path) -> None:
+    """A reranker that finds nothing of the set relevant, as one of another language or field may."""
+    folder = build(tmp_path / "model", spread=0.3)
+    tensors = load_file(folder / "model.safetensors")
+    tensors["classifier.bias"] = tensors["classifier.bias"] - 12
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(Refusal, match="answers a single number to everything") as refused:
+        compute(resolve(folder, declared=RERANKS))
+    assert (refused.value.reason, refused.value.field) == (Reason.INVALID_FILE, "verification.reference")
+    assert "With reranking.activation: Identity the logits are compared" in refused.value.message
+
+    logits = resolve(folder, declared=RERANKS, overrides=RAW)
+    assert_passed(logits, compute(logits))
+
+
+@pytest.mark.parametrize(
+    ("expected", "refutes"),
+    [
+        (["0.500000"], False),
+        (["0.500000", "0.504000"], False),
+        (["0.500000", "0.504001"], True),
+        (["0.504001", "0.502000", "0.500000"], True),
+    ],
+)
+def test_a_single_score_passes_every_case_up_to_twice_the_tolerance(expected: list[str], refutes: bool) -> None:
+    cases = tuple(ScoreCase(name="a", query="q", document="d", expected=one, tolerance="0.002") for one in expected)
+    assert refutes_constant(cases) is refutes
+    middle = (min(map(float, expected)) + max(map(float, expected))) / 2
+    assert all(judge_case(case, [Answer(scores=(middle,))]).passed for case in cases) is not refutes
+    order = RankingCase(name="b", query="q", documents=("d", "e"), order=(0, 1), min_gap="0.000000")
+    assert refutes_constant((*cases, order))
 
 
 def test_documents_that_half_precision_could_swap_are_left_out_of_an_order() -> None:

@@ -6,16 +6,20 @@ from pathlib import Path
 
 import pytest
 import seeded_models
+from click.testing import CliRunner
 from golden_samples import Case, label_goldens, score_goldens, sparse_goldens
 from multi_head_models import build_multi_head, compute_by_rule
 from seeded_models.references import classify, rerank
-from sparse_models import build_splade, encode_by_reference, load_sparse_reference
+from sparse_models import build_inference_free, build_splade, encode_by_reference, load_sparse_reference
 from transformers import AutoTokenizer
 
+from embedding_model.goldens.cases import CaseSet
 from embedding_model.goldens.parse import parse_cases
 from embedding_model.inspection.families.heads import Head
 from embedding_model.ports import CaseResult
 from embedding_model.resolved import Task
+from embedding_runtime.commands.verify import verify
+from embedding_runtime.gate import read_case_set
 from embedding_runtime.golden_check import check_folder
 from embedding_runtime.settings import ServeSettings
 
@@ -71,6 +75,38 @@ def test_a_sparse_model_passes_its_references_terms(tmp_path: Path) -> None:
     results = check(folder, sparse_goldens(TEXTS, weights=weights, folder=folder), task=Task.SPARSE)
     assert [result.kind for result in results] == ["sparse"] * len(TEXTS)
     assert not failures(results)
+
+
+def test_a_query_that_a_table_weights_is_asked_as_such_though_the_model_has_no_such_prompt(tmp_path: Path) -> None:
+    folder = build_inference_free(tmp_path / "model", prompts={"document": ""})
+    weights = encode_by_reference(load_sparse_reference(folder), TEXTS, task="query")
+    written = sparse_goldens(TEXTS, weights=weights, folder=folder / "document_0_MLMTransformer")
+    goldens = tmp_path / "goldens.jsonl"
+    for prompt, passes in (("query", True), (None, False)):
+        cases = parse_cases(
+            [{**case, "prompt": prompt} if prompt else case for case in written],
+            task=Task.SPARSE,
+            min_cosine_similarity="0.999",
+            dimensions=None,
+            prompt_names=("document", "query"),
+        )
+        goldens.write_bytes(CaseSet(cases=cases).to_jsonl())  # as pods mount them
+        mounted = read_case_set(goldens).cases
+        results = asyncio.run(check_folder(ServeSettings(model=folder, workers=1), cases=mounted))
+        assert bool(failures(results)) is not passes, failures(results)
+
+
+@pytest.mark.parametrize("content", ["", "\n \n"], ids=["an empty file", "blank lines"])
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_file_without_cases_is_no_pass(tmp_path: Path, content: str, is_folder: bool) -> None:
+    goldens = tmp_path / "goldens"
+    if is_folder:
+        goldens.mkdir()
+    (goldens / "0.jsonl" if is_folder else goldens).write_text(content)
+    found = CliRunner().invoke(verify, ["--goldens", str(goldens), "--url", "http://127.0.0.1:9"])
+    assert found.exit_code == 2
+    assert "holds no case" in found.output
+    assert "write one JSON object on each line" in found.output
 
 
 @pytest.mark.parametrize("layers", [("sparse_linear",), ()])

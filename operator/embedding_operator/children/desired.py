@@ -34,6 +34,7 @@ from embedding_operator.children.service import own_service, service
 from embedding_operator.judge.case_set import name_parts, split_case_set
 from embedding_operator.judge.generations import Generation, is_template, list_config_maps, mounted_config_map
 from embedding_operator.judge.judgement import Judgement
+from embedding_operator.judge.observed_job import find_jobs
 from embedding_operator.judge.pod_trouble import find_trouble
 from embedding_operator.judge.verdict import RECHECK_SECONDS, Verdict, stalled
 from embedding_operator.observe.snapshot import Snapshot
@@ -312,21 +313,31 @@ def _restore_others(
 def _keep_serving(
     owner: Owner, *, snapshot: Snapshot, judgement: Judgement, templates: Sequence[Template]
 ) -> Manifest | None:
-    """As long as it has pods, or nothing has taken their place: neither other pods nor a Job that computes what those
-    need."""
-    traffic = judgement.traffic
+    """As long as it has pods, or nothing has taken their place: neither what is to come, once the API server has taken
+    its Deployment, nor a Job that computes what that needs."""
+    traffic, target = judgement.traffic, judgement.target
     generation, wanted = (
         judgement.generations.get(traffic.serving or ""),
         snapshot.spec.replicas if snapshot.spec else 0,
     )
     if generation is None or wanted == 0 or traffic.replicas.get(generation.space) != 0:
         return None
-    others = sum(item.replicas for item in judgement.generations.values() if item is not generation)
-    is_computing = any(part.reference and part.reference.job and part.reference.job.kept for part in judgement.all)
-    if generation.replicas == 0 and (others > 0 or is_computing):
+    beside = judgement.pending.target if judgement.pending else None
+    others = [item for item in judgement.generations.values() if item not in (generation, beside)]
+    has_successor = any(item.replicas > 0 for item in others) or (target is not None and target.deployment is not None)
+    if generation.replicas == 0 and (has_successor or _is_computing(snapshot, judgement=judgement)):
         return None
     restored = _restore(owner, snapshot, generation=generation, templates=templates, replicas=wanted)
     return next((item for item in restored if item["kind"] == "Deployment"), None)
+
+
+def _is_computing(snapshot: Snapshot, *, judgement: Judgement) -> bool:
+    """Whether a Job has the place of the target's pods: it computes or has answered, or its pod has found a node."""
+    wish = judgement.reference.job if judgement.reference else None
+    if wish is None:
+        return False
+    pods = [job.pod for job in find_jobs(snapshot, question=wish.question) if job.pod is not None]
+    return wish.kept is not None or any(pod.object["spec"].get("nodeName") for pod in pods if not pod.has_ended)
 
 
 def _restore(

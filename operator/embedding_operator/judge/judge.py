@@ -139,7 +139,11 @@ def _judge_target(
     return Judgement(
         model=model,
         generations=generations,
-        traffic=direct(resolved.space, is_ready, gate is not None and (gate.adopted or not reference.is_untaken)),
+        traffic=direct(
+            resolved.space,
+            is_ready,
+            gate is not None and (gate.adopted or not reference.is_untaken or target.replicas > 0),
+        ),
         cases=cases,
         target=target,
         inputs=inputs,

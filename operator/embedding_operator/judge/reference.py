@@ -30,6 +30,7 @@ from typing import Final
 from embedding_model.ports import ReferenceSet
 from embedding_model.resolved import ResolvedModel
 from embedding_operator.api import names
+from embedding_operator.api.conditions import UNTAKEN
 from embedding_operator.api.reasons import Reason
 from embedding_operator.api.spec import EmbeddingModelSpec, FailurePolicy
 from embedding_operator.api.status import Condition
@@ -57,6 +58,7 @@ UNAVAILABLE_SECONDS: Final = 1800.0
 # A node that an autoscaler adds and an image of some GB are there within it; pods are held back meanwhile.
 START_SECONDS: Final = 1800.0
 ENDED_SECONDS: Final = 60.0  # a Job that was told to end, by a drain for example, is made again after so long
+_REFUSED: Final = (*UNTAKEN, Reason.REFERENCE_UNAVAILABLE)
 FIELD: Final = "verification.reference"  # of a refusal that says itself how to go on
 WAY_ON: Final = 'Set spec.verification.reference to "Off" to go on with golden cases of your own, or with none'
 OWN_PODS: Final = (
@@ -82,7 +84,7 @@ class ReferenceJudgement:
 
     `job`: a Job that must compute it, or whose answer is not stored yet; `computed` is that answer, with the thresholds
     that it came with: lower ones of the spec must not become the set's own. `refused` is an answer that is thrown away
-    now, with its Job. `is_untaken`: the API server does not take the Job.
+    now, with its Job. `is_untaken`: the API server did not take the Job, and is asked again.
     """
 
     reference: Reference | None = None
@@ -124,7 +126,7 @@ def judge_reference(
 ) -> ReferenceJudgement:
     """`has_slot`: whether a pod that needs what a serving pod needs may be made now; a Job that was refused is offered
     again without that: what serves goes only once it is taken. `can_ask`: whether a Job may be made at all. `before`:
-    the condition Verified, when it speaks of this generation."""
+    the condition Verified, when it speaks of this generation, also of what another operator was told."""
     if spec.verification.reference is ReferencePolicy.OFF:
         return ReferenceJudgement()
     threshold = spec.verification.min_cosine_similarity
@@ -132,10 +134,13 @@ def judge_reference(
     if stored is not None:
         return ReferenceJudgement(reference=stored.with_threshold(threshold))
     question = _name_question(snapshot, space=resolved.space)
-    if not can_ask or not (has_slot or _is_offered(snapshot, question=question)):
+    has_job = any(not job.end for job in find_jobs(snapshot, question=question))
+    was_refused = question in snapshot.unmade_jobs or (before is not None and before.reason in _REFUSED)
+    if not can_ask or not (has_slot or has_job or was_refused):
         message = "golden cases are computed with the reference implementation once the pods before have gone"
         return ReferenceJudgement(verdict=waiting(Reason.COMPUTING_REFERENCE, message))
     judged = _ask_job(snapshot, space=resolved.space, question=question)
+    judged = replace(judged, is_untaken=judged.is_untaken or not (has_slot or has_job))
     if judged.is_computing and spec.verification.failure_policy is FailurePolicy.WARN:
         return _repeat_unavailable(snapshot, judged=judged, before=before)
     if judged.reference is None:
@@ -160,12 +165,6 @@ def _repeat_unavailable(
 def _name_question(snapshot: Snapshot, *, space: str) -> str:
     requested_at = (snapshot.model["metadata"].get("annotations") or {}).get(names.ANNOTATION_REQUESTED_AT)
     return f"reference/{space}@{requested_at}" if requested_at else f"reference/{space}"
-
-
-def _is_offered(snapshot: Snapshot, *, question: str) -> bool:
-    """Whether its Job was refused, or has been taken since and waits for its place."""
-    jobs = find_jobs(snapshot, question=question)
-    return question in snapshot.unmade_jobs or any(not job.is_working and not job.end for job in jobs)
 
 
 def _ask_job(snapshot: Snapshot, *, space: str, question: str) -> ReferenceJudgement:

@@ -58,8 +58,8 @@ def compare_label(case: LabelCase, *, labels: Sequence[LabelScore]) -> CaseResul
     """Judge the labels of a case's input, in any order.
 
     Where another label scores higher, `measured` is how much higher and `threshold` is 0. Where the label is the best
-    one and its score is expected, `measured` is the distance from that and `threshold` the tolerance. Where another one
-    scores exactly the same, there is no best label: a head of zeros, which answers so, would pass for every label.
+    one and its score is expected, `measured` is the distance from that and `threshold` the tolerance. Where no score is
+    expected and another label has exactly the same, there is no best one: a head of zeros would pass for every label.
     """
     if not labels:
         return fail(case, "the answer holds no label")
@@ -72,7 +72,7 @@ def compare_label(case: LabelCase, *, labels: Sequence[LabelScore]) -> CaseResul
         return fail(case, f"the answer holds the expected label {len(found)} times among its {len(labels)} labels")
     best = max(labels, key=lambda item: (item.score, item.label != case.label))
     ahead = best.score - found[0]
-    if best.label != case.label and not ahead:
+    if best.label != case.label and not ahead and case.expected is None:
         detail = (
             f'"{best.label}" and "{case.label}" score the same, {format_value(best.score)}: neither is the best label'
         )

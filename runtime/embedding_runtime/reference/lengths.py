@@ -15,8 +15,8 @@ def apply_lengths(model: Any, *, serving: Serving, inspection: Inspection, is_sa
     `is_saved`: the library's own files say the length. It takes the number of positions for it where they do not, of
     which some families use two for no token: a longer input would fail in the network.
 
-    Raises Refusal(CONTRADICTORY_EVIDENCE) where the library's length is not the one that is served. No case might tell:
-    texts are cut at the length that is served, and where that is too long to be asked, none need reach the library's.
+    Raises Refusal(CONTRADICTORY_EVIDENCE) where the library cuts at less than what is served. No case might tell: the
+    texts are as long as what is served and, where that is too long to be asked, none need reach the library's length.
     """
     tokenizer = model.tokenizer
     is_asked = serving.max_input_tokens != inspection.max_input_tokens
@@ -24,7 +24,9 @@ def apply_lengths(model: Any, *, serving: Serving, inspection: Inspection, is_sa
         model.max_seq_length = serving.max_input_tokens
     elif model.max_seq_length is None or model.max_seq_length > inspection.positions:
         model.max_seq_length = inspection.positions
-    if model.max_seq_length != serving.max_input_tokens:
+    elif model.max_seq_length == getattr(model.config, "max_position_embeddings", -1) < inspection.positions:
+        model.max_seq_length = serving.max_input_tokens  # the library counts no positions that are stretched
+    if model.max_seq_length < serving.max_input_tokens:
         raise refuse(
             Reason.CONTRADICTORY_EVIDENCE,
             f"sentence-transformers reads at most {model.max_seq_length} tokens of an input, by the model's files, and "

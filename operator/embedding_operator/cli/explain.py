@@ -185,7 +185,8 @@ def _answer(job: Mapping[str, Any], *, folder: Path | None) -> "JobReport | None
     labels = job["metadata"]["labels"]
     if labels[LABEL_COMPONENT] == COMPONENT_REFERENCE:
         one = SimilarityCase(name="reference.computed", a="", b="", expected="1", tolerance="0.1")
-        found = ReferenceSet(space=labels[LABEL_SPACE], implementation="explain", goldens=(one,), holdout=(one,))
+        other = one.model_copy(update={"name": "holdout.computed"})
+        found = ReferenceSet(space=labels[LABEL_SPACE], implementation="explain", goldens=(one,), holdout=(other,))
         return JobReport(state=JobState.DONE, reference=found)
     if folder is None:
         return None

@@ -9,7 +9,7 @@ from signed_tokens import AUDIENCE, Authority, jwks
 
 from embedding_runtime.commands.verify import verify
 
-CASE = {"name": "same", "similarity": {"a": "one text", "b": "one text", "expected": "1.0", "tolerance": "0.001"}}
+CASE = {"name": "other", "similarity": {"a": "one text", "b": "two texts", "expected": "0", "tolerance": "0.9"}}
 
 
 def test_the_key_of_a_file_is_sent_and_without_it_the_status_is_told(tmp_path: Path) -> None:
@@ -29,6 +29,6 @@ def test_the_key_of_a_file_is_sent_and_without_it_the_status_is_told(tmp_path: P
         passed = CliRunner().invoke(verify, [*asked, "--api-key-file", str(tmp_path / "key")])
         refused = CliRunner().invoke(verify, asked)
     assert passed.exit_code == 0, passed.output
-    assert "passed  same" in passed.output
+    assert "passed  other" in passed.output
     assert refused.exit_code == 1
     assert "answered with 401" in refused.output
